@@ -1,0 +1,1 @@
+//! Starts actors: mailbox first, own thread or shared; clock and seed.

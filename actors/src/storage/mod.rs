@@ -1,0 +1,1 @@
+//! What is on disk, and when it is durable.

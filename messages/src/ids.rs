@@ -53,3 +53,22 @@ impl fmt::Debug for AttachNumber {
         write!(f, "{}#{}", self.epoch.0, self.counter)
     }
 }
+
+/// A connection to a client, within its client arbiter. A slot that is used again gets another
+/// generation, so that mail about a closed connection reaches nobody.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ConnId {
+    /// Which place in the arbiter's table.
+    pub slot: u32,
+    /// The how manyth connection in that place.
+    pub generation: u32,
+}
+
+/// A connection to a client of this member.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ClientRef {
+    /// Which client arbiter it lives on, from 0.
+    pub arbiter: u16,
+    /// Which of its connections.
+    pub conn: ConnId,
+}

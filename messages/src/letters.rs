@@ -1,0 +1,240 @@
+//! The typed messages that actors post, by who receives them. Each crosses a thread at most once per
+//! batch, never once per request.
+
+use std::sync::Arc;
+
+use bytestring::ByteString;
+
+use crate::client::request::{Read, Write};
+use crate::error_code::ErrorCode;
+use crate::ids::{AttachNumber, ClientRef, ServerId, SessionId};
+use crate::txn::Txn;
+use crate::znode::Id;
+use crate::zxid::Zxid;
+
+/// To the member's Learner, from one of its client arbiters: what clients asked, in the order in which
+/// it came from each of them.
+#[derive(Debug, Default)]
+pub struct Submissions(pub Vec<Submission>);
+
+/// One thing a client asked that needs the leader, or must wait behind something that does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Submission {
+    /// A handshake for a new session. The Learner gives it an id.
+    Open {
+        /// Who is answered.
+        client: ClientRef,
+        /// Negotiated, in ms.
+        timeout_ms: i32,
+    },
+    /// A handshake for a session the client says it has; its password was right.
+    Attach {
+        /// Who is answered.
+        client: ClientRef,
+        /// The session it names.
+        session: SessionId,
+        /// Negotiated, in ms; replaces the session's.
+        timeout_ms: i32,
+    },
+    /// A request that takes a zxid.
+    Write {
+        /// Who asks.
+        from: Asker,
+        /// The client's xid.
+        xid: i32,
+        /// What for.
+        write: Write,
+    },
+    /// A sync.
+    Sync {
+        /// Who asks.
+        from: Asker,
+        /// The client's xid.
+        xid: i32,
+        /// Echoed in the reply.
+        path: Option<ByteString>,
+    },
+    /// A read that stands between two writes (or syncs) of its session: answered right behind the first.
+    Read {
+        /// Who asks.
+        from: Asker,
+        /// The client's xid.
+        xid: i32,
+        /// What for.
+        read: Read,
+    },
+}
+
+/// Whose request it is, and what its ACL checks go by.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Asker {
+    /// The session.
+    pub session: SessionId,
+    /// Through which of its attachments.
+    pub attach: AttachNumber,
+    /// The connection's identities when the request came.
+    pub ids: Arc<[Id]>,
+}
+
+/// To the leader's Proposer, from a member's Learner: in the order in which the member got them.
+#[derive(Debug)]
+pub struct Requests {
+    /// Which member.
+    pub member: ServerId,
+    /// What its clients asked.
+    pub items: Vec<Request>,
+}
+
+/// One request to the leader.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Request {
+    /// Begin this session.
+    Open {
+        /// Chosen by the member, unique for ever.
+        session: SessionId,
+        /// In ms.
+        timeout_ms: i32,
+    },
+    /// Give this session a new attach number.
+    Attach {
+        /// Who is answered, on the member that asked.
+        client: ClientRef,
+        /// Which session.
+        session: SessionId,
+        /// In ms; replaces the session's.
+        timeout_ms: i32,
+    },
+    /// A write.
+    Write {
+        /// Who asks.
+        from: Asker,
+        /// The client's xid.
+        xid: i32,
+        /// What for.
+        write: Write,
+    },
+    /// Tell when all that was proposed before this is applied.
+    Sync {
+        /// Who asks.
+        from: Asker,
+        /// The client's xid.
+        xid: i32,
+        /// Echoed in the reply.
+        path: Option<ByteString>,
+    },
+}
+
+/// To the Proposer, from the leader's own actors: writes that no client asked for.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Internal {
+    /// These sessions' time is up, as of this attachment. One that is closing already, or has attached
+    /// anew since, is passed over.
+    Expire(Vec<(SessionId, AttachNumber)>),
+    /// These containers and TTL znodes look due; each is checked again.
+    Reap(Vec<ByteString>),
+}
+
+/// To a Learner, from the leader's Proposer: in order, each once.
+#[derive(Debug)]
+pub struct Proposals(pub Vec<Proposal>);
+
+/// What a Learner appends, or keeps in its place in the order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Proposal {
+    /// To be logged, acked, and applied once committed.
+    Txn(Arc<Txn>),
+    /// An attach was granted, in order with the writes; not logged.
+    Attached {
+        /// Who is answered.
+        client: ClientRef,
+        /// Which session.
+        session: SessionId,
+        /// Its new attach number.
+        attach: AttachNumber,
+        /// In ms.
+        timeout_ms: i32,
+    },
+    /// There is no such session, or it is closing.
+    AttachRefused {
+        /// Who is answered.
+        client: ClientRef,
+        /// Which session it named.
+        session: SessionId,
+    },
+    /// All proposed before this is committed once this is reached.
+    Synced {
+        /// Which session asked.
+        session: SessionId,
+        /// Through which attachment.
+        attach: AttachNumber,
+        /// The client's xid.
+        xid: i32,
+        /// Echoed.
+        path: Option<ByteString>,
+    },
+    /// Refused without a zxid: writes while the disk is full, a sync of a session that is gone or has
+    /// moved. Answered in its place in the session's order.
+    Refused {
+        /// Which session asked; for a new session, which is not begun: its connection is closed.
+        session: SessionId,
+        /// Through which attachment; the default for a new session.
+        attach: AttachNumber,
+        /// The client's xid; 0 for a new session.
+        xid: i32,
+        /// Why.
+        code: ErrorCode,
+    },
+}
+
+/// To the Proposer: `from` has every proposal up to `upto` on disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ack {
+    /// Which member.
+    pub from: ServerId,
+    /// Its last durable zxid.
+    pub upto: Zxid,
+}
+
+/// To a Learner: everything up to `upto`, and what stands right behind it in the order, is committed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Commit {
+    /// The last committed zxid.
+    pub upto: Zxid,
+}
+
+/// To the SessionTracker, from a client arbiter, several times a tick even when it has nothing to tell.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Touched {
+    /// Which arbiter.
+    pub arbiter: u16,
+    /// It has told of every sign of life it met before this time of the monotonic clock, in ms.
+    pub as_of_ms: u64,
+    /// Which sessions gave one since its last message.
+    pub sessions: Vec<SessionId>,
+}
+
+/// To the SessionTracker, from the Learner: which sessions began and ended, in order.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct SessionChanges(pub Vec<SessionChange>);
+
+/// A session's beginning, change or end, as applied.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SessionChange {
+    /// It began, attached anew, or was found at the start: a full timeout from now.
+    Lives {
+        /// Which.
+        session: SessionId,
+        /// Through which attachment; the default for one found at the start.
+        attach: AttachNumber,
+        /// In ms.
+        timeout_ms: i32,
+        /// The client arbiter that serves it from now on.
+        home: u16,
+    },
+    /// It is closed.
+    Ended(SessionId),
+}
+
+/// To a WatchDispatcher, from the Learner: its arbiter's feed, which was empty, is not any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FeedReady;

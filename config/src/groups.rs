@@ -1,0 +1,220 @@
+//! The parts of a [`Config`](crate::Config) that belong together.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// Purging of snapshots, and of log files that no kept snapshot needs.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+pub struct Autopurge {
+    /// How many of the newest good snapshots stay: at least 3.
+    pub snap_retain_count: u32,
+    /// Hours from one purge to the next; 0 for never.
+    pub interval_hours: u32,
+}
+
+/// The deletion of containers that became empty, and of TTL znodes.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+pub struct Container {
+    /// ms from one check to the next.
+    pub check_interval_ms: u64,
+    /// Deletions a minute, at most.
+    pub max_per_minute: u32,
+    /// ms after which a container that never had a child is deleted; 0 for never.
+    pub max_never_used_ms: u64,
+}
+
+/// The `digest` authentication scheme.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+pub struct DigestAuth {
+    /// Whether clients may use it.
+    pub enabled: bool,
+    /// How a password becomes an id; the same on all members.
+    pub algorithm: DigestAlgorithm,
+}
+
+/// A hash of the `digest` scheme.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum DigestAlgorithm {
+    /// SHA-1, ZooKeeper's default, and the only one so far.
+    Sha1,
+}
+
+/// New connections taken from a bucket of tokens.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+pub struct ConnectionThrottle {
+    /// Tokens the bucket holds: connections in a burst; 0 for no throttle.
+    pub tokens: u32,
+    /// ms after which tokens are added.
+    pub fill_time_ms: u32,
+    /// Tokens added each time.
+    pub fill_count: u32,
+}
+
+/// Requests held back while too many are in progress.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+pub struct RequestThrottle {
+    /// Requests in progress at most; 0 for no throttle.
+    pub max_requests: u32,
+    /// ms a request waits before it is let through all the same.
+    pub stall_ms: u32,
+    /// Whether a request whose connection is gone is dropped.
+    pub drop_stale: bool,
+}
+
+/// Metrics for scraping.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+pub struct Metrics {
+    /// Who may read them.
+    pub class: MetricsClass,
+    /// The address `/metrics` listens on, with [`MetricsClass::Prometheus`].
+    pub host: String,
+    /// Its TCP port; 0 for any free one.
+    pub port: u16,
+}
+
+/// Where metrics can be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum MetricsClass {
+    /// From the four-letter word `mntr` alone.
+    Default,
+    /// Over HTTP as well, in Prometheus' text format.
+    Prometheus,
+    /// Nowhere.
+    None,
+}
+
+/// Memory.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+pub struct Memory {
+    /// Beyond this, writes that add data are refused; `None` for no limit.
+    pub soft_limit: Option<MemoryLimit>,
+}
+
+/// An amount of memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(try_from = "String", into = "String")]
+pub enum MemoryLimit {
+    /// This many bytes.
+    Bytes(u64),
+    /// This much, 1 to 100 %, of what the machine or the container has.
+    Percent(u8),
+}
+
+impl TryFrom<String> for MemoryLimit {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        crate::kind::memory_limit(&text).ok_or_else(|| format!("{text} is no amount of memory"))
+    }
+}
+
+impl From<MemoryLimit> for String {
+    fn from(limit: MemoryLimit) -> Self {
+        match limit {
+            MemoryLimit::Bytes(bytes) => bytes.to_string(),
+            MemoryLimit::Percent(percent) => format!("{percent}%"),
+        }
+    }
+}
+
+/// The node's own log.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+pub struct Log {
+    /// How a line looks.
+    pub format: LogFormat,
+    /// What is logged: a level, or `target=level` directives as tracing's `EnvFilter` takes them.
+    pub level: String,
+}
+
+/// How a line of the log looks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// What only matters with other members, all of it in ticks unless the name says otherwise.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+pub struct Ensemble {
+    /// Ticks in which a learner must be connected and synchronised.
+    pub init_limit: u32,
+    /// Ticks a learner may lag behind.
+    pub sync_limit: u32,
+    /// Ticks a learner may take to connect to its leader; `init_limit` unless set.
+    pub connect_limit: u32,
+    /// ms of silence on the heartbeat lane after which a member counts as gone.
+    pub peer_timeout_ms: u32,
+    /// ms that connections wait for a new leader before they are closed.
+    pub park_ms: u32,
+    /// Whether one `server.N` line makes a server alone (`true`) or an ensemble of one.
+    pub standalone: bool,
+    /// Whether op 16 is allowed; `None` unless written, which then also keeps the member list to the file.
+    pub reconfig: Option<bool>,
+    /// Whether the leader takes clients.
+    pub leader_serves: bool,
+    /// Whether peers are listened to on all addresses and not just on the member's own.
+    pub listen_on_all_ips: bool,
+    /// Whether a member may have several addresses.
+    pub multi_address: bool,
+    /// Whether observers log and snapshot.
+    pub observer_sync: bool,
+    /// What this member is when no `server.N` line says so.
+    pub peer_type: PeerType,
+    /// Times the election port is tried before giving up; 0 for ever.
+    pub bind_retries: u32,
+    /// Whether connections between members use TCP keepalive.
+    pub tcp_keepalive: bool,
+}
+
+/// Whether a member votes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum PeerType {
+    /// It votes.
+    #[default]
+    Participant,
+    /// It learns and serves, and never votes.
+    Observer,
+}
+
+/// Sessions that only their own member knows.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+pub struct LocalSessions {
+    /// Whether new sessions begin as local.
+    pub enabled: bool,
+    /// Whether one becomes global when it creates an ephemeral znode.
+    pub upgrading: bool,
+}
+
+/// Text that is never printed: `Debug` and `Serialize` give `(hidden)`.
+#[derive(Clone, PartialEq, Eq, Deserialize)]
+#[serde(transparent)]
+pub struct Secret(String);
+
+/// What stands for a secret wherever values are printed.
+pub const HIDDEN: &str = "(hidden)";
+
+impl Secret {
+    /// The text itself.
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(HIDDEN)
+    }
+}
+
+impl Serialize for Secret {
+    fn serialize<S: serde::Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(HIDDEN)
+    }
+}

@@ -1,4 +1,14 @@
 //! Every concern of a Paddock member is an actor: a pure core that decides, and a thin shell that does.
 
+pub mod admin;
+pub mod auth;
+pub mod client;
+pub mod learner;
+pub mod proposer;
+pub mod quorum_peer;
 pub mod runtime;
+pub mod session;
+pub mod snapshotter;
 pub mod storage;
+pub mod tree;
+pub mod watch;

@@ -1,1 +1,56 @@
 //! What is on disk, and when it is durable.
+//!
+//! A member's data directory holds the file `history`, the segments of its transaction log, its
+//! snapshots, and a lock. [`history`] says which of them belong together. The [`Logger`] alone writes
+//! the log and `history`; [`LoggerThread`] gives it a thread; [`open`] makes one of what a crash left.
+//! [`Disk`] is the seam: [`RealDisk`], or [`MemoryDisk`], which the simulation crashes.
+//!
+//! What must hold:
+//! - S1  Nothing is called persisted before the sync after its write has returned. After a failed write
+//!   or sync nothing is written any more, and nothing further is called persisted.
+//! - S2  Zxids in the log ascend, without repetition.
+//! - S3  Batch n+1 is written only after batch n's sync returned. So a sound batch behind a bad one is
+//!   damage, which stops the start, and a bad one with none behind it is a write that never ended.
+//! - S4  What recovery returns is durable: it survives a power failure right after.
+//! - S5  `history` is replaced whole, and names only files that are durable; recovery deletes segments and
+//!   snapshots that it does not name, and no other file.
+//! - S6  A damaged log is given up only after `must_resync` is durable.
+//! - S7  A snapshot enters `history` only when the log is durable through its zxid.
+//! - S8  Until a full disk is announced, there is room for all that may be admitted before.
+//! - S9  Neither epoch goes back, and the current one never passes the accepted one.
+//! - S10 A txn at or below the commit watermark is never truncated.
+//!
+//! Source: ZooKeeper's FileTxnLog and PurgeTxnLog for what operators expect; the format is our own.
+
+pub mod batch;
+mod disk;
+pub mod history;
+mod logger;
+mod logger_thread;
+#[cfg(test)]
+mod logger_thread_tests;
+mod maintenance;
+mod memory_disk;
+#[cfg(test)]
+mod model;
+mod real_disk;
+mod recovery;
+#[cfg(test)]
+mod recovery_tests;
+#[cfg(test)]
+mod simulation;
+pub mod snapshot;
+pub mod snapshot_files;
+pub mod stream;
+mod txn_log;
+
+pub use batch::Records;
+pub use disk::{Disk, DiskFile, ReplaceError, is_full};
+pub use history::{Facts, HistoryError, SnapshotEntry, is_snapshot_name, snapshot_name};
+pub use logger::{ADMITTED_OVERHEAD, LogFailure, Logger, Options, Persisted, Reserve, Space};
+pub use logger_thread::{Command, LoggerEvent, LoggerHandle, LoggerThread, SyncWatch, ThreadOptions};
+pub use maintenance::Purged;
+pub use memory_disk::{Crash, DiskCounters, MemoryDisk, MemoryFile};
+pub use real_disk::{RealDisk, RealFile};
+pub use recovery::{OpenError, Recovered, TornTail, discard, open};
+pub use txn_log::LogReader;

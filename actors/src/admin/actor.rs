@@ -1,0 +1,222 @@
+//! Answers four-letter words: asks whoever knows, by mail, and puts the parts together. On the thread
+//! that no data crosses, so an operator is answered while the core is busy.
+
+use std::collections::{BTreeSet, HashMap};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use paddock_messages::ids::ClientRef;
+use paddock_messages::mail::{Bound, Outbox};
+
+use super::collect::{self, ArbiterPart, Now};
+use super::four_letter::{ConfFacts, Facts, Need, ServerFacts, SessionFacts, Word, answer};
+use crate::client::Entrance;
+use crate::client::hub::{Control, WordAnswer, WordAsked};
+use crate::client::stats::Latency;
+use crate::runtime::{Ctx, Serve, Service};
+use crate::session::actor::AskTracker;
+use crate::tree::SharedTree;
+
+/// Questions that may wait for their parts; one more is closed unanswered.
+const MOST_OPEN: usize = 256;
+/// What Java's trace mask is at first; kept, and without any effect.
+const TRACE_MASK: i64 = 306;
+/// Mail from those who were asked.
+pub const PARTS: Bound = Bound::Entrance(8192);
+
+/// A part of an answer.
+#[derive(Debug)]
+pub struct Part {
+    question: u64,
+    what: PartOf,
+}
+
+#[derive(Debug)]
+enum PartOf {
+    Arbiter(ArbiterPart),
+    Sessions(SessionFacts),
+}
+
+/// The metrics, for `mntr` and `srst`.
+pub struct Metrics {
+    /// What follows version and state in `mntr`.
+    pub text: Arc<dyn Fn() -> String + Send + Sync>,
+    /// Forgets what `srst` forgets.
+    pub reset: Box<dyn Fn() + Send>,
+}
+
+/// What it is made from.
+pub struct AdminSetup {
+    /// Which words are answered.
+    pub whitelist: BTreeSet<String>,
+    /// For `conf`.
+    pub conf: ConfFacts,
+    /// For `dirs`.
+    pub directory: PathBuf,
+    /// The tree.
+    pub tree: Arc<SharedTree>,
+    /// Connections and requests in flight.
+    pub entrance: Arc<Entrance>,
+    /// Each arbiter's hub, by arbiter.
+    pub hubs: Vec<(Outbox<Control>, Outbox<WordAnswer>)>,
+    /// The SessionTracker.
+    pub sessions: Outbox<AskTracker>,
+    /// Read and reset once every hub has told its own.
+    pub metrics: Metrics,
+    /// To this very actor, for those who are asked.
+    pub parts: Outbox<Part>,
+}
+
+/// See the module.
+pub struct AdminActor {
+    setup: AdminSetup,
+    open: HashMap<u64, Question>,
+    asked: u64,
+    trace_mask: i64,
+}
+
+struct Question {
+    from: ClientRef,
+    word: Word,
+    facts: Facts,
+    latency: Latency,
+    awaited: usize,
+}
+
+impl AdminActor {
+    /// Answers what is asked of it.
+    pub fn new(setup: AdminSetup) -> Self {
+        Self { setup, open: HashMap::new(), asked: 0, trace_mask: TRACE_MASK }
+    }
+
+    fn reply(&self, to: ClientRef, text: String) {
+        if let Some((_, answers)) = self.setup.hubs.get(usize::from(to.arbiter)) {
+            // A hub that takes no mail has ended, and its clients with it.
+            let _ = answers.post(WordAnswer { conn: to.conn, text: Bytes::from(text) });
+        }
+    }
+
+    fn ask(&mut self, from: ClientRef, word: Word, mask: Option<i64>, ctx: &Ctx<'_, Self>) {
+        let now = Now { ms: ctx.clock().now_ms(), wall_ms: ctx.clock().wall_ms() };
+        if let (Word::Stmk, Some(mask)) = (word, mask) {
+            self.trace_mask = mask;
+        }
+        self.asked += 1;
+        let facts = self.local_facts(word);
+        let question = self.asked;
+        let awaited = self.ask_hubs(question, word, now) + self.ask_tracker(question, word, now);
+        self.open.insert(question, Question { from, word, facts, latency: Latency::default(), awaited });
+        self.finish(question);
+    }
+
+    fn local_facts(&self, word: Word) -> Facts {
+        let setup = &self.setup;
+        let mut server = ServerFacts {
+            serving: true,
+            connections: setup.entrance.connections() as u64,
+            outstanding: setup.entrance.outstanding() as u64,
+            ..ServerFacts::default()
+        };
+        let tree = setup.tree.read();
+        collect::of_tree(&tree, &mut server);
+        let mut facts = Facts { server, trace_mask: self.trace_mask, ..Facts::default() };
+        let needs = word.needs();
+        if needs.contains(&Need::Digests) {
+            facts.digests = collect::digests(&tree);
+        }
+        drop(tree);
+        if needs.contains(&Need::Conf) {
+            facts.conf = setup.conf.clone();
+        }
+        if needs.contains(&Need::Dirs) {
+            facts.dirs = collect::dirs(&setup.directory);
+        }
+        if needs.contains(&Need::Environment) {
+            facts.environment = collect::environment();
+        }
+        facts
+    }
+
+    /// How many of the hubs will answer.
+    fn ask_hubs(&self, question: u64, word: Word, now: Now) -> usize {
+        let needs = |need| word.needs().contains(&need);
+        let (connections, watches) = (needs(Need::Connections), needs(Need::Watches));
+        let (crst, srst) = (needs(Need::ResetConnections), needs(Need::ResetServer));
+        let hubs = self.setup.hubs.iter().filter(|(hub, _)| {
+            let parts = self.setup.parts.clone();
+            let look = Control::Ask(Box::new(move |core| {
+                if crst {
+                    core.reset_connections();
+                }
+                if srst {
+                    core.reset_totals();
+                }
+                let part = ArbiterPart {
+                    totals: core.totals(),
+                    connections: if connections { collect::connections(core, now) } else { Vec::new() },
+                    watches: if watches { collect::watches(core) } else { Default::default() },
+                };
+                // Refused only when nobody waits for it any more.
+                let _ = parts.post(Part { question, what: PartOf::Arbiter(part) });
+            }));
+            hub.post(look).is_ok()
+        });
+        hubs.count()
+    }
+
+    fn ask_tracker(&self, question: u64, word: Word, now: Now) -> usize {
+        if !word.needs().contains(&Need::Sessions) {
+            return 0;
+        }
+        let (parts, tree) = (self.setup.parts.clone(), Arc::clone(&self.setup.tree));
+        let ask = AskTracker(Box::new(move |tracker| {
+            let what = PartOf::Sessions(collect::sessions(tracker, &tree.read(), now));
+            let _ = parts.post(Part { question, what });
+        }));
+        usize::from(self.setup.sessions.post(ask).is_ok())
+    }
+
+    fn finish(&mut self, question: u64) {
+        if self.open.get(&question).is_none_or(|open| open.awaited > 0) {
+            return;
+        }
+        let Some(Question { from, word, mut facts, latency, .. }) = self.open.remove(&question) else {
+            return;
+        };
+        if word.needs().contains(&Need::Metrics) {
+            facts.metrics = (self.setup.metrics.text)();
+        }
+        if word.needs().contains(&Need::ResetServer) {
+            (self.setup.metrics.reset)();
+        }
+        facts.server.min_latency_ms = latency.min_ms;
+        facts.server.avg_latency_ms = latency.mean_ms();
+        facts.server.max_latency_ms = latency.max_ms;
+        self.reply(from, answer(word, &facts));
+    }
+}
+
+impl Service for AdminActor {}
+
+impl Serve<WordAsked> for AdminActor {
+    fn serve(&mut self, asked: WordAsked, ctx: &mut Ctx<'_, Self>) {
+        match Word::from_bytes(asked.word) {
+            Some(word) if !word.is_allowed(&self.setup.whitelist) => self.reply(asked.client, word.refusal()),
+            Some(word) if self.open.len() < MOST_OPEN => self.ask(asked.client, word, asked.mask, ctx),
+            _ => self.reply(asked.client, String::new()),
+        }
+    }
+}
+
+impl Serve<Part> for AdminActor {
+    fn serve(&mut self, part: Part, _: &mut Ctx<'_, Self>) {
+        let Some(open) = self.open.get_mut(&part.question) else { return };
+        open.awaited -= 1;
+        match part.what {
+            PartOf::Arbiter(part) => collect::add(part, &mut open.latency, &mut open.facts),
+            PartOf::Sessions(facts) => open.facts.sessions = facts,
+        }
+        self.finish(part.question);
+    }
+}

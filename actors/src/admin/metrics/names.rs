@@ -1,0 +1,324 @@
+//! The table of all names: what each is, in which unit, and which test moves it; or why it is absent.
+//!
+//! Source: ServerMetrics.java, ZooKeeperServer.java (registerMetrics) and its subclasses, 3.9.
+
+use super::summary::{Counter, Keyed, Summary};
+use super::{Gauges, Meters, QuotaGauges};
+
+/// What a value is counted in. Times are recorded in µs and told in ms, as ZooKeeper does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unit {
+    /// Time.
+    Milliseconds,
+    /// Memory, disk or network.
+    Bytes,
+    /// Anything one counts one by one.
+    Items,
+}
+
+/// A gauge's value.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Number {
+    /// Told as it is.
+    Int(i64),
+    /// Told with up to 4 digits after the point.
+    Real(f64),
+}
+
+fn int(value: u64) -> Number {
+    Number::Int(i64::try_from(value).unwrap_or(i64::MAX))
+}
+
+fn real(value: f64) -> Number {
+    Number::Real(value)
+}
+
+/// Where a name's value comes from, which decides its shape as well.
+#[derive(Clone, Copy, Debug)]
+pub enum Source {
+    /// Looked up.
+    Gauge(fn(&Meters, &Gauges) -> Number),
+    /// Looked up, for each namespace with a quota; absent where it is `None`.
+    GaugeSet(fn(&QuotaGauges) -> Option<i64>),
+    /// Counted.
+    Counter(fn(&Meters) -> &Counter),
+    /// Counted for each namespace.
+    CounterSet(fn(&Meters) -> &Keyed<Counter>),
+    /// Count, sum, extremes, average.
+    Summary(fn(&Meters) -> &Summary),
+    /// Likewise, for each namespace.
+    SummarySet(fn(&Meters) -> &Keyed<Summary>),
+    /// Likewise, and quantiles.
+    Advanced(fn(&Meters) -> &Summary),
+}
+
+/// A name that is served.
+#[derive(Clone, Copy, Debug)]
+pub struct Entry {
+    /// ZooKeeper's name for it.
+    pub name: &'static str,
+    /// Where it comes from.
+    pub source: Source,
+    /// What it is counted in.
+    pub unit: Unit,
+    /// The test that moves it; it moves all its names and no others (AD3).
+    pub moved_by: &'static str,
+}
+
+const fn entry(name: &'static str, unit: Unit, source: Source, moved_by: &'static str) -> Entry {
+    Entry { name, source, unit, moved_by }
+}
+
+use Source::{Advanced, Counter as Count, CounterSet, Gauge, GaugeSet, Summary as Basic, SummarySet};
+use Unit::{Bytes, Items, Milliseconds};
+
+/// Every name that is served, in the order it is told.
+#[rustfmt::skip] // a table
+pub const METERS: &[Entry] = &[
+    entry("uptime", Milliseconds, Gauge(|_, g| int(g.uptime_ms)), "gauges_move"),
+    entry("avg_latency", Milliseconds, Gauge(|m, _| real(m.latency.read().average() / 1_000.0)), "answers_move_their_meters"),
+    entry("min_latency", Milliseconds, Gauge(|m, _| int(m.latency.read().min() / 1_000)), "answers_move_their_meters"),
+    entry("max_latency", Milliseconds, Gauge(|m, _| int(m.latency.read().max().div_ceil(1_000))), "answers_move_their_meters"),
+    entry("packets_received", Items, Gauge(|m, _| int(m.packets_received.get())), "packets_move_their_meters"),
+    entry("packets_sent", Items, Gauge(|m, _| int(m.packets_sent.get())), "packets_move_their_meters"),
+    entry("num_alive_connections", Items, Gauge(|_, g| int(g.connections)), "gauges_move"),
+    entry("outstanding_requests", Items, Gauge(|_, g| int(g.outstanding)), "gauges_move"),
+    entry("open_file_descriptor_count", Items, Gauge(|_, g| int(g.process.open_fds)), "gauges_move"),
+    entry("max_file_descriptor_count", Items, Gauge(|_, g| int(g.process.max_fds)), "gauges_move"),
+    entry("approximate_data_size", Bytes, Gauge(|_, g| int(g.data_size)), "gauges_move"),
+    entry("znode_count", Items, Gauge(|_, g| int(g.znodes)), "gauges_move"),
+    entry("watch_count", Items, Gauge(|_, g| int(g.watches)), "gauges_move"),
+    entry("ephemerals_count", Items, Gauge(|_, g| int(g.ephemerals)), "gauges_move"),
+    entry("global_sessions", Items, Gauge(|_, g| int(g.sessions)), "gauges_move"),
+    entry("last_client_response_size", Bytes, Gauge(|m, _| Number::Int(m.response_sizes.read().last)), "packets_move_their_meters"),
+    entry("min_client_response_size", Bytes, Gauge(|m, _| Number::Int(m.response_sizes.read().min)), "packets_move_their_meters"),
+    entry("max_client_response_size", Bytes, Gauge(|m, _| Number::Int(m.response_sizes.read().max)), "packets_move_their_meters"),
+    entry("auth_failed_count", Items, Gauge(|m, _| int(m.auth_failed.get())), "connections_move_their_meters"),
+    entry("fsynctime", Milliseconds, Basic(|m| &m.fsync_time), "the_disk_moves_its_meters"),
+    entry("snapshottime", Milliseconds, Basic(|m| &m.snapshot_time), "the_disk_moves_its_meters"),
+    entry("dbinittime", Milliseconds, Basic(|m| &m.db_init_time), "the_disk_moves_its_meters"),
+    entry("startup_txns_loaded", Items, Basic(|m| &m.startup_txns), "the_disk_moves_its_meters"),
+    entry("startup_txns_load_time", Milliseconds, Basic(|m| &m.startup_txns_time), "the_disk_moves_its_meters"),
+    entry("startup_snap_load_time", Milliseconds, Basic(|m| &m.startup_snap_time), "the_disk_moves_its_meters"),
+    entry("sync_processor_batch_size", Items, Basic(|m| &m.sync_batch_size), "the_disk_moves_its_meters"),
+    entry("sync_processor_request_queued", Items, Count(|m| &m.sync_queued), "the_disk_moves_its_meters"),
+    entry("sync_processor_queue_flush_time_ms", Milliseconds, Advanced(|m| &m.sync_flush_time), "the_disk_moves_its_meters"),
+    entry("snapshot_error_count", Items, Count(|m| &m.snapshot_errors), "the_disk_moves_its_meters"),
+    entry("readlatency", Milliseconds, Advanced(|m| &m.read_latency), "answers_move_their_meters"),
+    entry("updatelatency", Milliseconds, Advanced(|m| &m.update_latency), "answers_move_their_meters"),
+    entry("prep_processor_queue_size", Items, Basic(|m| &m.prep_queue_size), "the_proposer_moves_its_meters"),
+    entry("prep_processor_queue_time_ms", Milliseconds, Advanced(|m| &m.prep_queue_time), "the_proposer_moves_its_meters"),
+    entry("prep_processor_request_queued", Items, Count(|m| &m.prep_queued), "the_proposer_moves_its_meters"),
+    entry("prep_process_time", Milliseconds, Basic(|m| &m.prep_time), "the_proposer_moves_its_meters"),
+    entry("proposal_process_time", Milliseconds, Basic(|m| &m.proposal_time), "the_proposer_moves_its_meters"),
+    entry("close_session_prep_time", Milliseconds, Advanced(|m| &m.close_session_prep_time), "the_proposer_moves_its_meters"),
+    entry("proposal_count", Items, Count(|m| &m.proposals), "the_proposer_moves_its_meters"),
+    entry("commit_count", Items, Count(|m| &m.commits), "the_proposer_moves_its_meters"),
+    entry("outstanding_changes_queued", Items, Count(|m| &m.changes_queued), "the_proposer_moves_its_meters"),
+    entry("outstanding_changes_removed", Items, Count(|m| &m.changes_removed), "the_proposer_moves_its_meters"),
+    entry("write_commitproc_time_ms", Milliseconds, Advanced(|m| &m.write_commitproc_time), "the_learner_moves_its_meters"),
+    entry("write_final_proc_time_ms", Milliseconds, Advanced(|m| &m.write_final_proc_time), "the_learner_moves_its_meters"),
+    entry("commit_process_time", Milliseconds, Basic(|m| &m.commit_time), "the_learner_moves_its_meters"),
+    entry("request_commit_queued", Items, Count(|m| &m.commits_queued), "the_learner_moves_its_meters"),
+    entry("write_per_namespace", Bytes, SummarySet(|m| &m.writes), "the_learner_moves_its_meters"),
+    entry("stale_replies", Items, Count(|m| &m.stale_replies), "connections_move_their_meters"),
+    entry("large_requests_rejected", Items, Count(|m| &m.large_requests_rejected), "packets_move_their_meters"),
+    entry("response_bytes", Bytes, Count(|m| &m.response_bytes), "packets_move_their_meters"),
+    entry("watch_bytes", Bytes, Count(|m| &m.watch_bytes), "packets_move_their_meters"),
+    entry("bytes_received_count", Bytes, Count(|m| &m.bytes_received), "packets_move_their_meters"),
+    entry("read_per_namespace", Bytes, SummarySet(|m| &m.reads), "answers_move_their_meters"),
+    entry("connection_request_count", Items, Count(|m| &m.connection_requests), "connections_move_their_meters"),
+    entry("connection_rejected", Items, Count(|m| &m.connections_rejected), "connections_move_their_meters"),
+    entry("connection_drop_count", Items, Count(|m| &m.connections_dropped), "connections_move_their_meters"),
+    entry("connection_revalidate_count", Items, Count(|m| &m.connections_revalidated), "connections_move_their_meters"),
+    entry("sessionless_connections_expired", Items, Count(|m| &m.sessionless_expired), "connections_move_their_meters"),
+    entry("stale_sessions_expired", Items, Count(|m| &m.sessions_expired), "connections_move_their_meters"),
+    entry("node_created_watch_count", Items, Basic(|m| &m.node_created_watches), "watches_move_their_meters"),
+    entry("node_deleted_watch_count", Items, Basic(|m| &m.node_deleted_watches), "watches_move_their_meters"),
+    entry("node_changed_watch_count", Items, Basic(|m| &m.node_changed_watches), "watches_move_their_meters"),
+    entry("node_children_watch_count", Items, Basic(|m| &m.node_children_watches), "watches_move_their_meters"),
+    entry("quota_count_limit_per_namespace", Items, GaugeSet(|q| q.count_limit), "quotas_move_their_meters"),
+    entry("quota_bytes_limit_per_namespace", Bytes, GaugeSet(|q| q.bytes_limit), "quotas_move_their_meters"),
+    entry("quota_count_usage_per_namespace", Items, GaugeSet(|q| Some(q.count_usage)), "quotas_move_their_meters"),
+    entry("quota_bytes_usage_per_namespace", Bytes, GaugeSet(|q| Some(q.bytes_usage)), "quotas_move_their_meters"),
+    entry("quota_exceeded_error_per_namespace", Items, CounterSet(|m| &m.quota_exceeded), "quotas_move_their_meters"),
+];
+
+/// Names that are not served, by the reason why.
+pub const NOT_APPLICABLE: &[(&str, &[&str])] = &[
+    (
+        "one member: there is no other to elect, follow, lead or compare with",
+        &[
+            "quorum_size",
+            "learners",
+            "synced_followers",
+            "synced_non_voting_followers",
+            "synced_observers",
+            "pending_syncs",
+            "leader_uptime",
+            "last_proposal_size",
+            "min_proposal_size",
+            "max_proposal_size",
+            "peer_state",
+            "observer_master_id",
+            "election_time",
+            "looking_count",
+            "leader_unavailable_time",
+            "unavailable_time",
+            "quit_leading_due_to_disloyal_voter",
+            "diff_count",
+            "snap_count",
+            "follower_sync_time",
+            "observer_sync_time",
+            "inflight_snap_count",
+            "inflight_diff_count",
+            "learner_proposal_received_count",
+            "learner_commit_received_count",
+            "propagation_latency",
+            "proposal_latency",
+            "quorum_ack_latency",
+            "ack_latency",
+            "commit_propagation_latency",
+            "proposal_ack_creation_latency",
+            "digest_mismatches_count",
+            "revalidate_count",
+            "learner_request_processor_queue_size",
+            "learner_handler_qp_size",
+            "learner_handler_qp_time_ms",
+            "om_proposal_process_time_ms",
+            "om_commit_process_time_ms",
+            "skip_learner_request_to_next_processor_count",
+            "local_write_committed_time_ms",
+            "server_write_committed_time_ms",
+        ],
+    ),
+    ("sessions of one server alone are not offered: all are global", &["local_sessions"]),
+    (
+        "TLS is not served",
+        &[
+            "outstanding_tls_handshake",
+            "non_mtls_remote_conn_count",
+            "non_mtls_local_conn_count",
+            "tls_handshake_exceeded",
+            "unsuccessful_handshake",
+        ],
+    ),
+    (
+        "the AdminServer, which takes and restores snapshots on demand, is not served",
+        &[
+            "snapshot_rate_limited_count",
+            "restore_time",
+            "restore_error_count",
+            "restore_rate_limited_count",
+            "insecure_admin_count",
+        ],
+    ),
+    ("such an error ends the process: its exit code tells which", &["unrecoverable_error_count"]),
+    (
+        "connections beyond a limit are closed at once and counted in connection_rejected: none is dropped by chance or on credit",
+        &["connection_drop_probability", "connection_token_deficit"],
+    ),
+    (
+        "a connection with too much in flight is not read: its requests wait in its socket, in no queue",
+        &[
+            "request_throttle_wait_count",
+            "request_throttle_queue_time_ms",
+            "throttled_ops",
+            "requests_not_forwarded_to_commit_processor",
+        ],
+    ),
+    (
+        "a closed connection takes its reads along, and its writes are always logged",
+        &["stale_requests", "stale_requests_dropped"],
+    ),
+    (
+        "answers are made from the tree each time: there is no cache of them",
+        &[
+            "response_packet_cache_hits",
+            "response_packet_cache_misses",
+            "response_packet_get_children_cache_hits",
+            "response_packet_get_children_cache_misses",
+        ],
+    ),
+    ("the client port is opened only when the member serves", &["cnxn_closed_without_zk_server_running"]),
+    (
+        "ensemble auth, a check of the client's idea of where it is, is not offered",
+        &["ensemble_auth_success", "ensemble_auth_fail", "ensemble_auth_skip"],
+    ),
+    (
+        "a closing connection's watches are removed with it: none is ever dead",
+        &[
+            "dead_watchers_queued",
+            "dead_watchers_cleared",
+            "add_dead_watcher_stall_time",
+            "dead_watchers_cleaner_latency",
+        ],
+    ),
+    (
+        "there is no commit processor with queues of its own: see paddock_mailbox_depth and paddock_mailbox_wait_seconds",
+        &[
+            "commit_commit_proc_req_queued",
+            "read_commit_proc_req_queued",
+            "write_commit_proc_req_queued",
+            "read_commit_proc_issued",
+            "write_commit_proc_issued",
+            "concurrent_request_processing_in_commit_processor",
+            "write_batch_time_in_commit_processor",
+            "time_waiting_empty_pool_in_commit_processor_read_ms",
+            "requests_in_session_queue",
+            "session_queues_drained",
+            "pending_session_queue_size",
+            "reads_after_write_in_session_queue",
+            "reads_issued_from_session_queue",
+        ],
+    ),
+    (
+        "not measured: it would take a look at the clock for every read",
+        &["read_commitproc_time_ms", "read_final_proc_time_ms"],
+    ),
+    (
+        "not measured yet: the log tells how long a batch took to be durable, not how long it was waited for",
+        &[
+            "sync_process_time",
+            "sync_processor_queue_size",
+            "sync_processor_queue_time_ms",
+            "sync_processor_queue_and_flush_time_ms",
+        ],
+    ),
+    (
+        "there is neither Netty nor a thread that closes sockets",
+        &["netty_queued_buffer_capacity", "socket_closing_time"],
+    ),
+    ("there is no Java virtual machine to pause", &["jvm_pause_time_ms"]),
+    (
+        "a name of ZooKeeper 3.10; this member has 3.9's",
+        &[
+            "op_count_total",
+            "op_count_create",
+            "op_count_delete",
+            "op_count_exists",
+            "op_count_get_data",
+            "op_count_set_data",
+            "op_count_get_acl",
+            "op_count_set_acl",
+            "op_count_get_children",
+            "op_count_get_all_children_number",
+            "op_count_get_ephemerals",
+            "op_count_multi",
+            "op_count_multi_read",
+            "op_count_sync",
+            "op_count_ping",
+            "op_count_reconfig",
+            "op_count_add_watch",
+            "op_count_check_watches",
+            "op_count_remove_watches",
+            "op_count_set_watches",
+            "op_count_check",
+            "op_count_create_session",
+            "op_count_close_session",
+            "op_count_who_am_i",
+            "ttl_node_created_count",
+            "ttl_node_deleted_count",
+        ],
+    ),
+];

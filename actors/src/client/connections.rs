@@ -1,0 +1,164 @@
+//! The arbiter's connections, and what each of them holds.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use paddock_messages::ids::{AttachNumber, ConnId, SessionId};
+use paddock_messages::znode::Id;
+use paddock_messages::zxid::Zxid;
+
+use super::framing::Inbox;
+use super::outbox::Outbox;
+use super::pipeline::Pipeline;
+use super::stats::Stats;
+
+/// How far a connection has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Phase {
+    /// Nothing decoded yet.
+    First,
+    /// The first four bytes were a command; its answer is awaited.
+    Word,
+    /// The handshake is with the Learner.
+    Connecting,
+    /// It has a session.
+    Open,
+    /// It asked to end its session: nothing more is read; the reply ends it.
+    Leaving,
+    /// To be closed once its outbox is sent.
+    Closing,
+}
+
+/// Why a connection that could be read is not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stall {
+    /// Too many of its own requests, or the member's, are in flight.
+    Credit,
+    /// Its client does not take its replies.
+    Outbox,
+}
+
+/// One connection.
+#[derive(Debug)]
+pub(super) struct Connection {
+    pub(super) peer: SocketAddr,
+    pub(super) phase: Phase,
+    pub(super) stall: Option<Stall>,
+    pub(super) inbox: Inbox,
+    pub(super) pipeline: Pipeline,
+    pub(super) outbox: Outbox,
+    pub(super) ids: Arc<[Id]>,
+    pub(super) session: SessionId,
+    pub(super) attach: AttachNumber,
+    pub(super) timeout_ms: i32,
+    /// Whether the handshake carried the read-only byte.
+    pub(super) has_flag: bool,
+    /// Pings whose turn came while the member could not vouch for the session.
+    pub(super) owed_pings: u32,
+    /// In ms: accepted; last heard of; the socket last took something or had nothing to take.
+    pub(super) accepted_ms: u64,
+    pub(super) heard_ms: u64,
+    pub(super) took_ms: u64,
+    pub(super) stats: Stats,
+    /// The last header zxid (W1).
+    pub(super) last: Zxid,
+    /// Whether it is on the list of that name already.
+    pub(super) is_ready: bool,
+    pub(super) is_resumable: bool,
+    pub(super) is_woken: bool,
+    pub(super) is_touched: bool,
+}
+
+impl Connection {
+    pub(super) fn new(peer: SocketAddr, ids: Arc<[Id]>, now_ms: u64) -> Self {
+        Self {
+            peer,
+            phase: Phase::First,
+            stall: None,
+            inbox: Inbox::default(),
+            pipeline: Pipeline::default(),
+            outbox: Outbox::default(),
+            ids,
+            session: SessionId::NONE,
+            attach: AttachNumber::default(),
+            timeout_ms: 0,
+            has_flag: false,
+            owed_pings: 0,
+            accepted_ms: now_ms,
+            heard_ms: now_ms,
+            took_ms: now_ms,
+            stats: Stats::default(),
+            last: Zxid::ZERO,
+            is_ready: false,
+            is_resumable: false,
+            is_woken: false,
+            is_touched: false,
+        }
+    }
+}
+
+/// Connections by slot; a slot's generation rises with each use (C5).
+#[derive(Debug, Default)]
+pub(super) struct Connections {
+    slots: Vec<Slot>,
+    free: Vec<u32>,
+}
+
+#[derive(Debug, Default)]
+struct Slot {
+    generation: u32,
+    connection: Option<Box<Connection>>,
+}
+
+/// A watcher is a slot in 28 bits.
+const MAX_SLOTS: usize = 1 << 28;
+
+impl Connections {
+    pub(super) fn insert(&mut self, connection: Connection) -> ConnId {
+        let slot = self.free.pop().unwrap_or_else(|| {
+            assert!(self.slots.len() < MAX_SLOTS, "descriptors end long before");
+            self.slots.push(Slot::default());
+            u32::try_from(self.slots.len() - 1).expect("below 2^28")
+        });
+        let place = &mut self.slots[slot as usize];
+        place.generation = place.generation.wrapping_add(1);
+        place.connection = Some(Box::new(connection));
+        ConnId { slot, generation: place.generation }
+    }
+
+    pub(super) fn remove(&mut self, id: ConnId) -> Option<Box<Connection>> {
+        let place = self.slots.get_mut(id.slot as usize).filter(|place| place.generation == id.generation)?;
+        let connection = place.connection.take()?;
+        self.free.push(id.slot);
+        Some(connection)
+    }
+
+    pub(super) fn get(&self, id: ConnId) -> Option<&Connection> {
+        let place = self.slots.get(id.slot as usize).filter(|place| place.generation == id.generation)?;
+        place.connection.as_deref()
+    }
+
+    pub(super) fn get_mut(&mut self, id: ConnId) -> Option<&mut Connection> {
+        let place = self.slots.get_mut(id.slot as usize).filter(|place| place.generation == id.generation)?;
+        place.connection.as_deref_mut()
+    }
+
+    /// Whoever is in `slot` now.
+    pub(super) fn in_slot(&mut self, slot: u32) -> Option<(ConnId, &mut Connection)> {
+        let place = self.slots.get_mut(slot as usize)?;
+        let id = ConnId { slot, generation: place.generation };
+        place.connection.as_deref_mut().map(|connection| (id, connection))
+    }
+
+    /// How many slots there are, used or not.
+    pub(super) fn slots(&self) -> u32 {
+        u32::try_from(self.slots.len()).expect("below 2^28")
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = (ConnId, &Connection)> {
+        (0..).zip(&self.slots).filter_map(|(slot, place)| {
+            let id = ConnId { slot, generation: place.generation };
+            place.connection.as_deref().map(|connection| (id, connection))
+        })
+    }
+}

@@ -1,0 +1,441 @@
+//! [`ArbiterCore`]: what happens on one client arbiter, and what is to be done about it.
+//!
+//! In: a connection came, gave bytes, took bytes, ended; the feed has something; time passed. Out, to be
+//! fetched after each: woken connections (look at [`ArbiterCore::unsent`], [`ArbiterCore::wants_read`],
+//! [`ArbiterCore::is_over`] again), submissions for the Learner, notices.
+
+use std::collections::{HashMap, VecDeque};
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use bytestring::ByteString;
+use paddock_messages::ids::{ClientRef, ConnId, SessionId};
+use paddock_messages::letters::{Asker, Submission};
+use paddock_messages::zxid::Zxid;
+
+use super::connections::{Connection, Connections, Phase};
+use super::outbox::Spare;
+use super::stats::{ConnectionInfo, Totals};
+use super::{Entrance, Refusal, Settings};
+use crate::admin::metrics::ClientTally;
+use crate::auth::{AuthRules, ip_id};
+use crate::tree::SharedTree;
+use crate::tree::feed::FeedItem;
+use crate::watch::Watches;
+
+/// Whom this member serves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Serving {
+    /// Nobody: handshakes are closed unanswered.
+    Nobody,
+    /// Everybody.
+    Everybody,
+    /// Without a quorum: reads only, for clients that said they would do with that.
+    ReadOnly,
+}
+
+/// What the shell must do or say.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Notice {
+    /// A four-letter word came; [`ArbiterCore::answer_word`] sends the answer and closes. `mask` is
+    /// the number behind `stmk`.
+    FourLetter {
+        /// Who asked.
+        conn: ConnId,
+        /// What.
+        word: [u8; 4],
+        /// For `stmk`.
+        mask: Option<i64>,
+    },
+    /// To be logged, at a limited rate.
+    Remark(SocketAddr, Remark),
+}
+
+/// Something an operator may want to know about a client.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Remark {
+    /// A TLS ClientHello on the plain port.
+    #[error("spoke TLS to the plain client port; closed (set secureClientPort, or the client to plain)")]
+    Tls,
+    /// An HTTP request on the client port.
+    #[error("spoke HTTP to the client port; closed (the admin server has another port)")]
+    Http,
+    /// A first frame that is no handshake.
+    #[error("sent no ZooKeeper handshake; closed")]
+    NoHandshake,
+    /// A frame length that cannot be.
+    #[error("sent a frame of length {0}; closed (jute.maxbuffer)")]
+    BadLength(i32),
+    /// A request above `jute.maxbuffer`.
+    #[error("sent {length} bytes for {path:?}, more than jute.maxbuffer; refused")]
+    TooLarge {
+        /// Of its frame.
+        length: usize,
+        /// If it could be read.
+        path: Option<ByteString>,
+    },
+    /// Its handshake names a zxid this member has not reached.
+    #[error("has seen zxid {seen}, this server is at {here}; closed so that it asks another")]
+    Ahead {
+        /// By the client.
+        seen: Zxid,
+        /// Applied here.
+        here: Zxid,
+    },
+    /// It took none of its replies for too long, or let too many pile up.
+    #[error("does not take its replies ({0} bytes wait); closed")]
+    Deaf(usize),
+    /// It said nothing for longer than its timeout.
+    #[error("was silent; closed")]
+    Silent,
+}
+
+/// How many notices wait at most for the shell; further ones are dropped: they are for the log only.
+const NOTICES: usize = 256;
+
+/// See the module. One per client arbiter, on its thread alone.
+#[derive(Debug)]
+pub struct ArbiterCore {
+    pub(super) arbiter: u16,
+    pub(super) settings: Arc<Settings>,
+    pub(super) rules: Arc<AuthRules>,
+    pub(super) tree: Arc<SharedTree>,
+    pub(super) entrance: Arc<Entrance>,
+    pub(super) conns: Connections,
+    pub(super) watches: Watches,
+    /// Watches announced and not yet registered (C2).
+    pub(super) announced: usize,
+    /// What the feed was told last.
+    pub(super) told: usize,
+    pub(super) serving: Serving,
+    pub(super) vouched: bool,
+    pub(super) now_ms: u64,
+    /// Everything up to here is done: the zxid of what leaves now (W1).
+    pub(super) at: Zxid,
+    pub(super) items: Vec<FeedItem>,
+    /// Connections whose oldest request is due.
+    pub(super) ready: VecDeque<ConnId>,
+    /// Of those, the ones that need the tree.
+    pub(super) readers: VecDeque<ConnId>,
+    /// Connections that may be able to go on with their inbox.
+    pub(super) resumable: VecDeque<ConnId>,
+    pub(super) woken: Vec<ConnId>,
+    pub(super) touched: Vec<ConnId>,
+    /// Sessions whose connection ended after a sign of life that is not yet told.
+    pub(super) last_signs: Vec<SessionId>,
+    pub(super) submissions: Vec<Submission>,
+    pub(super) notices: Vec<Notice>,
+    pub(super) by_session: HashMap<SessionId, ConnId>,
+    /// Requests in flight here, and what the entrance was told of them.
+    pub(super) in_flight: usize,
+    pub(super) in_flight_told: usize,
+    pub(super) spare: Spare,
+    pub(super) event: Vec<u8>,
+    pub(super) totals: Totals,
+    /// For the metrics; the shell takes it now and then.
+    pub(super) tally: ClientTally,
+}
+
+impl ArbiterCore {
+    /// The core of client arbiter number `arbiter` of `tree`'s feeds; it serves nobody yet.
+    pub fn new(
+        arbiter: u16,
+        settings: Arc<Settings>,
+        rules: Arc<AuthRules>,
+        tree: Arc<SharedTree>,
+        entrance: Arc<Entrance>,
+    ) -> Self {
+        let mut core = Self {
+            arbiter,
+            settings,
+            rules,
+            tree,
+            entrance,
+            conns: Connections::default(),
+            watches: Watches::default(),
+            announced: 0,
+            told: 0,
+            serving: Serving::Nobody,
+            vouched: true,
+            now_ms: 0,
+            at: Zxid::ZERO,
+            items: Vec::new(),
+            ready: VecDeque::new(),
+            readers: VecDeque::new(),
+            resumable: VecDeque::new(),
+            woken: Vec::new(),
+            touched: Vec::new(),
+            last_signs: Vec::new(),
+            submissions: Vec::new(),
+            notices: Vec::new(),
+            by_session: HashMap::new(),
+            in_flight: 0,
+            in_flight_told: 0,
+            spare: Spare::default(),
+            event: Vec::new(),
+            totals: Totals::default(),
+            tally: ClientTally::default(),
+        };
+        core.drain();
+        core
+    }
+
+    /// A socket was accepted. Refused: to be closed at once.
+    pub fn on_accept(&mut self, peer: SocketAddr, now_ms: u64) -> Result<ConnId, Refusal> {
+        self.now_ms = now_ms;
+        if let Err(refusal) = self.entrance.enter(peer.ip(), &self.settings) {
+            self.tally.connections_rejected += 1;
+            return Err(refusal);
+        }
+        let ids = Arc::from([ip_id(peer.ip())]);
+        Ok(self.conns.insert(Connection::new(peer, ids, now_ms)))
+    }
+
+    /// A connection gave bytes. Only to be called while [`Self::wants_read`]; what comes after the
+    /// connection is over is ignored.
+    pub fn on_bytes(&mut self, conn: ConnId, bytes: &[u8], now_ms: u64) {
+        self.now_ms = now_ms;
+        let Some(connection) = self.conns.get_mut(conn) else { return };
+        if matches!(connection.phase, Phase::Closing | Phase::Word) {
+            return; // nothing of it will be looked at
+        }
+        connection.inbox.push(bytes);
+        self.pump(conn);
+        self.go_on();
+    }
+
+    /// The client will send no more. True if the connection still has something to do: netcat ends its
+    /// side before it reads the answer to a four-letter word.
+    pub fn on_end_of_input(&mut self, conn: ConnId) -> bool {
+        self.conns
+            .get(conn)
+            .is_some_and(|it| matches!(it.phase, Phase::Word | Phase::Leaving | Phase::Closing))
+    }
+
+    /// The socket took `count` bytes of [`Self::unsent`].
+    pub fn on_sent(&mut self, conn: ConnId, count: usize, now_ms: u64) {
+        self.now_ms = now_ms;
+        let Self { conns, spare, .. } = self;
+        let Some(connection) = conns.get_mut(conn) else { return };
+        connection.outbox.took(count, spare);
+        connection.took_ms = now_ms;
+        if connection.stall.is_some() {
+            if connection.outbox.unsent().len() < self.settings.outbox_full {
+                connection.stall = None; // `pump` finds out whether anything else holds it up
+            }
+            self.make_ready(conn);
+            self.resume(conn);
+            self.go_on();
+        }
+    }
+
+    /// The connection's socket is gone: it is forgotten. Its session lives on.
+    pub fn on_closed(&mut self, conn: ConnId) {
+        self.forget_pending(conn);
+        if let Some(connection) = self.conns.remove(conn) {
+            self.entrance.leave(connection.peer.ip());
+            self.tally.connections_dropped += u64::from(connection.phase != Phase::Closing);
+            if connection.is_touched && connection.session != SessionId::NONE {
+                self.last_signs.push(connection.session);
+            }
+        }
+    }
+
+    /// The feed has something, or may have.
+    pub fn drain_feed(&mut self, now_ms: u64) {
+        self.now_ms = now_ms;
+        self.drain();
+        self.go_on();
+    }
+
+    /// From now on this member serves `whom`. Nobody's connection is closed by it: see
+    /// [`Self::close_all`].
+    pub fn serve(&mut self, whom: Serving) {
+        self.serving = whom;
+    }
+
+    /// Whether the member's own word for a session holds: pings are answered only while it does.
+    pub fn vouch(&mut self, vouched: bool) {
+        self.vouched = vouched;
+        for slot in 0..if vouched { self.conns.slots() } else { 0 } {
+            if let Some((conn, connection)) = self.conns.in_slot(slot) {
+                for _ in 0..std::mem::take(&mut connection.owed_pings) {
+                    self.send_pong(conn);
+                }
+            }
+        }
+    }
+
+    /// Closes every connection, with what is in its outbox sent.
+    pub fn close_all(&mut self) {
+        for slot in 0..self.conns.slots() {
+            if let Some((conn, _)) = self.conns.in_slot(slot) {
+                self.close(conn);
+            }
+        }
+    }
+
+    /// What a connection is to be sent.
+    pub fn unsent(&self, conn: ConnId) -> &[u8] {
+        self.conns.get(conn).map_or(&[], |it| it.outbox.unsent())
+    }
+
+    /// Whether its socket is to be read.
+    pub fn wants_read(&self, conn: ConnId) -> bool {
+        self.conns.get(conn).is_some_and(|it| {
+            it.stall.is_none() && matches!(it.phase, Phase::First | Phase::Open | Phase::Word)
+        })
+    }
+
+    /// Whether its socket is to be closed as soon as nothing is unsent (or at once, if it is unknown).
+    pub fn is_over(&self, conn: ConnId) -> bool {
+        self.conns.get(conn).is_none_or(|it| it.phase == Phase::Closing)
+    }
+
+    /// Takes the connections whose state changed since the last call, for the shell to look at.
+    pub fn take_woken(&mut self, into: &mut Vec<ConnId>) {
+        for conn in self.woken.drain(..) {
+            if let Some(connection) = self.conns.get_mut(conn) {
+                connection.is_woken = false;
+            }
+            into.push(conn);
+        }
+    }
+
+    /// Whether there is something for the Learner.
+    pub fn has_submissions(&self) -> bool {
+        !self.submissions.is_empty()
+    }
+
+    /// Takes what is for the Learner, in order.
+    pub fn take_submissions(&mut self) -> Vec<Submission> {
+        std::mem::take(&mut self.submissions)
+    }
+
+    /// Takes what the shell must do or say.
+    pub fn take_notices(&mut self) -> Vec<Notice> {
+        std::mem::take(&mut self.notices)
+    }
+
+    /// Answers a four-letter word, and closes.
+    pub fn answer_word(&mut self, conn: ConnId, answer: &[u8]) {
+        let Self { conns, spare, .. } = self;
+        if let Some(connection) = conns.get_mut(conn).filter(|it| it.phase == Phase::Word) {
+            connection.outbox.to(spare).extend_from_slice(answer);
+            self.close(conn);
+        }
+    }
+
+    /// The last zxid whose effects are all in the outboxes.
+    pub fn drained(&self) -> Zxid {
+        self.at
+    }
+
+    /// The watches here, for operators.
+    pub fn watches(&self) -> &Watches {
+        &self.watches
+    }
+
+    /// Every connection, for operators.
+    pub fn connections(&self) -> impl Iterator<Item = ConnectionInfo> + '_ {
+        self.conns.iter().map(|(conn, it)| ConnectionInfo {
+            conn,
+            peer: it.peer,
+            session: (it.session != SessionId::NONE).then_some(it.session),
+            timeout_ms: it.timeout_ms,
+            established_ms: it.accepted_ms,
+            queued: it.pipeline.len(),
+            reading: self.wants_read(conn),
+            writing: !it.outbox.unsent().is_empty(),
+            stats: it.stats,
+        })
+    }
+
+    /// The session of the connection in `slot`, as watches name it.
+    pub fn session_in_slot(&mut self, slot: u32) -> Option<SessionId> {
+        self.conns.in_slot(slot).map(|(_, it)| it.session)
+    }
+
+    /// Packets and latencies of all connections since the last reset.
+    pub fn totals(&self) -> Totals {
+        self.totals
+    }
+
+    /// What was counted for the metrics, to be taken and left empty.
+    pub fn tally(&mut self) -> &mut ClientTally {
+        &mut self.tally
+    }
+
+    /// `srst`: forgets the totals.
+    pub fn reset_totals(&mut self) {
+        self.totals = Totals::default();
+    }
+
+    /// `crst`: forgets the counts of every connection.
+    pub fn reset_connections(&mut self) {
+        for slot in 0..self.conns.slots() {
+            if let Some((_, connection)) = self.conns.in_slot(slot) {
+                connection.stats = super::stats::Stats::default();
+            }
+        }
+    }
+
+    pub(super) fn notice(&mut self, notice: Notice) {
+        if self.notices.len() < NOTICES || matches!(notice, Notice::FourLetter { .. }) {
+            self.notices.push(notice);
+        }
+    }
+
+    pub(super) fn remark(&mut self, conn: ConnId, remark: Remark) {
+        if let Some(peer) = self.conns.get(conn).map(|it| it.peer) {
+            self.notice(Notice::Remark(peer, remark));
+        }
+    }
+
+    pub(super) fn client(&self, conn: ConnId) -> ClientRef {
+        ClientRef { arbiter: self.arbiter, conn }
+    }
+
+    pub(super) fn asker(connection: &Connection) -> Asker {
+        Asker { session: connection.session, attach: connection.attach, ids: connection.ids.clone() }
+    }
+
+    /// Lets the shell look at a connection.
+    pub(super) fn wake(&mut self, conn: ConnId) {
+        if let Some(connection) = self.conns.get_mut(conn).filter(|it| !it.is_woken) {
+            connection.is_woken = true;
+            self.woken.push(conn);
+        }
+    }
+
+    /// Closes a connection once its outbox is sent: nothing more of it is decoded, answered or watched.
+    pub(super) fn close(&mut self, conn: ConnId) {
+        self.forget_pending(conn);
+        if let Some(connection) = self.conns.get_mut(conn) {
+            connection.phase = Phase::Closing;
+            connection.took_ms = self.now_ms;
+            self.wake(conn);
+        }
+    }
+
+    /// Drops what a connection waits for: its requests, watches, bytes, and its name.
+    fn forget_pending(&mut self, conn: ConnId) {
+        let Some(connection) = self.conns.get_mut(conn) else { return };
+        self.in_flight -= connection.pipeline.len();
+        self.announced -= connection.pipeline.clear();
+        connection.inbox = super::framing::Inbox::default();
+        connection.owed_pings = 0;
+        self.watches.close(conn.slot);
+        if self.by_session.get(&connection.session) == Some(&conn) {
+            self.by_session.remove(&connection.session);
+        }
+        self.tell_in_flight();
+    }
+
+    pub(super) fn tell_in_flight(&mut self) {
+        if self.in_flight != self.in_flight_told {
+            self.entrance.in_flight(self.in_flight_told, self.in_flight);
+            self.in_flight_told = self.in_flight;
+        }
+    }
+}

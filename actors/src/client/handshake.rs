@@ -1,0 +1,141 @@
+//! The first frame of a connection, in ZooKeeper's order of checks, and its answer.
+
+use bytes::Bytes;
+use paddock_messages::client::session::{ConnectRequest, ConnectResponse, negotiate_timeout, password};
+use paddock_messages::ids::{AttachNumber, ConnId, SessionId};
+use paddock_messages::letters::Submission;
+use paddock_messages::wire::frame;
+use paddock_messages::zxid::Zxid;
+
+use super::connections::Phase;
+use super::core::{ArbiterCore, Notice, Remark, Serving};
+use super::outbox::counted;
+
+/// What makes the first four bytes a command instead of a length. Source: FourLetterCommands.java.
+const WORDS: [&[u8; 4]; 19] = [
+    b"conf",
+    b"cons",
+    b"crst",
+    b"dirs",
+    b"dump",
+    b"envi",
+    b"gtmk",
+    b"ruok",
+    b"stmk",
+    b"srvr",
+    b"srst",
+    b"stat",
+    b"wchc",
+    b"wchp",
+    b"wchs",
+    b"mntr",
+    b"isro",
+    b"hash",
+    b"\xff\xf4\xff\xfd", // telnet's way to hang up
+];
+
+impl ArbiterCore {
+    /// Whether the first four bytes are settled: a length to go on with.
+    pub(super) fn is_past_words(&mut self, conn: ConnId) -> bool {
+        let Some(connection) = self.conns.get_mut(conn) else { return false };
+        let Some(word) = connection.inbox.first_word() else { return false };
+        if WORDS.contains(&&word) {
+            let mask = connection.inbox.mask_behind_word();
+            if &word == b"stmk" && mask.is_none() {
+                return false;
+            }
+            connection.phase = Phase::Word;
+            connection.inbox = super::framing::Inbox::default();
+            self.tally.packets_received += 1;
+            self.tally.bytes_received += word.len() as u64;
+            self.notice(Notice::FourLetter { conn, word, mask });
+            return false;
+        }
+        let stranger = match &word {
+            [0x16, 0x03, ..] => Remark::Tls,
+            b"GET " | b"PUT " | b"POST" | b"HEAD" | b"OPTI" | b"DELE" | b"PRI " | b"CONN" => Remark::Http,
+            _ => return true,
+        };
+        self.remark(conn, stranger);
+        self.close(conn);
+        false
+    }
+
+    /// The first frame. Source: ZooKeeperServer.processConnectRequest.
+    pub(super) fn on_handshake(&mut self, conn: ConnId, body: Bytes) {
+        let Ok(request) = ConnectRequest::read(body) else {
+            self.remark(conn, Remark::NoHandshake);
+            return self.close(conn);
+        };
+        self.tally.connection_requests += 1;
+        let wants_writes = !request.read_only.unwrap_or(false);
+        if self.serving == Serving::Nobody || (self.serving == Serving::ReadOnly && wants_writes) {
+            return self.close(conn);
+        }
+        self.drain(); // the least that this server can say it has
+        let seen = request.fields.last_zxid_seen;
+        if seen > self.at.to_wire() {
+            self.remark(conn, Remark::Ahead { seen: Zxid::from_wire(seen), here: self.at });
+            return self.close(conn);
+        }
+        let (min, max) = (self.settings.min_session_timeout_ms, self.settings.max_session_timeout_ms);
+        let timeout_ms = negotiate_timeout(request.fields.timeout_ms, min, max);
+        let session = SessionId(request.fields.session_id);
+        self.tally.connections_revalidated += u64::from(session != SessionId::NONE);
+        let Some(connection) = self.conns.get_mut(conn) else { return };
+        connection.phase = Phase::Connecting;
+        connection.timeout_ms = timeout_ms;
+        connection.has_flag = request.read_only.is_some();
+        let client = self.client(conn);
+        if session == SessionId::NONE {
+            self.submissions.push(Submission::Open { client, timeout_ms });
+        } else if request.fields.password.as_deref() == Some(&password(session)[..]) {
+            self.submissions.push(Submission::Attach { client, session, timeout_ms });
+        } else {
+            self.on_attach_refused(conn); // as if it had expired; its connection is left alone
+        }
+    }
+
+    /// The Learner gave the connection its session.
+    pub(super) fn on_attached(
+        &mut self,
+        conn: ConnId,
+        session: SessionId,
+        attach: AttachNumber,
+        timeout_ms: i32,
+    ) {
+        let Some(connection) = self.conns.get_mut(conn).filter(|it| it.phase == Phase::Connecting) else {
+            return;
+        };
+        connection.phase = Phase::Open;
+        (connection.session, connection.attach, connection.timeout_ms) = (session, attach, timeout_ms);
+        self.respond(conn, &ConnectResponse::granted(session, timeout_ms));
+        if let Some(older) = self.by_session.insert(session, conn).filter(|older| *older != conn) {
+            self.close(older);
+        }
+        self.resume(conn);
+    }
+
+    /// There is no such session, or the password is wrong: a client cannot tell which.
+    pub(super) fn on_attach_refused(&mut self, conn: ConnId) {
+        if self.conns.get(conn).is_some_and(|it| it.phase == Phase::Connecting) {
+            self.respond(conn, &ConnectResponse::expired());
+            self.close(conn);
+        }
+    }
+
+    fn respond(&mut self, conn: ConnId, response: &ConnectResponse) {
+        /// What the statistics call a handshake: createSession.
+        const CREATE_SESSION: i32 = -10;
+        let read_only = self.serving == Serving::ReadOnly;
+        let Self { conns, spare, totals, tally, .. } = self;
+        let Some(connection) = conns.get_mut(conn) else { return };
+        let flag = connection.has_flag.then_some(read_only);
+        let to = connection.outbox.to(spare);
+        counted(to, tally, |to| frame(to, |to| response.write_with(flag, to)));
+        connection.stats.sent += 1;
+        connection.stats.last_op = Some(CREATE_SESSION);
+        totals.sent += 1;
+        self.wake(conn);
+    }
+}

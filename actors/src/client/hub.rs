@@ -1,0 +1,347 @@
+//! The actor of one client arbiter: takes new connections, ticks, passes on what clients asked.
+
+use std::cell::{Cell, RefCell};
+use std::net::{SocketAddr, TcpStream};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::Waker;
+use std::time::Duration;
+
+use bytes::Bytes;
+use paddock_messages::ids::{ClientRef, ConnId};
+use paddock_messages::letters::{Submissions, Touched};
+use paddock_messages::mail::{Outbox, Refused};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::Notify;
+use tokio::task::JoinHandle;
+
+use super::connection;
+use super::core::{ArbiterCore, Notice, Remark, Serving};
+use super::{Entrance, Settings};
+use crate::admin::metrics::Meters;
+use crate::auth::AuthRules;
+use crate::runtime::{Clock, Ctx, ExitCode, Fatal, Inbox, Serve, Service};
+use crate::tree::SharedTree;
+use crate::watch::WatchDispatcher;
+
+/// Mail to a hub: a socket that was accepted for it.
+#[derive(Debug)]
+pub struct NewClient {
+    /// Not yet with any runtime.
+    pub stream: TcpStream,
+    /// From where.
+    pub peer: SocketAddr,
+}
+
+/// Mail from a hub: a client sent a four-letter word; a [`WordAnswer`] is awaited.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WordAsked {
+    /// Who.
+    pub client: ClientRef,
+    /// What.
+    pub word: [u8; 4],
+    /// The number behind `stmk`.
+    pub mask: Option<i64>,
+}
+
+/// Mail to a hub: send this and close.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WordAnswer {
+    /// Who asked.
+    pub conn: ConnId,
+    /// The whole answer.
+    pub text: Bytes,
+}
+
+/// Mail to a hub, from whoever decides about the member or asks for an operator.
+pub enum Control {
+    /// Whom to serve from now on.
+    Serve(Serving),
+    /// Whether pings may be answered.
+    Vouch(bool),
+    /// Close every connection.
+    CloseAll,
+    /// Look at the core on its own thread, and post what was found to whoever wants it.
+    Ask(Box<dyn FnOnce(&mut ArbiterCore) + Send>),
+}
+
+/// What a hub is made from.
+#[derive(Debug)]
+pub struct HubSetup {
+    /// Which arbiter: the number of its feed.
+    pub arbiter: u16,
+    /// Limits.
+    pub settings: Arc<Settings>,
+    /// ACLs.
+    pub rules: Arc<AuthRules>,
+    /// The tree and its feeds.
+    pub tree: Arc<SharedTree>,
+    /// Shared by all hubs of the member.
+    pub entrance: Arc<Entrance>,
+    /// The member's Learner.
+    pub learner: Outbox<Submissions>,
+    /// The member's SessionTracker.
+    pub sessions: Outbox<Touched>,
+    /// The member's.
+    pub meters: Arc<Meters>,
+    /// Who answers four-letter words; without one they are closed unanswered.
+    pub words: Option<Outbox<WordAsked>>,
+    /// The mailbox of the dispatcher beside the hub.
+    pub dispatcher: Inbox<WatchDispatcher>,
+    /// How often signs of life are told: several times a tick.
+    pub touch_every: Duration,
+}
+
+/// What the hub, the dispatcher and the connections of one arbiter share, all on its one thread. The
+/// core is borrowed for a step and never across an await.
+pub(crate) struct Shared {
+    core: RefCell<ArbiterCore>,
+    wakers: RefCell<Vec<Option<(u32, Waker)>>>, // by slot, with the generation
+    woken: RefCell<Vec<ConnId>>,
+    submitted: Notify,
+    is_flush_due: Cell<bool>,
+    clock: Arc<dyn Clock>,
+    fatal: Fatal,
+    meters: Arc<Meters>,
+    arbiter: u16,
+    learner: Outbox<Submissions>,
+    words: Option<Outbox<WordAsked>>,
+    log: Cell<LogRate>,
+}
+
+impl std::fmt::Debug for Shared {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "client arbiter {}", self.arbiter)
+    }
+}
+
+/// At most one line about clients a second, which says how many were left out.
+#[derive(Clone, Copy, Default)]
+struct LogRate {
+    next_ms: u64,
+    left_out: u64,
+}
+
+/// A step of the core that panics is half done, in a socket's task as well: other clients' watches and
+/// replies may be lost, so the process ends.
+struct EndsOnPanic<'a>(&'a Fatal);
+
+impl Drop for EndsOnPanic<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.end(ExitCode::Panic, "a client arbiter's core panicked");
+        }
+    }
+}
+
+impl Shared {
+    /// Lets the core do one thing, and does what comes of it.
+    pub(crate) fn step<R>(&self, run: impl FnOnce(&mut ArbiterCore, u64) -> R) -> R {
+        let now_ms = self.clock.now_ms();
+        let _unfinished = EndsOnPanic(&self.fatal);
+        let mut core = self.core.borrow_mut();
+        let result = run(&mut core, now_ms);
+        let mut woken = self.woken.take();
+        core.take_woken(&mut woken);
+        let notices = core.take_notices();
+        if core.has_submissions() && !self.is_flush_due.replace(true) {
+            self.submitted.notify_one();
+        }
+        drop(core);
+        for conn in woken.drain(..) {
+            self.wake(conn);
+        }
+        self.woken.replace(woken);
+        notices.into_iter().for_each(|notice| self.perform(notice, now_ms));
+        result
+    }
+
+    /// Tells the meters what was done since the last time.
+    fn meter(&self) {
+        self.meters.absorb(self.core.borrow_mut().tally());
+    }
+
+    /// Looks at the core.
+    pub(super) fn look<R>(&self, look: impl FnOnce(&ArbiterCore) -> R) -> R {
+        look(&self.core.borrow())
+    }
+
+    /// Lets `conn`'s task be woken when its state changes.
+    pub(super) fn register(&self, conn: ConnId, waker: &Waker) {
+        let mut wakers = self.wakers.borrow_mut();
+        let at = conn.slot as usize;
+        if wakers.len() <= at {
+            wakers.resize_with(at + 1, || None);
+        }
+        match &mut wakers[at] {
+            Some((generation, old)) if *generation == conn.generation => old.clone_from(waker),
+            place => *place = Some((conn.generation, waker.clone())),
+        }
+    }
+
+    /// The connection's task has ended.
+    pub(super) fn closed(&self, conn: ConnId) {
+        self.step(|core, _| core.on_closed(conn));
+        let mut wakers = self.wakers.borrow_mut();
+        if let Some(place) = wakers.get_mut(conn.slot as usize)
+            && place.as_ref().is_some_and(|(generation, _)| *generation == conn.generation)
+        {
+            *place = None;
+        }
+    }
+
+    fn wake(&self, conn: ConnId) {
+        if let Some(Some((generation, waker))) = self.wakers.borrow().get(conn.slot as usize)
+            && *generation == conn.generation
+        {
+            waker.wake_by_ref();
+        }
+    }
+
+    fn perform(&self, notice: Notice, now_ms: u64) {
+        match notice {
+            Notice::FourLetter { conn, word, mask } => {
+                let client = ClientRef { arbiter: self.arbiter, conn };
+                let asked = self.words.as_ref().map(|to| to.post(WordAsked { client, word, mask }));
+                if !matches!(asked, Some(Ok(()))) {
+                    self.step(|core, _| core.answer_word(conn, b"")); // nobody there, or too many ask
+                }
+            }
+            Notice::Remark(peer, remark) => self.log(peer, &remark, now_ms),
+        }
+    }
+
+    fn log(&self, peer: SocketAddr, remark: &Remark, now_ms: u64) {
+        let mut rate = self.log.get();
+        if now_ms < rate.next_ms {
+            rate.left_out += 1;
+        } else {
+            tracing::info!(left_out = rate.left_out, "client {peer} {remark}");
+            rate = LogRate { next_ms: now_ms + 1_000, left_out: 0 };
+        }
+        self.log.set(rate);
+    }
+
+    /// Posts what clients asked, all of it at once, behind whatever connection has work now: one batch
+    /// an arbiter's turn, not one a socket.
+    async fn flush(self: Rc<Self>) {
+        loop {
+            self.submitted.notified().await;
+            self.is_flush_due.set(false);
+            let batch = self.core.borrow_mut().take_submissions();
+            if !batch.is_empty() && self.learner.post(Submissions(batch)).is_err() {
+                return self.fatal.end(ExitCode::Unexpected, "a client arbiter cannot post to its Learner");
+            }
+        }
+    }
+}
+
+/// See the module.
+pub struct ClientHub {
+    shared: Rc<Shared>,
+    sessions: Outbox<Touched>,
+    touch_every: Duration,
+    /// Not taken by the tracker yet.
+    untold: Option<Touched>,
+    dispatcher: Option<Inbox<WatchDispatcher>>,
+    flusher: Option<JoinHandle<()>>,
+}
+
+impl ClientHub {
+    /// To be called on the arbiter's own thread.
+    pub fn new(setup: HubSetup, clock: Arc<dyn Clock>, fatal: Fatal) -> Self {
+        let HubSetup { arbiter, settings, rules, tree, entrance, learner, .. } = setup;
+        let shared = Shared {
+            core: RefCell::new(ArbiterCore::new(arbiter, settings, rules, tree, entrance)),
+            wakers: RefCell::default(),
+            woken: RefCell::default(),
+            submitted: Notify::new(),
+            is_flush_due: Cell::new(false),
+            clock,
+            fatal,
+            meters: setup.meters,
+            arbiter,
+            learner,
+            words: setup.words,
+            log: Cell::default(),
+        };
+        let dispatcher = Some(setup.dispatcher);
+        let (sessions, touch_every) = (setup.sessions, setup.touch_every);
+        Self { shared: Rc::new(shared), sessions, touch_every, untold: None, dispatcher, flusher: None }
+    }
+
+    /// Serves one connection over any stream, until it is closed; `None` if it is refused.
+    pub fn connect<S>(&self, stream: S, peer: SocketAddr) -> Option<ConnId>
+    where
+        S: AsyncRead + AsyncWrite + Unpin + 'static,
+    {
+        match self.shared.step(|core, now_ms| core.on_accept(peer, now_ms)) {
+            Ok(conn) => {
+                actix_rt::spawn(connection::run(stream, conn, Rc::clone(&self.shared)));
+                Some(conn)
+            }
+            Err(refusal) => {
+                tracing::debug!("client {peer} refused: {refusal}");
+                None
+            }
+        }
+    }
+
+    /// What was touched goes to the tracker; what it does not take now goes with the next.
+    fn tick(&mut self) {
+        let mut touched = self.shared.step(ArbiterCore::on_tick);
+        self.shared.meter();
+        if let Some(mut earlier) = self.untold.take() {
+            earlier.sessions.append(&mut touched.sessions);
+            touched.sessions = earlier.sessions;
+        }
+        if let Err(Refused::Full(touched)) = self.sessions.post(touched) {
+            self.untold = Some(touched);
+        }
+    }
+}
+
+impl Service for ClientHub {
+    fn started(&mut self, ctx: &mut Ctx<'_, Self>) {
+        if let Some(dispatcher) = self.dispatcher.take() {
+            dispatcher.start_here(WatchDispatcher::new(Rc::clone(&self.shared)));
+        }
+        self.flusher = Some(ctx.spawn(Rc::clone(&self.shared).flush()));
+        ctx.every(self.touch_every, |hub, _| hub.tick());
+    }
+
+    fn stopped(&mut self) {
+        if let Some(flusher) = self.flusher.take() {
+            flusher.abort();
+        }
+    }
+}
+
+impl Serve<NewClient> for ClientHub {
+    fn serve(&mut self, NewClient { stream, peer }: NewClient, _: &mut Ctx<'_, Self>) {
+        match tokio::net::TcpStream::from_std(stream) {
+            Ok(stream) => _ = self.connect(stream, peer),
+            Err(error) => tracing::warn!("client {peer}: its socket cannot be watched: {error}"),
+        }
+    }
+}
+
+impl Serve<WordAnswer> for ClientHub {
+    fn serve(&mut self, answer: WordAnswer, _: &mut Ctx<'_, Self>) {
+        self.shared.step(|core, _| core.answer_word(answer.conn, &answer.text));
+    }
+}
+
+impl Serve<Control> for ClientHub {
+    fn serve(&mut self, control: Control, _: &mut Ctx<'_, Self>) {
+        if matches!(control, Control::Ask(_)) {
+            self.shared.meter(); // what is asked next may be the meters
+        }
+        self.shared.step(|core, _| match control {
+            Control::Serve(whom) => core.serve(whom),
+            Control::Vouch(vouched) => core.vouch(vouched),
+            Control::CloseAll => core.close_all(),
+            Control::Ask(ask) => ask(core),
+        });
+    }
+}

@@ -1,0 +1,329 @@
+//! From a connection's bytes to its pipeline: what is asked, and whether more may be asked now.
+
+use bytes::Bytes;
+use paddock_messages::client::reply::write_header;
+use paddock_messages::client::request::{Read, Request, Write, path_of_prefix, read_header};
+use paddock_messages::client::session::AuthPacket;
+use paddock_messages::client::{OpCode, ReplyHeader, RequestHeader};
+use paddock_messages::error_code::ErrorCode;
+use paddock_messages::ids::ConnId;
+use paddock_messages::letters::{Asker, Submission};
+use paddock_messages::wire::{Wire, frame, write_nullable};
+
+use super::connections::{Phase, Stall};
+use super::core::{ArbiterCore, Remark, Serving};
+use super::framing::Next;
+use super::outbox::counted;
+use super::pipeline::{Entry, Stamp, What};
+use super::reads::may_watch;
+use crate::auth::{add_auth, enforce};
+
+/// Whether it goes to the Learner.
+fn is_submitted(opcode: OpCode) -> bool {
+    use OpCode as O;
+    matches!(
+        opcode,
+        O::Create
+            | O::Create2
+            | O::CreateContainer
+            | O::CreateTtl
+            | O::Delete
+            | O::SetData
+            | O::SetAcl
+            | O::Multi
+            | O::Reconfig
+            | O::CloseSession
+            | O::Sync
+    )
+}
+
+/// Whether it is a write: what the Learner is told of, but for a sync.
+pub(super) fn is_write(opcode: i32) -> bool {
+    OpCode::from_code(opcode).is_some_and(|opcode| is_submitted(opcode) && opcode != OpCode::Sync)
+}
+
+/// A request's header and how many bytes its frame had.
+#[derive(Clone, Copy, Debug)]
+struct Head {
+    xid: i32,
+    opcode: i32,
+    bytes: usize,
+}
+
+impl ArbiterCore {
+    /// Decodes what a connection's inbox holds, as far as its credit reaches.
+    pub(super) fn pump(&mut self, conn: ConnId) {
+        while self.may_go_on(conn) {
+            let Some(connection) = self.conns.get_mut(conn) else { return };
+            let first = connection.phase == Phase::First;
+            if first && !self.is_past_words(conn) {
+                break;
+            }
+            if self.must_answer_first(conn) {
+                break;
+            }
+            let max = self.settings.max_frame;
+            let Some(connection) = self.conns.get_mut(conn) else { return };
+            match connection.inbox.next(max) {
+                Next::More => break,
+                Next::Frame(body) => self.on_frame(conn, body, first),
+                Next::TooLarge(head, length) if !first => self.on_too_large(conn, head, length),
+                Next::TooLarge(_, length) => {
+                    self.on_bad_length(conn, i32::try_from(length).unwrap_or(i32::MAX));
+                }
+                Next::Bad(length) => self.on_bad_length(conn, length),
+            }
+        }
+        if let Some(connection) = self.conns.get_mut(conn) {
+            connection.inbox.settle();
+        }
+    }
+
+    /// Before a write is taken on, the reads that are due are answered: none may see it (C1). True if
+    /// they cannot be, because the client does not take the answers.
+    fn must_answer_first(&mut self, conn: ConnId) -> bool {
+        let Some(connection) = self.conns.get(conn) else { return false };
+        if connection.pipeline.due().is_none() {
+            return false;
+        }
+        let next = connection.inbox.next_opcode().and_then(OpCode::from_code);
+        if next.is_some_and(is_submitted) {
+            self.serve_ready();
+        } else {
+            return false;
+        }
+        self.conns.get(conn).is_some_and(|it| it.pipeline.due().is_some())
+    }
+
+    /// Whether the connection may ask for more; notes why not.
+    fn may_go_on(&mut self, conn: ConnId) -> bool {
+        let others = self.entrance.outstanding() - self.in_flight_told.min(self.entrance.outstanding());
+        let settings = &self.settings;
+        let Some(connection) = self.conns.get_mut(conn) else { return false };
+        if !matches!(connection.phase, Phase::First | Phase::Open) {
+            return false;
+        }
+        let mine = connection.pipeline.len();
+        let is_much = mine >= settings.max_in_flight
+            || connection.pipeline.bytes() >= settings.max_in_flight_bytes
+            || (mine > 0 && others + self.in_flight >= settings.outstanding_limit);
+        let was = connection.stall;
+        connection.stall = if connection.outbox.unsent().len() >= settings.outbox_full {
+            Some(Stall::Outbox)
+        } else {
+            is_much.then_some(Stall::Credit)
+        };
+        let (now, is_open) = (connection.stall, connection.stall.is_none());
+        if was != now {
+            self.wake(conn);
+        }
+        is_open
+    }
+
+    /// The connection may be able to go on: it will be looked at when the step is done.
+    pub(super) fn resume(&mut self, conn: ConnId) {
+        if let Some(connection) = self.conns.get_mut(conn).filter(|it| !it.is_resumable) {
+            connection.is_resumable = true;
+            self.resumable.push_back(conn);
+        }
+    }
+
+    fn on_bad_length(&mut self, conn: ConnId, length: i32) {
+        self.tally.large_requests_rejected += u64::from(length > 0);
+        self.remark(conn, Remark::BadLength(length));
+        self.close(conn);
+    }
+
+    fn on_frame(&mut self, conn: ConnId, body: Bytes, first: bool) {
+        let bytes = body.len();
+        self.count_in(conn, bytes);
+        if first {
+            return self.on_handshake(conn, body);
+        }
+        self.touch(conn);
+        let mut from = body;
+        let Ok((RequestHeader { xid, opcode }, known)) = read_header(&mut from) else {
+            return self.close(conn); // not even a header: nothing to answer
+        };
+        let head = Head { xid, opcode, bytes };
+        let Some(opcode) = known else {
+            return self.refuse(conn, head, ErrorCode::Unimplemented, Stamp::None);
+        };
+        match Request::read(opcode, &mut from) {
+            Err(_) => self.refuse(conn, head, ErrorCode::Marshalling, Stamp::Current),
+            Ok(Request::Auth(packet)) => self.on_auth(conn, xid, &packet),
+            Ok(Request::Sasl(_)) => self.on_sasl(conn, xid),
+            Ok(request) => self.on_request(conn, head, request),
+        }
+    }
+
+    /// Above `jute.maxbuffer`: refused in its turn. Clients split a multi when the connection closes.
+    fn on_too_large(&mut self, conn: ConnId, mut head: Bytes, length: usize) {
+        self.count_in(conn, length);
+        self.tally.large_requests_rejected += 1;
+        self.touch(conn);
+        let Ok((RequestHeader { xid, opcode }, Some(known))) = read_header(&mut head) else {
+            return self.close(conn);
+        };
+        if matches!(known, OpCode::Multi | OpCode::MultiRead) {
+            self.remark(conn, Remark::BadLength(i32::try_from(length).unwrap_or(i32::MAX)));
+            return self.close(conn);
+        }
+        self.remark(conn, Remark::TooLarge { length, path: path_of_prefix(known, head) });
+        self.refuse(conn, Head { xid, opcode, bytes: 0 }, ErrorCode::Marshalling, Stamp::Current);
+    }
+
+    fn on_request(&mut self, conn: ConnId, head: Head, request: Request) {
+        let Some(connection) = self.conns.get(conn) else { return };
+        if let Err(code) = enforce(&connection.ids, &self.rules) {
+            self.send_at_once(conn, head.xid, Some(code), |_| {});
+            return self.close(conn);
+        }
+        let from = Self::asker(connection);
+        match request {
+            Request::Read(read) => self.on_read(conn, head, read, from),
+            _ if self.serving == Serving::ReadOnly => {
+                self.refuse(conn, head, ErrorCode::NotReadOnly, Stamp::Current);
+            }
+            Request::Write(write) => {
+                self.submit(conn, head, Submission::Write { from, xid: head.xid, write });
+            }
+            Request::Sync(of) => {
+                self.submit(conn, head, Submission::Sync { from, xid: head.xid, path: of.path });
+            }
+            Request::Auth(_) | Request::Sasl(_) => unreachable!("answered outside the order"),
+        }
+    }
+
+    fn on_read(&mut self, conn: ConnId, head: Head, read: Read, from: Asker) {
+        let waits = self.conns.get(conn).is_some_and(|it| it.pipeline.waits());
+        let announced = waits && may_watch(&read);
+        if announced {
+            self.announce();
+        }
+        let what = What::Read { read: Box::new(read), ids: from.ids, announced };
+        self.enqueue(conn, head, what);
+    }
+
+    /// A write or sync goes to the Learner, behind the reads that wait for earlier ones (C1).
+    fn submit(&mut self, conn: ConnId, head: Head, submission: Submission) {
+        let Self { conns, submissions, .. } = self;
+        let Some(connection) = conns.get_mut(conn) else { return };
+        if connection.pipeline.waits() {
+            let (session, attach) = (connection.session, connection.attach);
+            connection.pipeline.submit_reads(|xid, read, ids| {
+                let from = Asker { session, attach, ids: ids.clone() };
+                submissions.push(Submission::Read { from, xid, read });
+            });
+        }
+        let ends = matches!(submission, Submission::Write { write: Write::CloseSession, .. });
+        self.submissions.push(submission);
+        self.enqueue(conn, head, What::Submitted { announced: false });
+        if ends && let Some(connection) = self.conns.get_mut(conn) {
+            connection.inbox = super::framing::Inbox::default(); // what follows is dropped
+            connection.phase = Phase::Leaving;
+            self.wake(conn);
+        }
+    }
+
+    fn refuse(&mut self, conn: ConnId, head: Head, err: ErrorCode, zxid: Stamp) {
+        self.enqueue(conn, head, What::Refused { err: err.code(), zxid });
+    }
+
+    fn enqueue(&mut self, conn: ConnId, head: Head, what: What) {
+        let since_ms = self.now_ms;
+        let announced = usize::from(what.is_announced());
+        let Some(connection) = self.conns.get_mut(conn).filter(|it| it.phase == Phase::Open) else {
+            self.announced -= announced;
+            return;
+        };
+        let Head { xid, opcode, bytes } = head;
+        connection.pipeline.push(Entry { xid, opcode, since_ms, bytes, what });
+        self.in_flight += 1;
+        self.make_ready(conn);
+    }
+
+    /// Notes that a connection's oldest request is due.
+    pub(super) fn make_ready(&mut self, conn: ConnId) {
+        let Some(connection) = self.conns.get_mut(conn) else { return };
+        if !connection.is_ready && connection.pipeline.due().is_some() {
+            connection.is_ready = true;
+            self.ready.push_back(conn);
+        }
+    }
+
+    /// A frame came, of `bytes` behind its length.
+    fn count_in(&mut self, conn: ConnId, bytes: usize) {
+        self.tally.packets_received += 1;
+        self.tally.bytes_received += 4 + bytes as u64;
+        if let Some(connection) = self.conns.get_mut(conn) {
+            connection.stats.received += 1;
+            connection.heard_ms = self.now_ms;
+            self.totals.received += 1;
+        }
+    }
+
+    /// Adds identities at once; they hold for what comes after.
+    fn on_auth(&mut self, conn: ConnId, xid: i32, packet: &AuthPacket) {
+        let Some(connection) = self.conns.get_mut(conn) else { return };
+        let (scheme, auth) = (packet.scheme.as_deref(), packet.auth.as_deref());
+        match add_auth(scheme, auth, connection.peer.ip(), &self.rules) {
+            Ok(more) => {
+                let mut ids = connection.ids.to_vec();
+                for id in more {
+                    if !ids.contains(&id) {
+                        ids.push(id);
+                    }
+                }
+                connection.ids = ids.into();
+                self.send_at_once(conn, xid, None, |_| {});
+            }
+            Err(code) => {
+                self.tally.auth_failed += 1;
+                self.send_at_once(conn, xid, Some(code), |_| {});
+                self.close(conn);
+            }
+        }
+    }
+
+    /// There is no SASL here: a null token says so, and the client goes on without.
+    fn on_sasl(&mut self, conn: ConnId, xid: i32) {
+        self.send_at_once(conn, xid, None, |to| write_nullable(None, to));
+    }
+
+    /// An answer outside the order: its zxid is 0.
+    fn send_at_once(
+        &mut self,
+        conn: ConnId,
+        xid: i32,
+        code: Option<ErrorCode>,
+        body: impl FnOnce(&mut Vec<u8>),
+    ) {
+        let Self { conns, spare, totals, tally, .. } = self;
+        let Some(connection) = conns.get_mut(conn) else { return };
+        let err = code.map_or(0, ErrorCode::code);
+        counted(connection.outbox.to(spare), tally, |to| {
+            frame(to, |to| {
+                ReplyHeader { xid, zxid: 0, err }.write(to);
+                body(to);
+            });
+        });
+        connection.stats.sent += 1;
+        totals.sent += 1;
+        self.wake(conn);
+    }
+
+    /// The pings that were due while nobody could vouch for the session.
+    pub(super) fn send_pong(&mut self, conn: ConnId) {
+        let zxid = self.at;
+        let Self { conns, spare, totals, tally, .. } = self;
+        let Some(connection) = conns.get_mut(conn) else { return };
+        let ping = paddock_messages::client::xid::PING;
+        let to = connection.outbox.to(spare);
+        counted(to, tally, |to| write_header(ping, zxid.to_wire(), 0, to));
+        connection.stats.sent += 1;
+        connection.last = zxid;
+        totals.sent += 1;
+        self.wake(conn);
+    }
+}

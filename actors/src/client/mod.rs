@@ -1,0 +1,49 @@
+//! One client arbiter: its connections, each session's pipeline, the answers to reads, the limits.
+//!
+//! [`ArbiterCore`] decides and touches no socket and no clock: bytes in, outboxes and submissions out.
+//! Around it, on its one thread: [`hub`] (the arbiter's actor), [`connection`] (a task per socket),
+//! [`listener`] (accepts). What must hold:
+//! - W1  Nothing leaves a connection with header zxid Z before the feed is drained through Z, and header
+//!   zxids on a connection never go back. A write's reply carries its own zxid.
+//! - W2  A batch of reads: drain; take the tree's guard; drain the little that is left; answer each at
+//!   that zxid and register its watch. Nothing is drained between a registration and the outbox.
+//! - W3  Under the guard, the tree's zxid is the one the feed is drained through.
+//! - C1  Replies leave in the order of the requests. A read sees every earlier write of its session and
+//!   no later one: what still waits when a further write comes goes to the Learner in front of it.
+//! - C2  A watch that will be registered is announced to the feed, under the guard, before any change
+//!   that it must see.
+//! - C3  What a connection holds is bounded: its partial frame, requests in flight by count and bytes,
+//!   its outbox; an idle one holds no buffer.
+//! - C4  A connection that is not read for want of the server's credit counts as alive; one whose client
+//!   does not take its replies does not.
+//! - C5  Mail about a closed connection reaches nobody: slots have generations.
+//!
+//! A panic while one connection is served ends the process: all connections of an arbiter share one
+//! core, and a half-done step of it may have lost another client's watch.
+//!
+//! Source: compat wire; compat: NIOServerCnxn.java, FinalRequestProcessor.java, CommitProcessor.java.
+
+pub mod connection;
+mod connections;
+mod core;
+mod drain;
+pub mod entrance;
+mod framing;
+mod handshake;
+pub mod hub;
+mod intake;
+pub mod listener;
+mod outbox;
+mod pipeline;
+pub mod reads;
+mod serve;
+pub mod settings;
+pub mod stats;
+mod upkeep;
+
+pub use self::core::{ArbiterCore, Notice, Remark, Serving};
+pub use self::entrance::{Entrance, Refusal};
+pub use self::settings::Settings;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,136 @@
+//! One connection's requests that are not answered yet, in their order.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use paddock_messages::client::request::Read;
+use paddock_messages::znode::Id;
+
+/// A request that waits for its answer.
+#[derive(Debug)]
+pub(super) struct Entry {
+    pub(super) xid: i32,
+    pub(super) opcode: i32,
+    /// When it came, in ms.
+    pub(super) since_ms: u64,
+    /// Its frame's bytes.
+    pub(super) bytes: usize,
+    pub(super) what: What,
+}
+
+/// What the answer waits for.
+#[derive(Debug)]
+pub(super) enum What {
+    /// The feed: it was submitted to the Learner. `announced`: it will leave a watch (C2).
+    Submitted { announced: bool },
+    /// Its turn: the answer is this error.
+    Refused { err: i32, zxid: Stamp },
+    /// Its turn.
+    Read { read: Box<Read>, ids: Arc<[Id]>, announced: bool },
+}
+
+/// The header zxid of a refusal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stamp {
+    /// As any answer's.
+    Current,
+    /// -1: unknown opcodes.
+    None,
+}
+
+/// The requests in flight of one connection (C1): at any time those submitted, with refusals and reads
+/// of the arbiter's own between them, then those that only wait for their turn.
+#[derive(Debug, Default)]
+pub(super) struct Pipeline {
+    entries: VecDeque<Entry>,
+    submitted: usize,
+    bytes: usize,
+}
+
+impl Pipeline {
+    pub(super) fn push(&mut self, entry: Entry) {
+        self.submitted += usize::from(matches!(entry.what, What::Submitted { .. }));
+        self.bytes += entry.bytes;
+        self.entries.push_back(entry);
+    }
+
+    /// Requests in flight.
+    pub(super) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Bytes of their frames.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Whether something submitted is not answered: a read that comes now must wait.
+    pub(super) fn waits(&self) -> bool {
+        self.submitted > 0
+    }
+
+    /// The oldest, if it is its turn: nothing submitted stands before it.
+    pub(super) fn due(&self) -> Option<&Entry> {
+        self.entries.front().filter(|entry| !matches!(entry.what, What::Submitted { .. }))
+    }
+
+    /// Takes the oldest, whose turn it is.
+    pub(super) fn take_due(&mut self) -> Option<Entry> {
+        self.due()?;
+        self.pop()
+    }
+
+    /// Takes the oldest, which was submitted and whose answer is here.
+    pub(super) fn take_submitted(&mut self, xid: i32) -> Entry {
+        let entry = self.pop().expect("C1: the feed answers only what is in flight");
+        let submitted = matches!(entry.what, What::Submitted { .. });
+        assert!(submitted && entry.xid == xid, "C1: an answer to xid {xid}, but {entry:?} is the oldest");
+        self.submitted -= 1;
+        entry
+    }
+
+    fn pop(&mut self) -> Option<Entry> {
+        let entry = self.entries.pop_front()?;
+        self.bytes -= entry.bytes;
+        if self.entries.is_empty() {
+            self.entries = VecDeque::new(); // C3
+        }
+        Some(entry)
+    }
+
+    /// Before a further write or sync goes out: the reads of the tree that still wait go in front of
+    /// it, each handed to `submit`. Only to be called when something submitted stands before them.
+    pub(super) fn submit_reads(&mut self, mut submit: impl FnMut(i32, Read, &Arc<[Id]>)) {
+        let waiting = self.entries.iter_mut().rev();
+        let mut mine: Vec<_> =
+            waiting.take_while(|entry| !matches!(entry.what, What::Submitted { .. })).collect();
+        for entry in mine.drain(..).rev() {
+            let What::Read { read, announced, .. } = &entry.what else { continue };
+            if super::reads::needs_no_tree(read) {
+                continue; // answered here, in its place between the two
+            }
+            let what = What::Submitted { announced: *announced };
+            if let What::Read { read, ids, .. } = std::mem::replace(&mut entry.what, what) {
+                submit(entry.xid, *read, &ids);
+            }
+            self.submitted += 1;
+        }
+    }
+
+    /// Everything that is left, of a connection that is closed.
+    pub(super) fn clear(&mut self) -> usize {
+        let announced = self.entries.iter().filter(|entry| entry.what.is_announced()).count();
+        *self = Self::default();
+        announced
+    }
+}
+
+impl What {
+    /// Whether a watch of it was announced to the feed.
+    pub(super) fn is_announced(&self) -> bool {
+        match self {
+            Self::Submitted { announced } | Self::Read { announced, .. } => *announced,
+            Self::Refused { .. } => false,
+        }
+    }
+}

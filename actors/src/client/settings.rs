@@ -1,0 +1,53 @@
+//! The limits of the client port.
+
+use paddock_messages::client::DEFAULT_MAX_BUFFER;
+
+/// What an operator decides about clients. Sizes in bytes, times in ms.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// `jute.maxbuffer`: the largest frame that is decoded.
+    pub max_frame: usize,
+    /// `minSessionTimeout`.
+    pub min_session_timeout_ms: i32,
+    /// `maxSessionTimeout`.
+    pub max_session_timeout_ms: i32,
+    /// `maxClientCnxns`: connections from one address; 0 is no limit.
+    pub max_connections_per_host: usize,
+    /// `maxCnxns`: connections to this member; 0 is no limit.
+    pub max_connections: usize,
+    /// `globalOutstandingLimit`: while the member has more requests in flight, a connection that has
+    /// one is not read.
+    pub outstanding_limit: usize,
+    /// Requests of one connection in flight; beyond it is not read.
+    pub max_in_flight: usize,
+    /// The same by bytes of their frames. One frame may exceed it.
+    pub max_in_flight_bytes: usize,
+    /// A connection with so much unsent is not read.
+    pub outbox_full: usize,
+    /// A connection with so much unsent, or that took none of it for a session timeout, is closed.
+    pub outbox_limit: usize,
+    /// `zookeeper.nio.sessionlessCnxnTimeout`: how long a handshake may take to begin.
+    pub sessionless_timeout_ms: u64,
+}
+
+/// A frame of up to so many times [`Settings::max_frame`] is refused without closing the connection.
+pub const DISCARDED_FRAMES: usize = 16;
+
+impl Default for Settings {
+    /// ZooKeeper's defaults, with a tick of 2 s.
+    fn default() -> Self {
+        Self {
+            max_frame: DEFAULT_MAX_BUFFER,
+            min_session_timeout_ms: 4_000,
+            max_session_timeout_ms: 40_000,
+            max_connections_per_host: 60,
+            max_connections: 0,
+            outstanding_limit: 1_000,
+            max_in_flight: 1_024,
+            max_in_flight_bytes: 1 << 20,
+            outbox_full: 256 << 10,
+            outbox_limit: 64 << 20,
+            sessionless_timeout_ms: 10_000,
+        }
+    }
+}

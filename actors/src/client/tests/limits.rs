@@ -1,0 +1,154 @@
+use paddock_messages::client::OpCode;
+
+use super::super::core::{Notice, Remark};
+use super::super::{Refusal, Settings};
+use super::{Member, create, hello, look, ping, request, set};
+use crate::auth::AuthRules;
+
+fn member(settings: Settings) -> Member {
+    Member::with(1, settings, AuthRules::default())
+}
+
+#[test]
+fn connections_are_counted_at_the_entrance() {
+    let settings = Settings { max_connections: 3, max_connections_per_host: 2, ..Settings::default() };
+    let mut member = member(settings);
+    let hosts = ["10.0.0.1:1", "10.0.0.1:2", "10.0.0.1:3", "10.0.0.2:1", "10.0.0.3:1"];
+    let mut results = Vec::new();
+    for host in hosts {
+        results.push(member.arbiters[0].on_accept(host.parse().unwrap(), 0));
+    }
+    assert_eq!(results[2], Err(Refusal::Host(2)));
+    assert!(results[3].is_ok());
+    assert_eq!(results[4], Err(Refusal::Member(3)));
+    member.arbiters[0].on_closed(results[0].unwrap());
+    member.arbiters[0].on_closed(results[0].unwrap()); // twice is once
+    assert!(member.arbiters[0].on_accept(hosts[2].parse().unwrap(), 0).is_ok());
+    assert_eq!(member.arbiters[0].entrance.connections(), 3);
+}
+
+#[test]
+fn c3_a_connection_is_not_read_beyond_its_credit_and_goes_on_by_itself() {
+    let frame = create(1, "/a").len();
+    for settings in [
+        Settings { max_in_flight: 2, ..Settings::default() },
+        Settings { max_in_flight_bytes: frame + 1, ..Settings::default() },
+        Settings { outstanding_limit: 2, ..Settings::default() },
+    ] {
+        let mut member = member(settings);
+        let client = member.connect(0);
+        let all: Vec<u8> = (1..=9).flat_map(|at| create(at, &format!("/{at}"))).collect();
+        member.send(client, &all);
+        assert!(!member.core(client).wants_read(client.conn));
+        assert_eq!(member.core(client).take_submissions().len(), 2);
+        let mut member = self::member(Settings { max_in_flight: 2, ..Settings::default() });
+        let client = member.connect(0);
+        let replies = member.ask(client, &all);
+        assert_eq!(replies.iter().map(|it| it.xid).collect::<Vec<_>>(), (1..=9).collect::<Vec<_>>());
+        assert!(member.core(client).wants_read(client.conn));
+        assert_eq!(member.arbiters[0].entrance.outstanding(), 0);
+    }
+}
+
+#[test]
+fn others_requests_stop_only_those_who_have_some_in_flight() {
+    let mut member = member(Settings { outstanding_limit: 2, ..Settings::default() });
+    let (busy, quiet) = (member.connect(0), member.connect(0));
+    member.send(busy, &[create(1, "/1"), create(2, "/2"), create(3, "/3")].concat());
+    member.send(quiet, &[look(1, OpCode::Exists, "/", false), create(2, "/4"), create(3, "/5")].concat());
+    assert_eq!(member.receive(quiet).len(), 1, "it has none in flight: it is read");
+    assert_eq!(member.core(busy).take_submissions().len(), 3, "two of one, one of the other");
+}
+
+#[test]
+fn c4_only_a_connection_that_the_server_holds_up_counts_as_alive() {
+    let settings = Settings { max_in_flight: 1, outbox_full: 1_000, ..Settings::default() };
+    let mut member = member(settings);
+    let (held, deaf) = (member.connect(0), member.connect(0));
+    member.ask(deaf, &create(1, "/a"));
+    member.ask(deaf, &set(2, "/a", &"x".repeat(2_000)));
+    let sessions: Vec<_> = member.arbiters[0].connections().map(|it| it.session.unwrap()).collect();
+    member.send(held, &[create(1, "/1"), create(2, "/2")].concat());
+    let reads: Vec<u8> = (1..9).flat_map(|at| look(at, OpCode::GetData, "/a", false)).collect();
+    member.send(deaf, &reads);
+    assert!(!member.core(deaf).wants_read(deaf.conn), "its outbox is full");
+    assert_eq!(member.arbiters[0].on_tick(1).sessions, [sessions[1], sessions[0]], "both spoke");
+    for now in [1_000, 2_000] {
+        assert_eq!(member.arbiters[0].on_tick(now).sessions, [sessions[0]], "one for want of our credit");
+    }
+    assert_eq!(member.arbiters[0].on_tick(3_000).as_of_ms, 3_000);
+    assert!(!member.is_over(deaf));
+    member.arbiters[0].on_tick(10_001);
+    assert!(member.is_over(deaf), "it took nothing for a session timeout");
+    let remarks = member.notices(deaf);
+    assert!(matches!(remarks[..], [Notice::Remark(_, Remark::Deaf(_))]), "{remarks:?}");
+}
+
+#[test]
+fn c3_a_client_that_takes_its_replies_again_gets_all_of_them() {
+    let mut member = member(Settings { outbox_full: 1_000, ..Settings::default() });
+    let client = member.connect(0);
+    member.ask(client, &create(1, "/a"));
+    member.ask(client, &set(2, "/a", &"x".repeat(600)));
+    let mut mixed: Vec<u8> = (3..20).flat_map(|at| look(at, OpCode::GetData, "/a", false)).collect();
+    mixed.extend(set(20, "/a", "short"));
+    mixed.extend(look(21, OpCode::GetData, "/a", false));
+    member.send(client, &mixed);
+    assert!(member.core(client).unsent(client.conn).len() < 2_000, "no more is read than may wait");
+    assert!(!member.core(client).has_submissions(), "C1: no write is sent ahead of a read that is due");
+    let mut xids = Vec::new();
+    for _ in 0..40 {
+        member.settle();
+        xids.extend(member.receive(client).iter().map(|it| (it.xid, it.body.len() > 600)));
+    }
+    assert_eq!(xids, (3..=21).map(|xid| (xid, xid < 20)).collect::<Vec<_>>());
+}
+
+#[test]
+fn silent_connections_are_closed() {
+    let mut member = member(Settings::default());
+    let session = member.connect(0);
+    let (silent, half) = (member.accept(0), member.accept(0));
+    member.send(half, b"\0\0");
+    member.arbiters[0].on_tick(9_999);
+    assert!(!member.is_over(silent) && !member.is_over(half));
+    member.arbiters[0].on_tick(10_000);
+    assert!(member.is_over(silent) && member.is_over(half));
+    member.arbiters[0].on_tick(19_999);
+    assert!(!member.is_over(session));
+    member.now_ms = 19_999;
+    member.ask(session, &ping());
+    member.arbiters[0].on_tick(39_998);
+    assert!(!member.is_over(session));
+    member.arbiters[0].on_tick(39_999);
+    assert!(member.is_over(session));
+}
+
+#[test]
+fn a_handshake_that_nobody_answers_ends() {
+    let mut member = member(Settings::default());
+    let client = member.accept(0);
+    member.send(client, &hello(super::SessionId::NONE, 0, None));
+    member.arbiters[0].on_tick(19_999);
+    assert!(!member.is_over(client));
+    member.arbiters[0].on_tick(20_000);
+    assert!(member.is_over(client));
+}
+
+#[test]
+fn counts_are_kept_for_operators() {
+    let mut member = member(Settings::default());
+    let client = member.connect(0);
+    member.send(client, &create(1, "/a"));
+    member.now_ms = 7;
+    member.settle();
+    let info = member.arbiters[0].connections().next().unwrap();
+    assert_eq!((info.stats.received, info.stats.sent, info.queued), (2, 2, 0));
+    assert_eq!((info.stats.last_op, info.stats.last_cxid, info.stats.last_latency_ms), (Some(1), 1, 7));
+    assert_eq!(info.stats.last_zxid, member.arbiters[0].drained());
+    let totals = member.arbiters[0].totals();
+    assert_eq!((totals.received, totals.sent, totals.latency.max_ms), (2, 2, 7));
+    let close = request(2, OpCode::CloseSession as i32, |_| {});
+    member.ask(client, &[close, create(3, "/after")].concat());
+    assert!(member.tree.read().node("/after").is_none(), "what follows closeSession is dropped");
+}

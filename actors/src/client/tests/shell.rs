@@ -1,0 +1,128 @@
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use paddock_messages::client::OpCode;
+use paddock_messages::ids::{AttachNumber, SessionId};
+use paddock_messages::letters::{FeedReady, Submission, Submissions, Touched};
+use paddock_messages::mail::{Bound, Outbox};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use super::super::hub::{ClientHub, Control, HubSetup, NewClient, WordAnswer, WordAsked};
+use super::super::{Entrance, Serving, Settings, listener};
+use super::{hello, look, packets, ping};
+use crate::auth::AuthRules;
+use crate::runtime::{Ctx, Duty, Env, Inbox, Serve, Service, SystemClock};
+use crate::tree::feed::FeedItem;
+use crate::tree::{DataTree, SharedTree, TreeOptions};
+use crate::watch::WatchDispatcher;
+
+/// Everybody else: gives sessions, answers words, notes who was touched.
+struct Rest {
+    tree: Arc<SharedTree>,
+    dispatcher: Outbox<FeedReady>,
+    hub: Outbox<WordAnswer>,
+    touched: std::sync::mpsc::Sender<Touched>,
+}
+
+impl Service for Rest {}
+
+impl Serve<Submissions> for Rest {
+    fn serve(&mut self, letter: Submissions, _: &mut Ctx<'_, Self>) {
+        let mut writer = self.tree.write();
+        for submission in letter.0 {
+            let Submission::Open { client, timeout_ms } = submission else { panic!("{submission:?}") };
+            let (session, attach) = (SessionId(7), AttachNumber::default());
+            writer.push(0, FeedItem::Attached { conn: client.conn, session, attach, timeout_ms });
+        }
+        writer.commit(|_| self.dispatcher.post(FeedReady).unwrap());
+    }
+}
+
+impl Serve<Touched> for Rest {
+    fn serve(&mut self, letter: Touched, _: &mut Ctx<'_, Self>) {
+        self.touched.send(letter).unwrap();
+    }
+}
+
+impl Serve<WordAsked> for Rest {
+    fn serve(&mut self, letter: WordAsked, _: &mut Ctx<'_, Self>) {
+        let text = letter.word.to_vec().into();
+        self.hub.post(WordAnswer { conn: letter.client.conn, text }).unwrap();
+    }
+}
+
+/// A hub behind a listener on loopback; gives its address, its control, and what is touched.
+fn start() -> (SocketAddr, Outbox<Control>, std::sync::mpsc::Receiver<Touched>) {
+    const BOUND: Bound = Bound::Entrance(64);
+    let (env, _) = Env::recorded(Arc::new(SystemClock::new()));
+    let tree = Arc::new(SharedTree::new(DataTree::new(TreeOptions::default()), 1));
+    let hub: Inbox<ClientHub> = Inbox::new("client hub", Duty::Core, &env);
+    let dispatcher: Inbox<WatchDispatcher> = Inbox::new("watch dispatcher", Duty::Core, &env);
+    let rest: Inbox<Rest> = Inbox::new("rest", Duty::Core, &env);
+    let (touched, is_touched) = std::sync::mpsc::channel();
+    let setup = HubSetup {
+        arbiter: 0,
+        settings: Arc::new(Settings::default()),
+        rules: Arc::new(AuthRules::default()),
+        tree: tree.clone(),
+        entrance: Arc::new(Entrance::default()),
+        learner: rest.outbox(BOUND),
+        sessions: rest.outbox(BOUND),
+        meters: Arc::default(),
+        words: Some(rest.outbox(BOUND)),
+        touch_every: Duration::from_millis(5),
+        dispatcher,
+    };
+    let woken = setup.dispatcher.outbox(BOUND);
+    let (clients, control, words) = (hub.outbox::<NewClient>(BOUND), hub.outbox(BOUND), hub.outbox(BOUND));
+    rest.start_here(Rest { tree, dispatcher: woken, hub: words, touched });
+    hub.start_here(ClientHub::new(setup, env.clock.clone(), env.fatal.clone()));
+    let port = listener::listen("127.0.0.1:0".parse().unwrap(), 16).unwrap();
+    let at = port.local_addr().unwrap();
+    actix_rt::spawn(listener::accept(port, vec![clients]));
+    assert!(control.post(Control::Serve(Serving::Everybody)).is_ok());
+    (at, control, is_touched)
+}
+
+async fn read_exactly(client: &mut TcpStream, count: usize) -> Vec<u8> {
+    let mut bytes = vec![0; count];
+    client.read_exact(&mut bytes).await.unwrap();
+    bytes
+}
+
+#[actix_rt::test]
+async fn a_socket_is_served_from_its_handshake_to_its_end() {
+    let (at, control, touched) = start();
+    let mut client = TcpStream::connect(at).await.unwrap();
+    for byte in hello(SessionId::NONE, 0, None) {
+        client.write_all(&[byte]).await.unwrap(); // however it is cut
+    }
+    assert_eq!(&read_exactly(&mut client, 40).await[..12], [0, 0, 0, 36, 0, 0, 0, 0, 0, 0, 0x27, 0x10]);
+    let requests = [ping(), look(1, OpCode::Exists, "/", false), look(2, OpCode::Exists, "/none", false)];
+    client.write_all(&requests.concat()).await.unwrap();
+    let replies = packets(read_exactly(&mut client, 20 + 20 + 68 + 20).await.into());
+    assert_eq!(replies.iter().map(|it| (it.xid, it.err)).collect::<Vec<_>>(), [(-2, 0), (1, 0), (2, -101)]);
+    loop {
+        if let Ok(letter) = touched.try_recv()
+            && letter.sessions == [SessionId(7)]
+        {
+            break;
+        }
+        tokio::task::yield_now().await;
+    }
+    assert!(control.post(Control::CloseAll).is_ok());
+    assert_eq!(client.read(&mut [0]).await.unwrap(), 0);
+}
+
+#[actix_rt::test]
+async fn a_word_is_answered_even_after_the_client_ended_its_side() {
+    let (at, _control, _touched) = start();
+    let mut client = TcpStream::connect(at).await.unwrap();
+    client.write_all(b"ruok").await.unwrap();
+    client.shutdown().await.unwrap();
+    let mut answer = Vec::new();
+    client.read_to_end(&mut answer).await.unwrap();
+    assert_eq!(answer, b"ruok");
+}

@@ -1,0 +1,99 @@
+//! What time brings: signs of life to be passed on, and connections whose time is up.
+
+use paddock_messages::ids::{ConnId, SessionId};
+use paddock_messages::letters::Touched;
+
+use super::connections::{Connection, Phase, Stall};
+use super::core::{ArbiterCore, Remark};
+
+/// How much longer than its timeout a connection may be silent, in ms: its session is long gone then,
+/// or lives on another member. Source: compat: NIOServerCnxnFactory's expiry interval.
+const SILENCE_GRACE_MS: u64 = 10_000;
+
+impl ArbiterCore {
+    /// Notes a sign of life of the connection's session.
+    pub(super) fn touch(&mut self, conn: ConnId) {
+        if let Some(connection) = self.conns.get_mut(conn).filter(|it| !it.is_touched) {
+            connection.is_touched = true;
+            self.touched.push(conn);
+        }
+    }
+
+    /// Time passed: to be called several times a tick. Gives what the SessionTracker must be told, even
+    /// if no session is in it; closes connections whose time is up.
+    pub fn on_tick(&mut self, now_ms: u64) -> Touched {
+        self.now_ms = now_ms;
+        for slot in 0..self.conns.slots() {
+            let Some((conn, connection)) = self.conns.in_slot(slot) else { continue };
+            let is_open = matches!(connection.phase, Phase::Open | Phase::Leaving);
+            let is_alive = is_open && connection.stall == Some(Stall::Credit); // C4
+            if is_alive {
+                connection.heard_ms = now_ms;
+            }
+            if connection.outbox.unsent().is_empty() {
+                connection.took_ms = now_ms; // it owes nothing: patience begins with the next byte
+            }
+            let verdict = self.judge(conn);
+            if is_alive {
+                self.touch(conn);
+            }
+            match verdict {
+                Verdict::Stays => {}
+                Verdict::Closes(remark) => {
+                    self.tally.sessionless_expired += u64::from(remark.is_none());
+                    remark.into_iter().for_each(|remark| self.remark(conn, remark));
+                    self.close(conn);
+                }
+                Verdict::Cut => {
+                    self.on_closed(conn);
+                    self.woken.push(conn);
+                }
+            }
+        }
+        self.go_on();
+        Touched { arbiter: self.arbiter, as_of_ms: now_ms, sessions: self.take_touched() }
+    }
+
+    fn take_touched(&mut self) -> Vec<SessionId> {
+        let Self { touched, conns, last_signs, .. } = self;
+        let sessions = touched.drain(..).filter_map(|conn| {
+            let connection = conns.get_mut(conn)?;
+            connection.is_touched = false;
+            (connection.session != SessionId::NONE).then_some(connection.session)
+        });
+        last_signs.drain(..).chain(sessions).collect()
+    }
+
+    fn judge(&self, conn: ConnId) -> Verdict {
+        let Some(it) = self.conns.get(conn) else { return Verdict::Stays };
+        let silent_ms = self.now_ms.saturating_sub(it.heard_ms);
+        let timeout_ms = u64::try_from(it.timeout_ms).unwrap_or(0);
+        let unsent = it.outbox.unsent().len();
+        let is_deaf = unsent > self.settings.outbox_limit || self.is_deaf(it, timeout_ms);
+        match it.phase {
+            Phase::First | Phase::Word if silent_ms >= self.settings.sessionless_timeout_ms => {
+                Verdict::Closes(None)
+            }
+            Phase::First | Phase::Word => Verdict::Stays,
+            Phase::Closing if is_deaf || unsent == 0 => Verdict::Cut,
+            Phase::Closing => Verdict::Stays,
+            _ if is_deaf => Verdict::Closes(Some(Remark::Deaf(unsent))),
+            _ if silent_ms >= timeout_ms + SILENCE_GRACE_MS => Verdict::Closes(Some(Remark::Silent)),
+            _ => Verdict::Stays,
+        }
+    }
+
+    /// Whether there was something to take and none was taken for a timeout.
+    fn is_deaf(&self, it: &Connection, timeout_ms: u64) -> bool {
+        let patience_ms = timeout_ms.max(1_000);
+        !it.outbox.unsent().is_empty() && self.now_ms.saturating_sub(it.took_ms) >= patience_ms
+    }
+}
+
+/// What becomes of a connection at a tick.
+enum Verdict {
+    Stays,
+    Closes(Option<Remark>),
+    /// At once, whatever is unsent.
+    Cut,
+}

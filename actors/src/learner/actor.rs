@@ -1,0 +1,262 @@
+//! The Learner's shell: moves its orders to the log, the leader and the client arbiters.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use paddock_messages::client::reply::Outcome;
+use paddock_messages::client::request::Read;
+use paddock_messages::codec;
+use paddock_messages::ids::ServerId;
+use paddock_messages::letters::{
+    Ack, Asker, Commit, FeedReady, Proposals, Requests, SessionChanges, Submissions,
+};
+use paddock_messages::mail::Outbox;
+use paddock_messages::txn::{Op, Txn, TxnBody};
+use paddock_messages::zxid::Zxid;
+
+use super::core::{Learner, Output, State};
+use super::timing::CommitTimes;
+use crate::admin::metrics::{self, KeyedTally, Meters};
+use crate::auth::AuthRules;
+use crate::client::reads;
+use crate::runtime::{Ctx, ExitCode, Serve, Service};
+use crate::storage::{Command, LoggerHandle, Persisted, Records};
+use crate::tree::feed::{FeedItem, ReadAnswer};
+use crate::tree::shared::{SharedTree, TreeWriter};
+
+/// Mail from the Logger's thread: everything up to here is on disk.
+#[derive(Clone, Copy, Debug)]
+pub struct Durable(pub Persisted);
+
+/// Mail to the Snapshotter: so much was applied.
+#[derive(Clone, Copy, Debug)]
+pub struct Applied {
+    /// Through this zxid.
+    pub upto: Zxid,
+    /// Txns since the last such message.
+    pub txns: u64,
+    /// Their bytes in the log.
+    pub bytes: u64,
+}
+
+/// Whom the Learner posts to.
+pub struct Peers {
+    /// The leader's Proposer, for what clients ask.
+    pub requests: Outbox<Requests>,
+    /// The leader's Proposer, for what is durable here.
+    pub acks: Outbox<Ack>,
+    /// Who lives and who has ended.
+    pub sessions: Outbox<SessionChanges>,
+    /// Each client arbiter's WatchDispatcher, by arbiter.
+    pub dispatchers: Vec<Outbox<FeedReady>>,
+    /// When to snapshot.
+    pub snapshotter: Outbox<Applied>,
+}
+
+/// See the module.
+pub struct LearnerActor {
+    me: ServerId,
+    /// The generation of the role on whose behalf it logs.
+    role: u64,
+    core: Learner,
+    tree: Arc<SharedTree>,
+    rules: Arc<AuthRules>,
+    log: LoggerHandle,
+    peers: Peers,
+    out: Vec<Output>,
+    /// The bytes of one txn, used again and again.
+    scratch: Vec<u8>,
+    logged_bytes: u64,
+    meters: Arc<Meters>,
+    commits: CommitTimes,
+    /// What a batch wrote, by namespace; empty between batches.
+    writes: KeyedTally,
+}
+
+/// How many feed items may wait for an arbiter before nothing more is applied: an arbiter that does
+/// not drain is stalled, and the guardian's business.
+const FEED_LIMIT: usize = 1 << 18;
+/// How soon a full feed is looked at again.
+const FULL_FEED_PAUSE: Duration = Duration::from_millis(1);
+
+impl LearnerActor {
+    /// Around a core whose tree is `tree`.
+    pub fn new(
+        me: ServerId,
+        role: u64,
+        core: Learner,
+        (tree, rules): (Arc<SharedTree>, Arc<AuthRules>),
+        (log, meters): (LoggerHandle, Arc<Meters>),
+        peers: Peers,
+    ) -> Self {
+        Self {
+            me,
+            role,
+            core,
+            tree,
+            rules,
+            log,
+            peers,
+            out: Vec::new(),
+            scratch: Vec::new(),
+            logged_bytes: 0,
+            meters,
+            commits: CommitTimes::default(),
+            writes: KeyedTally::default(),
+        }
+    }
+
+    fn perform(&mut self, ctx: &mut Ctx<'_, Self>) {
+        for order in std::mem::take(&mut self.out) {
+            let sent = match order {
+                Output::Forward(items) => {
+                    self.peers.requests.post(Requests { member: self.me, items }).map_err(drop)
+                }
+                Output::Append(txns) => self.append(&txns, ctx.clock().now_us()),
+                Output::Ack(upto) => self.peers.acks.post(Ack { from: self.me, upto }).map_err(drop),
+                Output::Apply => continue, // once for all mail, in `drained`
+            };
+            if sent.is_err() {
+                ctx.fatal(ExitCode::ActorGone, "the learner's Proposer or Logger has ended");
+            }
+        }
+    }
+
+    fn append(&mut self, txns: &[Arc<Txn>], now_us: u64) -> Result<(), ()> {
+        if let Some(last) = txns.last() {
+            self.commits.on_append(last.header.zxid, txns.len() as u64, now_us);
+        }
+        let mut records: Records = self.log.records();
+        for txn in txns {
+            self.scratch.clear();
+            codec::encode_into(&mut self.scratch, &**txn).expect("every part of a txn can be written");
+            records.push(txn.header.zxid, &self.scratch);
+            self.logged_bytes += self.scratch.len() as u64;
+        }
+        let append = Command::Append { role: self.role, records, committed: self.core.committed() };
+        self.log.send(append).map_err(drop)
+    }
+
+    /// Applies all that is ready, a batch at a time: readers come in between.
+    fn apply(&mut self, ctx: &mut Ctx<'_, Self>) {
+        while self.core.is_ready() {
+            if self.tree.feeds().iter().any(|feed| feed.len() > FEED_LIMIT) {
+                ctx.after(FULL_FEED_PAUSE, Self::apply);
+                return;
+            }
+            self.apply_batch(ctx);
+        }
+    }
+
+    fn apply_batch(&mut self, ctx: &mut Ctx<'_, Self>) {
+        let mut changes = SessionChanges::default();
+        let mut writer = self.tree.write();
+        let began_us = ctx.clock().now_us();
+        let mut state = Live { writer: &mut writer, rules: &self.rules, txns: 0, writes: &mut self.writes };
+        self.core.apply(&mut state, &mut changes.0);
+        let (txns, upto) = (state.txns, state.last_zxid());
+        let dispatchers = &self.peers.dispatchers;
+        writer.commit(|arbiter| {
+            // A dispatcher that is gone is the guardian's business; one that has mail will drain all.
+            let _ = dispatchers[usize::from(arbiter)].post(FeedReady);
+        });
+        if txns > 0 {
+            let took_us = ctx.clock().now_us() - began_us;
+            let waited_us = self.commits.take_average_us();
+            self.meters.applied(&metrics::Applied { commits: txns, waited_us, took_us });
+            self.meters.written(&mut self.writes);
+        }
+        ctx.spend(u32::try_from(txns).unwrap_or(u32::MAX));
+        let _ = self.peers.snapshotter.post(Applied {
+            upto,
+            txns,
+            bytes: std::mem::take(&mut self.logged_bytes),
+        });
+        if !changes.0.is_empty() && self.peers.sessions.post(changes).is_err() {
+            ctx.fatal(ExitCode::ActorGone, "the SessionTracker has ended");
+        }
+    }
+}
+
+/// The tree under its write lock, as the core sees it.
+struct Live<'a, 't> {
+    writer: &'a mut TreeWriter<'t>,
+    rules: &'a AuthRules,
+    txns: u64,
+    writes: &'a mut KeyedTally,
+}
+
+impl State for Live<'_, '_> {
+    fn apply(&mut self, txn: &Txn) -> Outcome {
+        self.txns += 1;
+        tally_writes(&txn.body, self.writes);
+        self.writer.apply(txn)
+    }
+    fn read(&mut self, from: &Asker, read: Read) -> ReadAnswer {
+        reads::answer(self.writer, self.rules, from, read)
+    }
+    fn last_zxid(&self) -> Zxid {
+        self.writer.last_zxid()
+    }
+    fn push(&mut self, arbiter: u16, item: FeedItem) {
+        self.writer.push(arbiter, item);
+    }
+}
+
+/// Path and bytes of data of each change. Source: DataTree.java, updateWriteStat.
+fn tally_writes(body: &TxnBody, into: &mut KeyedTally) {
+    let ops = match body {
+        TxnBody::One(op) => std::slice::from_ref(op),
+        TxnBody::Multi(ops) => ops,
+        TxnBody::DeleteContainer { path } => return into.add(path, path.len() as u64),
+        TxnBody::CloseSession { ephemerals } => {
+            return ephemerals.iter().for_each(|path| into.add(path, path.len() as u64));
+        }
+        _ => return,
+    };
+    for op in ops {
+        let (path, bytes) = match op {
+            Op::Create { path, data, .. } | Op::SetData { path, data, .. } => {
+                (path, data.as_ref().map_or(0, |data| data.len()))
+            }
+            Op::Delete { path } => (path, 0),
+            Op::Check { .. } => continue,
+        };
+        into.add(path, (path.len() + bytes) as u64);
+    }
+}
+
+impl Service for LearnerActor {
+    fn drained(&mut self, ctx: &mut Ctx<'_, Self>) {
+        self.apply(ctx);
+    }
+}
+
+impl Serve<Submissions> for LearnerActor {
+    fn serve(&mut self, letter: Submissions, ctx: &mut Ctx<'_, Self>) {
+        self.core.on_submissions(letter.0, &mut self.out);
+        self.perform(ctx);
+    }
+}
+
+impl Serve<Proposals> for LearnerActor {
+    fn serve(&mut self, letter: Proposals, ctx: &mut Ctx<'_, Self>) {
+        self.core.on_proposals(letter.0, &mut self.out);
+        self.perform(ctx);
+    }
+}
+
+impl Serve<Durable> for LearnerActor {
+    fn serve(&mut self, letter: Durable, ctx: &mut Ctx<'_, Self>) {
+        self.core.on_persisted(letter.0.upto, &mut self.out);
+        self.perform(ctx);
+    }
+}
+
+impl Serve<Commit> for LearnerActor {
+    fn serve(&mut self, letter: Commit, ctx: &mut Ctx<'_, Self>) {
+        self.commits.on_commit(letter.upto, ctx.clock().now_us());
+        self.core.on_commit(letter.upto, &mut self.out);
+        self.perform(ctx);
+    }
+}

@@ -1,0 +1,294 @@
+//! The Learner's decisions: the one queue of what is proposed, and what applying it does to clients.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use paddock_messages::client::reply::Outcome;
+use paddock_messages::client::request::Read;
+use paddock_messages::error_code::ErrorCode;
+use paddock_messages::ids::{AttachNumber, SessionId};
+use paddock_messages::letters::{Asker, Proposal, Request, SessionChange, Submission};
+use paddock_messages::txn::{Txn, TxnBody};
+use paddock_messages::zxid::Zxid;
+
+use super::routes::{Route, Routes, Waiting};
+use super::session_ids::SessionIds;
+use crate::tree::feed::{CloseReason, FeedItem, ReadAnswer};
+
+/// The most txns that are applied under one hold of the tree's write lock: readers wait that long.
+pub const APPLY_BATCH: usize = 1024;
+
+/// What the shell must do, in this order.
+#[derive(Debug, PartialEq)]
+pub enum Output {
+    /// Send these to the leader's Proposer, in order.
+    Forward(Vec<Request>),
+    /// Append these to the log, in order, and say when they are durable.
+    Append(Vec<Arc<Txn>>),
+    /// Tell the leader that everything up to here is on our disk.
+    Ack(Zxid),
+    /// There is something to apply: call [`Learner::apply`].
+    Apply,
+}
+
+/// What applying needs: the tree and the feeds in a node, a toy in tests.
+pub trait State {
+    /// Applies one txn; its events go to the feeds that want them.
+    fn apply(&mut self, txn: &Txn) -> Outcome;
+    /// Executes a read at this place in the order.
+    fn read(&mut self, from: &Asker, read: Read) -> ReadAnswer;
+    /// The last zxid applied.
+    fn last_zxid(&self) -> Zxid;
+    /// Adds an item to one client arbiter's feed, behind the events of the txns applied so far.
+    fn push(&mut self, arbiter: u16, item: FeedItem);
+}
+
+/// Logs what is proposed, applies what is committed, and knows which of this member's connections to tell.
+#[derive(Debug)]
+pub struct Learner {
+    ids: SessionIds,
+    routes: Routes,
+    /// What is proposed and not yet applied, in order.
+    queue: VecDeque<Proposal>,
+    appended: Zxid,
+    committed: Zxid,
+    /// Sessions with a read that waits for nothing any more: what it stands behind was answered before
+    /// it came.
+    due: Vec<SessionId>,
+}
+
+impl Learner {
+    /// A Learner whose tree holds everything up to `last`.
+    pub fn new(last: Zxid, ids: SessionIds) -> Self {
+        let (routes, queue) = (Routes::default(), VecDeque::new());
+        Self { ids, routes, queue, appended: last, committed: last, due: Vec::new() }
+    }
+
+    /// How many proposals wait to be applied.
+    pub fn backlog(&self) -> usize {
+        self.queue.len()
+    }
+
+    /// Everything up to here is committed, applied or not.
+    pub fn committed(&self) -> Zxid {
+        self.committed
+    }
+
+    /// What this member's clients ask, in order.
+    pub fn on_submissions(&mut self, items: Vec<Submission>, out: &mut Vec<Output>) {
+        let requests: Vec<_> = items.into_iter().filter_map(|item| self.submit(item)).collect();
+        if !requests.is_empty() {
+            out.push(Output::Forward(requests));
+        }
+        if !self.due.is_empty() {
+            out.push(Output::Apply);
+        }
+    }
+
+    fn submit(&mut self, item: Submission) -> Option<Request> {
+        Some(match item {
+            Submission::Open { client, timeout_ms } => {
+                let session = self.ids.issue();
+                self.routes.open(session, client);
+                Request::Open { session, timeout_ms }
+            }
+            Submission::Attach { client, session, timeout_ms } => {
+                Request::Attach { client, session, timeout_ms }
+            }
+            Submission::Write { from, xid, write } => {
+                self.routes.asked(&from);
+                Request::Write { from, xid, write }
+            }
+            Submission::Sync { from, xid, path } => {
+                self.routes.asked(&from);
+                Request::Sync { from, xid, path }
+            }
+            Submission::Read { from, xid, read } => {
+                let session = from.session;
+                if self.routes.wait(from, xid, read) {
+                    self.due.push(session);
+                }
+                return None;
+            }
+        })
+    }
+
+    /// What the leader proposes, in order.
+    pub fn on_proposals(&mut self, items: Vec<Proposal>, out: &mut Vec<Output>) {
+        let mut append = Vec::new();
+        for item in items {
+            if let Proposal::Txn(txn) = &item {
+                self.follow(txn.header.zxid);
+                append.push(Arc::clone(txn));
+            }
+            self.queue.push_back(item);
+        }
+        if !append.is_empty() {
+            out.push(Output::Append(append));
+        }
+        self.ask_to_apply(out);
+    }
+
+    fn follow(&mut self, zxid: Zxid) {
+        let last = self.appended;
+        let follows = last.next() == Some(zxid) || (zxid.epoch() > last.epoch() && zxid.counter() == 1);
+        assert!(follows, "L5: {zxid:?} proposed after {last:?}");
+        self.appended = zxid;
+    }
+
+    /// Everything up to `upto` is on this member's disk.
+    pub fn on_persisted(&mut self, upto: Zxid, out: &mut Vec<Output>) {
+        assert!(upto <= self.appended, "L1: {upto:?} is durable but was never appended");
+        out.push(Output::Ack(upto));
+    }
+
+    /// Everything up to `upto` is committed.
+    pub fn on_commit(&mut self, upto: Zxid, out: &mut Vec<Output>) {
+        assert!(upto >= self.committed, "L2: commit of {upto:?} after {:?}", self.committed);
+        self.committed = upto;
+        self.ask_to_apply(out);
+    }
+
+    fn ask_to_apply(&self, out: &mut Vec<Output>) {
+        if self.is_ready() {
+            out.push(Output::Apply);
+        }
+    }
+
+    /// Whether the oldest proposal may be applied, or a read be executed.
+    pub fn is_ready(&self) -> bool {
+        !self.due.is_empty()
+            || self.queue.front().is_some_and(|item| match item {
+                Proposal::Txn(txn) => txn.header.zxid <= self.committed,
+                _ => true, // it stands behind nothing that is not applied
+            })
+    }
+
+    /// Applies what is committed, at most [`APPLY_BATCH`] of it. To be called under the tree's write
+    /// lock.
+    pub fn apply(&mut self, state: &mut impl State, changes: &mut Vec<SessionChange>) {
+        for session in std::mem::take(&mut self.due) {
+            // L3: before the write that its session sent behind it, which is still on its way.
+            if let Some(route) = self.routes.get(session) {
+                read_behind(route, state);
+            }
+        }
+        for _ in 0..APPLY_BATCH {
+            if !self.is_ready() {
+                return;
+            }
+            match self.queue.pop_front().expect("something is ready") {
+                Proposal::Txn(txn) => self.apply_txn(&txn, state, changes),
+                Proposal::Attached { client, session, attach, timeout_ms } => {
+                    if let Some(old) = self.routes.attach(session, client, attach) {
+                        state.push(
+                            old.arbiter,
+                            FeedItem::Close { conn: old.conn, why: CloseReason::SessionMoved },
+                        );
+                    }
+                    state.push(
+                        client.arbiter,
+                        FeedItem::Attached { conn: client.conn, session, attach, timeout_ms },
+                    );
+                    changes.push(SessionChange::Lives { session, attach, timeout_ms, home: client.arbiter });
+                }
+                Proposal::AttachRefused { client, session: _ } => {
+                    state.push(client.arbiter, FeedItem::AttachRefused { conn: client.conn });
+                }
+                Proposal::Synced { session, attach, xid, path } => {
+                    self.read_before(session, attach, state);
+                    let Some(route) = self.routes.answer(session, attach) else { continue };
+                    let (to, zxid) = (route.client, state.last_zxid());
+                    state.push(to.arbiter, FeedItem::Synced { conn: to.conn, xid, zxid, path });
+                    read_behind(route, state);
+                }
+                Proposal::Refused { session, attach, xid, code } => {
+                    self.read_before(session, attach, state);
+                    self.refuse((session, attach), xid, code, state);
+                }
+            }
+        }
+    }
+
+    /// Refused without a txn: answered in its place, or, for a session that is not begun, closed.
+    fn refuse(
+        &mut self,
+        (session, attach): (SessionId, AttachNumber),
+        xid: i32,
+        code: ErrorCode,
+        state: &mut impl State,
+    ) {
+        if attach == AttachNumber::default() {
+            if let Some(Route { client, .. }) = self.routes.remove(session) {
+                let why = CloseReason::SessionNotBegun;
+                state.push(client.arbiter, FeedItem::Close { conn: client.conn, why });
+            }
+        } else if let Some(route) = self.routes.answer(session, attach) {
+            let (to, zxid) = (route.client, state.last_zxid());
+            let outcome = Outcome::Refused(code);
+            state.push(to.arbiter, FeedItem::Reply { conn: to.conn, xid, zxid, outcome });
+            read_behind(route, state);
+        }
+    }
+
+    /// L3: a read that came after the request before it had been answered here is executed in front of
+    /// the next of its session.
+    fn read_before(&mut self, session: SessionId, attach: AttachNumber, state: &mut impl State) {
+        if let Some(route) = self.routes.of(session, attach) {
+            read_behind(route, state);
+        }
+    }
+
+    fn apply_txn(&mut self, txn: &Txn, state: &mut impl State, changes: &mut Vec<SessionChange>) {
+        self.read_before(txn.header.session, txn.header.attach, state);
+        let outcome = state.apply(txn);
+        let header = txn.header;
+        match txn.body {
+            TxnBody::CreateSession { timeout_ms } => {
+                let (session, attach) = (header.session, header.attach);
+                let client = self.routes.opened(session, attach);
+                let home = client.map_or(0, |client| client.arbiter);
+                changes.push(SessionChange::Lives { session, attach, timeout_ms, home });
+                if let Some(to) = client {
+                    state.push(to.arbiter, FeedItem::Attached { conn: to.conn, session, attach, timeout_ms });
+                }
+            }
+            TxnBody::CloseSession { .. } => {
+                changes.push(SessionChange::Ended(header.session));
+                self.reply(txn, outcome, state);
+                self.end(header.session, header.attach, state);
+            }
+            _ => self.reply(txn, outcome, state),
+        }
+    }
+
+    fn reply(&mut self, txn: &Txn, outcome: Outcome, state: &mut impl State) {
+        let header = txn.header;
+        let Some(route) = self.routes.answer(header.session, header.attach) else { return };
+        let to = route.client;
+        state.push(
+            to.arbiter,
+            FeedItem::Reply { conn: to.conn, xid: header.cxid, zxid: header.zxid, outcome },
+        );
+        read_behind(route, state);
+    }
+
+    /// The session is closed: its connection, unless it asked for that itself, is told by its end.
+    fn end(&mut self, session: SessionId, by: AttachNumber, state: &mut impl State) {
+        if let Some(Route { client, attach, .. }) = self.routes.remove(session)
+            && attach != Some(by)
+        {
+            state.push(client.arbiter, FeedItem::Close { conn: client.conn, why: CloseReason::SessionEnded });
+        }
+    }
+}
+
+/// L3: the reads that come right behind what has just been answered.
+fn read_behind(route: &mut Route, state: &mut impl State) {
+    let to = route.client;
+    while let Some(Waiting { from, xid, read, .. }) = route.pop_read() {
+        let zxid = state.last_zxid();
+        let answer = state.read(&from, read);
+        state.push(to.arbiter, FeedItem::Read { conn: to.conn, xid, zxid, answer });
+    }
+}

@@ -1,0 +1,19 @@
+//! On every member, the leader included: what is logged, committed and applied.
+//! [`core::Learner`] decides; the actor beside it moves bytes and mail.
+//!
+//! - L1  A txn is acked only once it is on this member's disk.
+//! - L2  Committed txns are applied in zxid order, each once, and nothing else is.
+//! - L3  A read that stands between two writes of its session is executed right behind the first.
+//! - L4  A connection is answered only for what its own attachment of the session asked.
+//! - L5  Proposals arrive without gaps: each zxid follows the one before, or begins a later epoch.
+//!
+//! Source: Junqueira et al., Zab (DSN 2011), broadcast; compat: `Learner.java`, `FinalRequestProcessor.java`.
+
+pub mod actor;
+pub mod core;
+mod routes;
+pub mod session_ids;
+mod timing;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,104 @@
+//! Which connection of this member speaks for a session, and which reads wait behind its writes.
+
+use std::collections::{HashMap, VecDeque};
+
+use paddock_messages::client::request::Read;
+use paddock_messages::ids::{AttachNumber, ClientRef, SessionId};
+use paddock_messages::letters::Asker;
+
+/// A read that stands between two writes of its session.
+#[derive(Debug)]
+pub(super) struct Waiting {
+    /// It comes right behind the how manyth write or sync of this attachment.
+    after: u64,
+    pub(super) from: Asker,
+    pub(super) xid: i32,
+    pub(super) read: Read,
+}
+
+/// A session's connection here.
+#[derive(Debug)]
+pub(super) struct Route {
+    pub(super) client: ClientRef,
+    /// `None` until the session's creation is applied.
+    pub(super) attach: Option<AttachNumber>,
+    asked: u64,
+    answered: u64,
+    waiting: VecDeque<Waiting>,
+}
+
+/// The routes of all sessions attached to this member. Grows with the sessions, which are limited at
+/// the entrance; an entry goes with its session.
+#[derive(Debug, Default)]
+pub(super) struct Routes(HashMap<SessionId, Route>);
+
+impl Route {
+    /// The next read that comes right behind what has just been answered.
+    pub(super) fn pop_read(&mut self) -> Option<Waiting> {
+        self.waiting.pop_front_if(|read| read.after <= self.answered)
+    }
+}
+
+impl Routes {
+    /// A session that is about to be created speaks through `client`.
+    pub(super) fn open(&mut self, session: SessionId, client: ClientRef) {
+        self.0
+            .insert(session, Route { client, attach: None, asked: 0, answered: 0, waiting: VecDeque::new() });
+    }
+
+    /// The session speaks through `client` from now on; gives the connection it spoke through before.
+    pub(super) fn attach(
+        &mut self,
+        session: SessionId,
+        client: ClientRef,
+        attach: AttachNumber,
+    ) -> Option<ClientRef> {
+        let route = Route { client, attach: Some(attach), asked: 0, answered: 0, waiting: VecDeque::new() };
+        self.0.insert(session, route).map(|old| old.client).filter(|old| *old != client)
+    }
+
+    /// The session's creation is applied: gives the connection that asked, if it was one of ours.
+    pub(super) fn opened(&mut self, session: SessionId, attach: AttachNumber) -> Option<ClientRef> {
+        let route = self.0.get_mut(&session).filter(|route| route.attach.is_none())?;
+        route.attach = Some(attach);
+        Some(route.client)
+    }
+
+    pub(super) fn remove(&mut self, session: SessionId) -> Option<Route> {
+        self.0.remove(&session)
+    }
+
+    /// A write or sync goes to the leader.
+    pub(super) fn asked(&mut self, from: &Asker) {
+        if let Some(route) = self.of(from.session, from.attach) {
+            route.asked += 1;
+        }
+    }
+
+    /// A read waits for what its session asked last; true if that is answered already. Dropped if the
+    /// session has moved on: then its connection is being closed.
+    pub(super) fn wait(&mut self, from: Asker, xid: i32, read: Read) -> bool {
+        let Some(route) = self.of(from.session, from.attach) else { return false };
+        let after = route.asked;
+        route.waiting.push_back(Waiting { after, from, xid, read });
+        after <= route.answered
+    }
+
+    /// The route of a session, whichever its attachment.
+    pub(super) fn get(&mut self, session: SessionId) -> Option<&mut Route> {
+        self.0.get_mut(&session)
+    }
+
+    /// The route of this very attachment (L4), counting one answer more.
+    pub(super) fn answer(&mut self, session: SessionId, attach: AttachNumber) -> Option<&mut Route> {
+        let route = self.of(session, attach)?;
+        route.answered += 1;
+        assert!(route.answered <= route.asked, "L4: {session} is answered more than it asked");
+        Some(route)
+    }
+
+    /// The route of this very attachment.
+    pub(super) fn of(&mut self, session: SessionId, attach: AttachNumber) -> Option<&mut Route> {
+        self.0.get_mut(&session).filter(|route| route.attach == Some(attach))
+    }
+}

@@ -1,0 +1,61 @@
+//! How long txns wait for their commit: measured per append, not per txn.
+
+use std::collections::VecDeque;
+
+use paddock_messages::zxid::Zxid;
+
+/// What was appended together.
+#[derive(Clone, Copy, Debug)]
+struct Appended {
+    upto: Zxid,
+    txns: u64,
+    at_us: u64,
+}
+
+/// From a txn's append to the commit that covers it. Times in µs of one monotonic clock.
+#[derive(Debug, Default)]
+pub(super) struct CommitTimes {
+    /// Not committed, in order.
+    waiting: VecDeque<Appended>,
+    /// Committed since the last [`Self::take_average_us`]: how many txns, and their waits together.
+    committed: (u64, u64),
+}
+
+impl CommitTimes {
+    /// `txns` up to `upto` were appended.
+    pub(super) fn on_append(&mut self, upto: Zxid, txns: u64, now_us: u64) {
+        self.waiting.push_back(Appended { upto, txns, at_us: now_us });
+    }
+
+    /// Everything up to `upto` is committed. A batch counts with the commit that covers its last txn.
+    pub(super) fn on_commit(&mut self, upto: Zxid, now_us: u64) {
+        while let Some(batch) = self.waiting.pop_front_if(|batch| batch.upto <= upto) {
+            self.committed.0 += batch.txns;
+            self.committed.1 += batch.txns * now_us.saturating_sub(batch.at_us);
+        }
+    }
+
+    /// The average wait of what was committed since the last call; 0 for nothing.
+    pub(super) fn take_average_us(&mut self) -> u64 {
+        let (txns, waited_us) = std::mem::take(&mut self.committed);
+        waited_us.checked_div(txns).unwrap_or(0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waits_are_averaged_over_txns_and_end_with_the_commit() {
+        let mut times = CommitTimes::default();
+        times.on_append(Zxid(3), 3, 100);
+        times.on_append(Zxid(4), 1, 200);
+        times.on_commit(Zxid(2), 300); // within the first batch
+        assert_eq!(times.take_average_us(), 0);
+        times.on_commit(Zxid(4), 500);
+        assert_eq!(times.take_average_us(), (3 * 400 + 300) / 4);
+        assert_eq!(times.take_average_us(), 0);
+        assert!(times.waiting.is_empty());
+    }
+}

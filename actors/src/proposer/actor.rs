@@ -1,0 +1,240 @@
+//! The Proposer's shell on a member that is its own ensemble: proposals go to its own Learner by mail.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use paddock_messages::client::request::Write;
+use paddock_messages::letters::{Ack, Commit, Internal, Proposals, Request, Requests};
+use paddock_messages::mail::Outbox;
+use paddock_messages::zxid::Zxid;
+
+use super::core::{Output, Proposer};
+use super::quorum::Majority;
+use crate::admin::metrics::{Meters, Prepared};
+use crate::runtime::{Ctx, ExitCode, Serve, Service};
+use crate::storage::{Command, Facts, LoggerHandle, Space};
+use crate::tree::{DataTree, SharedTree};
+
+/// Mail from the Logger's thread: whether there is room for writes.
+#[derive(Clone, Copy, Debug)]
+pub struct DiskSpace(pub Space);
+
+/// Mail from the Logger's thread: these epochs are durable.
+#[derive(Clone, Copy, Debug)]
+pub struct FactsKept(pub Facts);
+
+/// When containers and TTL znodes are looked for. Source: ContainerManager.
+#[derive(Clone, Copy, Debug)]
+pub struct Reaping {
+    /// `znode.container.checkIntervalMs`.
+    pub every: Duration,
+    /// `znode.container.maxPerMinute`, spread over the rounds of a minute.
+    pub max_per_minute: u32,
+    /// `znode.container.maxNeverUsedIntervalMs`; 0 for never.
+    pub never_used_ms: u64,
+}
+
+impl Reaping {
+    fn max_per_round(&self) -> usize {
+        let rounds = (60_000 / self.every.as_millis().max(1)).max(1) as usize;
+        (self.max_per_minute as usize).div_ceil(rounds)
+    }
+}
+
+/// See the module.
+pub struct ProposerActor {
+    core: Proposer<Majority>,
+    tree: Arc<SharedTree>,
+    proposals: Outbox<Proposals>,
+    commits: Outbox<Commit>,
+    reaping: Reaping,
+    /// To make the next epoch durable, once this one's zxids are used up.
+    log: LoggerHandle,
+    role: u64,
+    facts: Facts,
+    is_rolling: bool,
+    out: Vec<Output>,
+    meters: Arc<Meters>,
+    /// Proposed, and applied by the last look, as the meters were told.
+    told: (Zxid, Zxid),
+}
+
+impl ProposerActor {
+    /// Leads on behalf of `role`; the Learner that listens is this member's own. `facts` are durable.
+    pub fn new(
+        core: Proposer<Majority>,
+        tree: Arc<SharedTree>,
+        (proposals, commits): (Outbox<Proposals>, Outbox<Commit>),
+        reaping: Reaping,
+        (log, role, facts): (LoggerHandle, u64, Facts),
+        meters: Arc<Meters>,
+    ) -> Self {
+        let (told, out) = ((core.last(), core.last()), Vec::new());
+        let is_rolling = false;
+        Self { core, tree, proposals, commits, reaping, log, role, facts, is_rolling, out, meters, told }
+    }
+
+    /// The epoch's zxids are used up and all are committed: a quorum of one agrees on the next epoch as
+    /// soon as its disk has it. Connections stay; requests wait meanwhile.
+    fn roll_epoch(&mut self, ctx: &mut Ctx<'_, Self>) {
+        if self.is_rolling || !self.core.needs_new_epoch() || self.core.committed() < self.core.last() {
+            return;
+        }
+        let Some(epoch) = self.facts.accepted_epoch.next() else {
+            return ctx
+                .fatal(ExitCode::Unexpected, "all epochs are used up; export the data to a new ensemble");
+        };
+        let facts = Facts { accepted_epoch: epoch, current_epoch: epoch, ..self.facts };
+        self.is_rolling = self.log.send(Command::KeepFacts { role: self.role, facts }).is_ok();
+        tracing::info!(%epoch, "the epoch's zxids are used up; the next one begins");
+    }
+
+    fn perform(&mut self, ctx: &mut Ctx<'_, Self>) {
+        for order in std::mem::take(&mut self.out) {
+            let sent = match order {
+                Output::Propose(items) => self.proposals.post(Proposals(items)).map_err(drop),
+                Output::Commit(upto) => self.commits.post(Commit { upto }).map_err(drop),
+                Output::HangUp(member) => {
+                    return ctx.fatal(
+                        ExitCode::Unexpected,
+                        &format!("an ack beyond what was proposed, from {member}"),
+                    );
+                }
+            };
+            if sent.is_err() {
+                return ctx.fatal(ExitCode::ActorGone, "the proposer's Learner has ended");
+            }
+        }
+    }
+
+    fn reap(&mut self, ctx: &mut Ctx<'_, Self>) {
+        let now_ms = ctx.clock().wall_ms();
+        let due = self.tree.read().reapable(now_ms, self.reaping.never_used_ms, self.reaping.max_per_round());
+        if !due.is_empty() {
+            self.on_internal(Internal::Reap(due), ctx);
+        }
+    }
+
+    fn on_internal(&mut self, letter: Internal, ctx: &mut Ctx<'_, Self>) {
+        let (requests, closes) = match &letter {
+            Internal::Expire(sessions) => (sessions.len(), sessions.len()),
+            Internal::Reap(paths) => (paths.len(), 0),
+        };
+        let asked = asked(requests, closes, ctx);
+        self.prepare(asked, ctx, |core, tree, now_ms, out| core.on_internal(tree, letter, now_ms, out));
+    }
+
+    /// Lets `run` check what was asked and propose it, and tells the meters.
+    fn prepare(
+        &mut self,
+        asked: Prepared,
+        ctx: &mut Ctx<'_, Self>,
+        run: impl FnOnce(&mut Proposer<Majority>, &DataTree, i64, &mut Vec<Output>),
+    ) {
+        let began_us = ctx.clock().now_us();
+        let tree = self.tree.read();
+        let applied = tree.last_zxid();
+        run(&mut self.core, &tree, ctx.clock().wall_ms(), &mut self.out);
+        drop(tree);
+        let checked_us = ctx.clock().now_us();
+        self.perform(ctx);
+        let (checked_in_us, posted_in_us) = (checked_us - began_us, ctx.clock().now_us() - checked_us);
+        let proposed = between(self.told.0, self.core.last());
+        self.meters.prepared(&Prepared { checked_in_us, posted_in_us, proposed, ..asked });
+        self.meters.settled(between(self.told.1, applied));
+        self.told = (self.core.last(), applied.max(self.told.1));
+        for path in self.core.take_over_quota() {
+            self.meters.quota_exceeded(&path);
+        }
+    }
+}
+
+/// What came with the letter at hand.
+fn asked(requests: usize, closes: usize, ctx: &Ctx<'_, ProposerActor>) -> Prepared {
+    let (requests, closes) = (requests as u64, closes as u64);
+    Prepared { requests, closes, waited_us: ctx.waited_us(), ..Prepared::default() }
+}
+
+/// How many txns come after `from`, up to `to`. An epoch's are numbered without a gap from 1.
+fn between(from: Zxid, to: Zxid) -> u64 {
+    let before = if from.epoch() == to.epoch() { from.counter() } else { 0 };
+    if to > from { u64::from(to.counter() - before) } else { 0 }
+}
+
+impl Service for ProposerActor {
+    fn started(&mut self, ctx: &mut Ctx<'_, Self>) {
+        ctx.every(self.reaping.every, Self::reap);
+    }
+}
+
+impl Serve<Requests> for ProposerActor {
+    fn serve(&mut self, letter: Requests, ctx: &mut Ctx<'_, Self>) {
+        ctx.spend(u32::try_from(letter.items.len()).unwrap_or(u32::MAX));
+        let ends = |item: &&Request| matches!(item, Request::Write { write: Write::CloseSession, .. });
+        let asked = asked(letter.items.len(), letter.items.iter().filter(ends).count(), ctx);
+        self.prepare(asked, ctx, |core, tree, now_ms, out| core.on_requests(tree, letter, now_ms, out));
+        self.roll_epoch(ctx);
+    }
+}
+
+impl Serve<Internal> for ProposerActor {
+    fn serve(&mut self, letter: Internal, ctx: &mut Ctx<'_, Self>) {
+        self.on_internal(letter, ctx);
+    }
+}
+
+impl Serve<Ack> for ProposerActor {
+    fn serve(&mut self, letter: Ack, ctx: &mut Ctx<'_, Self>) {
+        let before = self.core.committed();
+        self.core.on_ack(letter, &mut self.out);
+        self.meters.committed(between(before, self.core.committed()));
+        self.perform(ctx);
+        self.roll_epoch(ctx);
+    }
+}
+
+impl Serve<FactsKept> for ProposerActor {
+    fn serve(&mut self, letter: FactsKept, ctx: &mut Ctx<'_, Self>) {
+        let epoch = letter.0.current_epoch;
+        if self.is_rolling && epoch > self.facts.current_epoch {
+            (self.facts, self.is_rolling) = (letter.0, false);
+            let asked = Prepared::default(); // what waited was counted when it came
+            self.prepare(asked, ctx, |core, tree, now_ms, out| core.on_new_epoch(tree, epoch, now_ms, out));
+        }
+    }
+}
+
+impl Serve<DiskSpace> for ProposerActor {
+    fn serve(&mut self, letter: DiskSpace, _: &mut Ctx<'_, Self>) {
+        let full = matches!(letter.0, Space::Full { .. });
+        match letter.0 {
+            Space::Full { needed } => tracing::error!(
+                needed,
+                "disk full: writes are refused with -119 until so many bytes are free; reads and pings go on"
+            ),
+            Space::Enough => tracing::info!("the disk has room again: writes go on"),
+        }
+        self.core.on_disk_full(full);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use paddock_messages::zxid::Epoch;
+
+    use super::*;
+
+    #[test]
+    fn txns_are_counted_by_their_zxids() {
+        let at = |epoch, counter| Zxid::new(Epoch(epoch), counter);
+        for (from, to, count) in [
+            (at(1, 0), at(1, 0), 0),
+            (at(1, 2), at(1, 5), 3),
+            (at(1, 5), at(1, 2), 0), // the tree is behind what was told
+            (at(1, 9), at(2, 0), 0),
+            (at(1, 9), at(2, 3), 3),
+        ] {
+            assert_eq!(between(from, to), count, "{from} to {to}");
+        }
+    }
+}

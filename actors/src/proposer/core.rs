@@ -1,0 +1,343 @@
+//! The Proposer's decisions: the txn and zxid of each write, and when it is committed.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::Arc;
+
+use foldhash::fast::RandomState;
+use paddock_messages::client::request::Write;
+use paddock_messages::error_code::ErrorCode;
+use paddock_messages::ids::{AttachNumber, ServerId, SessionId};
+use paddock_messages::letters::{Ack, Asker, Internal, Proposal, Request, Requests};
+use paddock_messages::txn::{Txn, TxnBody, TxnHeader};
+use paddock_messages::zxid::{Epoch, Zxid};
+
+use super::quorum::Quorum;
+use crate::tree::pending::Pending;
+use crate::tree::prep::{Place, Prep, PrepRules, View};
+
+/// The counter of an epoch's last txn: 65,535 short of its end, so that nothing in flight can reach that.
+pub const LAST_COUNTER: u32 = 0xFFFF_0000;
+
+/// What the shell must do, in this order.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Output {
+    /// Send these to every learner, our own too, in order.
+    Propose(Vec<Proposal>),
+    /// Tell every learner that all up to here, and what stands right behind it, is committed.
+    Commit(Zxid),
+    /// Close this member's link: it broke the protocol.
+    HangUp(ServerId),
+}
+
+/// What waits for the next epoch, in order.
+#[derive(Debug)]
+enum Held {
+    Asked(Request),
+    Expired(SessionId, AttachNumber),
+}
+
+/// Leads: one reign of one server.
+#[derive(Debug)]
+pub struct Proposer<Q> {
+    rules: PrepRules,
+    quorum: Q,
+    epoch: Epoch,
+    last: Zxid,
+    committed: Zxid,
+    /// The last durable zxid of each voter that acked; of an epoch before, it counts for nothing.
+    acked: BTreeMap<ServerId, Zxid>,
+    pending: Pending,
+    /// The newest attach number heard of, by session. An entry goes when its session is closed.
+    newest: HashMap<SessionId, AttachNumber, RandomState>,
+    granted: u64,
+    disk_full: bool,
+    /// Bounded by what is admitted at the entrance.
+    held: VecDeque<Held>,
+}
+
+impl<Q: Quorum> Proposer<Q> {
+    /// Leads `epoch`, which a quorum has agreed on and synchronised for: everything before it is
+    /// committed.
+    pub fn new(epoch: Epoch, quorum: Q, rules: PrepRules) -> Self {
+        Self {
+            rules,
+            quorum,
+            epoch,
+            last: epoch.start(),
+            committed: epoch.start(),
+            acked: BTreeMap::new(),
+            pending: Pending::default(),
+            newest: HashMap::default(),
+            granted: 0,
+            disk_full: false,
+            held: VecDeque::new(),
+        }
+    }
+
+    /// The last zxid given.
+    pub fn last(&self) -> Zxid {
+        self.last
+    }
+
+    /// The last zxid committed.
+    pub fn committed(&self) -> Zxid {
+        self.committed
+    }
+
+    /// The paths of the writes that quotas refused since the last call: for the metrics.
+    pub fn take_over_quota(&mut self) -> Vec<String> {
+        self.pending.take_over_quota()
+    }
+
+    /// Whether the epoch's zxids are used up: requests wait until [`Self::on_new_epoch`], to be called
+    /// when all that is proposed is committed and a quorum has agreed on the epoch.
+    pub fn needs_new_epoch(&self) -> bool {
+        self.last.counter() >= LAST_COUNTER
+    }
+
+    /// What a member's clients ask, in order, at `now_ms` since 1970: one batch of proposals, in the
+    /// same order (P7).
+    pub fn on_requests(&mut self, view: &impl View, requests: Requests, now_ms: i64, out: &mut Vec<Output>) {
+        self.pending.forget(view.last_zxid());
+        let mut proposals = Vec::with_capacity(requests.items.len());
+        for request in requests.items {
+            if self.needs_new_epoch() {
+                self.held.push_back(Held::Asked(request));
+            } else {
+                proposals.push(self.request(view, request, now_ms));
+            }
+        }
+        send(proposals, out);
+    }
+
+    /// What the leader's own actors ask, at `now_ms` since 1970.
+    pub fn on_internal(&mut self, view: &impl View, internal: Internal, now_ms: i64, out: &mut Vec<Output>) {
+        self.pending.forget(view.last_zxid());
+        let mut proposals = Vec::new();
+        match internal {
+            Internal::Expire(sessions) => {
+                for expired in sessions {
+                    self.expire(view, expired, now_ms, &mut proposals);
+                }
+            }
+            Internal::Reap(paths) => {
+                for path in paths {
+                    if self.needs_new_epoch() || self.disk_full {
+                        break; // they will be found again
+                    }
+                    let zxid = self.next();
+                    if let Some(body) = self.prep(view).reap(&path, now_ms, zxid) {
+                        proposals.push(self.server_txn(SessionId::NONE, zxid, now_ms, body));
+                    }
+                }
+            }
+        }
+        send(proposals, out);
+    }
+
+    /// A voter has everything up to `upto` on disk: links are FIFO, so one ack covers the earlier.
+    pub fn on_ack(&mut self, ack: Ack, out: &mut Vec<Output>) {
+        if ack.upto > self.last {
+            return out.push(Output::HangUp(ack.from)); // a peer's fault is an input, not a panic
+        }
+        if !self.quorum.is_voter(ack.from) {
+            return;
+        }
+        let acked = self.acked.entry(ack.from).or_default();
+        *acked = ack.upto.max(*acked);
+        let reached = self.acked.values().copied().filter(|&upto| upto > self.committed && self.holds(upto));
+        if let Some(upto) = reached.max() {
+            self.committed = upto; // P2: greater than before
+            out.push(Output::Commit(upto));
+        }
+    }
+
+    /// P3: whether a quorum has everything up to `upto` on disk.
+    fn holds(&self, upto: Zxid) -> bool {
+        self.quorum.holds(|voter| self.acked.get(&voter).is_some_and(|acked| *acked >= upto))
+    }
+
+    /// While the disk is full nothing gets a zxid (P6), and nobody's session ends.
+    pub fn on_disk_full(&mut self, full: bool) {
+        self.disk_full = full;
+    }
+
+    /// A member says through which attachment it serves a session: whether it may go on. The highest
+    /// number heard holds (P5).
+    pub fn on_revalidated(&mut self, view: &impl View, session: SessionId, attach: AttachNumber) -> bool {
+        self.pending.forget(view.last_zxid());
+        self.prep(view).is_live(session) && !self.is_moved(view, session, attach)
+    }
+
+    /// A quorum has agreed on this epoch and synchronised for it. What waited is proposed now, at
+    /// `now_ms` since 1970.
+    pub fn on_new_epoch(&mut self, view: &impl View, epoch: Epoch, now_ms: i64, out: &mut Vec<Output>) {
+        assert!(epoch > self.epoch, "P1: epoch {epoch} after {}", self.epoch);
+        assert_eq!(self.committed, self.last, "P1: an epoch ends with its last commit");
+        (self.epoch, self.last, self.committed) = (epoch, epoch.start(), epoch.start());
+        self.granted = 0;
+        self.pending.forget(view.last_zxid());
+        let mut proposals = Vec::new();
+        for held in std::mem::take(&mut self.held) {
+            match held {
+                Held::Asked(request) if self.needs_new_epoch() => self.held.push_back(Held::Asked(request)),
+                Held::Asked(request) => proposals.push(self.request(view, request, now_ms)),
+                Held::Expired(session, attach) => {
+                    self.expire(view, (session, attach), now_ms, &mut proposals);
+                }
+            }
+        }
+        send(proposals, out);
+    }
+
+    fn request(&mut self, view: &impl View, request: Request, now_ms: i64) -> Proposal {
+        match request {
+            Request::Open { session, timeout_ms } => self.open(view, session, timeout_ms, now_ms),
+            Request::Attach { client, session, timeout_ms } => {
+                if !self.prep(view).is_live(session) {
+                    return Proposal::AttachRefused { client, session };
+                }
+                let attach = self.grant(session);
+                Proposal::Attached { client, session, attach, timeout_ms }
+            }
+            Request::Write { from, xid, write } => self.write(view, &from, xid, write, now_ms),
+            Request::Sync { from, xid, path } => {
+                let (session, attach) = (from.session, from.attach);
+                match self.refusal(view, &from) {
+                    Some(code) => Proposal::Refused { session, attach, xid, code },
+                    None => Proposal::Synced { session, attach, xid, path },
+                }
+            }
+        }
+    }
+
+    fn open(&mut self, view: &impl View, session: SessionId, timeout_ms: i32, now_ms: i64) -> Proposal {
+        if self.disk_full {
+            let attach = AttachNumber::default();
+            return Proposal::Refused { session, attach, xid: 0, code: ErrorCode::NotReadOnly };
+        }
+        let zxid = self.next();
+        let body = self.prep(view).create_session(session, timeout_ms, zxid);
+        let attach = self.grant(session);
+        self.propose(TxnHeader { session, attach, cxid: 0, zxid, time: now_ms }, body)
+    }
+
+    fn write(&mut self, view: &impl View, from: &Asker, xid: i32, write: Write, now_ms: i64) -> Proposal {
+        let (session, attach) = (from.session, from.attach);
+        if self.disk_full {
+            return Proposal::Refused { session, attach, xid, code: ErrorCode::NotReadOnly };
+        }
+        let zxid = self.next();
+        let body = if self.is_moved(view, session, attach) {
+            TxnBody::Error(ErrorCode::SessionMoved)
+        } else {
+            let at = Place { session, ids: &from.ids, zxid, time: now_ms };
+            self.prep(view).write(at, write)
+        };
+        self.propose(TxnHeader { session, attach, cxid: xid, zxid, time: now_ms }, body)
+    }
+
+    /// A session that has attached anew since its time was judged has a whole timeout from then.
+    fn expire(
+        &mut self,
+        view: &impl View,
+        (session, attach): (SessionId, AttachNumber),
+        now_ms: i64,
+        proposals: &mut Vec<Proposal>,
+    ) {
+        if self.newest.get(&session).is_some_and(|newest| *newest > attach) {
+            return;
+        }
+        if self.disk_full {
+            return; // asked again once there is room, if it is silent still
+        }
+        if self.needs_new_epoch() {
+            self.held.push_back(Held::Expired(session, attach));
+        } else {
+            let zxid = self.next();
+            if let Some(body) = self.prep(view).close_session(session, zxid) {
+                proposals.push(self.server_txn(session, zxid, now_ms, body));
+            }
+        }
+    }
+
+    fn server_txn(&mut self, session: SessionId, zxid: Zxid, time: i64, body: TxnBody) -> Proposal {
+        let attach = AttachNumber::default();
+        self.propose(TxnHeader { session, attach, cxid: 0, zxid, time }, body)
+    }
+
+    /// The zxid becomes the txn's (P1).
+    fn propose(&mut self, header: TxnHeader, body: TxnBody) -> Proposal {
+        assert_eq!(self.last.next(), Some(header.zxid), "P1");
+        self.last = header.zxid;
+        if matches!(body, TxnBody::CloseSession { .. }) {
+            self.newest.remove(&header.session);
+        }
+        Proposal::Txn(Arc::new(Txn { header, body }))
+    }
+
+    fn next(&self) -> Zxid {
+        assert!(!self.needs_new_epoch() && !self.disk_full, "P6");
+        self.last.next().expect("P6 keeps the counter from its end")
+    }
+
+    fn prep<'a, V: View>(&'a mut self, view: &'a V) -> Prep<'a, V> {
+        Prep { view, pending: &mut self.pending, rules: &self.rules }
+    }
+
+    fn latest_grant(&self) -> AttachNumber {
+        AttachNumber { epoch: self.epoch, counter: self.granted }
+    }
+
+    /// P5: higher than any before it.
+    fn grant(&mut self, session: SessionId) -> AttachNumber {
+        self.granted += 1;
+        let attach = self.latest_grant();
+        let before = self.newest.insert(session, attach);
+        assert!(before.is_none_or(|before| before < attach), "P5: {attach:?} after {before:?}");
+        attach
+    }
+
+    /// P5: whether the session has attached elsewhere since. A number not heard of before counts as
+    /// heard: its member was told that the session lives. One that nobody gave is no attachment.
+    fn is_moved(&mut self, view: &impl View, session: SessionId, attach: AttachNumber) -> bool {
+        if attach > self.latest_grant() {
+            return true;
+        }
+        if let Some(newest) = self.newest.get_mut(&session) {
+            *newest = attach.max(*newest);
+            return attach < *newest;
+        }
+        if self.prep(view).is_live(session) {
+            self.newest.insert(session, attach);
+        }
+        false
+    }
+
+    fn refusal(&mut self, view: &impl View, from: &Asker) -> Option<ErrorCode> {
+        if self.is_moved(view, from.session, from.attach) {
+            return Some(ErrorCode::SessionMoved);
+        }
+        let is_live = self.prep(view).is_live(from.session);
+        (!is_live).then_some(ErrorCode::SessionExpired)
+    }
+
+    /// Panics where an invariant does not hold, for a tree that is at `applied`. For tests.
+    pub fn check(&self, applied: Zxid) {
+        assert!(self.last.epoch() == self.epoch && self.last.counter() <= LAST_COUNTER, "P1, P6");
+        assert!(self.committed <= self.last && self.committed >= self.epoch.start(), "P2");
+        assert!(self.committed == self.epoch.start() || self.holds(self.committed), "P3");
+        assert!(self.newest.values().all(|newest| *newest <= self.latest_grant()), "P5");
+        assert!(self.held.is_empty() || self.needs_new_epoch(), "P7");
+        self.pending.check(applied.min(self.last), self.last);
+    }
+}
+
+fn send(proposals: Vec<Proposal>, out: &mut Vec<Output>) {
+    if !proposals.is_empty() {
+        out.push(Output::Propose(proposals));
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,23 @@
+//! Numbers, proposes and commits transactions while this server leads (Zab's broadcast phase).
+//! [`Proposer`] decides and touches no disk, clock or network.
+//!
+//! After every step, in every test and simulation ([`Proposer::check`]):
+//! - P1  The zxids of an epoch have no gap: each proposal follows the one before.
+//! - P2  Commits leave in zxid order, each zxid once.
+//! - P3  A commit has a quorum of *durable* acks; our own comes from our Learner, like any other.
+//! - P4  A session is closed by one txn, whether its client asks, its time is up, or both.
+//! - P5  Attach numbers rise; a write through an attachment that is not its session's newest changes
+//!   nothing.
+//! - P6  Nothing gets a zxid while the disk is full, nor beyond [`LAST_COUNTER`].
+//! - P7  What one member sends is answered in the order in which it was sent.
+//!
+//! Source: Junqueira et al., Zab (DSN 2011), local primary order; compat: Leader.java (propose,
+//! tryToCommit), PrepRequestProcessor, ZOOKEEPER-1277 (the counter must not wrap).
+
+pub mod actor;
+pub mod core;
+
+pub use core::{LAST_COUNTER, Output, Proposer};
+pub use quorum::{Majority, Quorum};
+
+mod quorum;

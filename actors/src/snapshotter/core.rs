@@ -1,0 +1,191 @@
+//! The Snapshotter's decisions.
+
+/// How often, and how many.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Policy {
+    /// `snapCount`: txns.
+    pub txns: u64,
+    /// `snapSizeLimitInKb`, in bytes; `None` is no limit.
+    pub bytes: Option<u64>,
+    /// `autopurge.snapRetainCount`.
+    pub keep: usize,
+    /// `autopurge.purgeInterval`, in ms; `None` switches purging off.
+    pub purge_every_ms: Option<u64>,
+}
+
+/// How long after a failure a snapshot is tried again, in ms.
+pub const RETRY_MS: u64 = 10_000;
+
+/// What the shell must do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Output {
+    /// Walk the tree and write a file; then say how it went.
+    Begin,
+    /// Delete all but the newest.
+    Purge {
+        /// How many stay.
+        keep: usize,
+    },
+}
+
+/// How a snapshot went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// It is in `history`.
+    Kept,
+    /// The tree changed faster than it was written.
+    GivenUp,
+    /// The disk refused.
+    Failed,
+}
+
+/// Counts what was applied since the last snapshot.
+#[derive(Debug)]
+pub struct Snapshotter {
+    policy: Policy,
+    txns: u64,
+    bytes: u64,
+    /// Drawn for this round: see N2.
+    txns_at: u64,
+    bytes_at: u64,
+    under_way: bool,
+    /// Not before this time.
+    not_before_ms: u64,
+    purge_due_ms: Option<u64>,
+}
+
+impl Snapshotter {
+    /// `behind`: txns in the log that no snapshot holds. `draw(n)` is a random number below n.
+    pub fn new(policy: Policy, behind: u64, now_ms: u64, draw: &mut impl FnMut(u64) -> u64) -> Self {
+        let mut this = Self {
+            policy,
+            txns: behind,
+            bytes: 0,
+            txns_at: 0,
+            bytes_at: 0,
+            under_way: false,
+            not_before_ms: 0,
+            purge_due_ms: policy.purge_every_ms.map(|_| now_ms),
+        };
+        this.draw(draw);
+        this
+    }
+
+    fn draw(&mut self, draw: &mut impl FnMut(u64) -> u64) {
+        let between = |most: u64, draw: &mut dyn FnMut(u64) -> u64| most - draw((most / 2).max(1));
+        self.txns_at = between(self.policy.txns.max(1), draw);
+        self.bytes_at = self.policy.bytes.map_or(u64::MAX, |bytes| between(bytes.max(1), draw));
+    }
+
+    /// So much more was applied.
+    pub fn on_applied(&mut self, txns: u64, bytes: u64, now_ms: u64, out: &mut Vec<Output>) {
+        self.txns += txns;
+        self.bytes += bytes;
+        self.begin_if_due(now_ms, out);
+    }
+
+    /// Some time has passed.
+    pub fn on_tick(&mut self, now_ms: u64, out: &mut Vec<Output>) {
+        self.begin_if_due(now_ms, out);
+        if let (Some(due), Some(every)) = (self.purge_due_ms, self.policy.purge_every_ms)
+            && now_ms >= due
+            && !self.under_way
+        {
+            self.purge_due_ms = Some(now_ms + every);
+            out.push(Output::Purge { keep: self.policy.keep });
+        }
+    }
+
+    fn begin_if_due(&mut self, now_ms: u64, out: &mut Vec<Output>) {
+        let due = self.txns >= self.txns_at || self.bytes >= self.bytes_at;
+        if due && !self.under_way && now_ms >= self.not_before_ms {
+            self.under_way = true;
+            (self.txns, self.bytes) = (0, 0);
+            out.push(Output::Begin);
+        }
+    }
+
+    /// The snapshot under way has ended.
+    pub fn on_ended(
+        &mut self,
+        ended: Ended,
+        now_ms: u64,
+        draw: &mut impl FnMut(u64) -> u64,
+        out: &mut Vec<Output>,
+    ) {
+        assert!(self.under_way, "N1: no snapshot was under way");
+        self.under_way = false;
+        match ended {
+            Ended::Kept => return self.draw(draw),
+            Ended::GivenUp => {}
+            Ended::Failed => self.not_before_ms = now_ms + RETRY_MS,
+        }
+        self.txns = self.txns.max(self.txns_at); // N3: due at once
+        self.begin_if_due(now_ms, out);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const POLICY: Policy = Policy { txns: 100, bytes: Some(1000), keep: 3, purge_every_ms: Some(3_600_000) };
+
+    fn with(behind: u64, drawn: u64) -> Snapshotter {
+        Snapshotter::new(POLICY, behind, 0, &mut |below| drawn.min(below - 1))
+    }
+
+    fn applied(core: &mut Snapshotter, txns: u64, bytes: u64) -> Vec<Output> {
+        let mut out = vec![];
+        core.on_applied(txns, bytes, 0, &mut out);
+        out
+    }
+
+    #[test]
+    fn n2_between_half_and_all_of_the_count_or_size() {
+        for (drawn, at) in [(0, 100), (30, 70), (u64::MAX, 51)] {
+            let mut core = with(0, drawn);
+            assert_eq!(applied(&mut core, at - 1, 0), []);
+            assert_eq!(applied(&mut core, 1, 0), [Output::Begin]);
+        }
+        assert_eq!(applied(&mut with(0, 0), 1, 1000), [Output::Begin], "by size");
+        assert_eq!(applied(&mut with(99, 0), 1, 0), [Output::Begin], "what the log held at the start counts");
+    }
+
+    #[test]
+    fn n1_one_at_a_time_and_n3_again_when_it_did_not_succeed() {
+        let mut core = with(0, 0);
+        assert_eq!(applied(&mut core, 100, 0), [Output::Begin]);
+        assert_eq!(applied(&mut core, 500, 0), []);
+        let mut out = vec![];
+        core.on_ended(Ended::GivenUp, 5, &mut |_| 0, &mut out);
+        assert_eq!(out, [Output::Begin], "given up: at once");
+        out.clear();
+        core.on_ended(Ended::Failed, 5, &mut |_| 0, &mut out);
+        core.on_tick(4 + RETRY_MS, &mut out);
+        assert_eq!(out, [Output::Purge { keep: 3 }], "failed: not yet");
+        out.clear();
+        core.on_tick(5 + RETRY_MS, &mut out);
+        assert_eq!(out, [Output::Begin]);
+        out.clear();
+        core.on_ended(Ended::Kept, 20_000, &mut |_| 0, &mut out);
+        assert_eq!(out, []);
+        assert_eq!(applied(&mut core, 99, 0), [], "counted anew");
+    }
+
+    #[test]
+    fn n3_purges_at_the_start_and_at_each_interval_but_not_beside_a_snapshot() {
+        let mut core = with(0, 0);
+        let mut out = vec![];
+        core.on_tick(0, &mut out);
+        core.on_tick(3_599_999, &mut out);
+        assert_eq!(out, [Output::Purge { keep: 3 }]);
+        core.on_applied(100, 0, 3_599_999, &mut out);
+        out.clear();
+        core.on_tick(3_600_000, &mut out);
+        assert_eq!(out, []);
+        core.on_ended(Ended::Kept, 3_600_001, &mut |_| 0, &mut out);
+        core.on_tick(3_600_001, &mut out);
+        assert_eq!(out, [Output::Purge { keep: 3 }]);
+    }
+}

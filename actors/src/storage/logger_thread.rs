@@ -1,0 +1,396 @@
+//! The Logger's thread: one channel of commands in, events out through a callback.
+//!
+//! Group commit needs no timer: whatever was queued while a batch was synced goes into the next.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, RecvTimeoutError, SendError, Sender, TryRecvError, bounded, unbounded};
+use paddock_messages::zxid::Zxid;
+
+use super::batch::Records;
+use super::disk::Disk;
+use super::history::Facts;
+use super::logger::{LogFailure, Logger, Persisted, Space};
+use super::maintenance::Purged;
+
+/// After this long without a command the last batch gets an empty one behind it.
+const IDLE: Duration = Duration::from_millis(20);
+/// How often a full disk is tried again.
+const RETRY: Duration = Duration::from_secs(1);
+/// How often an unfinished reserve is looked for.
+const POLL: Duration = Duration::from_millis(5);
+/// A batch of at most this many records is a small one: spin for the next.
+const SMALL: u32 = 64;
+
+/// What the thread is asked. `role` is the generation of the role on whose behalf; the answer repeats
+/// it, so that one to a role that has ended is dropped.
+#[expect(missing_docs, reason = "each variant says what its fields are")]
+pub enum Command {
+    /// Log these, and know that everything up to `committed` is. Answer: `Persisted`.
+    Append { role: u64, records: Records, committed: Zxid },
+    /// Make epochs and identity durable, all of them. Answer: `FactsKept`.
+    KeepFacts { role: u64, facts: Facts },
+    /// A snapshot file is finished and synced. Answer: `SnapshotAdded`.
+    AddSnapshot { name: String, zxid: Zxid },
+    /// A snapshot file cannot be loaded: forget and delete it. No answer.
+    ForgetSnapshot { name: String },
+    /// Keep this many snapshots and their log. Answer: `Purged`.
+    Purge { keep: usize },
+    /// Cut every txn after this one. Answer: `Truncated`.
+    TruncateAfter { role: u64, zxid: Zxid },
+    /// A received snapshot file, finished and synced, is the history now. Answer: `Installed`.
+    InstallSnapshot { role: u64, name: String, zxid: Zxid },
+    /// Everything sent before is to be durable. Answer: `Drained`.
+    Drain { role: u64 },
+    /// Finish what was sent before, then end. Answer: `Stopped`.
+    Shutdown,
+}
+
+/// What the thread answers, in the order of the commands.
+#[expect(missing_docs, reason = "each variant says what its fields are")]
+#[derive(Debug)]
+pub enum LoggerEvent {
+    /// Durable through `persisted.upto`.
+    Persisted { role: u64, persisted: Persisted },
+    /// A batch was written and synced: for the meters.
+    Synced { records: u32, bytes: usize, sync_us: u64 },
+    /// These facts are durable.
+    FactsKept { role: u64, facts: Facts },
+    /// The snapshot is in `history`.
+    SnapshotAdded { name: String, zxid: Zxid },
+    /// The snapshot is not in `history`, and may be tried again; the log goes on.
+    SnapshotRefused { failure: LogFailure },
+    /// Older files are deleted.
+    Purged(Purged),
+    /// The log ends here now.
+    Truncated { role: u64, persisted: Persisted },
+    /// The log begins here now.
+    Installed { role: u64, persisted: Persisted },
+    /// Nothing sent before is still on its way.
+    Drained { role: u64, persisted: Persisted },
+    /// The disk became full, or has room again.
+    Space(Space),
+    /// The command, for this role if it names one, was not done; the log goes on.
+    Refused { role: Option<u64>, failure: LogFailure },
+    /// The process must end. The thread has.
+    Failed(LogFailure),
+    /// The thread ends as asked.
+    Stopped,
+}
+
+/// How the thread behaves.
+#[derive(Clone, Copy, Debug)]
+pub struct ThreadOptions {
+    /// How long to look for the next command after a small batch before parking (default 100 µs).
+    pub spin: Duration,
+    /// A batch is written when it reaches this, whatever else is queued (default 4 MiB).
+    pub batch_bytes: usize,
+    /// A sync that takes this long is reported (default 1 s). ZooKeeper: `fsync.warningthresholdms`.
+    pub slow_sync: Duration,
+}
+
+impl Default for ThreadOptions {
+    fn default() -> Self {
+        Self { spin: Duration::from_micros(100), batch_bytes: 4 << 20, slow_sync: Duration::from_secs(1) }
+    }
+}
+
+/// Since when the disk has been asked to do something, for whoever reports a disk that does not answer.
+#[derive(Clone, Debug)]
+pub struct SyncWatch {
+    began: Arc<AtomicU64>, // µs after `base`, plus 1; 0: nothing is under way
+    base: Instant,
+}
+
+impl SyncWatch {
+    fn new() -> Self {
+        Self { began: Arc::default(), base: Instant::now() }
+    }
+
+    fn begin(&self) {
+        self.began.store(self.base.elapsed().as_micros() as u64 + 1, Relaxed);
+    }
+
+    fn end(&self) {
+        self.began.store(0, Relaxed);
+    }
+
+    /// How long the write or sync under way has taken so far; `None` if there is none.
+    pub fn stuck_for(&self) -> Option<Duration> {
+        let began = self.began.load(Relaxed).checked_sub(1)?;
+        Some(self.base.elapsed().saturating_sub(Duration::from_micros(began)))
+    }
+}
+
+/// Sends commands; cheap to clone. The thread ends when all are dropped.
+#[derive(Clone)]
+pub struct LoggerHandle {
+    commands: Sender<Command>,
+    spare: Receiver<Records>,
+}
+
+impl LoggerHandle {
+    /// Queues a command; never waits. An error hands it back: the thread has ended.
+    pub fn send(&self, command: Command) -> Result<(), SendError<Command>> {
+        self.commands.send(command)
+    }
+
+    /// An empty buffer, one that has come back if there is one.
+    pub fn records(&self) -> Records {
+        self.spare.try_recv().unwrap_or_default()
+    }
+
+    /// Commands that wait.
+    pub fn depth(&self) -> usize {
+        self.commands.len()
+    }
+}
+
+/// The running thread.
+pub struct LoggerThread {
+    /// To send it commands.
+    pub handle: LoggerHandle,
+    /// To see whether the disk answers.
+    pub watch: SyncWatch,
+    /// To wait for its end, after `Shutdown` or with all handles dropped.
+    pub thread: JoinHandle<()>,
+}
+
+impl LoggerThread {
+    /// Starts the thread `logger`. `events` is called on it and must not wait. Fails if the operating
+    /// system has no thread to give.
+    pub fn start<D: Disk>(
+        logger: Logger<D>,
+        options: ThreadOptions,
+        events: impl Fn(LoggerEvent) + Send + 'static,
+    ) -> io::Result<Self>
+    where
+        D::File: Send,
+    {
+        // What is admitted bounds it: a disk that does not answer must not hold up the thread that sends.
+        let (commands, queue) = unbounded();
+        let (returned, spare) = bounded(64);
+        let watch = SyncWatch::new();
+        let mut shell = Shell {
+            space: logger.space(),
+            tried: Instant::now(),
+            logger,
+            options,
+            queue,
+            returned,
+            watch: watch.clone(),
+            events,
+            waiting: None,
+            last_batch: 0,
+        };
+        let thread = std::thread::Builder::new().name("logger".into()).spawn(move || {
+            if shell.space != Space::Enough {
+                (shell.events)(LoggerEvent::Space(shell.space)); // full from the start
+            }
+            match shell.run() {
+                Ok(()) => (shell.events)(LoggerEvent::Stopped),
+                Err(failure) => (shell.events)(LoggerEvent::Failed(failure)),
+            }
+        })?;
+        Ok(Self { handle: LoggerHandle { commands, spare }, watch, thread })
+    }
+}
+
+struct Shell<D: Disk, E> {
+    logger: Logger<D>,
+    options: ThreadOptions,
+    queue: Receiver<Command>,
+    returned: Sender<Records>,
+    watch: SyncWatch,
+    events: E,
+    space: Space,
+    /// When a full disk was tried last.
+    tried: Instant,
+    /// The role whose records are in the open batch.
+    waiting: Option<u64>,
+    last_batch: u32,
+}
+
+impl<D: Disk, E: Fn(LoggerEvent)> Shell<D, E> {
+    fn run(&mut self) -> Result<(), LogFailure> {
+        while let Some(command) = self.next()? {
+            if self.take(command)? {
+                break;
+            }
+            while self.logger.open_batch().0 < self.options.batch_bytes {
+                let Ok(command) = self.queue.try_recv() else { break };
+                if self.take(command)? {
+                    return self.finish();
+                }
+            }
+            self.flush()?;
+        }
+        self.finish()
+    }
+
+    fn finish(&mut self) -> Result<(), LogFailure> {
+        self.flush()?;
+        self.timed(Logger::write_idle)
+    }
+
+    /// The next command; `None` when nobody can send one. Does what falls due while none comes.
+    fn next(&mut self) -> Result<Option<Command>, LogFailure> {
+        if self.space != Space::Enough && self.tried.elapsed() >= RETRY {
+            self.retry()?; // also when commands keep coming
+        }
+        if let Some(command) = self.spin() {
+            return Ok(Some(command));
+        }
+        loop {
+            let wait = if self.logger.is_reserving() {
+                Some(POLL)
+            } else if self.logger.wants_idle() {
+                Some(IDLE)
+            } else {
+                (self.space != Space::Enough).then_some(RETRY)
+            };
+            let got = match wait {
+                Some(wait) => self.queue.recv_timeout(wait),
+                None => self.queue.recv().map_err(|_| RecvTimeoutError::Disconnected),
+            };
+            match (got, wait) {
+                (Ok(command), _) => return Ok(Some(command)),
+                (Err(RecvTimeoutError::Disconnected), _) => return Ok(None),
+                (Err(RecvTimeoutError::Timeout), Some(IDLE)) => self.timed(Logger::write_idle)?,
+                (Err(RecvTimeoutError::Timeout), Some(RETRY)) => self.retry()?,
+                (Err(RecvTimeoutError::Timeout), _) => self.timed(Logger::poll_reserve)?,
+            }
+        }
+    }
+
+    fn retry(&mut self) -> Result<(), LogFailure> {
+        self.tried = Instant::now();
+        self.timed(Logger::retry_reserve)
+    }
+
+    /// After a small batch its clients' next requests are likely to come before a parked thread wakes.
+    fn spin(&self) -> Option<Command> {
+        if self.last_batch == 0 || self.last_batch > SMALL || self.options.spin.is_zero() {
+            return None;
+        }
+        let began = Instant::now();
+        while began.elapsed() < self.options.spin {
+            match self.queue.try_recv() {
+                Ok(command) => return Some(command),
+                Err(TryRecvError::Disconnected) => return None,
+                Err(TryRecvError::Empty) => std::hint::spin_loop(),
+            }
+        }
+        None
+    }
+
+    /// Does one command; true if it was the last.
+    fn take(&mut self, command: Command) -> Result<bool, LogFailure> {
+        let command = match command {
+            Command::Append { role, records, committed } => {
+                self.append(role, records, committed)?;
+                return Ok(false);
+            }
+            Command::Shutdown => return Ok(true),
+            other => other,
+        };
+        self.flush()?; // answers come in the order of the commands
+        self.last_batch = 0;
+        let (role, done) = self.change(command);
+        match done {
+            Ok(Some(event)) => (self.events)(event),
+            Ok(None) => {}
+            Err(failure) if failure.is_fatal() => return Err(failure),
+            Err(failure) => (self.events)(LoggerEvent::Refused { role, failure }),
+        }
+        Ok(false)
+    }
+
+    fn append(&mut self, role: u64, mut records: Records, committed: Zxid) -> Result<(), LogFailure> {
+        if self.waiting.is_some_and(|waiting| waiting != role) {
+            self.flush()?;
+        }
+        self.logger.append_all(&records);
+        self.logger.commit(committed);
+        if !records.is_empty() {
+            self.waiting = Some(role);
+        }
+        records.clear();
+        let _ = self.returned.try_send(records); // enough are on their way back
+        Ok(())
+    }
+
+    fn change(&mut self, command: Command) -> (Option<u64>, Result<Option<LoggerEvent>, LogFailure>) {
+        match command {
+            Command::KeepFacts { role, facts } => {
+                let done = self.timed(|logger| logger.change_facts(|kept| *kept = facts));
+                (Some(role), done.map(|()| Some(LoggerEvent::FactsKept { role, facts })))
+            }
+            Command::AddSnapshot { name, zxid } => {
+                let done = match self.timed(|logger| logger.add_snapshot(&name, zxid)) {
+                    Ok(()) => Ok(Some(LoggerEvent::SnapshotAdded { name, zxid })),
+                    Err(failure) if failure.is_fatal() => Err(failure),
+                    Err(failure) => Ok(Some(LoggerEvent::SnapshotRefused { failure })),
+                };
+                (None, done)
+            }
+            Command::ForgetSnapshot { name } => {
+                (None, self.timed(|logger| logger.forget_snapshot(&name)).map(|()| None))
+            }
+            Command::Purge { keep } => (
+                None,
+                self.timed(|logger| logger.purge(keep)).map(|purged| Some(LoggerEvent::Purged(purged))),
+            ),
+            Command::TruncateAfter { role, zxid } => {
+                let done = self.timed(|logger| logger.truncate_after(zxid));
+                let persisted = self.logger.persisted();
+                (Some(role), done.map(|()| Some(LoggerEvent::Truncated { role, persisted })))
+            }
+            Command::InstallSnapshot { role, name, zxid } => {
+                let done = self.timed(|logger| logger.install_snapshot(&name, zxid));
+                let persisted = self.logger.persisted();
+                (Some(role), done.map(|()| Some(LoggerEvent::Installed { role, persisted })))
+            }
+            Command::Drain { role } => {
+                let persisted = self.logger.persisted();
+                (Some(role), Ok(Some(LoggerEvent::Drained { role, persisted })))
+            }
+            Command::Append { .. } | Command::Shutdown => (None, Ok(None)), // `take` did them
+        }
+    }
+
+    fn flush(&mut self) -> Result<(), LogFailure> {
+        let Some(role) = self.waiting.take() else { return Ok(()) };
+        let (bytes, records) = self.logger.open_batch();
+        let began = Instant::now();
+        let persisted = self.timed(Logger::flush)?;
+        let took = began.elapsed();
+        self.last_batch = records;
+        if took >= self.options.slow_sync {
+            tracing::warn!(file = %self.logger.current_file().display(), ms = took.as_millis() as u64,
+                "writing and syncing this file was slow; give the log (dataLogDir) a disk of its own, or a faster one");
+        }
+        (self.events)(LoggerEvent::Persisted { role, persisted });
+        (self.events)(LoggerEvent::Synced { records, bytes, sync_us: took.as_micros() as u64 });
+        Ok(())
+    }
+
+    /// Runs what may wait for the disk, visibly, and reports a change of space before its answer.
+    fn timed<T>(
+        &mut self,
+        act: impl FnOnce(&mut Logger<D>) -> Result<T, LogFailure>,
+    ) -> Result<T, LogFailure> {
+        self.watch.begin();
+        let done = act(&mut self.logger);
+        self.watch.end();
+        if self.logger.space() != self.space {
+            self.space = self.logger.space();
+            (self.events)(LoggerEvent::Space(self.space));
+        }
+        done
+    }
+}

@@ -1,0 +1,144 @@
+//! The thread: order of answers, group commit, idle batches, failures.
+
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, unbounded};
+use paddock_messages::ids::ServerId;
+use paddock_messages::zxid::{Epoch, Zxid};
+
+use super::*;
+use crate::storage::Crash;
+
+const LONG: Duration = Duration::from_secs(30); // for a disk shared with other tests; never waited out
+
+fn options() -> Options {
+    Options { segment_bytes: 64 << 10, admitted_bytes: 16 << 10, ..Options::new(ServerId(1), 7) }
+}
+
+/// In memory the next segment is made inline, so that a test knows whose operation fails.
+fn started<D: Disk>(disk: D, reserve: Reserve) -> (LoggerThread, Receiver<LoggerEvent>) {
+    let (logger, _) = open(disk, Options { reserve, ..options() }).unwrap();
+    let (events, seen) = unbounded();
+    let thread = LoggerThread::start(logger, ThreadOptions::default(), move |event| drop(events.send(event)));
+    (thread.unwrap(), seen)
+}
+
+#[test]
+fn what_is_persisted_in_a_file_system_is_there_after_the_next_start() {
+    let directory = tempfile::tempdir().unwrap();
+    let (logger, seen) = started(RealDisk::new(directory.path()).unwrap(), Reserve::Thread);
+    for zxid in 1..=500u64 {
+        let mut records = logger.handle.records();
+        records.push(Zxid(zxid), &[zxid as u8; 700]); // several segments
+        let append = Command::Append { role: 4, records, committed: Zxid(zxid - 1) };
+        logger.handle.send(append).unwrap();
+    }
+    let facts = Facts { accepted_epoch: Epoch(2), ..Facts::default() };
+    logger.handle.send(Command::KeepFacts { role: 5, facts }).unwrap();
+    logger.handle.send(Command::Shutdown).unwrap();
+    logger.thread.join().unwrap();
+    let (mut upto, mut records, mut batches, mut kept) = (Zxid::ZERO, 0, 0, false);
+    for event in seen.try_iter() {
+        match event {
+            LoggerEvent::Persisted { role: 4, persisted } => {
+                assert!(persisted.upto > upto && !kept, "answers come in the order of the commands");
+                upto = persisted.upto;
+            }
+            LoggerEvent::Synced { records: synced, .. } => {
+                (records, batches) = (records + synced, batches + 1);
+            }
+            LoggerEvent::FactsKept { role: 5, .. } => kept = true,
+            LoggerEvent::Stopped => {}
+            other => panic!("{other:?}"),
+        }
+    }
+    assert_eq!((upto, records, kept), (Zxid(500), 500, true));
+    assert!(batches < 500, "{batches} batches: what queues up during a sync shares the next");
+    let (logger, recovered) = open(RealDisk::new(directory.path()).unwrap(), options()).unwrap();
+    assert_eq!((recovered.last, recovered.watermark, recovered.torn), (Zxid(500), Zxid(499), None));
+    assert_eq!(recovered.facts, facts);
+    let mut reader = logger.reader(Zxid(250)).unwrap();
+    for zxid in 250..=500u64 {
+        assert_eq!(reader.next_record().unwrap(), Some((Zxid(zxid), &[zxid as u8; 700][..])));
+    }
+    assert_eq!(reader.next_record().unwrap(), None);
+}
+
+#[test]
+fn an_idle_thread_writes_one_empty_batch() {
+    let disk = MemoryDisk::new(1);
+    let (logger, seen) = started(disk.clone(), Reserve::Inline);
+    let mut records = Records::default();
+    records.push(Zxid(1), b"one");
+    logger.handle.send(Command::Append { role: 1, records, committed: Zxid(1) }).unwrap();
+    assert!(matches!(seen.recv_timeout(LONG), Ok(LoggerEvent::Persisted { .. })));
+    let before = disk.counters().operations;
+    let began = Instant::now();
+    while disk.counters().operations < before + 2 && began.elapsed() < LONG {
+        std::thread::yield_now(); // a write and a sync
+    }
+    assert!(disk.counters().operations >= before + 2, "nothing was written");
+    logger.handle.send(Command::Drain { role: 1 }).unwrap();
+    let drained = || matches!(seen.recv_timeout(LONG), Ok(LoggerEvent::Drained { .. }));
+    assert!((0..2).any(|_| drained()), "after Synced");
+    disk.crash();
+    logger.handle.send(Command::Shutdown).unwrap(); // writes nothing: one empty batch is enough
+    assert!(matches!(seen.recv_timeout(LONG), Ok(LoggerEvent::Stopped)));
+}
+
+#[test]
+fn a_failed_sync_ends_the_thread_and_acknowledges_nothing() {
+    let disk = MemoryDisk::new(1);
+    let (logger, seen) = started(disk.clone(), Reserve::Inline);
+    disk.fail_syncs(1);
+    let mut records = Records::default();
+    records.push(Zxid(1), b"one");
+    logger.handle.send(Command::Append { role: 1, records, committed: Zxid::ZERO }).unwrap();
+    logger.thread.join().unwrap();
+    let events: Vec<LoggerEvent> = seen.try_iter().collect();
+    assert!(matches!(&events[..], [LoggerEvent::Failed(failure)] if failure.is_fatal()), "{events:?}");
+    assert!(logger.handle.send(Command::Shutdown).is_err() && logger.watch.stuck_for().is_none());
+}
+
+/// Writes until the disk is announced to be full; how many bytes are missing then.
+fn fill(logger: &LoggerThread, seen: &Receiver<LoggerEvent>) -> u64 {
+    for zxid in 1.. {
+        let mut records = Records::default();
+        records.push(Zxid(zxid), &[1; 1000]);
+        logger.handle.send(Command::Append { role: 1, records, committed: Zxid::ZERO }).unwrap();
+        logger.handle.send(Command::Drain { role: 1 }).unwrap();
+        loop {
+            match seen.recv_timeout(LONG).unwrap() {
+                LoggerEvent::Space(Space::Full { needed }) => return needed,
+                LoggerEvent::Failed(failure) => panic!("{failure}"),
+                LoggerEvent::Drained { .. } => break,
+                _ => {}
+            }
+        }
+    }
+    unreachable!("a disk is finite")
+}
+
+#[test]
+fn a_full_disk_is_announced_and_so_is_the_space_that_returns() {
+    let disk = MemoryDisk::new(1);
+    let (logger, seen) = started(disk.clone(), Reserve::Inline);
+    disk.set_capacity(disk.used_bytes());
+    assert_eq!(fill(&logger, &seen), 64 << 10);
+    disk.set_capacity(u64::MAX);
+    let again = std::iter::from_fn(|| seen.recv_timeout(LONG).ok());
+    assert!(again.into_iter().any(|event| matches!(event, LoggerEvent::Space(Space::Enough))));
+}
+
+#[test]
+fn s8_a_disk_that_is_full_at_the_start_is_announced_too() {
+    let disk = MemoryDisk::new(1);
+    let (logger, seen) = started(disk.clone(), Reserve::Inline);
+    disk.set_capacity(disk.used_bytes());
+    fill(&logger, &seen);
+    logger.handle.send(Command::Shutdown).unwrap();
+    logger.thread.join().unwrap();
+    let (_logger, seen) = started(disk.restart(Crash::Kill), Reserve::Inline);
+    let first = seen.recv_timeout(LONG);
+    assert!(matches!(first, Ok(LoggerEvent::Space(Space::Full { .. }))), "{first:?}");
+}

@@ -1,0 +1,266 @@
+//! What the Logger does besides appending: everything that replaces `history`.
+//!
+//! Each command makes its files durable, then changes `history` by one replacement, then deletes what
+//! that no longer names; a crash between any two leaves the old history or the new one, whole (S5).
+
+use std::io;
+
+use paddock_messages::zxid::{Epoch, Zxid};
+
+use super::batch::{self, Place, Records};
+use super::disk::{Disk, DiskFile, is_full};
+use super::history::{Chain, Facts, HISTORY_FILE, History, SegmentEntry, SnapshotEntry, segment_name};
+use super::logger::{LogFailure, Logger};
+use super::recovery::remove;
+use super::txn_log::{BatchReader, Found, Segment};
+
+/// What [`Logger::purge`] deleted.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Purged {
+    /// Snapshot files.
+    pub snapshots: usize,
+    /// Segments of the log.
+    pub segments: usize,
+}
+
+impl<D: Disk> Logger<D> {
+    /// Makes a change to `history` durable. A full disk changes nothing; all else is fatal.
+    pub(super) fn change_history(&mut self, change: impl FnOnce(&mut History)) -> Result<(), LogFailure> {
+        self.alive()?;
+        let mut history = self.history.clone();
+        change(&mut history);
+        if history == self.history {
+            return Ok(());
+        }
+        let bytes = history.encode();
+        match self.disk.replace(HISTORY_FILE, &bytes) {
+            Ok(()) => {
+                self.history = history;
+                Ok(())
+            }
+            Err(failure) if !failure.replaced && is_full(&failure.error) => {
+                Err(LogFailure::Full { file: self.disk.path(HISTORY_FILE), needed: bytes.len() as u64 })
+            }
+            Err(failure) => Err(self.fatal(HISTORY_FILE, "replacing the file", failure.error)),
+        }
+    }
+
+    /// Makes both epochs durable. Panics if one would go back, or the current pass the accepted (S9).
+    pub fn set_epochs(&mut self, accepted: Epoch, current: Epoch) -> Result<(), LogFailure> {
+        self.change_facts(|facts| {
+            facts.accepted_epoch = accepted;
+            facts.current_epoch = current;
+        })
+    }
+
+    /// Makes any of the facts durable, together. Panics as [`set_epochs`](Self::set_epochs).
+    pub fn change_facts(&mut self, change: impl FnOnce(&mut Facts)) -> Result<(), LogFailure> {
+        let before = self.history.facts;
+        let mut facts = before;
+        change(&mut facts);
+        let rising = facts.accepted_epoch >= before.accepted_epoch
+            && facts.current_epoch >= before.current_epoch
+            && facts.accepted_epoch >= facts.current_epoch;
+        assert!(rising, "S9: epochs {before:?} may not become {facts:?}");
+        self.change_history(|history| history.facts = facts)
+    }
+
+    /// Enters a finished, synced snapshot file into `history`, once the log is durable through it (S7).
+    pub fn add_snapshot(&mut self, name: &str, zxid: Zxid) -> Result<(), LogFailure> {
+        let durable = self.flush()?.upto;
+        // The start of an epoch is no txn: such a snapshot holds what the log does, and nothing more.
+        let zxid = if zxid.counter() == 0 { zxid.min(durable) } else { zxid };
+        if zxid > durable {
+            return Err(LogFailure::SnapshotAhead { name: name.into(), zxid, durable });
+        }
+        self.change_history(|history| {
+            history.snapshots.retain(|snapshot| snapshot.name != name);
+            let at = history.snapshots.partition_point(|snapshot| snapshot.zxid <= zxid);
+            history.snapshots.insert(at, SnapshotEntry { name: name.into(), zxid });
+        })
+    }
+
+    /// Forgets and deletes a snapshot that cannot be loaded.
+    pub fn forget_snapshot(&mut self, name: &str) -> Result<(), LogFailure> {
+        self.change_history(|history| history.snapshots.retain(|snapshot| snapshot.name != name))?;
+        remove(&self.disk, name);
+        Ok(())
+    }
+
+    /// Keeps the `keep` newest snapshots (at least one), the segments needed from the oldest of them
+    /// on, and the one segment before; deletes the rest. Source: ZooKeeper's PurgeTxnLog.
+    pub fn purge(&mut self, keep: usize) -> Result<Purged, LogFailure> {
+        let snapshots = &self.history.snapshots;
+        let drop_snapshots = snapshots.len().saturating_sub(keep.max(1));
+        let Some(oldest) = snapshots.get(drop_snapshots).map(|snapshot| snapshot.zxid) else {
+            return Ok(Purged::default());
+        };
+        let needed = self.past.iter().position(|segment| segment.last > oldest).unwrap_or(self.past.len());
+        let drop_segments = needed.saturating_sub(1);
+        let dropped = self.past[..drop_segments].iter();
+        let log_start = dropped.map(|segment| segment.last).max().unwrap_or(Zxid::ZERO);
+        let chain = self.past.get(drop_segments).unwrap_or(&self.current).start;
+        let gone_names: Vec<String> =
+            snapshots[..drop_snapshots].iter().map(|snapshot| snapshot.name.clone()).collect();
+        self.change_history(|history| {
+            history.snapshots.drain(..drop_snapshots);
+            history.segments.drain(..drop_segments);
+            if drop_segments > 0 {
+                history.log_start = history.log_start.max(log_start);
+                history.chain = chain;
+            }
+        })?;
+        let gone_segments = self.past.drain(..drop_segments).map(|segment| segment.name());
+        for name in gone_segments.chain(gone_names) {
+            remove(&self.disk, &name);
+        }
+        Ok(Purged { snapshots: drop_snapshots, segments: drop_segments })
+    }
+
+    /// Cuts every txn after `to`: the segment in which the cut falls is copied up to it into a new
+    /// generation, those after it are deleted. Committed txns are never cut.
+    pub fn truncate_after(&mut self, to: Zxid) -> Result<(), LogFailure> {
+        self.flush()?;
+        let newest = self.history.snapshots.last().map_or(Zxid::ZERO, |snapshot| snapshot.zxid);
+        let watermark = self.watermark.min(self.durable).max(newest).max(self.history.log_start);
+        if to < watermark {
+            return Err(LogFailure::BelowWatermark { to, watermark });
+        }
+        if to >= self.durable {
+            return Ok(());
+        }
+        let kept = self.past.iter().position(|segment| segment.last > to).unwrap_or(self.past.len());
+        let source = *self.past.get(kept).unwrap_or(&self.current);
+        let (number, target) = self.prepare_now(source.len + batch::ALIGN as u64)?;
+        let entry = SegmentEntry { file: number, generation: self.history.generation + 1 };
+        let copied = self.copy_until(&source, to, entry, &target);
+        let copy = copied.map_err(|error| self.fatal(&source.name(), "copying up to the cut", error))?;
+        self.begin_generation(kept, copy.segment, |_| ())?;
+        self.file = target;
+        self.chain = copy.chain;
+        self.idle = copy.idle;
+        let last = self.past.iter().chain([&self.current]).map(|segment| segment.last).max();
+        self.durable = last.unwrap_or(Zxid::ZERO).max(self.history.log_start);
+        self.make_room(0) // the copy's rest may be less than the old segment's: S8
+    }
+
+    /// Makes a snapshot received from a leader, or imported, the whole history: the log goes on after
+    /// it, empty. The file must be finished and synced. All older snapshots and segments are deleted.
+    pub fn install_snapshot(&mut self, name: &str, zxid: Zxid) -> Result<(), LogFailure> {
+        self.flush()?;
+        let (number, file) = self.prepare_now(0)?;
+        let entry = SegmentEntry { file: number, generation: self.history.generation + 1 };
+        let len =
+            file.len().map_err(|error| self.fatal(&segment_name(number), "reading its length", error))?;
+        let old: Vec<String> = self.history.snapshots.iter().map(|snapshot| snapshot.name.clone()).collect();
+        self.begin_generation(0, Segment::empty(entry, len, Chain::START), |history| {
+            history.log_start = zxid;
+            history.chain = Chain::START;
+            history.snapshots = vec![SnapshotEntry { name: name.into(), zxid }];
+        })?;
+        self.file = file;
+        (self.chain, self.idle) = (Chain::START, true);
+        (self.watermark, self.durable) = (zxid, zxid);
+        for name in old.iter().filter(|old| *old != name) {
+            remove(&self.disk, name);
+        }
+        self.make_room(0)
+    }
+
+    /// Makes `first` follow the first `kept` segments, in a new generation, by one replacement of
+    /// `history`, and deletes the segments it takes the place of. Reserves stay.
+    fn begin_generation(
+        &mut self,
+        kept: usize,
+        first: Segment,
+        change: impl FnOnce(&mut History),
+    ) -> Result<(), LogFailure> {
+        let generation = first.entry.generation;
+        let mut reserved = self.reserved.clone();
+        reserved.iter_mut().for_each(|segment| segment.entry.generation = generation);
+        let changed = self.change_history(|history| {
+            history.generation = generation;
+            history.segments.truncate(kept);
+            history.segments.extend([first].iter().chain(&reserved).map(|segment| segment.entry));
+            change(history);
+        });
+        if let Err(failure) = changed {
+            if !failure.is_fatal() {
+                remove(&self.disk, &first.name());
+            }
+            return Err(failure);
+        }
+        self.reserved = reserved;
+        let replaced = std::mem::replace(&mut self.current, first);
+        for segment in self.past.drain(kept..).chain([replaced]) {
+            remove(&self.disk, &segment.name());
+        }
+        Ok(())
+    }
+
+    /// Copies the records of `source` up to `to`, and syncs the copy.
+    fn copy_until(
+        &self,
+        source: &Segment,
+        to: Zxid,
+        entry: SegmentEntry,
+        target: &D::File,
+    ) -> io::Result<Copied> {
+        let mut reader = BatchReader::new(self.disk.open(&source.name())?);
+        let mut segment = Segment::empty(entry, target.len()?, source.start);
+        let (mut chain, mut idle, mut carried) = (source.start, true, Zxid::ZERO);
+        let (mut records, mut out, mut offset) = (Records::default(), Vec::new(), 0);
+        while offset < source.end {
+            let Found::Batch { header, .. } = reader.batch(offset, self.history.salt)? else {
+                return Err(io::Error::new(io::ErrorKind::InvalidData, format!("damaged at byte {offset}")));
+            };
+            let mut rest = reader.bytes(offset + batch::HEADER as u64, header.length as usize)?;
+            records.clear();
+            while let Some((zxid, payload, size)) = batch::record(rest).filter(|(zxid, ..)| *zxid <= to) {
+                records.push(zxid, payload);
+                rest = &rest[size..];
+            }
+            if header.count > 0 && records.is_empty() {
+                break;
+            }
+            let place =
+                Place { generation: entry.generation, number: chain.number, previous: chain.previous };
+            carried = header.watermark.min(to);
+            let crc = records.seal(&place, carried, self.history.salt, &mut out);
+            target.write_at(&out, segment.end)?;
+            segment.grow(out.len() as u64, records.first(), records.last());
+            chain = Chain { number: chain.number + 1, previous: crc };
+            idle = records.is_empty();
+            if records.len() < header.count {
+                break;
+            }
+            offset += header.size();
+        }
+        let watermark = self.watermark.min(to);
+        if !idle || carried < watermark {
+            // The batches cut off may have carried it; and it proves the copy's last batch durable.
+            let place =
+                Place { generation: entry.generation, number: chain.number, previous: chain.previous };
+            records.clear();
+            let crc = records.seal(&place, watermark, self.history.salt, &mut out);
+            target.write_at(&out, segment.end)?;
+            segment.grow(out.len() as u64, Zxid::ZERO, Zxid::ZERO);
+            (chain, idle) = (Chain { number: chain.number + 1, previous: crc }, true);
+        }
+        target.sync_data()?;
+        Ok(Copied { segment, chain, idle })
+    }
+
+    /// Writes what is open and one last empty batch; the lock goes with the Logger.
+    pub fn shutdown(mut self) -> Result<(), LogFailure> {
+        self.flush()?;
+        self.write_idle()
+    }
+}
+
+/// A segment copied up to a cut.
+struct Copied {
+    segment: Segment,
+    chain: Chain,
+    idle: bool,
+}

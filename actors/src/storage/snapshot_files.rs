@@ -1,0 +1,212 @@
+//! Snapshots as files of a data directory: written beside what goes on, found again at the start.
+
+use std::io;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use paddock_messages::codec::{self, CodecError};
+use paddock_messages::txn::Txn;
+use paddock_messages::zxid::Zxid;
+
+use super::snapshot::{self, Footer, SnapshotError, SnapshotWriter};
+use super::stream::{FileReader, FileWriter};
+use super::{Disk, DiskFile, LogFailure, Logger, Recovered, snapshot_name};
+use crate::tree::walk::QUEUE_LIMIT;
+use crate::tree::{DataTree, Events, SharedTree, TreeOptions};
+
+/// A txn that takes more than this in memory is none that was logged: a request is at most 16 times
+/// `jute.maxbuffer`, which is at most 2 GiB.
+const TXN_LIMIT: usize = 1 << 31;
+/// What a snapshot is called until it is whole.
+pub(super) const UNFINISHED: &str = "snapshot.tmp";
+
+/// Why no tree was made of a data directory.
+#[derive(Debug, thiserror::Error)]
+pub enum RestoreError {
+    /// None of the snapshots can be loaded, and the log does not begin at the start.
+    #[error(
+        "{directory}: none of the {count} snapshots can be loaded, and the log begins only after {log_start}; \
+         restore one of them, or let the ensemble replace this member's data"
+    )]
+    NoSnapshot {
+        /// The data directory.
+        directory: PathBuf,
+        /// Snapshots tried.
+        count: usize,
+        /// The txn before the log's first.
+        log_start: Zxid,
+    },
+    /// A later release wrote the snapshot.
+    #[error(transparent)]
+    Snapshot(SnapshotError),
+    /// The log cannot be read.
+    #[error("reading the log: {0}; check the disk")]
+    Log(#[from] io::Error),
+    /// A record that is whole but no txn: another release wrote it.
+    #[error("the txn {zxid} in the log cannot be decoded: {error}; run the version of paddock that wrote it")]
+    Txn {
+        /// Its zxid.
+        zxid: Zxid,
+        /// What is wrong.
+        error: CodecError,
+    },
+    /// `history` cannot be written.
+    #[error(transparent)]
+    History(#[from] LogFailure),
+}
+
+/// A tree, and how it came to be.
+#[derive(Debug)]
+pub struct Restored {
+    /// Everything the log holds is applied.
+    pub tree: DataTree,
+    /// The snapshot it began with; zero for none.
+    pub snapshot: Zxid,
+    /// Snapshots that could not be loaded, and are forgotten.
+    pub bad_snapshots: usize,
+    /// Txns applied from the log.
+    pub replayed: u64,
+    /// To read the snapshot.
+    pub snapshot_took: Duration,
+    /// To read and apply the log.
+    pub log_took: Duration,
+}
+
+/// Makes the tree that a data directory holds: the newest snapshot that can be loaded, and the log
+/// after it, through `upto`. A snapshot that is damaged is said so, forgotten and deleted.
+pub fn restore<D: Disk>(
+    disk: &D,
+    logger: &mut Logger<D>,
+    recovered: &Recovered,
+    options: TreeOptions,
+    upto: Zxid,
+) -> Result<Restored, RestoreError> {
+    let began = Instant::now();
+    let (mut tree, bad_snapshots) = newest_snapshot(disk, logger, recovered, options)?;
+    let snapshot_took = began.elapsed();
+    let snapshot = tree.last_zxid();
+    let mut log = logger.reader(Zxid(snapshot.0 + 1))?;
+    let mut replayed = 0;
+    while let Some((zxid, payload)) = log.next_record()? {
+        if zxid > upto {
+            break;
+        }
+        let txn: Txn =
+            codec::decode::<_, TXN_LIMIT>(payload).map_err(|error| RestoreError::Txn { zxid, error })?;
+        tree.apply(&txn, &mut Events::unwanted());
+        replayed += 1;
+    }
+    let log_took = began.elapsed() - snapshot_took;
+    Ok(Restored { tree, snapshot, bad_snapshots, replayed, snapshot_took, log_took })
+}
+
+fn newest_snapshot<D: Disk>(
+    disk: &D,
+    logger: &mut Logger<D>,
+    recovered: &Recovered,
+    options: TreeOptions,
+) -> Result<(DataTree, usize), RestoreError> {
+    let mut bad = Vec::new();
+    for entry in &recovered.snapshots {
+        let file = disk.path(&entry.name);
+        let loaded = disk
+            .open(&entry.name)
+            .map_err(|error| SnapshotError::Io { file: file.clone(), error })
+            .and_then(|from| snapshot::load(&file, FileReader::new(from), options));
+        match loaded {
+            Ok(tree) => return Ok((tree, forget(logger, &bad)?)),
+            Err(error @ SnapshotError::Newer { .. }) => return Err(RestoreError::Snapshot(error)),
+            Err(error) => {
+                tracing::error!(%error, "this snapshot is not used; an older one and the log behind it are");
+                bad.push(entry.name.as_str());
+            }
+        }
+    }
+    if recovered.log_start > Zxid::ZERO {
+        return Err(RestoreError::NoSnapshot {
+            directory: disk.path(""),
+            count: recovered.snapshots.len(),
+            log_start: recovered.log_start,
+        });
+    }
+    Ok((DataTree::new(options), forget(logger, &bad)?))
+}
+
+/// Only once the tree can be made without them: a purge must not count them among those it keeps.
+fn forget<D: Disk>(logger: &mut Logger<D>, bad: &[&str]) -> Result<usize, LogFailure> {
+    bad.iter().try_for_each(|name| logger.forget_snapshot(name))?;
+    Ok(bad.len())
+}
+
+/// Writes the tree as it is now into a snapshot file, while writes go on, and syncs it. To be run on a
+/// thread of its own; then `history` must learn of it. `None` while another walk goes on.
+pub fn take<D: Disk>(disk: &D, tree: &SharedTree) -> Option<Result<(String, Footer), SnapshotError>> {
+    let mut taking = match Taking::begin(disk, tree, QUEUE_LIMIT)? {
+        Ok(taking) => taking,
+        Err(error) => return Some(Err(error)),
+    };
+    loop {
+        if let Some(taken) = taking.step(tree).transpose() {
+            return Some(taken);
+        }
+    }
+}
+
+/// A snapshot file being written: what [`take`] does, step by step.
+pub struct Taking<D: Disk> {
+    disk: D,
+    to: D::File,
+    at: u64,
+    writer: SnapshotWriter,
+}
+
+impl<D: Disk> Taking<D> {
+    /// Begins with the tree as it is now. `None` while another walk goes on. It is given up when more
+    /// than `queue_limit` bytes of old images wait between two steps.
+    pub fn begin(disk: &D, tree: &SharedTree, queue_limit: usize) -> Option<Result<Self, SnapshotError>> {
+        let mut writer = tree.write();
+        let walk = writer.tree_mut().begin_walk(queue_limit);
+        writer.commit(|_| {}); // nothing was applied, so nobody is to be woken
+        let walk = walk?;
+        let begun = (|| {
+            let file = disk.path(UNFINISHED);
+            let to =
+                disk.create(UNFINISHED).map_err(|error| SnapshotError::Io { file: file.clone(), error })?;
+            let mut stream = FileWriter::new(&to);
+            let writer = SnapshotWriter::begin(walk, &file, &mut stream)?;
+            let at = stream.position();
+            Ok(Self { disk: disk.clone(), to, at, writer })
+        })();
+        Some(give_back(disk, begun))
+    }
+
+    /// Writes some more. The file's name and what it holds, once it is whole and synced; then this is
+    /// over, as after an error.
+    pub fn step(&mut self, tree: &SharedTree) -> Result<Option<(String, Footer)>, SnapshotError> {
+        let stepped = self.write_step(tree);
+        give_back(&self.disk, stepped)
+    }
+
+    fn write_step(&mut self, tree: &SharedTree) -> Result<Option<(String, Footer)>, SnapshotError> {
+        let mut stream = FileWriter::at(&self.to, self.at);
+        let footer = self.writer.step(tree, &mut stream)?;
+        self.at = stream.position();
+        let Some(footer) = footer else { return Ok(None) };
+        let name = snapshot_name(footer.zxid);
+        let finish = || {
+            self.to.sync_data()?;
+            self.disk.rename(UNFINISHED, &name)?;
+            self.disk.sync_dir()
+        };
+        finish().map_err(|error| SnapshotError::Io { file: self.disk.path(UNFINISHED), error })?;
+        Ok(Some((name, footer)))
+    }
+}
+
+/// After a failure, gives the space back; the next one overwrites the file.
+fn give_back<D: Disk, T>(disk: &D, done: Result<T, SnapshotError>) -> Result<T, SnapshotError> {
+    if done.is_err() {
+        let _ = disk.remove(UNFINISHED);
+    }
+    done
+}

@@ -1,0 +1,296 @@
+//! What is proposed and not yet applied, as the leader's checks must see it.
+//!
+//! - PD1  An image is absolute: what the znode or session will be once its txn is applied, never a
+//!   difference. The newest image wins; where there is none, the tree is right.
+//! - PD2  An image is kept until the tree has its txn, and no longer.
+//! - PD3  A layer is seen by those who look while it is open; it becomes pending whole, or leaves nothing.
+//! - PD4  A session's pending ephemerals are exactly the pending znodes it owns.
+//!
+//! Only what checks look at is kept: zxids of a stat, ctime and the data itself decide nothing.
+//! Source: PrepRequestProcessor's ChangeRecord, ZooKeeperServer.outstandingChanges.
+
+use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::sync::Arc;
+
+use bytestring::ByteString;
+use foldhash::fast::RandomState;
+use paddock_messages::ids::SessionId;
+use paddock_messages::znode::{Acl, Owner};
+use paddock_messages::zxid::Zxid;
+
+/// A znode, as far as a check looks at it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Image {
+    /// Changes of its data.
+    pub version: i32,
+    /// Changes of its ACL.
+    pub aversion: i32,
+    /// The stored counter of children created: the next sequential child's number.
+    pub cversion: i32,
+    /// Children there are.
+    pub children: u32,
+    /// When its data last changed, in ms since 1970.
+    pub mtime: i64,
+    /// Bytes of data; 0 for null.
+    pub data_length: usize,
+    /// Who ends it.
+    pub owner: Owner,
+    /// Who may do what.
+    pub acl: Arc<[Acl]>,
+}
+
+#[derive(Debug)]
+enum Key {
+    Node(ByteString),
+    Session(SessionId),
+}
+
+/// Newest image of each, with the zxid of its txn; and the order in which they came.
+#[derive(Debug, Default)]
+struct Images {
+    nodes: HashMap<ByteString, (Zxid, Option<Image>), RandomState>,
+    sessions: HashMap<SessionId, (Zxid, Option<i32>), RandomState>,
+    order: VecDeque<(Zxid, Key)>,
+}
+
+/// What the tree will be beyond what it is. Lives and dies with one leader's reign.
+#[derive(Debug, Default)]
+pub struct Pending {
+    base: Images,
+    owned: HashMap<SessionId, BTreeSet<ByteString>, RandomState>,
+    layer: Images,
+    layered: bool,
+    over_quota: Vec<String>,
+}
+
+impl Pending {
+    /// The newest image at `path`: `None` if the tree is right, `Some(None)` if the znode will be gone.
+    pub fn node(&self, path: &str) -> Option<Option<&Image>> {
+        let newest = self.layer.nodes.get(path).or_else(|| self.base.nodes.get(path));
+        newest.map(|(_, image)| image.as_ref())
+    }
+
+    /// The session's timeout in ms: `None` if the tree is right, `Some(None)` if it is closing.
+    pub fn session(&self, id: SessionId) -> Option<Option<i32>> {
+        self.base.sessions.get(&id).map(|(_, timeout)| *timeout)
+    }
+
+    /// The pending znodes that `session` owns, by path (PD4).
+    pub fn owned_by(&self, session: SessionId) -> impl Iterator<Item = &ByteString> {
+        self.owned.get(&session).into_iter().flatten()
+    }
+
+    /// A write to `path` is refused by its quota.
+    pub fn note_over_quota(&mut self, path: &str) {
+        self.over_quota.push(path.to_owned());
+    }
+
+    /// The paths of the writes that quotas refused since the last call: for the metrics.
+    pub fn take_over_quota(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.over_quota)
+    }
+
+    /// The znode at `path` will be this, or be gone, once `zxid` is applied.
+    pub fn put(&mut self, zxid: Zxid, path: ByteString, image: Option<Image>) {
+        if self.layered {
+            self.layer.order.push_back((zxid, Key::Node(path.clone())));
+            self.layer.nodes.insert(path, (zxid, image));
+        } else {
+            self.put_base(zxid, path, image);
+        }
+    }
+
+    fn put_base(&mut self, zxid: Zxid, path: ByteString, image: Option<Image>) {
+        let owner = owner_of(image.as_ref());
+        if let Some(session) = owner {
+            self.owned.entry(session).or_default().insert(path.clone());
+        }
+        let before = self.base.nodes.insert(path.clone(), (zxid, image));
+        if let Some(session) = before.and_then(|(_, image)| owner_of(image.as_ref()))
+            && owner != Some(session)
+        {
+            self.disown(session, &path);
+        }
+        self.base.order.push_back((zxid, Key::Node(path)));
+    }
+
+    /// The session will live with this timeout in ms, or be closed, once `zxid` is applied.
+    pub fn put_session(&mut self, zxid: Zxid, id: SessionId, timeout_ms: Option<i32>) {
+        assert!(!self.layered, "PD3: no session begins or ends within a multi");
+        self.base.order.push_back((zxid, Key::Session(id)));
+        self.base.sessions.insert(id, (zxid, timeout_ms));
+    }
+
+    /// From here to [`Self::keep_layer`] or [`Self::drop_layer`], what is put is put aside (PD3).
+    pub fn open_layer(&mut self) {
+        assert!(!self.layered, "PD3: a layer is open already");
+        self.layered = true;
+    }
+
+    /// All that was put since [`Self::open_layer`] is pending now.
+    pub fn keep_layer(&mut self) {
+        self.layered = false;
+        let mut order = std::mem::take(&mut self.layer.order);
+        for (_, key) in order.drain(..) {
+            if let Key::Node(path) = key
+                && let Some((zxid, image)) = self.layer.nodes.remove(&path)
+            {
+                self.put_base(zxid, path, image);
+            }
+        }
+        self.layer.order = order; // its memory serves the next multi
+    }
+
+    /// Nothing was put since [`Self::open_layer`].
+    pub fn drop_layer(&mut self) {
+        self.layered = false;
+        self.layer.nodes.clear();
+        self.layer.order.clear();
+    }
+
+    /// The tree holds everything up to `applied`: what is no newer is dropped (PD2).
+    pub fn forget(&mut self, applied: Zxid) {
+        while let Some((zxid, key)) = self.base.order.pop_front_if(|(zxid, _)| *zxid <= applied) {
+            match key {
+                Key::Node(path) => self.forget_node(zxid, &path),
+                Key::Session(id) => {
+                    if self.base.sessions.get(&id).is_some_and(|(newest, _)| *newest == zxid) {
+                        self.base.sessions.remove(&id);
+                    }
+                }
+            }
+        }
+    }
+
+    fn forget_node(&mut self, zxid: Zxid, path: &ByteString) {
+        if self.base.nodes.get(path).is_none_or(|(newest, _)| *newest != zxid) {
+            return; // a newer image, or the second mention of one dropped just now
+        }
+        let gone = self.base.nodes.remove(path);
+        if let Some(session) = gone.and_then(|(_, image)| owner_of(image.as_ref())) {
+            self.disown(session, path);
+        }
+    }
+
+    fn disown(&mut self, session: SessionId, path: &ByteString) {
+        if let Some(paths) = self.owned.get_mut(&session) {
+            paths.remove(path);
+            if paths.is_empty() {
+                self.owned.remove(&session);
+            }
+        }
+    }
+
+    /// How many images there are.
+    pub fn len(&self) -> usize {
+        self.base.nodes.len() + self.base.sessions.len()
+    }
+
+    /// Whether the tree is all there is.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Panics where PD2 to PD4 do not hold for a tree that is at `applied` and a leader that proposed up
+    /// to `last`. For tests: it looks at everything.
+    pub fn check(&self, applied: Zxid, last: Zxid) {
+        let zxids: Vec<_> = self.base.order.iter().map(|(zxid, _)| *zxid).collect();
+        assert!(zxids.is_sorted(), "PD2: {zxids:?}");
+        let newest = self.base.nodes.values().map(|(zxid, _)| zxid);
+        for zxid in newest.chain(self.base.sessions.values().map(|(zxid, _)| zxid)) {
+            assert!(*zxid > applied && *zxid <= last, "PD2: {zxid:?}, applied {applied:?}, last {last:?}");
+            assert!(zxids.binary_search(zxid).is_ok(), "PD2: {zxid:?} will not be forgotten");
+        }
+        assert!(!self.layered && self.layer.nodes.is_empty() && self.layer.order.is_empty(), "PD3");
+        let owned: BTreeSet<_> =
+            self.owned.iter().flat_map(|(id, all)| all.iter().map(|p| (*id, p))).collect();
+        let owner = |(path, (_, image)): (_, &(Zxid, Option<Image>))| Some((owner_of(image.as_ref())?, path));
+        assert_eq!(owned, self.base.nodes.iter().filter_map(owner).collect(), "PD4");
+    }
+}
+
+fn owner_of(image: Option<&Image>) -> Option<SessionId> {
+    match image?.owner {
+        Owner::Session(session) => Some(session),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn image(version: i32, owner: Owner) -> Option<Image> {
+        let acl = Arc::from([]);
+        Some(Image { version, aversion: 0, cversion: 0, children: 0, mtime: 0, data_length: 0, owner, acl })
+    }
+
+    fn version(pending: &Pending, path: &str) -> Option<Option<i32>> {
+        pending.node(path).map(|image| image.map(|image| image.version))
+    }
+
+    #[test]
+    fn pd1_pd2_the_newest_image_holds_until_it_is_applied() {
+        let mut pending = Pending::default();
+        pending.put(Zxid(1), "/a".into(), image(1, Owner::Persistent));
+        pending.put(Zxid(2), "/a".into(), image(2, Owner::Persistent));
+        pending.put(Zxid(3), "/b".into(), None);
+        pending.put_session(Zxid(4), SessionId(7), Some(100));
+        pending.put_session(Zxid(5), SessionId(7), None);
+        for (applied, a, b, session, len) in [
+            (0, Some(Some(2)), Some(None), Some(None), 3),
+            (1, Some(Some(2)), Some(None), Some(None), 3), // the tree is still behind
+            (2, None, Some(None), Some(None), 2),
+            (3, None, None, Some(None), 1),
+            (4, None, None, Some(None), 1),
+            (5, None, None, None, 0),
+        ] {
+            pending.forget(Zxid(applied));
+            pending.check(Zxid(applied), Zxid(5));
+            let is = (version(&pending, "/a"), version(&pending, "/b"), pending.session(SessionId(7)));
+            assert_eq!((is, pending.len()), ((a, b, session), len), "applied {applied}");
+        }
+        assert!(pending.base.order.is_empty());
+    }
+
+    #[test]
+    fn pd3_a_layer_is_kept_or_dropped_whole() {
+        let mut pending = Pending::default();
+        let mine = Owner::Session(SessionId(7));
+        pending.put(Zxid(1), "/a".into(), image(1, mine));
+        for keep in [false, true] {
+            pending.open_layer();
+            pending.put(Zxid(2), "/a".into(), image(2, mine));
+            pending.put(Zxid(2), "/b".into(), image(0, mine));
+            pending.put(Zxid(2), "/a".into(), None);
+            assert_eq!(version(&pending, "/a"), Some(None));
+            if keep {
+                pending.keep_layer();
+            } else {
+                pending.drop_layer();
+            }
+            pending.check(Zxid(0), Zxid(2));
+            let expected = if keep { (Some(None), Some(Some(0))) } else { (Some(Some(1)), None) };
+            assert_eq!((version(&pending, "/a"), version(&pending, "/b")), expected, "keep {keep}");
+        }
+    }
+
+    #[test]
+    fn pd4_a_session_owns_what_pending_says_it_owns() {
+        let mut pending = Pending::default();
+        let (one, two) = (SessionId(1), SessionId(2));
+        let owned = |pending: &Pending, id| pending.owned_by(id).map(|p| p.to_string()).collect::<Vec<_>>();
+        pending.put(Zxid(1), "/b".into(), image(0, Owner::Session(one)));
+        pending.put(Zxid(2), "/a".into(), image(0, Owner::Session(one)));
+        pending.put(Zxid(3), "/b".into(), image(1, Owner::Session(one))); // the same, changed
+        pending.check(Zxid(0), Zxid(3));
+        assert_eq!(owned(&pending, one), ["/a", "/b"]);
+        pending.put(Zxid(4), "/a".into(), None);
+        pending.put(Zxid(5), "/a".into(), image(0, Owner::Session(two)));
+        pending.check(Zxid(0), Zxid(5));
+        assert_eq!((owned(&pending, one), owned(&pending, two)), (vec!["/b".into()], vec!["/a".into()]));
+        pending.forget(Zxid(3));
+        pending.check(Zxid(3), Zxid(5));
+        assert_eq!(owned(&pending, one), Vec::<String>::new());
+    }
+}

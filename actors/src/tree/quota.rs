@@ -1,0 +1,183 @@
+//! Quotas: limits and usage stand as text in znodes below `/zookeeper/quota`. Source: StatsTrack,
+//! DataTree.updateQuotaStat, ZooKeeperServer.checkQuota.
+//!
+//! The quota of `/a/b` is `/zookeeper/quota/a/b/zookeeper_limits`, its usage `…/zookeeper_stats`. That
+//! subtree mirrors the tree, so it is its own prefix index: no second structure can disagree with it.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+
+use paddock_messages::path::{QUOTA, QUOTA_LIMITS, QUOTA_STATS};
+
+use super::data_tree::{DataTree, QUOTA_SLOT};
+use super::node::{NONE, Slot};
+
+const COUNT: &str = "count";
+const BYTES: &str = "bytes";
+const COUNT_HARD: &str = "countHardLimit";
+const BYTES_HARD: &str = "byteHardLimit";
+
+/// Limits or usage: `count=N,bytes=M`, and more keys after `=;`. -1 is unset.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct QuotaText(BTreeMap<String, i64>);
+
+impl QuotaText {
+    /// What can be read of `data`; a key whose value is missing or no number is unset, and left out.
+    pub fn parse(data: Option<&[u8]>) -> Self {
+        let text = String::from_utf8_lossy(data.unwrap_or_default());
+        let mut values = BTreeMap::new();
+        for pair in text.split([',', ';']) {
+            // A value may be followed by one more `=`, which tells old readers to stop there.
+            let mut parts = pair.split('=');
+            if let (Some(key), Some(Ok(value))) = (parts.next(), parts.next().map(str::parse)) {
+                values.insert(key.to_owned(), value);
+            }
+        }
+        Self(values)
+    }
+
+    fn usage(count: i64, bytes: i64) -> Self {
+        Self([(COUNT.to_owned(), count), (BYTES.to_owned(), bytes)].into())
+    }
+
+    fn get(&self, key: &str) -> i64 {
+        self.0.get(key).copied().unwrap_or(-1)
+    }
+
+    /// Znodes, or the soft limit of them.
+    pub fn count(&self) -> i64 {
+        self.get(COUNT)
+    }
+
+    /// Bytes of data, or the soft limit of them.
+    pub fn bytes(&self) -> i64 {
+        self.get(BYTES)
+    }
+
+    /// The limit of znodes that refuses.
+    pub fn count_hard_limit(&self) -> i64 {
+        self.get(COUNT_HARD)
+    }
+
+    /// The limit of bytes that refuses.
+    pub fn bytes_hard_limit(&self) -> i64 {
+        self.get(BYTES_HARD)
+    }
+
+    fn add(&mut self, bytes: i64, count: i64) {
+        let (count, bytes) = (self.count().wrapping_add(count), self.bytes().wrapping_add(bytes));
+        self.0.insert(COUNT.to_owned(), count);
+        self.0.insert(BYTES.to_owned(), bytes);
+    }
+
+    /// As ZooKeeper writes it: count first, bytes second, an `=` before the rest, which is sorted.
+    fn to_text(&self) -> String {
+        let mut text = format!("{COUNT}={},{BYTES}={}", self.count(), self.bytes());
+        let rest = self.0.iter().filter(|(key, _)| *key != COUNT && *key != BYTES);
+        for (at, (key, value)) in rest.enumerate() {
+            let extra = if at == 0 { "=" } else { "" };
+            write!(text, "{extra};{key}={value}").expect("a string takes all");
+        }
+        text
+    }
+}
+
+impl DataTree {
+    /// Whether a write that adds `bytes_delta` bytes and `count_delta` znodes at `path` would pass a hard
+    /// limit; never unless `enforceQuota`. A dimension that does not change is not checked.
+    pub fn exceeds_quota(&self, path: &str, bytes_delta: i64, count_delta: i64) -> bool {
+        if !self.options.enforce_quota {
+            return false;
+        }
+        let Some(quota) = self.quota_over(path) else { return false };
+        let (Some(limits), Some(usage)) = (self.child(quota, QUOTA_LIMITS), self.child(quota, QUOTA_STATS))
+        else {
+            return false;
+        };
+        let limits = QuotaText::parse(self.arena.get(limits).data());
+        let usage = QuotaText::parse(self.arena.get(usage).data());
+        let exceeds = |used: i64, delta: i64, limit: i64| {
+            delta != 0 && limit > -1 && used.saturating_add(delta) > limit
+        };
+        exceeds(usage.count(), count_delta, limits.count_hard_limit())
+            || exceeds(usage.bytes(), bytes_delta, limits.bytes_hard_limit())
+    }
+
+    /// Where the deepest quota stands whose subtree `path` is in; none covers the root.
+    fn quota_over(&self, path: &str) -> Option<Slot> {
+        if self.arena.get(QUOTA_SLOT).children == 0 {
+            return None;
+        }
+        let mut deepest = None;
+        let mut at = QUOTA_SLOT;
+        for name in path.split('/').filter(|name| !name.is_empty()) {
+            let Some(below) = self.child(at, name) else { break };
+            at = below;
+            if self.child(at, QUOTA_LIMITS).is_some() {
+                deepest = Some(at);
+            }
+        }
+        deepest
+    }
+
+    /// `path` has grown by this much: the usage of the deepest quota over it follows.
+    pub(super) fn note_usage(&mut self, path: &str, bytes: i64, count: i64) {
+        let Some(stats) = self.quota_over(path).and_then(|quota| self.child(quota, QUOTA_STATS)) else {
+            return;
+        };
+        let mut usage = QuotaText::parse(self.arena.get(stats).data());
+        usage.add(bytes, count);
+        self.write_usage(stats, &usage);
+    }
+
+    /// `path` has been created: if it holds a quota's usage, that is counted now, whatever was written.
+    ///
+    /// Counting visits the quota's subtree, under the lock: the one place that does. Quotas are set by
+    /// operators, once.
+    pub(super) fn count_usage_for(&mut self, stats: Slot, path: &str) {
+        let Some(quota) = path.strip_suffix(QUOTA_STATS).and_then(|path| path.strip_suffix('/')) else {
+            return;
+        };
+        let Some(root) = quota.strip_prefix(QUOTA).filter(|path| path.starts_with('/')) else { return };
+        let usage = match self.find(root) {
+            None => QuotaText::usage(0, 0),
+            Some(root) => {
+                let count = i64::from(self.arena.get(root).descendants) + 1;
+                QuotaText::usage(count, self.bytes_below(root))
+            }
+        };
+        self.write_usage(stats, &usage);
+    }
+
+    fn write_usage(&mut self, stats: Slot, usage: &QuotaText) {
+        self.alter(stats, |node| node.set_data(Some(usage.to_text().as_bytes())));
+    }
+
+    /// Bytes of data in a subtree, its root included.
+    fn bytes_below(&self, root: Slot) -> i64 {
+        let mut bytes = 0;
+        let mut at = Some(root);
+        while let Some(slot) = at {
+            bytes += self.arena.get(slot).data_len() as i64;
+            at = self.next_within(root, slot);
+        }
+        bytes
+    }
+
+    /// The znode after `slot` in a walk of the subtree of `root`, parents first.
+    pub(super) fn next_within(&self, root: Slot, slot: Slot) -> Option<Slot> {
+        let node = self.arena.get(slot);
+        if node.first_child != NONE {
+            return Some(node.first_child);
+        }
+        let mut at = slot;
+        while at != root {
+            let node = self.arena.get(at);
+            if node.next != NONE {
+                return Some(node.next);
+            }
+            at = node.parent;
+        }
+        None
+    }
+}

@@ -1,2 +1,23 @@
-//! placeholder
-fn main() {}
+//! The `paddock` command: runs a node, checks its configuration, asks whether one serves.
+
+mod args;
+mod check_config;
+mod health;
+mod limits;
+mod logging;
+mod not_yet;
+mod serve;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use args::{Arguments, Command};
+
+fn main() -> ExitCode {
+    match Arguments::parse().command {
+        Command::Serve(args) => serve::run(&args),
+        Command::CheckConfig(args) => check_config::run(&args),
+        Command::Health(args) => health::run(&args),
+    }
+}

@@ -1,0 +1,9 @@
+//! A Paddock node: from a configuration to a running member, and to its end.
+
+mod metrics;
+mod open;
+mod settings;
+mod wiring;
+
+pub use open::StartError;
+pub use wiring::Node;

@@ -1,0 +1,64 @@
+//! The member's metrics: what they are read from, for `mntr` and for `/metrics`.
+
+use std::sync::Arc;
+
+use paddock_actors::admin::actor::Metrics;
+use paddock_actors::admin::collect;
+use paddock_actors::admin::http::MetricsServer;
+use paddock_actors::admin::metrics::{Gauges, Meters, ProcessFacts, Provider, mailboxes, mntr, prometheus};
+use paddock_actors::client::Entrance;
+use paddock_actors::runtime::Env;
+use paddock_actors::tree::SharedTree;
+use paddock_config::Config;
+
+/// Everything that metrics are read from. Clones share it.
+#[derive(Clone)]
+pub(crate) struct Sources {
+    pub(crate) provider: Provider,
+    pub(crate) meters: Arc<Meters>,
+    pub(crate) tree: Arc<SharedTree>,
+    pub(crate) entrance: Arc<Entrance>,
+    pub(crate) env: Env,
+}
+
+impl Sources {
+    /// For the Admin.
+    pub(crate) fn for_words(&self) -> Metrics {
+        let (text, reset) = (self.clone(), self.clone());
+        Metrics {
+            text: Arc::new(move || mntr(&text.meters, &text.gauges(), text.provider)),
+            reset: Box::new(move || reset.meters.reset(reset.provider)),
+        }
+    }
+
+    /// Serves `/metrics` if Prometheus is the provider; without it nothing listens.
+    pub(crate) fn serve(&self, config: &Config) -> Option<MetricsServer> {
+        if self.provider != Provider::Prometheus {
+            return None;
+        }
+        let (page, is_alone) = (self.clone(), !config.is_distributed());
+        let address = (config.metrics.host.as_str(), config.metrics.port);
+        MetricsServer::start_or_report(address, Arc::new(move || page.page()), is_alone, &self.env.fatal)
+    }
+
+    fn page(&self) -> String {
+        let gauges = self.gauges();
+        let mut page = prometheus(&self.meters, &gauges);
+        page += &mailboxes(&self.env.registry.totals());
+        page += &gauges.process.prometheus();
+        page
+    }
+
+    fn gauges(&self) -> Gauges {
+        let mut gauges = Gauges {
+            uptime_ms: self.env.clock.now_ms(),
+            connections: self.entrance.connections() as u64,
+            outstanding: self.entrance.outstanding() as u64,
+            watches: self.tree.feeds().iter().map(|feed| feed.watches() as u64).sum(),
+            process: ProcessFacts::read().unwrap_or_default(), // absent then
+            ..Gauges::default()
+        };
+        collect::gauges_of_tree(&self.tree.read(), &mut gauges);
+        gauges
+    }
+}

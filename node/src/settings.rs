@@ -1,0 +1,94 @@
+//! From the operator's configuration to what each concern takes.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use paddock_actors::admin::four_letter::ConfFacts;
+use paddock_actors::auth::{AuthRules, DigestAlg};
+use paddock_actors::client::Settings;
+use paddock_actors::proposer::actor::Reaping;
+use paddock_actors::snapshotter::core::Policy;
+use paddock_actors::storage::ThreadOptions;
+use paddock_actors::tree::prep::PrepRules;
+use paddock_config::Config;
+
+const HOUR_MS: u64 = 3_600_000;
+
+pub(crate) fn auth(config: &Config) -> AuthRules {
+    AuthRules {
+        skip_acl: config.skip_acl,
+        digest_enabled: config.digest_auth.enabled,
+        digest_alg: DigestAlg::Sha1,
+        super_digest: config.super_digest.as_ref().map(|secret| secret.reveal().into()),
+        enforced_schemes: Vec::new(),
+    }
+}
+
+pub(crate) fn prep(config: &Config) -> PrepRules {
+    PrepRules {
+        auth: auth(config),
+        extended_types: config.extended_types_enabled,
+        reconfig_enabled: config.ensemble.reconfig == Some(true),
+        never_used_ms: config.container.max_never_used_ms,
+    }
+}
+
+pub(crate) fn client(config: &Config) -> Arc<Settings> {
+    let ms = |ms: u32| i32::try_from(ms).unwrap_or(i32::MAX);
+    Arc::new(Settings {
+        max_frame: config.jute_max_buffer as usize,
+        min_session_timeout_ms: ms(config.min_session_timeout_ms),
+        max_session_timeout_ms: ms(config.max_session_timeout_ms),
+        max_connections_per_host: config.max_client_cnxns as usize,
+        max_connections: config.max_cnxns as usize,
+        outstanding_limit: config.global_outstanding_limit as usize,
+        sessionless_timeout_ms: u64::from(config.sessionless_timeout_ms),
+        ..Settings::default()
+    })
+}
+
+pub(crate) fn reaping(config: &Config) -> Reaping {
+    Reaping {
+        every: Duration::from_millis(config.container.check_interval_ms.max(1)),
+        max_per_minute: config.container.max_per_minute,
+        never_used_ms: config.container.max_never_used_ms,
+    }
+}
+
+pub(crate) fn snapshots(config: &Config) -> Policy {
+    let purge = &config.autopurge;
+    Policy {
+        txns: u64::from(config.snap_count),
+        bytes: config.snap_size_limit_kb.map(|kb| kb << 10),
+        keep: purge.snap_retain_count as usize,
+        purge_every_ms: (purge.interval_hours > 0).then(|| u64::from(purge.interval_hours) * HOUR_MS),
+    }
+}
+
+pub(crate) fn log_thread(config: &Config) -> ThreadOptions {
+    ThreadOptions {
+        spin: Duration::from_micros(u64::from(config.log_spin_us)),
+        slow_sync: Duration::from_millis(u64::from(config.fsync_warning_ms)),
+        ..ThreadOptions::default()
+    }
+}
+
+/// What the word `conf` tells.
+pub(crate) fn conf(config: &Config) -> ConfFacts {
+    let absolute =
+        |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned()).display().to_string();
+    ConfFacts {
+        client_port: config.client_addr.map_or(-1, |address| i32::from(address.port())),
+        secure_client_port: -1,
+        data_dir: absolute(&config.data_dir),
+        data_log_dir: absolute(config.log_dir()),
+        tick_ms: u64::from(config.tick_ms),
+        max_client_cnxns: u64::from(config.max_client_cnxns),
+        min_session_timeout_ms: u64::from(config.min_session_timeout_ms),
+        max_session_timeout_ms: u64::from(config.max_session_timeout_ms),
+        listen_backlog: config.listen_backlog.map_or(-1, i64::from),
+        server_id: config.server_id.map_or(0, |id| id.0),
+        ensemble: None,
+    }
+}

@@ -1,0 +1,340 @@
+//! Who posts to whom: the whole actor graph of a member, on a page. Nothing else knows on which thread
+//! an actor runs.
+//!
+//! ```text
+//! core arbiter   ClientHub 0 and its WatchDispatcher (if clientArbiters is 0), Learner, Proposer,
+//!                SessionTracker, Snapshotter
+//! clients-1 …    ClientHub and WatchDispatcher, each (if clientArbiters is above 0)
+//! ctl            Guardian, Admin
+//! logger         the Logger's own thread; snapshot: a thread while one is written
+//! ```
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_rt::task::JoinHandle;
+use paddock_actors::admin::actor::{AdminActor, AdminSetup, PARTS};
+use paddock_actors::admin::http::MetricsServer;
+use paddock_actors::admin::metrics::{Meters, Recovered, Synced};
+use paddock_actors::client::hub::{ClientHub, Control, HubSetup, NewClient, WordAnswer, WordAsked};
+use paddock_actors::client::{Entrance, Serving, listener};
+use paddock_actors::learner::actor::{Durable, LearnerActor, Peers};
+use paddock_actors::learner::core::Learner;
+use paddock_actors::learner::session_ids::SessionIds;
+use paddock_actors::proposer::actor::{DiskSpace, FactsKept, ProposerActor};
+use paddock_actors::proposer::{Majority, Proposer};
+use paddock_actors::runtime::guardian::Guardian;
+use paddock_actors::runtime::{Duty, Env, ExitCode, Inbox, NamedArbiter, Place, Rng};
+use paddock_actors::session::actor::{AskTracker, SessionTrackerActor};
+use paddock_actors::session::core::{REPORTS_PER_TICK, SessionTracker};
+use paddock_actors::snapshotter::actor::{Deleted, Entered, SnapshotterActor, Written};
+use paddock_actors::storage::{Command, LoggerEvent, LoggerThread, RealDisk};
+use paddock_actors::tree::SharedTree;
+use paddock_actors::watch::WatchDispatcher;
+use paddock_config::Config;
+use paddock_messages::ids::{AttachNumber, ServerId, SessionId};
+use paddock_messages::letters::{Internal, SessionChange, SessionChanges, Submissions, Touched};
+use paddock_messages::mail::{Bound, Outbox};
+
+use crate::metrics::Sources;
+use crate::open::{Opened, StartError, open_data};
+use crate::settings;
+
+/// Mail about admitted work: bounded by what the entrance admits, far below this. More is a bug.
+const ADMITTED: Bound = Bound::Admitted(1 << 20);
+/// Sockets that may wait for a hub.
+const NEW_CLIENTS: Bound = Bound::Entrance(4096);
+/// Four-letter words that may wait for the Admin; further ones are closed unanswered.
+const WORDS: Bound = Bound::Entrance(1024);
+/// One report of an arbiter may wait for each tick that the tracker is behind.
+const REPORTS: Bound = Bound::Entrance(64);
+/// This member's only role so far; answers of the Logger repeat it.
+const ROLE: u64 = 1;
+
+/// A running member.
+pub struct Node {
+    env: Env,
+    accepting: JoinHandle<()>,
+    hubs: Vec<Outbox<Control>>,
+    log: LoggerThread,
+    entrance: Arc<Entrance>,
+    arbiters: Vec<NamedArbiter>,
+    metrics: Option<MetricsServer>,
+}
+
+/// The mailboxes, before the actors: anyone may post to anyone.
+struct Mailboxes {
+    learner: Inbox<LearnerActor>,
+    proposer: Inbox<ProposerActor>,
+    sessions: Inbox<SessionTrackerActor>,
+    snapshotter: Inbox<SnapshotterActor<RealDisk>>,
+    admin: Inbox<AdminActor>,
+    hubs: Vec<Inbox<ClientHub>>,
+    dispatchers: Vec<Inbox<WatchDispatcher>>,
+}
+
+impl Mailboxes {
+    fn open(arbiters: usize, env: &Env) -> Self {
+        Self {
+            learner: Inbox::new("learner", Duty::Core, env),
+            proposer: Inbox::new("proposer", Duty::Core, env),
+            sessions: Inbox::new("session_tracker", Duty::Core, env),
+            snapshotter: Inbox::new("snapshotter", Duty::Disk, env),
+            admin: Inbox::new("admin", Duty::Alone, env),
+            hubs: (0..arbiters).map(|_| Inbox::new("client_hub", Duty::Core, env)).collect(),
+            dispatchers: (0..arbiters).map(|_| Inbox::new("watch_dispatcher", Duty::Core, env)).collect(),
+        }
+    }
+}
+
+impl Node {
+    /// Starts a member on the current arbiter, which becomes its core. Serves clients on return.
+    pub fn start(config: &Config) -> Result<Self, StartError> {
+        let voters = config.members.voters().len();
+        if config.is_distributed() && voters > 1 {
+            return Err(StartError::Ensemble(voters));
+        }
+        let address = config.client_addr.ok_or(StartError::NoClientPort)?;
+        let backlog = config.listen_backlog.and_then(|n| i32::try_from(n).ok()).unwrap_or(DEFAULT_BACKLOG);
+        let port = |error| StartError::ClientPort { address: address.to_string(), error };
+        let listener = listener::listen(address, backlog).map_err(port)?;
+
+        let (env, mut rng) = (Env::real(), Rng::from_os());
+        let opened = open_data(config, &mut rng)?;
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let node = Self::wire(config, env, rng, opened, config.client_arbiters_on(cores), listener)?;
+        tracing::info!(%address, "serving clients");
+        Ok(node)
+    }
+
+    fn wire(
+        config: &Config,
+        env: Env,
+        mut rng: Rng,
+        opened: Opened,
+        own_arbiters: usize,
+        listener: tokio::net::TcpListener,
+    ) -> Result<Self, StartError> {
+        let Opened { disk, logger, restored, reign, server } = opened;
+        let feeds = own_arbiters.max(1);
+        let meters = Arc::new(Meters::default());
+        meters.recovered(&Recovered {
+            snapshot_us: restored.snapshot_took.as_micros() as u64,
+            log_us: restored.log_took.as_micros() as u64,
+            txns: restored.replayed,
+        });
+        let tree = Arc::new(SharedTree::new(restored.tree, feeds));
+        let mail = Mailboxes::open(feeds, &env);
+        let events = log_events(&mail, &env, Arc::clone(&meters));
+        let log =
+            LoggerThread::start(logger, settings::log_thread(config), events).map_err(StartError::Thread)?;
+
+        let ids = session_ids(server, &tree, &env);
+        let auth = Arc::new(settings::auth(config));
+        let peers = Peers {
+            requests: mail.proposer.outbox(ADMITTED),
+            acks: mail.proposer.outbox(ADMITTED),
+            sessions: mail.sessions.outbox(ADMITTED),
+            dispatchers: mail.dispatchers.iter().map(|inbox| inbox.outbox(ADMITTED)).collect(),
+            snapshotter: mail.snapshotter.outbox(ADMITTED),
+        };
+        let tracker = session_tracker(config, feeds, &tree, &env);
+        let proposer = ProposerActor::new(
+            Proposer::new(reign.epoch, Majority(BTreeSet::from([server])), settings::prep(config)),
+            Arc::clone(&tree),
+            (mail.learner.outbox(ADMITTED), mail.learner.outbox(ADMITTED)),
+            settings::reaping(config),
+            (log.handle.clone(), ROLE, reign.facts),
+            Arc::clone(&meters),
+        );
+        let snapshotter = SnapshotterActor::new(
+            (settings::snapshots(config), restored.replayed),
+            disk,
+            Arc::clone(&tree),
+            log.handle.clone(),
+            rng.fork(),
+            mail.snapshotter.outbox::<Written>(ADMITTED),
+            (env.clock.now_ms(), Arc::clone(&meters)),
+        );
+
+        let entrance = Arc::new(Entrance::default());
+        let mut arbiters = Vec::new();
+        let (mut controls, mut answers, mut clients) = (Vec::new(), Vec::new(), Vec::new());
+        for (at, (hub, dispatcher)) in (0..).zip(mail.hubs.into_iter().zip(mail.dispatchers)) {
+            let place = if own_arbiters == 0 {
+                Place::Here
+            } else {
+                let arbiter =
+                    NamedArbiter::start(&format!("clients-{}", at + 1)).map_err(StartError::Thread)?;
+                arbiters.push(arbiter);
+                arbiters[arbiters.len() - 1].place()
+            };
+            controls.push(hub.outbox::<Control>(ADMITTED));
+            answers.push(hub.outbox::<WordAnswer>(ADMITTED));
+            clients.push(hub.outbox::<NewClient>(NEW_CLIENTS));
+            let setup = HubSetup {
+                arbiter: at,
+                settings: settings::client(config),
+                rules: Arc::clone(&auth),
+                tree: Arc::clone(&tree),
+                entrance: Arc::clone(&entrance),
+                learner: mail.learner.outbox::<Submissions>(ADMITTED),
+                sessions: mail.sessions.outbox::<Touched>(REPORTS),
+                meters: Arc::clone(&meters),
+                words: Some(mail.admin.outbox::<WordAsked>(WORDS)),
+                dispatcher,
+                touch_every: Duration::from_millis(u64::from(config.tick_ms) / REPORTS_PER_TICK),
+            };
+            let (clock, fatal) = (Arc::clone(&env.clock), env.fatal.clone());
+            hub.start(&place, move || ClientHub::new(setup, clock, fatal)).map_err(thread)?;
+        }
+
+        let learner = Learner::new(reign.epoch.start(), ids);
+        let metrics = Sources {
+            provider: config.metrics.class,
+            meters: Arc::clone(&meters),
+            tree: Arc::clone(&tree),
+            entrance: Arc::clone(&entrance),
+            env: env.clone(),
+        };
+        let admin = AdminSetup {
+            whitelist: config.four_letter_words.clone(),
+            conf: settings::conf(config),
+            directory: config.log_dir().to_owned(),
+            tree: Arc::clone(&tree),
+            entrance: Arc::clone(&entrance),
+            hubs: controls.iter().cloned().zip(answers).collect(),
+            sessions: mail.sessions.outbox::<AskTracker>(ADMITTED),
+            metrics: metrics.for_words(),
+            parts: mail.admin.outbox(PARTS),
+        };
+        let logging = (log.handle.clone(), Arc::clone(&meters));
+        let learner = LearnerActor::new(server, ROLE, learner, (tree, auth), logging, peers);
+        let tracker = SessionTrackerActor::new(tracker, mail.proposer.outbox::<Internal>(ADMITTED), meters);
+        mail.learner.start_here(learner);
+        mail.proposer.start_here(proposer);
+        mail.sessions.start_here(tracker);
+        mail.snapshotter.start_here(snapshotter);
+        let ctl = start_guardian(config, &env)?;
+        mail.admin.start(&ctl.place(), move || AdminActor::new(admin)).map_err(thread)?;
+        arbiters.push(ctl);
+
+        for hub in &controls {
+            // A hub that takes no mail has ended, which its guardian sees.
+            let _ = hub.post(Control::Vouch(true));
+            let _ = hub.post(Control::Serve(Serving::Everybody));
+        }
+        let accepting = actix_rt::spawn(listener::accept(listener, clients));
+        let metrics = metrics.serve(config);
+        Ok(Self { env, accepting, hubs: controls, log, entrance, arbiters, metrics })
+    }
+}
+
+/// The kernel holds so many clients that are not accepted yet, as Java's default.
+const DEFAULT_BACKLOG: i32 = 50;
+
+impl Node {
+    /// Stops in good order: no new clients; what is under way is answered if that takes no longer than
+    /// a fifth of `within`, and its connections closed; the log synced. Sessions live on.
+    pub async fn stop(self, within: Duration) -> ExitCode {
+        self.accepting.abort();
+        for hub in &self.hubs {
+            let _ = hub.post(Control::Serve(Serving::Nobody));
+        }
+        wait_until(within / 5, || self.entrance.outstanding() == 0).await;
+        for hub in &self.hubs {
+            let _ = hub.post(Control::CloseAll);
+        }
+        wait_until(within / 5, || self.entrance.connections() == 0).await;
+        let synced = self.log.handle.send(Command::Shutdown).is_ok();
+        wait_until(within / 5 * 2, || self.log.thread.is_finished()).await;
+        if !synced || !self.log.thread.is_finished() {
+            tracing::error!(
+                "the log did not end in time: the disk does not answer; nothing acknowledged is lost"
+            );
+            return ExitCode::LogIo;
+        }
+        if let Some(metrics) = self.metrics {
+            metrics.stop();
+        }
+        tracing::info!(actors = self.env.registry.readings().len(), threads = self.arbiters.len(), "stopped");
+        ExitCode::Finished
+    }
+}
+
+/// Waits for `done`, looking often, at most `limit`.
+async fn wait_until(limit: Duration, done: impl Fn() -> bool) {
+    let looks = async {
+        while !done() {
+            actix_rt::time::sleep(Duration::from_millis(2)).await;
+        }
+    };
+    let _ = actix_rt::time::timeout(limit, looks).await; // what is not done by then is cut
+}
+
+fn thread(error: impl std::error::Error + Send + Sync + 'static) -> StartError {
+    StartError::Thread(std::io::Error::other(error))
+}
+
+/// Where the Logger's answers go; called on its thread.
+fn log_events(mail: &Mailboxes, env: &Env, meters: Arc<Meters>) -> impl Fn(LoggerEvent) + Send + 'static {
+    let durable: Outbox<Durable> = mail.learner.outbox(ADMITTED);
+    let space: Outbox<DiskSpace> = mail.proposer.outbox(ADMITTED);
+    let facts: Outbox<FactsKept> = mail.proposer.outbox(ADMITTED);
+    let entered: Outbox<Entered> = mail.snapshotter.outbox(ADMITTED);
+    let deleted: Outbox<Deleted> = mail.snapshotter.outbox(ADMITTED);
+    let fatal = env.fatal.clone();
+    move |event| {
+        // An actor that is gone is the guardian's business.
+        match event {
+            LoggerEvent::Persisted { persisted, .. } => drop(durable.post(Durable(persisted))),
+            LoggerEvent::Synced { records, sync_us, .. } => {
+                meters.synced(&Synced { txns: u64::from(records), took_us: sync_us });
+            }
+            LoggerEvent::Space(room) => drop(space.post(DiskSpace(room))),
+            LoggerEvent::FactsKept { facts: kept, .. } => drop(facts.post(FactsKept(kept))),
+            LoggerEvent::SnapshotAdded { zxid, .. } => drop(entered.post(Entered(Ok(zxid)))),
+            LoggerEvent::SnapshotRefused { failure } => {
+                drop(entered.post(Entered(Err(failure.to_string()))));
+            }
+            LoggerEvent::Purged(purged) => drop(deleted.post(Deleted(purged))),
+            LoggerEvent::Refused { failure, .. } => {
+                tracing::warn!(%failure, "the log refused a command; it goes on");
+            }
+            LoggerEvent::Failed(failure) => fatal.end(ExitCode::LogIo, &failure.to_string()),
+            _ => {}
+        }
+    }
+}
+
+/// Ids of sessions that begin here: above every one of ours that the tree knows.
+fn session_ids(server: ServerId, tree: &SharedTree, env: &Env) -> SessionIds {
+    let ours = |id: &SessionId| id.0 as u64 >> 56 == server.0 & 0xff;
+    let highest = tree.read().sessions().map(|(id, _)| id).filter(ours).max();
+    SessionIds::new(server, env.clock.wall_ms(), highest)
+}
+
+/// Every session that is found has a full timeout from now: an outage of ours is nobody's fault.
+fn session_tracker(config: &Config, arbiters: usize, tree: &SharedTree, env: &Env) -> SessionTracker {
+    let mut tracker = SessionTracker::new(arbiters, u64::from(config.tick_ms), env.clock.now_ms());
+    let lives = |(session, timeout_ms)| SessionChange::Lives {
+        session,
+        attach: AttachNumber::default(),
+        timeout_ms,
+        home: 0,
+    };
+    let found = SessionChanges(tree.read().sessions().map(lives).collect());
+    tracker.on_changes(&found.0);
+    tracker
+}
+
+/// On a thread that no data crosses.
+fn start_guardian(config: &Config, env: &Env) -> Result<NamedArbiter, StartError> {
+    let arbiter = NamedArbiter::start("ctl").map_err(StartError::Thread)?;
+    let period = u64::from(config.ensemble.peer_timeout_ms);
+    Inbox::new("guardian", Duty::Core, env)
+        .start(&arbiter.place(), move || Guardian::new(period))
+        .map_err(thread)?;
+    Ok(arbiter)
+}

@@ -1,1 +1,10 @@
-//! placeholder
+//! Whole servers under test: real processes, disks that lose power, the wire protocol by hand, Apache's
+//! server beside ours, and programs nobody here wrote.
+
+pub mod differential;
+pub mod golden;
+pub mod java_server;
+pub mod power_cut;
+pub mod process;
+pub mod raw_client;
+pub mod sim;

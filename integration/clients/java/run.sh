@@ -1,0 +1,11 @@
+#!/bin/sh
+# run.sh HOST:PORT [PART-OF-A-NAME]: Apache's Java client and Curator's recipes against a server that is up.
+# Prints a line for each check and "N passed, N failed"; exits with 0 if none failed.
+set -eu
+here=$(cd "$(dirname "$0")" && pwd)
+out="$(cd "$here/../../.." && pwd)/target/clients/java"
+"$here/fetch.sh"
+# Offline if that works: Maven's own plugins are in its repository after the first time.
+mvn -q -B -o -f "$here/pom.xml" compile >/dev/null 2>&1 || mvn -q -B -Dstyle.color=never -f "$here/pom.xml" compile >&2
+# Curator reports every connection we cut: LOG_LEVEL=WARN shows it.
+exec java -DLOG_LEVEL="${LOG_LEVEL:-OFF}" -XX:TieredStopAtLevel=1 -XX:+UseSerialGC -cp "$out/build/classes:$out/lib/*" paddock.clients.Main "$@"

@@ -1,0 +1,85 @@
+package paddock.clients;
+
+import java.util.concurrent.BlockingQueue;
+import java.util.concurrent.Future;
+import org.apache.curator.framework.CuratorFramework;
+import org.apache.curator.framework.recipes.atomic.DistributedAtomicLong;
+import org.apache.curator.framework.recipes.atomic.PromotedToLock;
+import org.apache.curator.framework.recipes.shared.SharedCount;
+import org.apache.curator.framework.recipes.shared.SharedCountListener;
+import org.apache.curator.framework.recipes.shared.SharedCountReader;
+import org.apache.curator.framework.recipes.shared.VersionedValue;
+import org.apache.curator.framework.state.ConnectionState;
+import org.apache.curator.retry.RetryNTimes;
+
+/** Curator's counters. */
+final class Counters {
+    private static final int EACH = 50;
+
+    private Counters() { }
+
+    static void all(Checks checks) {
+        checks.check("SharedCount", Counters::shared);
+        checks.check("DistributedAtomicLong", Counters::atomic);
+    }
+
+    private static SharedCount count(Peer peer, BlockingQueue<Integer> seen) throws Exception {
+        SharedCount count = new SharedCount(peer.curator, "/count", 7);
+        count.addListener(new SharedCountListener() {
+            @Override
+            public void countHasChanged(SharedCountReader reader, int value) {
+                seen.add(value);
+            }
+
+            @Override
+            public void stateChanged(CuratorFramework client, ConnectionState state) { }
+        });
+        count.start();
+        return count;
+    }
+
+    private static void shared(Pair pair) throws Exception {
+        BlockingQueue<Integer> seen = Checks.queue();
+        try (SharedCount a = count(pair.a, Checks.queue()); SharedCount b = count(pair.b, seen)) {
+            Checks.equal("the seed", 7, b.getCount());
+            a.setCount(8);
+            Checks.equal("what B is told", 8, Checks.next("the change", seen));
+            VersionedValue<Integer> old = b.getVersionedValue();
+            pair.b.reconnect(() -> a.setCount(9));
+            Checks.equal("what B missed", 9, Checks.next("the change while cut off", seen));
+            Checks.holds("a stale version is refused", !b.trySetCount(old, 100));
+            Checks.eventually("the newest is taken", () -> b.trySetCount(b.getVersionedValue(), 10));
+            Checks.eventually("A sees it", () -> a.getCount() == 10);
+        }
+    }
+
+    private static DistributedAtomicLong atomic(Peer peer) {
+        PromotedToLock lock = PromotedToLock.builder()
+                .lockPath("/atomic-lock")
+                .retryPolicy(new RetryNTimes(10, 1))
+                .build();
+        return new DistributedAtomicLong(peer.curator, "/atomic", new RetryNTimes(3, 1), lock);
+    }
+
+    private static Void increment(DistributedAtomicLong number) throws Exception {
+        for (int i = 0; i < EACH; i++) {
+            Checks.holds("an increment", number.increment().succeeded());
+        }
+        return null;
+    }
+
+    private static void atomic(Pair pair) throws Exception {
+        DistributedAtomicLong a = atomic(pair.a);
+        DistributedAtomicLong b = atomic(pair.b);
+        a.forceSet(0L);
+        try (Checks.Worker onA = new Checks.Worker(); Checks.Worker onB = new Checks.Worker()) {
+            for (int round = 1; round <= 2; round++) {
+                Future<Void> counting = onA.start(() -> increment(a));
+                onB.call(() -> increment(b));
+                Checks.result(counting);
+                Checks.equal("the sum", 2L * round * EACH, b.get().postValue());
+                pair.a.reconnect();
+            }
+        }
+    }
+}

@@ -1,0 +1,37 @@
+package paddock.clients;
+
+import java.io.IOException;
+import java.net.InetSocketAddress;
+import java.net.Socket;
+
+/** HOST:PORT [PART-OF-A-NAME]: checks a server with Apache's own client and with Curator's recipes. */
+final class Main {
+    private Main() { }
+
+    public static void main(String[] args) {
+        if (args.length < 1 || !args[0].matches(".+:\\d+")) {
+            System.err.println("usage: HOST:PORT [PART-OF-A-NAME]");
+            System.exit(2);
+        }
+        int colon = args[0].lastIndexOf(':');
+        InetSocketAddress server =
+                new InetSocketAddress(args[0].substring(0, colon), Integer.parseInt(args[0].substring(colon + 1)));
+        try (Socket probe = new Socket(server.getAddress(), server.getPort())) {
+            probe.setSoLinger(true, 0); // or each check would find out by itself, a minute at a time
+        } catch (IOException e) {
+            System.err.println(args[0] + ": nobody listens (" + e.getMessage() + ")");
+            System.exit(2);
+        }
+        Checks checks = new Checks(server, args.length > 1 ? args[1] : "");
+        Tutorial.all(checks);
+        Locks.all(checks);
+        Leaders.all(checks);
+        Watching.all(checks);
+        Nodes.all(checks);
+        Together.all(checks);
+        Counters.all(checks);
+        Queues.all(checks);
+        Discovery.all(checks);
+        System.exit(checks.finish());
+    }
+}

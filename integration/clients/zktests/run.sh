@@ -1,0 +1,21 @@
+#!/bin/sh
+# run.sh --server-cmd "COMMAND {config}" [PART-OF-A-NAME]: ZooKeeper's own tests of a server alone, as Apache publishes
+# them, each against a process of COMMAND on a zoo.cfg of its own (see ../kazoo/run.py for the command).
+# Prints a line for each test and "N passed, N failed, N skipped"; exits with 0 if all did as tests.txt says.
+set -eu
+[ "${1:-}" = --server-cmd ] && [ $# -ge 2 ] || { sed -n '2,4p' "$0" >&2; exit 2; }
+command=$2
+shift 2
+here=$(cd "$(dirname "$0")" && pwd)
+out="$(cd "$here/../../.." && pwd)/target/clients/zktests"
+"$here/../java/fetch.sh" zktests
+mvn -q -B -o -f "$here/pom.xml" compile >/dev/null 2>&1 || mvn -q -B -Dstyle.color=never -f "$here/pom.xml" compile >&2
+rm -rf "$out/work"
+mkdir -p "$out/work"
+cd "$out/work"
+# Our classes come first: one of them stands in front of a class of the tests (JMXEnv). The super user's password is
+# "test", as in ZooKeeper's own build.
+exec java -DLOG_LEVEL="${LOG_LEVEL:-OFF}" -XX:TieredStopAtLevel=1 -XX:+UseSerialGC -Dbuild.test.dir="$out/work" \
+    -Dzookeeper.DigestAuthenticationProvider.superDigest=super:D/InIHSb7yEEbrWz8b9l71RjZJU= \
+    -Dzookeeper.serverCnxnFactory=paddock.zktests.OtherServer -Dpaddock.server.cmd="$command" \
+    -cp "$out/build/classes:$here/../java/src/main/resources:$out/lib/*" paddock.zktests.Main "$here/tests.txt" "$@"

@@ -1,0 +1,23 @@
+//! The same requests to Apache's server and to Paddock, and every difference in what comes back.
+//!
+//! A seed draws two sessions' operations ([`generate`]); [`run`] sends them one at a time to both
+//! servers and, after each, pings both sessions, so that all events are in before anything is compared.
+//! - Y1  Equal are: replies (error, body, stat), events and their order on each connection, closes.
+//!   Children and other unordered lists are compared as sets; the events of one closeSession too.
+//! - Y2  Zxids, session ids and times differ between servers: equal is their order (zxids), their
+//!   identity (session ids), and that one txn has one time.
+//! - Y3  What differs and may is in [`deviations`], with its reason; one that no seed meets is stale.
+//!
+//! A failure names its seed and the fewest operations that still show it ([`minimise`]).
+
+pub(crate) mod body;
+pub mod deviations;
+pub mod generate;
+mod link;
+pub(crate) mod mapping;
+pub mod minimise;
+
+pub mod observe;
+pub mod op;
+pub mod run;
+pub mod servers;

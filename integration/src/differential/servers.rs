@@ -1,0 +1,46 @@
+//! Both servers, with the same settings.
+
+use std::fmt::Write as _;
+use std::io;
+
+use tempfile::TempDir;
+
+use crate::java_server::{JavaServer, JavaServerError};
+use crate::process::{Launch, ProcessError, ServerProcess};
+
+/// A day, the longest Paddock takes: no container or TTL znode is removed behind the test's back.
+const CHECK_INTERVAL: &str = "znode.container.checkIntervalMs=86400000";
+
+/// What [`JavaServer`] has by itself, and Paddock's file says.
+const KEYS: &str = "tickTime=2000\nmaxClientCnxns=0\nextendedTypesEnabled=true\nenforceQuota=true\n\
+                    forceSync=no\n4lw.commands.whitelist=*\nclientPortAddress=127.0.0.1\nclientPort=2181\n";
+
+/// Apache's server.
+///
+/// # Errors
+/// It does not start.
+pub fn java() -> Result<JavaServer, JavaServerError> {
+    JavaServer::start(&[], &[&format!("-D{CHECK_INTERVAL}")])
+}
+
+/// A Paddock process that goes with its folder.
+#[derive(Debug)]
+pub struct Paddock {
+    /// The process.
+    pub server: ServerProcess,
+    _dir: TempDir,
+}
+
+/// Paddock alone, on a fresh folder.
+///
+/// # Errors
+/// It does not start.
+pub fn paddock() -> Result<Paddock, ProcessError> {
+    let dir = TempDir::with_prefix("paddock-")?;
+    let data = dir.path().join("data");
+    let mut keys = format!("{KEYS}{CHECK_INTERVAL}\n");
+    writeln!(keys, "dataDir={}", data.display()).map_err(io::Error::other)?;
+    let file = dir.path().join("zoo.cfg");
+    std::fs::write(&file, keys)?;
+    Ok(Paddock { server: Launch::new(data).file(file).serve()?, _dir: dir })
+}

@@ -1,0 +1,74 @@
+//! Bytes of Apache's server, recorded: what each opcode and each error looks like on the wire.
+//!
+//! `integration/golden/java-3.9.txt` is written by [`record`], from the requests of [`script`], and by
+//! nobody else: `GOLDEN=record cargo test -p paddock-integration --test golden_bytes`.
+//! - U1  Every request and reply reads into `paddock-messages`' records and writes back byte for byte.
+//! - U2  Paddock, sent the recorded requests, answers with the recorded bytes. Only zxids, times and
+//!   session ids are masked, as [`crate::differential`] does (Y2): order, identity and "one txn has one
+//!   time" remain; nothing in the file is masked. Lists without an order are compared as sets.
+//! - U3  Every opcode and every error code is in the file, or in [`UNREACHABLE`] with its reason.
+
+pub mod file;
+pub mod records;
+pub mod script;
+
+use std::net::SocketAddr;
+
+use paddock_messages::error_code::ErrorCode as E;
+
+use crate::differential::deviations::{Step, that_allows};
+use crate::differential::mapping::Mapping;
+use crate::differential::observe::Frame;
+use crate::differential::run::{Seen, Side, compare, describe};
+use file::Case;
+
+/// Below which the script works: as long as the drawn operations' own name.
+const PREFIX: &str = "/golden1";
+
+/// Errors that no client can be made to see by a server alone with its usual settings, and why.
+pub const UNREACHABLE: &[(E, &str)] = &[
+    (E::NewConfigNoQuorum, "a server alone refuses every reconfig"),
+    (E::ReconfigInProgress, "a server alone refuses every reconfig"),
+    (E::SessionExpired, "needs a write in flight while its session is being closed by another"),
+    (E::SessionMoved, "never on the wire: the connection is closed instead"),
+    (E::NotReadOnly, "needs an ensemble that lost its quorum"),
+    (E::EphemeralOnLocalSession, "a server alone has no local sessions"),
+    (E::SessionClosedRequireSaslAuth, "Paddock refuses to start with enforce.auth.enabled"),
+    (E::ThrottledOp, "the throttler is off unless configured"),
+];
+
+/// Sends the script to the server and keeps all that comes.
+pub fn record(java: SocketAddr) -> Vec<Case> {
+    let mut side = Side::new(java, true);
+    let cases = script::ops().into_iter().map(|op| {
+        let op = script::placed(op, PREFIX);
+        let seen = side.step(&op, crate::differential::op::PREFIX);
+        Case { op, seen }
+    });
+    let cases = cases.collect();
+    side.end();
+    cases
+}
+
+fn closes(seen: &Seen) -> bool {
+    seen.iter().flatten().any(|frame| matches!(frame, Frame::Closed))
+}
+
+/// Sends the recorded requests to another server; returns what differs and is no deviation.
+pub fn replay(cases: &[Case], to: SocketAddr) -> Vec<String> {
+    let mut side = Side::new(to, false);
+    let (mut mapping, mut faults) = (Mapping::default(), Vec::new());
+    for case in cases {
+        let seen = [case.seen.clone(), side.step(&case.op, crate::differential::op::PREFIX)];
+        if let Err(why) = compare(&mut mapping, &case.op, &seen) {
+            if that_allows(&Step { op: &case.op, java: &seen[0], paddock: &seen[1] }).is_none() {
+                faults.push(describe(&case.op, &seen, &why));
+            }
+            if closes(&case.seen) {
+                side.level_one(case.op.session); // as the recording goes on with a new connection
+            }
+        }
+    }
+    side.end();
+    faults
+}

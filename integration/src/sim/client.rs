@@ -1,0 +1,307 @@
+//! A client that believes nothing: every byte it gets is held against the truth.
+//!
+//! - VC1  Replies come in the order of the requests.
+//! - VC2  No header's zxid is behind one that came before on the connection.
+//! - VC3  A read finds exactly what is so at its reply's zxid.
+//! - VC4  A watched change is told before anything that shows its zxid, once, with its zxid.
+//! - VC5  A write's zxid is beyond that of every read asked before it.
+//! - VC6  No two sequential creates get the same number, as long as their parent is the same.
+//! - VC7  A write's reply names its own txn, and says what that came to.
+//! - VC8  What is answered holds everything that any client was told before it was asked (pings aside).
+
+use std::collections::{BTreeMap, HashSet, VecDeque};
+
+use bytes::{Buf, Bytes};
+use paddock_messages::client::session::ConnectResponse;
+use paddock_messages::client::{ReplyHeader, xid};
+use paddock_messages::ids::SessionId;
+use paddock_messages::txn::TxnBody;
+use paddock_messages::wire::Wire;
+use paddock_messages::znode::Stat;
+use paddock_messages::zxid::Zxid;
+
+use super::truth::Truth;
+
+/// What a request was, as far as its reply is checked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Asked {
+    /// Takes a zxid; `sequential` if the reply is a path that nobody else may ever get.
+    Write { sequential: bool, set_data: Option<String> },
+    /// getData or exists of a path, with or without a watch.
+    Data { path: String, watch: bool, exists: bool },
+    /// getChildren of a path, with or without a watch.
+    Children { path: String, watch: bool },
+    /// A sync.
+    Sync,
+    /// Anything else that is answered in its turn.
+    Other,
+    /// Ends the session.
+    Close,
+}
+
+/// A session, as the client knows it.
+#[derive(Clone, Debug)]
+pub(super) struct Session {
+    pub(super) id: SessionId,
+    pub(super) password: Bytes,
+    pub(super) timeout_ms: u64,
+    /// When the client last had an answer, in ms: the server promises to keep the session from then
+    /// for a whole timeout.
+    pub(super) answered_ms: u64,
+}
+
+/// A request that is not answered.
+#[derive(Clone, Debug)]
+pub(super) struct Due {
+    xid: i32,
+    asked: Asked,
+    /// The highest zxid that any client had been told when it was asked.
+    floor: Zxid,
+}
+
+/// One client, over as many connections as it takes.
+#[derive(Debug, Default)]
+pub(super) struct Client {
+    pub(super) session: Option<Session>,
+    /// The handshake is done.
+    pub(super) is_up: bool,
+    pub(super) last_zxid: Zxid,
+    pub(super) due: VecDeque<Due>,
+    next_xid: i32,
+    received: Vec<u8>,
+    /// One-shot watches, by path and whether of children, and the zxid of the reply that registered them.
+    watches: BTreeMap<(String, bool), Zxid>,
+    /// Writes that were done, and reads that were answered, since it was last asked.
+    pub(super) done: (u64, u64),
+    /// The last zxid of this connection that a read was answered with.
+    shown: Zxid,
+}
+
+/// What the run has met, for the minimums.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Heard {
+    pub(super) replies: u64,
+    pub(super) reads_checked: u64,
+    pub(super) events: u64,
+    pub(super) sequence_numbers: u64,
+    pub(super) refused: u64,
+    pub(super) expired: u64,
+}
+
+impl Client {
+    /// The next request's xid.
+    pub(super) fn ask(&mut self, asked: Asked, floor: Zxid) -> i32 {
+        self.next_xid += 1;
+        self.due.push_back(Due { xid: self.next_xid, asked, floor });
+        self.next_xid
+    }
+
+    /// A ping is under way, too.
+    pub(super) fn ping(&mut self) {
+        self.due.push_back(Due { xid: xid::PING, asked: Asked::Other, floor: Zxid::ZERO });
+    }
+
+    /// The connection is gone, and with it everything that was not answered.
+    pub(super) fn disconnected(&mut self) {
+        self.due.clear();
+        self.received.clear();
+        self.watches.clear();
+        self.is_up = false;
+        self.shown = Zxid::ZERO;
+    }
+
+    /// Takes what the server sent at `now_ms`.
+    pub(super) fn receive(
+        &mut self,
+        bytes: &[u8],
+        now_ms: u64,
+        truth: &mut Truth,
+        numbers: &mut HashSet<String>,
+        heard: &mut Heard,
+    ) {
+        self.received.extend_from_slice(bytes);
+        while let Some(frame) = self.next_frame() {
+            if self.is_up {
+                self.packet(frame, now_ms, truth, numbers, heard);
+            } else {
+                self.handshake(frame, now_ms, heard);
+            }
+        }
+    }
+
+    fn next_frame(&mut self) -> Option<Bytes> {
+        let length = u32::from_be_bytes(*self.received.first_chunk()?) as usize;
+        if self.received.len() < 4 + length {
+            return None;
+        }
+        let frame = Bytes::copy_from_slice(&self.received[4..4 + length]);
+        self.received.drain(..4 + length);
+        Some(frame)
+    }
+
+    fn handshake(&mut self, mut frame: Bytes, now_ms: u64, heard: &mut Heard) {
+        let response = ConnectResponse::read(&mut frame).expect("a handshake");
+        if response.timeout_ms == 0 {
+            heard.expired += 1;
+            self.session = None;
+            return;
+        }
+        self.is_up = true;
+        self.session = Some(Session {
+            id: SessionId(response.session_id),
+            password: response.password.expect("a session has a password"),
+            timeout_ms: response.timeout_ms as u64,
+            answered_ms: now_ms,
+        });
+    }
+
+    fn packet(
+        &mut self,
+        mut frame: Bytes,
+        now_ms: u64,
+        truth: &mut Truth,
+        numbers: &mut HashSet<String>,
+        heard: &mut Heard,
+    ) {
+        let header = ReplyHeader::read(&mut frame).expect("a reply");
+        let zxid = Zxid::from_wire(header.zxid);
+        assert!(zxid >= self.last_zxid, "VC2: {zxid:?} after {:?}", self.last_zxid);
+        self.last_zxid = zxid;
+        if header.xid == xid::EVENT {
+            heard.events += 1;
+            return self.event(zxid, frame, truth);
+        }
+        for ((path, of_children), &since) in &self.watches {
+            let change = truth.next_change(path, *of_children, since).filter(|change| *change <= zxid);
+            assert_eq!(
+                change, None,
+                "VC4: {header:?} came before the event of {path}, watched since {since:?}"
+            );
+        }
+        heard.replies += 1;
+        let due = self.due.pop_front().unwrap_or_else(|| panic!("VC1: nothing was asked: {header:?}"));
+        let Due { xid, asked, floor } = due;
+        assert_eq!(header.xid, xid, "VC1: {asked:?} was due");
+        assert!(
+            zxid >= floor,
+            "VC8: {asked:?} was answered as of {zxid:?}, {floor:?} was known when it was asked"
+        );
+        if let Some(session) = &mut self.session {
+            session.answered_ms = now_ms;
+        }
+        match asked {
+            Asked::Write { .. } if header.err == REFUSED => heard.refused += 1,
+            Asked::Write { sequential, set_data } => {
+                assert!(zxid > self.shown, "VC5: a write at {zxid:?} after a read at {:?}", self.shown);
+                self.check_write(xid, zxid, header.err, truth);
+                truth.ack(zxid);
+                self.done.0 += 1;
+                if let Some(path) = set_data.filter(|_| header.err == 0) {
+                    let (_, stat) = truth.at(&path, zxid).expect("VC7: what was set is there");
+                    assert_eq!(Stat::read(&mut frame).expect("a stat"), stat, "VC7: {path} at {zxid:?}");
+                }
+                if sequential && header.err == 0 {
+                    heard.sequence_numbers += 1;
+                    let path = bytestring::ByteString::read(&mut frame).expect("a path");
+                    let parent = path.rsplit_once('/').map_or("", |(parent, _)| parent);
+                    let since = truth.at(parent, zxid).map(|(_, stat)| stat.czxid);
+                    let number = format!("{path}, parent of {since:?}");
+                    assert!(numbers.insert(number), "VC6: {path} was given before");
+                }
+            }
+            Asked::Data { path, watch, exists } => {
+                heard.reads_checked += 1;
+                self.done.1 += 1;
+                check_read(&path, zxid, header.err, frame, exists, truth);
+                if watch && (header.err == 0 || exists) {
+                    self.watches.entry((path, false)).or_insert(zxid);
+                }
+            }
+            Asked::Children { path, watch } => {
+                heard.reads_checked += 1;
+                if truth.at(&path, zxid).is_none() {
+                    assert_eq!(header.err, -101, "VC3: {path} does not exist at {zxid:?}");
+                } else {
+                    assert_eq!(header.err, 0, "VC3: {path} exists at {zxid:?}");
+                    check_children(&path, zxid, &mut frame, truth);
+                    if watch {
+                        self.watches.entry((path, true)).or_insert(zxid);
+                    }
+                }
+            }
+            Asked::Close if header.err == REFUSED => heard.refused += 1,
+            Asked::Close => {
+                self.check_write(xid, zxid, header.err, truth);
+                truth.ack(zxid);
+                self.session = None;
+            }
+            Asked::Sync => assert!(header.err == 0 || header.err == -112, "a sync fails with {}", header.err),
+            Asked::Other => {}
+        }
+        self.shown = self.shown.max(zxid);
+    }
+
+    /// VC7.
+    fn check_write(&self, xid: i32, zxid: Zxid, err: i32, truth: &Truth) {
+        let txn = truth
+            .txn(zxid)
+            .unwrap_or_else(|| panic!("VC7: {xid} is answered with {zxid:?}, which is not applied"));
+        let session = self.session.as_ref().expect("it has one").id;
+        assert_eq!((txn.header.session, txn.header.cxid), (session, xid), "VC7: the txn of {zxid:?}");
+        let expected = if let TxnBody::Error(code) = txn.body { code.code() } else { 0 };
+        assert_eq!(err, expected, "VC7: {txn:?}");
+    }
+
+    fn event(&mut self, zxid: Zxid, mut frame: Bytes, truth: &Truth) {
+        let kind = frame.get_i32();
+        frame.advance(4);
+        let path = bytestring::ByteString::read(&mut frame).expect("a path").to_string();
+        let mut fired = false;
+        for of_children in [false, true] {
+            let concerned = match kind {
+                DELETED => true,
+                CHILDREN => of_children,
+                _ => !of_children,
+            };
+            let watch = (path.clone(), of_children);
+            if concerned && let Some(since) = self.watches.remove(&watch) {
+                fired = true;
+                assert_eq!(
+                    truth.next_change(&path, of_children, since),
+                    Some(zxid),
+                    "VC4: {path}, event {kind}, watched since {since:?}"
+                );
+            }
+        }
+        assert!(fired, "VC4: {path} is not watched for {kind}");
+        for ((other, of_children), &since) in &self.watches {
+            let change = truth.next_change(other, *of_children, since).filter(|change| *change < zxid);
+            assert_eq!(change, None, "VC4: the event of {other} comes after a later one");
+        }
+    }
+}
+
+/// notReadOnly: what a full disk makes of writes.
+const REFUSED: i32 = -119;
+/// Event types.
+const DELETED: i32 = 2;
+const CHILDREN: i32 = 4;
+
+fn check_children(path: &str, zxid: Zxid, body: &mut Bytes, truth: &Truth) {
+    let mut names = Vec::<bytestring::ByteString>::read(body).expect("names");
+    names.sort_unstable();
+    assert_eq!(names, truth.children_at(path, zxid), "VC3: children of {path} at {zxid:?}");
+}
+
+fn check_read(path: &str, zxid: Zxid, err: i32, mut body: Bytes, exists: bool, truth: &Truth) {
+    let Some((data, stat)) = truth.at(path, zxid) else {
+        assert_eq!(err, -101, "VC3: {path} does not exist at {zxid:?}");
+        return;
+    };
+    assert_eq!(err, 0, "VC3: {path} exists at {zxid:?}");
+    if !exists {
+        let found = Option::<Bytes>::read(&mut body).expect("data");
+        assert_eq!(found, data, "VC3: data of {path} at {zxid:?}");
+    }
+    assert_eq!(Stat::read(&mut body).expect("a stat"), stat, "VC3: stat of {path} at {zxid:?}");
+}

@@ -1,0 +1,82 @@
+//! The process ends, or the machine, and starts again.
+
+use paddock_actors::storage::snapshot_files::RestoreError;
+use paddock_actors::storage::{Crash, OpenError};
+use rand::Rng;
+
+use super::damage::Flip;
+use super::start::{NoStart, start};
+use super::world::World;
+
+impl World {
+    pub(super) fn node_crashes(&mut self, why: &'static str) {
+        self.met.count(why);
+        self.node.note_crash(&mut self.met);
+        let unsent = self.links.iter().any(|link| link.is_due(&self.node));
+        self.met.add("crashes between reply and socket", u64::from(unsent));
+        self.links.clear();
+        for person in &mut self.people {
+            person.link = None;
+            person.client.disconnected();
+        }
+        let segment = self.node.logger.current_file();
+        let segment = segment.file_name().and_then(|name| name.to_str()).expect("it has a name").to_owned();
+        self.restart_disk();
+        let mut flip = (!self.healing && self.rng.random_bool(0.2)).then(|| self.flip(&segment)).flatten();
+        self.now_ms += self.rng.random_range(0..5_000);
+        self.node = loop {
+            if !self.healing && self.rng.random_bool(0.1) {
+                self.disk.crash_in(self.rng.random_range(0..20));
+            }
+            let Self { disk, setup, now_ms, rng, truth, met, .. } = self;
+            match start(disk, setup, *now_ms, rng, truth, met) {
+                Ok(node) => break node,
+                Err(_) if disk.is_crashed() => {
+                    self.met.count("crashes during recovery");
+                    self.restart_disk();
+                }
+                Err(error) => self.not_started(&error, &mut flip),
+            }
+        };
+        self.met.count("recoveries");
+        self.calm_since = self.now_ms;
+    }
+
+    fn restart_disk(&mut self) {
+        let power = self.rng.random_bool(0.6);
+        self.met.count(if power { "power failures" } else { "kills" });
+        self.disk = self.disk.restart(if power { Crash::PowerFailure } else { Crash::Kill });
+    }
+
+    fn flip(&mut self, segment: &str) -> Option<Flip> {
+        let Self { disk, rng, setup, .. } = self;
+        if rng.random_bool(0.6) {
+            Flip::in_snapshot(disk, rng)
+        } else {
+            Flip::in_log(disk, segment, setup.options.salt, rng)
+        }
+    }
+
+    /// A refusal to start must have its reason; without it the next start must succeed.
+    fn not_started(&mut self, error: &NoStart, flip: &mut Option<Flip>) {
+        match error {
+            NoStart::Open(OpenError::Full { .. }) | NoStart::Log(_) => {
+                self.met.count("starts refused for want of space");
+                self.disk.set_capacity(u64::MAX);
+                self.full_until = None;
+            }
+            NoStart::Open(OpenError::DamagedLog { file, .. }) if flip.is_some() => {
+                let flip = flip.take().expect("there is one");
+                assert!(file.ends_with(&flip.file), "{error} blames another file than {}", flip.file);
+                flip.invert(&self.disk);
+                self.met.count("damage to the log refused");
+            }
+            NoStart::Restore(RestoreError::NoSnapshot { .. }) if flip.is_some() => {
+                flip.take().expect("there is one").invert(&self.disk);
+                self.met.count("damage to the only snapshot refused");
+            }
+            NoStart::Restore(RestoreError::History(_)) => self.disk.set_capacity(u64::MAX),
+            error => panic!("D1: the node does not start: {error}, {flip:?}"),
+        }
+    }
+}

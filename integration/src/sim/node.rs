@@ -1,0 +1,463 @@
+//! One node: the cores of all its actors, and the mail between them in queues that a scheduler empties in
+//! any order that is FIFO for each pair.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use paddock_actors::auth::AuthRules;
+use paddock_actors::client::{ArbiterCore, reads};
+use paddock_actors::learner::core::{Learner, Output as Learned, State};
+use paddock_actors::proposer::Majority;
+use paddock_actors::proposer::core::{Output as Proposed, Proposer};
+use paddock_actors::session::core::SessionTracker;
+use paddock_actors::snapshotter::core::{Ended, Output as Due, Snapshotter};
+use paddock_actors::storage::snapshot::SnapshotError;
+use paddock_actors::storage::snapshot_files::Taking;
+use paddock_actors::storage::{LogFailure, Logger, MemoryDisk, Records, Space, is_full};
+use paddock_actors::tree::feed::{FeedItem, ReadAnswer};
+use paddock_actors::tree::{SharedTree, TreeWriter};
+use paddock_messages::client::reply::Outcome;
+use paddock_messages::client::request::Read;
+use paddock_messages::codec;
+use paddock_messages::ids::{ServerId, SessionId};
+use paddock_messages::letters::{
+    Ack, Asker, Internal, Proposal, Requests, SessionChange, Submission, Touched,
+};
+use paddock_messages::txn::Txn;
+use paddock_messages::zxid::Zxid;
+use rand::Rng;
+use rand::rngs::StdRng;
+
+use super::Fault;
+use super::met::Met;
+use super::truth::Truth;
+
+pub(super) const ME: ServerId = ServerId(1);
+/// Virtual 2025, in ms since 1970.
+pub(super) const EPOCH_MS: u64 = 1_750_000_000_000;
+
+/// Bytes of old images that may wait during a snapshot: so few that some are given up.
+const QUEUE_LIMIT: usize = 250;
+
+/// Who sends and who gets mail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Who {
+    Arbiter(u16),
+    Learner,
+    Proposer,
+    Logger,
+    Sessions,
+    Snapshotter,
+}
+
+pub(super) enum Mail {
+    Submissions(Vec<Submission>),
+    Requests(Requests),
+    Proposals(Vec<Proposal>),
+    Append { records: Records, committed: Zxid },
+    Durable(Zxid),
+    Ack(Zxid),
+    Commit(Zxid),
+    FeedReady,
+    Space(Space),
+    Changes(Vec<SessionChange>),
+    Touched(Touched),
+    Expire(Internal),
+    Applied { txns: u64, bytes: u64 },
+    AddSnapshot { name: String, zxid: Zxid },
+    Entered(Ended),
+    Purge(usize),
+}
+
+impl Mail {
+    /// What a crash leaves undone while this is on its way.
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Submissions(_) => "crashes before requests were forwarded",
+            Self::Requests(_) => "crashes before requests were proposed",
+            Self::Proposals(_) => "crashes before proposals were appended",
+            Self::Append { .. } => "crashes before an append was written",
+            Self::Durable(_) => "crashes between sync and ack",
+            Self::Ack(_) => "crashes between ack and commit",
+            Self::Commit(_) => "crashes between commit and apply",
+            Self::FeedReady => "crashes between apply and reply",
+            Self::Expire(_) => "crashes before an expiry was proposed",
+            Self::AddSnapshot { .. } => "crashes between a snapshot and its entry",
+            _ => "crashes beside other mail",
+        }
+    }
+}
+
+pub(super) struct Node {
+    pub(super) disk: MemoryDisk,
+    pub(super) logger: Logger<MemoryDisk>,
+    pub(super) tree: Arc<SharedTree>,
+    pub(super) arbiters: Vec<ArbiterCore>,
+    pub(super) learner: Learner,
+    pub(super) proposer: Proposer<Majority>,
+    pub(super) sessions: SessionTracker,
+    pub(super) snapshotter: Snapshotter,
+    pub(super) taking: Option<Taking<MemoryDisk>>,
+    pub(super) rules: Arc<AuthRules>,
+    pub(super) mail: BTreeMap<(Who, Who), VecDeque<Mail>>,
+    pub(super) space: Space,
+    /// Bytes appended since the Snapshotter was told.
+    pub(super) logged: u64,
+    pub(super) fault: Option<Fault>,
+    /// Why the process has ended, if it has.
+    pub(super) ended: Option<String>,
+    /// When each session last gave a sign of life that its arbiter passed on, for the upper bound.
+    pub(super) signs: BTreeMap<SessionId, u64>,
+    pub(super) now_ms: u64,
+    pub(super) snapshots: u64,
+    /// Sessions whose expiry was asked for since the last look.
+    pub(super) expiring: Vec<SessionId>,
+}
+
+/// What the node can do next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Action {
+    Deliver(Who, Who),
+    Apply,
+    Flush,
+    Walk,
+}
+
+/// The tree as the Learner sees it; the truth is told everything.
+struct Live<'a, 't> {
+    writer: &'a mut TreeWriter<'t>,
+    rules: &'a AuthRules,
+    truth: &'a mut Truth,
+    txns: u64,
+}
+
+impl State for Live<'_, '_> {
+    fn apply(&mut self, txn: &Txn) -> Outcome {
+        self.txns += 1;
+        self.truth.apply(txn);
+        let outcome = self.writer.apply(txn);
+        let (here, there) = (self.writer.digest(), self.truth.tree().digest());
+        assert_eq!(here, there, "D2: the digests at {:?}", txn.header.zxid);
+        outcome
+    }
+    fn read(&mut self, from: &Asker, read: Read) -> ReadAnswer {
+        reads::answer(self.writer, self.rules, from, read)
+    }
+    fn last_zxid(&self) -> Zxid {
+        self.writer.last_zxid()
+    }
+    fn push(&mut self, arbiter: u16, item: FeedItem) {
+        self.writer.push(arbiter, item);
+    }
+}
+
+impl Node {
+    pub(super) fn wall_ms(&self) -> i64 {
+        (EPOCH_MS + self.now_ms) as i64
+    }
+
+    pub(super) fn post(&mut self, from: Who, to: Who, mail: Mail) {
+        self.mail.entry((from, to)).or_default().push_back(mail);
+    }
+
+    /// Everything that may happen next inside the node.
+    pub(super) fn actions(&self) -> Vec<Action> {
+        let waiting = self.mail.iter().filter(|(_, queue)| !queue.is_empty());
+        let mut actions: Vec<_> = waiting.map(|((from, to), _)| Action::Deliver(*from, *to)).collect();
+        if self.learner.is_ready() {
+            actions.push(Action::Apply);
+        }
+        if self.logger.open_batch().1 > 0 {
+            actions.push(Action::Flush);
+        }
+        if self.taking.is_some() {
+            actions.push(Action::Walk);
+        }
+        actions
+    }
+
+    pub(super) fn act(&mut self, action: Action, rng: &mut StdRng, truth: &mut Truth, met: &mut Met) {
+        match action {
+            Action::Deliver(from, to) => {
+                let mail = self.mail.get_mut(&(from, to)).and_then(VecDeque::pop_front);
+                self.deliver(to, mail.expect("it waits"), rng, truth, met);
+            }
+            Action::Apply => self.apply(truth),
+            Action::Flush => self.flush(),
+            Action::Walk => self.walk(rng, met),
+        }
+    }
+
+    fn deliver(&mut self, to: Who, mail: Mail, rng: &mut StdRng, truth: &mut Truth, met: &mut Met) {
+        let (now, wall) = (self.now_ms, self.wall_ms());
+        let (mut learned, mut proposed, mut due) = (vec![], vec![], vec![]);
+        let asks = matches!(mail, Mail::Requests(_) | Mail::Expire(_)); // pending is brought up to date
+        match mail {
+            Mail::Submissions(items) => self.learner.on_submissions(items, &mut learned),
+            Mail::Proposals(items) => self.learner.on_proposals(items, &mut learned),
+            Mail::Durable(upto) => self.learner.on_persisted(upto, &mut learned),
+            Mail::Commit(upto) => self.learner.on_commit(upto, &mut learned),
+            Mail::Requests(requests) => {
+                self.proposer.on_requests(&*self.tree.read(), requests, wall, &mut proposed);
+            }
+            Mail::Ack(upto) => self.proposer.on_ack(Ack { from: ME, upto }, &mut proposed),
+            Mail::Expire(internal) => {
+                self.proposer.on_internal(&*self.tree.read(), internal, wall, &mut proposed);
+            }
+            Mail::Space(space) => {
+                let full = space != Space::Enough;
+                met.count(if full { "full disks announced" } else { "resumed after a full disk" });
+                self.proposer.on_disk_full(full);
+            }
+            Mail::Append { records, committed } => self.append(&records, committed),
+            Mail::AddSnapshot { name, zxid } => self.add_snapshot(&name, zxid, met),
+            Mail::Purge(keep) => {
+                let purged = self.logger.purge(keep);
+                if let Some(purged) = self.logged(purged) {
+                    met.add("snapshots purged", purged.snapshots as u64);
+                    met.add("segments purged", purged.segments as u64);
+                }
+            }
+            Mail::FeedReady => {
+                let Who::Arbiter(arbiter) = to else { unreachable!("only arbiters have feeds") };
+                self.arbiters[usize::from(arbiter)].drain_feed(now);
+                self.collect(arbiter);
+            }
+            Mail::Changes(changes) => {
+                for change in &changes {
+                    if let SessionChange::Lives { session, .. } = change {
+                        self.signs.insert(*session, now);
+                    }
+                }
+                self.sessions.on_changes(&changes);
+            }
+            Mail::Touched(touched) => {
+                let mut expired = vec![];
+                self.sessions.on_touched(&touched, &mut expired);
+                if !expired.is_empty() {
+                    self.expiring.extend(expired.iter().map(|(id, _)| *id));
+                    self.post(Who::Sessions, Who::Proposer, Mail::Expire(Internal::Expire(expired)));
+                }
+            }
+            Mail::Applied { txns, bytes } => self.snapshotter.on_applied(txns, bytes, now, &mut due),
+            Mail::Entered(ended) => {
+                self.snapshotter.on_ended(ended, now, &mut |below| rng.random_range(0..below), &mut due);
+            }
+        }
+        if asks {
+            self.proposer.check(self.tree.read().last_zxid());
+        }
+        self.perform_learner(learned);
+        self.perform_proposer(proposed, truth);
+        self.perform_snapshotter(due, met);
+    }
+
+    fn perform_learner(&mut self, out: Vec<Learned>) {
+        for order in out {
+            match order {
+                Learned::Forward(items) => {
+                    let requests = Requests { member: ME, items };
+                    self.post(Who::Learner, Who::Proposer, Mail::Requests(requests));
+                }
+                Learned::Append(txns) => {
+                    let (mut records, mut scratch) = (Records::default(), Vec::new());
+                    for txn in &txns {
+                        scratch.clear();
+                        codec::encode_into(&mut scratch, &**txn).expect("every part of a txn can be written");
+                        records.push(txn.header.zxid, &scratch);
+                        self.logged += scratch.len() as u64;
+                    }
+                    let committed = self.learner.committed();
+                    self.post(Who::Learner, Who::Logger, Mail::Append { records, committed });
+                }
+                Learned::Ack(upto) => self.post(Who::Learner, Who::Proposer, Mail::Ack(upto)),
+                Learned::Apply => {}
+            }
+        }
+    }
+
+    fn perform_proposer(&mut self, out: Vec<Proposed>, truth: &mut Truth) {
+        for order in out {
+            match order {
+                Proposed::Propose(items) => {
+                    let mut last = None;
+                    for item in &items {
+                        if let Proposal::Txn(txn) = item {
+                            truth.propose(txn);
+                            last = Some(txn.header.zxid);
+                        }
+                    }
+                    self.post(Who::Proposer, Who::Learner, Mail::Proposals(items));
+                    if let Some(upto) = last.filter(|_| self.fault == Some(Fault::CommitEarly)) {
+                        self.post(Who::Proposer, Who::Learner, Mail::Commit(upto));
+                    }
+                }
+                Proposed::Commit(_) if self.fault == Some(Fault::CommitEarly) => {}
+                Proposed::Commit(upto) => self.post(Who::Proposer, Who::Learner, Mail::Commit(upto)),
+                Proposed::HangUp(_) => panic!("our own Learner acked what was not proposed"),
+            }
+        }
+    }
+
+    pub(super) fn perform_snapshotter(&mut self, out: Vec<Due>, met: &mut Met) {
+        for order in out {
+            match order {
+                Due::Purge { keep } => self.post(Who::Snapshotter, Who::Logger, Mail::Purge(keep)),
+                Due::Begin => match Taking::begin(&self.disk, &self.tree, QUEUE_LIMIT) {
+                    Some(Ok(taking)) => self.taking = Some(taking),
+                    begun => {
+                        met.count("snapshots failed");
+                        let ended = if begun.is_none() { Ended::GivenUp } else { Ended::Failed };
+                        self.post(Who::Snapshotter, Who::Snapshotter, Mail::Entered(ended));
+                    }
+                },
+            }
+        }
+    }
+
+    fn append(&mut self, records: &Records, committed: Zxid) {
+        let upto = records.last();
+        if self.fault == Some(Fault::LoseAppend) && upto.counter().is_multiple_of(16) {
+            return self.post(Who::Logger, Who::Learner, Mail::Durable(upto));
+        }
+        self.logger.append_all(records);
+        self.logger.commit(committed);
+        if self.fault == Some(Fault::AckBeforePersist) {
+            self.post(Who::Logger, Who::Learner, Mail::Durable(upto));
+        }
+    }
+
+    fn flush(&mut self) {
+        let done = self.logger.flush();
+        if let Some(persisted) = self.logged(done)
+            && self.fault != Some(Fault::AckBeforePersist)
+        {
+            self.post(Who::Logger, Who::Learner, Mail::Durable(persisted.upto));
+        }
+    }
+
+    fn add_snapshot(&mut self, name: &str, zxid: Zxid, met: &mut Met) {
+        if self.logger.open_batch().1 > 0 {
+            self.flush(); // answers come in the order of the commands
+        }
+        if self.ended.is_some() {
+            return;
+        }
+        let added = self.logger.add_snapshot(name, zxid);
+        let kept = self.logged(added).is_some();
+        met.count(if kept { "snapshots kept" } else { "snapshots refused" });
+        self.snapshots += u64::from(kept);
+        let ended = if kept { Ended::Kept } else { Ended::Failed };
+        self.post(Who::Logger, Who::Snapshotter, Mail::Entered(ended));
+    }
+
+    /// What the Logger's thread does around each command.
+    pub(super) fn logged<T>(&mut self, done: Result<T, LogFailure>) -> Option<T> {
+        if self.logger.space() != self.space {
+            self.space = self.logger.space();
+            self.post(Who::Logger, Who::Proposer, Mail::Space(self.space));
+        }
+        match done {
+            Ok(value) => Some(value),
+            Err(failure) => {
+                if failure.is_fatal() {
+                    if let LogFailure::Io { error, .. } = &failure {
+                        assert!(!is_full(error), "S8: the disk is full in the middle: {failure}");
+                    }
+                    self.ended = Some(failure.to_string());
+                }
+                None
+            }
+        }
+    }
+
+    fn apply(&mut self, truth: &mut Truth) {
+        let mut changes = Vec::new();
+        let mut woken = Vec::new();
+        let mut writer = self.tree.write();
+        let mut state = Live { writer: &mut writer, rules: &self.rules, truth, txns: 0 };
+        self.learner.apply(&mut state, &mut changes);
+        let txns = state.txns;
+        writer.commit(|arbiter| woken.push(arbiter));
+        for arbiter in woken {
+            if self.fault != Some(Fault::LoseWake) {
+                self.post(Who::Learner, Who::Arbiter(arbiter), Mail::FeedReady);
+            }
+        }
+        let bytes = std::mem::take(&mut self.logged);
+        self.post(Who::Learner, Who::Snapshotter, Mail::Applied { txns, bytes });
+        if !changes.is_empty() && self.fault != Some(Fault::ForgetChanges) {
+            self.post(Who::Learner, Who::Sessions, Mail::Changes(changes));
+        }
+    }
+
+    fn walk(&mut self, rng: &mut StdRng, met: &mut Met) {
+        let Some(taking) = &mut self.taking else { return };
+        if rng.random_bool(0.5) {
+            return; // its thread did not get to run
+        }
+        match taking.step(&self.tree) {
+            Ok(None) => return,
+            Ok(Some((name, footer))) => {
+                self.post(Who::Snapshotter, Who::Logger, Mail::AddSnapshot { name, zxid: footer.zxid });
+            }
+            Err(error) => {
+                let abandoned = matches!(error, SnapshotError::Abandoned);
+                met.count(if abandoned { "snapshots abandoned" } else { "snapshots failed" });
+                let ended = if abandoned { Ended::GivenUp } else { Ended::Failed };
+                self.post(Who::Snapshotter, Who::Snapshotter, Mail::Entered(ended));
+            }
+        }
+        self.taking = None;
+    }
+
+    /// Sends on what a step of an arbiter brought.
+    pub(super) fn collect(&mut self, arbiter: u16) {
+        let core = &mut self.arbiters[usize::from(arbiter)];
+        core.take_notices();
+        core.take_woken(&mut Vec::new());
+        if core.has_submissions() {
+            let items = core.take_submissions();
+            self.post(Who::Arbiter(arbiter), Who::Learner, Mail::Submissions(items));
+        }
+    }
+
+    /// An arbiter's tick: several times a tick of the server.
+    pub(super) fn tick(&mut self, arbiter: u16) {
+        let mut touched = self.arbiters[usize::from(arbiter)].on_tick(self.now_ms);
+        self.signs.extend(touched.sessions.iter().map(|session| (*session, self.now_ms)));
+        if self.fault == Some(Fault::ForgetTouch) {
+            touched.sessions.clear();
+        }
+        self.post(Who::Arbiter(arbiter), Who::Sessions, Mail::Touched(touched));
+        self.collect(arbiter);
+    }
+
+    /// Whether the SessionTracker is about to hear that the session attached anew.
+    pub(super) fn attaches(&self, session: SessionId) -> bool {
+        let is_it = |change: &SessionChange| matches!(change, SessionChange::Lives { session: it, .. } if *it == session);
+        let queue = self.mail.get(&(Who::Learner, Who::Sessions));
+        queue
+            .into_iter()
+            .flatten()
+            .any(|mail| matches!(mail, Mail::Changes(changes) if changes.iter().any(is_it)))
+    }
+
+    /// The process ends here: notes between which outputs.
+    pub(super) fn note_crash(&self, met: &mut Met) {
+        for queue in self.mail.values() {
+            if let Some(mail) = queue.front() {
+                met.count(mail.name());
+            }
+        }
+        if self.logger.open_batch().1 > 0 {
+            met.count("crashes between append and sync");
+        }
+        if self.learner.is_ready() {
+            met.count("crashes with committed txns not applied");
+        }
+        if self.taking.is_some() {
+            met.count("crashes during a snapshot");
+        }
+    }
+}

@@ -1,0 +1,167 @@
+//! What clients ask: frames, and what their replies are checked as.
+
+use bytes::Bytes;
+use paddock_messages::client::ops::{
+    Create, CreateTtl, MaybePath, MultiHeader, PathVersion, PathWatch, SetData,
+};
+use paddock_messages::client::session::{ConnectFields, ConnectRequest};
+use paddock_messages::client::{OpCode, RequestHeader, xid};
+use paddock_messages::wire::{Wire, frame};
+use paddock_messages::znode::{Acl, AclEntry};
+use paddock_messages::zxid::Zxid;
+use rand::Rng;
+use rand::rngs::StdRng;
+
+use super::client::{Asked, Client};
+
+/// The parents that all clients share, and their znodes below.
+const PARENTS: u32 = 3;
+const NAMES: u32 = 6;
+
+pub(super) fn handshake(client: &Client, timeout_ms: i32) -> Vec<u8> {
+    let session = client.session.as_ref();
+    let password = session.map_or_else(|| Bytes::from_static(&[0; 16]), |session| session.password.clone());
+    let fields = ConnectFields {
+        protocol_version: 0,
+        last_zxid_seen: client.last_zxid.to_wire(),
+        timeout_ms,
+        session_id: session.map_or(0, |session| session.id.0),
+        password: Some(password),
+    };
+    let mut to = Vec::new();
+    frame(&mut to, |to| ConnectRequest { fields, read_only: Some(false) }.write(to));
+    to
+}
+
+pub(super) fn ping(client: &mut Client) -> Vec<u8> {
+    client.ping();
+    framed(xid::PING, OpCode::Ping, |_| {})
+}
+
+pub(super) fn close(client: &mut Client, floor: Zxid) -> Vec<u8> {
+    let xid = client.ask(Asked::Close, floor);
+    framed(xid, OpCode::CloseSession, |_| {})
+}
+
+fn framed(xid: i32, opcode: OpCode, body: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
+    let mut to = Vec::new();
+    frame(&mut to, |to| {
+        RequestHeader { xid, opcode: opcode as i32 }.write(to);
+        body(to);
+    });
+    to
+}
+
+fn path(rng: &mut StdRng) -> String {
+    let parent = rng.random_range(0..PARENTS);
+    match rng.random_range(0..8) {
+        0..2 => format!("/p{parent}"),
+        _ => format!("/p{parent}/n{}", rng.random_range(0..NAMES)),
+    }
+}
+
+fn data(rng: &mut StdRng) -> Option<Bytes> {
+    let len = [0, 8, 40, 300][rng.random_range(0..4)];
+    rng.random_bool(0.95).then(|| (0..len).map(|_| rng.random::<u8>()).collect())
+}
+
+fn version(rng: &mut StdRng) -> i32 {
+    if rng.random_bool(0.7) { -1 } else { rng.random_range(0..4) }
+}
+
+fn create(path: String, flags: i32, rng: &mut StdRng) -> Create {
+    let acl = Acl::open().iter().map(AclEntry::from).collect();
+    Create { path: path.into(), data: data(rng), acl: Some(acl), flags }
+}
+
+/// A write that surely changes something, and a read of it.
+pub(super) fn proof(client: &mut Client, floor: Zxid, rng: &mut StdRng) -> Vec<u8> {
+    let mut to = create_request(client, floor, "/p0".into(), 0, rng);
+    to.extend(create_request(client, floor, "/healed-".into(), 3, rng));
+    to.extend(read_data(client, floor, "/p0".into(), false, true));
+    to
+}
+
+fn create_request(client: &mut Client, floor: Zxid, path: String, flags: i32, rng: &mut StdRng) -> Vec<u8> {
+    let xid = client.ask(Asked::Write { sequential: matches!(flags, 2 | 3), set_data: None }, floor);
+    framed(xid, OpCode::Create, |to| create(path, flags, rng).write(to))
+}
+
+fn read_data(client: &mut Client, floor: Zxid, path: String, watch: bool, exists: bool) -> Vec<u8> {
+    let body = PathWatch { path: path.as_str().into(), watch };
+    let xid = client.ask(Asked::Data { path, watch, exists }, floor);
+    framed(xid, if exists { OpCode::Exists } else { OpCode::GetData }, |to| body.write(to))
+}
+
+/// Any request.
+pub(super) fn any(client: &mut Client, floor: Zxid, rng: &mut StdRng) -> Vec<u8> {
+    let write = Asked::Write { sequential: false, set_data: None };
+    match rng.random_range(0..100) {
+        0..8 => create_request(client, floor, format!("/p{}", rng.random_range(0..PARENTS)), 0, rng),
+        8..16 => create_request(client, floor, path(rng), 0, rng),
+        16..22 => create_request(client, floor, path(rng), 1, rng),
+        22..28 => {
+            let (parent, flags) = (rng.random_range(0..PARENTS), rng.random_range(2..4));
+            create_request(client, floor, format!("/p{parent}/s-"), flags, rng)
+        }
+        28..31 => {
+            let xid = client.ask(write, floor);
+            framed(xid, OpCode::CreateContainer, |to| create(path(rng), 4, rng).write(to))
+        }
+        31..34 => {
+            let xid = client.ask(write, floor);
+            let create = create(path(rng), 5, rng);
+            framed(xid, OpCode::CreateTtl, |to| CreateTtl { create, ttl: 3_000 }.write(to))
+        }
+        34..48 => {
+            let path = path(rng);
+            let xid = client.ask(Asked::Write { sequential: false, set_data: Some(path.clone()) }, floor);
+            let body = SetData { path: path.into(), data: data(rng), version: version(rng) };
+            framed(xid, OpCode::SetData, |to| body.write(to))
+        }
+        48..58 => {
+            let xid = client.ask(write, floor);
+            let body = PathVersion { path: path(rng).into(), version: version(rng) };
+            framed(xid, OpCode::Delete, |to| body.write(to))
+        }
+        58..64 => {
+            let xid = client.ask(write, floor);
+            framed(xid, OpCode::Multi, |to| multi(rng, to))
+        }
+        64..84 => {
+            let (watch, exists) = (rng.random(), rng.random());
+            read_data(client, floor, path(rng), watch, exists)
+        }
+        84..92 => {
+            let (path, watch) = (path(rng), rng.random());
+            let body = PathWatch { path: path.as_str().into(), watch };
+            let xid = client.ask(Asked::Children { path, watch }, floor);
+            framed(xid, OpCode::GetChildren, |to| body.write(to))
+        }
+        92..97 => {
+            let xid = client.ask(Asked::Sync, floor);
+            framed(xid, OpCode::Sync, |to| MaybePath { path: Some("/".into()) }.write(to))
+        }
+        _ => ping(client),
+    }
+}
+
+/// Each path once: then what watchers see of it is what it was before and after.
+fn multi(rng: &mut StdRng, to: &mut Vec<u8>) {
+    let parent = rng.random_range(0..PARENTS);
+    let mut ops = |name: u32, to: &mut Vec<u8>| {
+        let path = format!("/p{parent}/n{name}");
+        let kind = [OpCode::Create as i32, OpCode::Delete as i32, OpCode::SetData as i32, 13]
+            [rng.random_range(0..4)];
+        MultiHeader { kind, done: false, err: -1 }.write(to);
+        match kind {
+            1 => create(path, rng.random_range(0..2), rng).write(to),
+            5 => SetData { path: path.into(), data: data(rng), version: -1 }.write(to),
+            _ => PathVersion { path: path.into(), version: version(rng) }.write(to),
+        }
+    };
+    ops(0, to);
+    ops(1, to);
+    ops(2, to);
+    MultiHeader::END.write(to);
+}

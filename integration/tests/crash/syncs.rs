@@ -1,0 +1,121 @@
+//! Syncs that are slow and syncs that fail: no answer before the one, none after the other.
+
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use paddock_actors::runtime::ExitCode;
+use paddock_integration::power_cut::{Options, PowerCutFs};
+use paddock_integration::process::{Launch, ServerProcess};
+use paddock_integration::raw_client::RawClient;
+use paddock_messages::znode::CreateMode;
+use rand::Rng;
+use tempfile::tempdir;
+
+use crate::world::{World, config, seed};
+
+/// What strace adds to each sync before it happens.
+const DELAY: Duration = Duration::from_millis(300);
+
+/// strace around every sync of every thread. `-D` makes the server the child and strace its
+/// grandchild, so that the server is the process that is killed and whose exit code is seen.
+fn strace(inject: &str) -> Vec<String> {
+    let inject = format!("inject=fsync,fdatasync:{inject}");
+    ["strace", "-D", "-f", "-qq", "-o", "/dev/null", "-e", "trace=fsync,fdatasync", "-e", &inject]
+        .map(str::to_owned)
+        .into()
+}
+
+/// How long a handshake for a new session, and then each of a few writes, took: for several clients at once.
+fn latencies(lines: &str) -> Vec<Duration> {
+    let dir = tempdir().expect("the temporary directory is writable");
+    let launch = Launch::new(dir.path().join("data")).file(config(dir.path(), lines));
+    let delay = format!("delay_enter={}", DELAY.as_micros());
+    let server = launch.under(strace(&delay)).serve().expect("it serves, slowly");
+    let address = server.address();
+    std::thread::scope(|scope| {
+        let clients: Vec<_> =
+            (0..3).map(|client| scope.spawn(move || client_latencies(address, client))).collect();
+        clients.into_iter().flat_map(|client| client.join().expect("no client fails")).collect()
+    })
+}
+
+fn client_latencies(server: SocketAddr, client: u32) -> Vec<Duration> {
+    let mut took = Vec::new();
+    let mut begun = Instant::now();
+    let mut connection = RawClient::connect(server).expect("it serves");
+    took.push(begun.elapsed());
+    let path = format!("/{client}");
+    for nth in 0..4 {
+        begun = Instant::now();
+        match nth {
+            0 => drop(connection.create(&path, b"", CreateMode::Ephemeral).expect("a write")),
+            3 => connection.delete(&path, -1).expect("a write"),
+            _ => drop(connection.set(&path, b"data", -1).expect("a write")),
+        }
+        took.push(begun.elapsed());
+    }
+    took
+}
+
+#[test]
+fn no_write_is_answered_before_its_sync_has_ended() {
+    let took = latencies("");
+    assert_eq!(took.len(), 15);
+    assert!(took.iter().all(|took| *took >= DELAY), "{took:?}");
+}
+
+/// The proof that the test above can fail.
+#[test]
+fn a_server_told_not_to_sync_answers_early() {
+    let took = latencies("forceSync=no");
+    assert!(took.iter().any(|took| *took < DELAY), "{took:?}");
+}
+
+/// Waits for a server to end by itself as a failed log write demands.
+fn ends_with_log_error(server: &mut ServerProcess) {
+    let ended = server.wait();
+    server.kill().expect("it is our child"); // if it lives on, its clients wait for this
+    let status = ended.expect("it ends by itself");
+    assert_eq!(status.code(), Some(i32::from(ExitCode::LogIo.code())), "{}", server.whole_log());
+}
+
+#[test]
+fn a_failed_sync_ends_the_server_and_is_not_retried() {
+    let dir = tempdir().expect("the temporary directory is writable");
+    let launch = Launch::new(dir.path().join("data")).file(config(dir.path(), ""));
+    let mut world = World::new(launch, seed("failed sync"));
+    world.round(|server, _| drop(server.kill())).expect("nothing is lost by a kill");
+    // strace counts for each thread by itself: the log's thread comes to so many syncs first, and
+    // not before the load.
+    world.launch = world.launch.clone().under(strace("error=EIO:when=200"));
+    world.round_to_its_end(|server, _| ends_with_log_error(server)).expect("nothing is wrong before it ends");
+    world.launch.prefix.clear();
+    world.finish().expect("what was acknowledged before the failure is there");
+}
+
+/// The failed sync makes nothing durable, and the power cut after it drops what it was to make
+/// durable: an acknowledgement of it would be found out.
+#[test]
+fn what_a_failed_sync_was_to_make_durable_is_not_acknowledged() {
+    let options = Options { sync_delay: Duration::from_micros(500), ..Options::default() };
+    let disk = PowerCutFs::mount(options).expect("mounting needs root and /dev/fuse");
+    let dir = tempdir().expect("the temporary directory is writable");
+    // No snapshots, and segments that last for the whole test: a failed sync of a snapshot or of the
+    // next segment's zeros is no failure of the log. The first rounds see to it that there is a next.
+    let lines = "preAllocSize=16384\nsnapCount=1000000";
+    let launch = Launch::new(disk.path().join("data")).file(config(dir.path(), lines));
+    let mut world = World::new(launch, seed("failed sync and power cut"));
+    for _ in 0..2 {
+        world.round(|server, _| drop(server.kill())).unwrap_or_else(|found| panic!("{found:#?}"));
+    }
+    for _ in 0..6 {
+        let crash = |server: &mut ServerProcess, rng: &mut rand::rngs::StdRng| {
+            disk.fail_sync(rng.random_range(1..30));
+            ends_with_log_error(server);
+            disk.cut(rng.random());
+            disk.power_on();
+        };
+        world.round(crash).unwrap_or_else(|found| panic!("{found:#?}"));
+    }
+    world.finish().unwrap_or_else(|found| panic!("{found:#?}"));
+}

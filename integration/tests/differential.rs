@@ -1,0 +1,93 @@
+//! Seeded operations by two sessions, sent to Apache's server and to Paddock: what comes back is equal
+//! or a listed deviation. Needs java and `cargo build -p paddock`.
+//!
+//! `SEED=81` runs that one; `SEEDS=1000` runs the first thousand; `TRACE=1` tells each step.
+#![allow(missing_docs, reason = "a test binary")]
+
+use std::collections::BTreeMap;
+
+use paddock_integration::differential::deviations;
+use paddock_integration::differential::generate::operations;
+use paddock_integration::differential::minimise::minimise;
+use paddock_integration::differential::op::Op;
+use paddock_integration::differential::run::{Difference, Met, Pair, run};
+use paddock_integration::differential::servers::{self, Paddock};
+use paddock_integration::java_server::JavaServer;
+
+/// Operations a seed draws.
+const OPS: usize = 60;
+/// How many differences are told before the test gives up.
+const MOST_FAILURES: usize = 12;
+/// Runs that one failure's minimising may take.
+const TRIES: usize = 80;
+
+/// Both servers, and the name of the next run.
+struct Bench {
+    java: JavaServer,
+    paddock: Paddock,
+    runs: u32,
+    trace: bool,
+}
+
+impl Bench {
+    fn start() -> Self {
+        Self {
+            java: servers::java().expect("Apache's server starts"),
+            paddock: servers::paddock().expect("Paddock starts"),
+            runs: 0,
+            trace: number("TRACE").is_some(),
+        }
+    }
+
+    fn run(&mut self, ops: &[Op]) -> Result<Met, Difference> {
+        self.runs += 1;
+        let pair = Pair { java: self.java.address(), paddock: self.paddock.server.address() };
+        run(pair, ops, &format!("/d{:06}", self.runs), self.trace)
+    }
+
+    /// The failure with as few operations as still fail, told.
+    fn tell(&mut self, seed: u64, ops: &[Op], difference: &Difference) -> String {
+        let ops = ops[..=difference.at].to_vec();
+        let fewest = minimise(ops, TRIES, |ops| self.run(ops).is_err());
+        let text = self.run(&fewest).err().map_or_else(|| difference.text.clone(), |d| d.text);
+        let list: String = fewest.iter().map(|op| format!("    {op}\n")).collect();
+        format!("SEED={seed}: {} operations\n{list}{text}", fewest.len())
+    }
+}
+
+fn number(name: &str) -> Option<u64> {
+    std::env::var(name).ok().map(|text| text.parse().expect("a number"))
+}
+
+#[test]
+fn y1_y2_y3_both_servers_answer_alike() {
+    let seeds: Vec<u64> = match number("SEED") {
+        Some(seed) => vec![seed],
+        None => (0..number("SEEDS").unwrap_or(200)).collect(),
+    };
+    let mut bench = Bench::start();
+    let (mut met, mut failures) = (BTreeMap::<&str, usize>::new(), Vec::new());
+    let mut ops_run = 0;
+    for &seed in &seeds {
+        let ops = operations(seed, OPS);
+        ops_run += ops.len();
+        match bench.run(&ops) {
+            Ok(one) => one.deviations.into_iter().for_each(|(id, n)| *met.entry(id).or_default() += n),
+            Err(difference) => {
+                let told = bench.tell(seed, &ops, &difference);
+                eprintln!("{told}");
+                failures.push(seed);
+            }
+        }
+        if failures.len() >= MOST_FAILURES {
+            break;
+        }
+    }
+    println!("seeds: {}, ops: {ops_run}, deviations met: {met:?}", seeds.len());
+    assert!(failures.is_empty(), "seeds that differ: {failures:?}");
+    if seeds.len() >= 200 {
+        let stale: Vec<_> =
+            deviations::ALL.iter().filter(|d| !met.contains_key(d.id)).map(|d| d.id).collect();
+        assert!(stale.is_empty(), "Y3: deviations that no seed met: {stale:?}");
+    }
+}

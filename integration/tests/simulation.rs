@@ -1,0 +1,131 @@
+//! The node over a faulty disk, by seed. `SEED=n` runs one seed, `SEEDS=n` that many (default 200).
+#![allow(missing_docs, reason = "a test binary")]
+
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::Instant;
+
+use paddock_integration::sim::{Fault, Met, run};
+
+/// Seeds that found something once: they run first.
+const FAILED_ONCE: &[u64] = &[2, 8, 20, 40, 140, 247];
+
+/// What 200 seeds must have met at least; more seeds that much more.
+const LEAST_OF_200: &[(&str, u64)] = &[
+    ("clients told of expiry", 115),
+    ("crashes at a disk operation", 381),
+    ("crashes at a name", 49),
+    ("crashes at a sync", 180),
+    ("crashes at a write", 203),
+    ("crashes at any moment", 604),
+    ("crashes before an append was written", 172),
+    ("crashes before an expiry was proposed", 4),
+    ("crashes before proposals were appended", 221),
+    ("crashes before requests were forwarded", 256),
+    ("crashes before requests were proposed", 237),
+    ("crashes between a snapshot and its entry", 3),
+    ("crashes between ack and commit", 98),
+    ("crashes between append and sync", 469),
+    ("crashes between apply and reply", 298),
+    ("crashes between commit and apply", 101),
+    ("crashes between reply and socket", 231),
+    ("crashes between sync and ack", 98),
+    ("crashes during a snapshot", 10),
+    ("crashes during recovery", 52),
+    ("crashes with committed txns not applied", 119),
+    ("damage to the log refused", 27),
+    ("damage to the only snapshot refused", 2),
+    ("ends for a failed sync", 179),
+    ("full disks announced", 76),
+    ("kills", 490),
+    ("numbers given", 3220),
+    ("power failures", 727),
+    ("reads checked", 13171),
+    ("recoveries from a snapshot", 1018),
+    ("recoveries from an older snapshot", 78),
+    ("recoveries from the log alone", 39),
+    ("replies", 50051),
+    ("resumed after a full disk", 48),
+    ("segments purged", 47),
+    ("sessions closed", 308),
+    ("sessions expired", 109),
+    ("silences", 379),
+    ("snapshots abandoned", 20),
+    ("snapshots failed", 102),
+    ("snapshots kept", 1185),
+    ("snapshots purged", 767),
+    ("snapshots refused", 24),
+    ("stalls", 594),
+    ("takeovers", 569),
+    ("torn tails cut", 31),
+    ("watch events", 866),
+    ("writes refused by a full disk", 1136),
+    ("znodes reaped", 426),
+];
+
+fn seeds() -> (Vec<u64>, bool) {
+    let number = |name| std::env::var(name).ok().map(|text| text.parse::<u64>().expect("a number"));
+    match number("SEED") {
+        Some(seed) => (vec![seed], false),
+        None => {
+            let many = number("SEEDS").unwrap_or(200);
+            (FAILED_ONCE.iter().copied().chain(0..many).collect(), many >= 200)
+        }
+    }
+}
+
+/// Runs seeds on two threads.
+fn run_all(seeds: &[u64]) -> Met {
+    let next = AtomicU64::new(0);
+    let worker = || {
+        let mut met = Met::default();
+        while let Some(&seed) = seeds.get(next.fetch_add(1, Relaxed) as usize) {
+            match run(seed, None) {
+                Ok(more) => met.merge(&more),
+                Err(error) => panic!(
+                    "{error}\nreplay with: SEED={seed} cargo test -p paddock-integration --test simulation -- --nocapture"
+                ),
+            }
+        }
+        met
+    };
+    std::thread::scope(|scope| {
+        let other = scope.spawn(worker);
+        let mut met = worker();
+        match other.join() {
+            Ok(more) => met.merge(&more),
+            Err(panic) => std::panic::resume_unwind(panic),
+        }
+        met
+    })
+}
+
+#[test]
+fn d1_d2_d3_d4_vc1_vc2_vc3_vc4_vc5_vc6_vc7_vc8_e1_e2_g1_hold_whatever_happens() {
+    let began = Instant::now();
+    let (seeds, asserts) = seeds();
+    let met = run_all(&seeds);
+    println!("met: {}", met.line());
+    let hours = met.get("simulated ms") as f64 / 3_600_000.0;
+    println!("seeds: {}, {hours:.1} simulated hours, {} s", seeds.len(), began.elapsed().as_secs());
+    for (what, least) in LEAST_OF_200.iter().filter(|_| asserts) {
+        let least = least * seeds.len() as u64 / 200;
+        assert!(met.get(what) >= least, "{what}: met {}, expected {least}", met.get(what));
+    }
+}
+
+#[test]
+fn the_same_seed_is_the_same_run() {
+    for seed in 0..5 {
+        assert_eq!(run(seed, None), run(seed, None), "seed {seed}");
+    }
+}
+
+/// The checks above can fail: each mistake in the wiring is found.
+#[test]
+fn every_deliberate_fault_is_found() {
+    for fault in Fault::ALL {
+        let found = (0..500).find_map(|seed| run(seed, Some(fault)).err().map(|error| (seed, error)));
+        let (seed, error) = found.unwrap_or_else(|| panic!("{fault:?} was not found"));
+        println!("{fault:?}: found by seed {seed}: {}", error.lines().nth(1).unwrap_or(&error));
+    }
+}

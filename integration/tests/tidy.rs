@@ -1,0 +1,113 @@
+//! What a machine can check of how the code reads. Each check says file, line and what to do.
+#![allow(missing_docs, reason = "a test binary")]
+
+#[path = "tidy/invariants.rs"]
+mod invariants;
+#[path = "tidy/sources.rs"]
+mod sources;
+
+use sources::{Source, all};
+
+/// Files are split by concern before they reach this many lines.
+const MOST_LINES: usize = 500;
+
+fn report(what: &str, faults: &[String]) {
+    assert!(faults.is_empty(), "{what}:\n{}", faults.join("\n"));
+}
+
+#[test]
+fn files_are_short() {
+    let faults: Vec<_> = all()
+        .iter()
+        .filter(|source| source.lines().count() > MOST_LINES)
+        .map(|source| format!("{}: {} lines", source.path, source.lines().count()))
+        .collect();
+    report("split by concern what is longer than 500 lines", &faults);
+}
+
+#[test]
+fn cores_are_pure() {
+    const IMPURE: &[&str] = &[
+        "actix",
+        "tokio",
+        "std::fs",
+        "std::net::Tcp",
+        "std::thread",
+        "std::time::Instant",
+        "SystemTime",
+        "async fn",
+        ".await",
+        "rand::rng",
+        "thread_rng",
+        "crossbeam",
+        "rustix",
+        "quanta",
+    ];
+    let faults: Vec<_> =
+        all().iter().filter(|source| source.is_core()).flat_map(|source| source.find_code(IMPURE)).collect();
+    report("a core decides and does nothing else: give it what it needs as an argument", &faults);
+}
+
+/// What makes mail, an actor's own timers, and buffers on their way back, which nobody waits for.
+const POSTERS: &[&str] =
+    &["messages/src/mail.rs", "actors/src/runtime/timers.rs", "actors/src/storage/logger_thread.rs"];
+
+#[test]
+fn mail_goes_through_the_meters() {
+    let faults: Vec<_> = all()
+        .iter()
+        .filter(|source| !source.path.starts_with("integration/tests/tidy"))
+        .flat_map(|source| source.find_code(&["do_send(", ".try_send("]))
+        .filter(|fault| !POSTERS.iter().any(|poster| fault.starts_with(poster)))
+        .collect();
+    report("post through an Outbox: nothing else is metered and bounded", &faults);
+}
+
+#[test]
+fn no_marks_of_unfinished_work() {
+    const MARKS: &[&str] = &["todo!", "unimplemented!", "FIXME", "#[ignore", "dbg!("];
+    let faults: Vec<_> = all()
+        .iter()
+        .filter(|source| !source.path.starts_with("integration/tests/tidy"))
+        .flat_map(|source| source.find_anywhere(MARKS))
+        .collect();
+    report("finish it, or leave it out", &faults);
+}
+
+#[test]
+fn every_invariant_is_stated_once_and_earned_by_a_test() {
+    let sources = all();
+    let stated = invariants::stated(&sources);
+    assert!(stated.len() > 10, "the statements were found: {stated:?}");
+    let tests = invariants::named_by_tests(&sources);
+    let mut faults = Vec::new();
+    for (id, places) in &stated {
+        if places.len() > 1 {
+            faults.push(format!("{id} is stated more than once: {}", places.join(", ")));
+        }
+        if !tests.contains(&id.to_lowercase()) {
+            faults.push(format!("{}: no test is called …{}_…", places[0], id.to_lowercase()));
+        }
+    }
+    report("an invariant has one statement and a test of its name", &faults);
+}
+
+/// The checks above can fail: each finds what it looks for in a source made for it.
+#[test]
+fn the_checks_can_fail() {
+    let core =
+        Source::new("actors/src/x/core.rs", "use tokio::time;\n// tokio in a comment\nlet a = b.unwrap();\n");
+    assert!(core.is_core());
+    assert_eq!(core.find_code(&["tokio"]), ["actors/src/x/core.rs:1: tokio"]);
+    let doc = Source::new("actors/src/x/mod.rs", "//! - Q7  Nothing is lost.\n//!   - not one\n");
+    assert_eq!(invariants::stated(&[doc]).keys().collect::<Vec<_>>(), ["Q7"]);
+    let test = Source::new(
+        "actors/src/x/tests.rs",
+        "#[test]\nfn q7_and_q8a_hold_t1_to_t3() {}\nfn helper_r1_() {}\n",
+    );
+    let named = invariants::named_by_tests(&[test]);
+    assert!(
+        named.contains("q7") && named.contains("q8a") && named.contains("t2") && !named.contains("r1"),
+        "{named:?}"
+    );
+}

@@ -31,6 +31,12 @@ pub(super) struct Inbox {
 }
 
 impl Inbox {
+    /// Bytes that are kept.
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.kept.len()
+    }
+
     /// Adds what the socket gave.
     pub(super) fn push(&mut self, mut bytes: &[u8]) {
         let passed = self.skip.min(bytes.len());

@@ -64,11 +64,6 @@ impl Learner {
         Self { ids, routes, queue, appended: last, committed: last, due: Vec::new() }
     }
 
-    /// How many proposals wait to be applied.
-    pub fn backlog(&self) -> usize {
-        self.queue.len()
-    }
-
     /// Everything up to here is committed, applied or not.
     pub fn committed(&self) -> Zxid {
         self.committed

@@ -7,7 +7,7 @@ use paddock_messages::ids::ServerId;
 use paddock_messages::zxid::{Epoch, Zxid};
 
 use super::*;
-use crate::storage::Crash;
+use crate::storage::{Crash, snapshot_name};
 
 const LONG: Duration = Duration::from_secs(30); // for a disk shared with other tests; never waited out
 
@@ -141,4 +141,22 @@ fn s8_a_disk_that_is_full_at_the_start_is_announced_too() {
     let (_logger, seen) = started(disk.restart(Crash::Kill), Reserve::Inline);
     let first = seen.recv_timeout(LONG);
     assert!(matches!(first, Ok(LoggerEvent::Space(Space::Full { .. }))), "{first:?}");
+}
+
+#[test]
+fn a_snapshot_that_history_has_no_room_for_is_answered_so_that_it_is_tried_again() {
+    let disk = MemoryDisk::new(1);
+    let (logger, seen) = started(disk.clone(), Reserve::Inline);
+    let mut records = Records::default();
+    records.push(Zxid(1), &[1; 100]);
+    logger.handle.send(Command::Append { role: 1, records, committed: Zxid(1) }).unwrap();
+    logger.handle.send(Command::Drain { role: 1 }).unwrap();
+    let drained = |event: &LoggerEvent| matches!(event, LoggerEvent::Drained { .. });
+    assert!(std::iter::from_fn(|| seen.recv_timeout(LONG).ok()).any(|event| drained(&event)));
+    disk.set_capacity(disk.used_bytes());
+    logger.handle.send(Command::AddSnapshot { name: snapshot_name(Zxid(1)), zxid: Zxid(1) }).unwrap();
+    let answer = std::iter::from_fn(|| seen.recv_timeout(LONG).ok()).find(|event| {
+        matches!(event, LoggerEvent::SnapshotRefused { .. } | LoggerEvent::SnapshotAdded { .. })
+    });
+    assert!(matches!(answer, Some(LoggerEvent::SnapshotRefused { .. })), "{answer:?}");
 }

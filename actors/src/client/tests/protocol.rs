@@ -103,6 +103,20 @@ fn requests_sent_with_the_handshake_wait_for_the_session() {
 }
 
 #[test]
+fn c3_what_follows_a_word_is_not_kept_while_its_answer_is_awaited() {
+    let mut member = Member::new(1);
+    let client = member.accept(0);
+    member.send(client, b"ruok");
+    assert_eq!(member.notices(client).len(), 1);
+    for _ in 0..100 {
+        member.send(client, &[b'x'; 64 << 10]);
+    }
+    assert_eq!(member.core(client).conns.get(client.conn).unwrap().inbox.len(), 0);
+    member.core(client).answer_word(client.conn, b"imok");
+    assert_eq!(&member.take_bytes(client)[..], b"imok");
+}
+
+#[test]
 fn words_are_words_only_at_the_very_beginning() {
     let mut member = Member::new(1);
     for (bytes, expected) in [

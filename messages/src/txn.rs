@@ -119,3 +119,92 @@ pub enum Op {
         version: i32,
     },
 }
+
+impl Txn {
+    /// No fewer bytes than the log's record of it takes ([`crate::codec`]), without encoding it.
+    pub fn bound(&self) -> usize {
+        /// Header, tags and lengths of a txn, or of one op: numbers take at most 9 bytes each.
+        const FIXED: usize = 96;
+        let ops = |ops: &[Op]| ops.iter().map(|op| FIXED + op.bound()).sum::<usize>();
+        FIXED
+            + match &self.body {
+                TxnBody::Error(_) | TxnBody::CreateSession { .. } => 0,
+                TxnBody::CloseSession { ephemerals } => ephemerals.iter().map(|path| 9 + path.len()).sum(),
+                TxnBody::One(op) => FIXED + op.bound(),
+                TxnBody::SetAcl { path, acl, .. } => path.len() + acl_bound(acl),
+                TxnBody::Reconfig { text } => text.len(),
+                TxnBody::DeleteContainer { path } => path.len(),
+                TxnBody::Multi(all) => ops(all),
+                TxnBody::FailedMulti(codes) => codes.len() * 6,
+            }
+    }
+}
+
+impl Op {
+    fn bound(&self) -> usize {
+        match self {
+            Self::Create { path, data, acl, .. } => {
+                path.len() + data.as_ref().map_or(0, Bytes::len) + acl_bound(acl)
+            }
+            Self::SetData { path, data, .. } => path.len() + data.as_ref().map_or(0, Bytes::len),
+            Self::Delete { path } | Self::Check { path, .. } => path.len(),
+        }
+    }
+}
+
+fn acl_bound(acl: &[Acl]) -> usize {
+    acl.iter().map(|it| 32 + it.id.scheme.len() + it.id.id.len()).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::codec;
+    use crate::znode::{Id, Perms};
+    use crate::zxid::Epoch;
+
+    #[test]
+    fn a_bound_holds_for_every_kind_of_txn_at_its_largest_numbers() {
+        let path = ByteString::from("/p".repeat(40));
+        let data = Some(Bytes::from(vec![1; 300]));
+        let id = Id { scheme: "digest".into(), id: "someone:hash".into() };
+        let acl = vec![Acl { perms: Perms::ALL, id }; 3];
+        let (owner, at) = (Owner::Session(SessionId(i64::MIN)), path.clone());
+        let create = Op::Create {
+            op: CreateOp::Create2,
+            path: path.clone(),
+            data: data.clone(),
+            acl: acl.clone(),
+            owner,
+            parent_cversion: i32::MIN,
+        };
+        let set = Op::SetData { path: path.clone(), data, version: i32::MIN };
+        let (check, delete) = (Op::Check { path: path.clone(), version: i32::MIN }, Op::Delete { path });
+        let bodies = [
+            TxnBody::Error(ErrorCode::NoNode),
+            TxnBody::CreateSession { timeout_ms: i32::MIN },
+            TxnBody::CloseSession { ephemerals: vec![at.clone(); 100] },
+            TxnBody::One(create.clone()),
+            TxnBody::One(set.clone()),
+            TxnBody::SetAcl { path: at.clone(), acl, version: i32::MIN },
+            TxnBody::Reconfig { text: Bytes::from(vec![2; 500]) },
+            TxnBody::DeleteContainer { path: at },
+            TxnBody::Multi(vec![check, delete, create, set]),
+            TxnBody::FailedMulti(vec![Some(ErrorCode::NoNode); 1000]),
+        ];
+        for body in bodies {
+            let header = TxnHeader {
+                session: SessionId(i64::MIN),
+                attach: AttachNumber { epoch: Epoch(u32::MAX), counter: u64::MAX },
+                cxid: i32::MIN,
+                zxid: Zxid(u64::MAX),
+                time: i64::MIN,
+            };
+            let txn = Txn { header, body };
+            let mut bytes = Vec::new();
+            codec::encode_into(&mut bytes, &txn).unwrap();
+            let bound = txn.bound();
+            assert!(bytes.len() <= bound && bound < 3 * bytes.len() + 300, "{} in {bound}: {txn:?}", bytes.len());
+        }
+    }
+}

@@ -7,6 +7,7 @@ use std::time::Duration;
 use paddock_actors::admin::four_letter::ConfFacts;
 use paddock_actors::auth::{AuthRules, DigestAlg};
 use paddock_actors::client::Settings;
+use paddock_actors::proposer::Room;
 use paddock_actors::proposer::actor::Reaping;
 use paddock_actors::snapshotter::core::Policy;
 use paddock_actors::storage::ThreadOptions;
@@ -72,6 +73,13 @@ pub(crate) fn log_thread(config: &Config) -> ThreadOptions {
         slow_sync: Duration::from_millis(u64::from(config.fsync_warning_ms)),
         ..ThreadOptions::default()
     }
+}
+
+/// How much may be proposed and not durable, in bytes: what the log keeps room for.
+pub(crate) fn log_room(config: &Config) -> Room {
+    // A txn is a little longer than its request: ids in place of `auth`, a number behind a path.
+    let largest = 2 * config.jute_max_buffer as u64;
+    Room { admitted: (2 * largest).max(16 << 20), largest }
 }
 
 /// What the word `conf` tells.

@@ -141,7 +141,13 @@ impl Node {
         };
         let tracker = session_tracker(config, feeds, &tree, &env);
         let proposer = ProposerActor::new(
-            Proposer::new(reign.epoch, Majority(BTreeSet::from([server])), settings::prep(config)),
+            Proposer::new(
+                server,
+                reign.epoch,
+                Majority(BTreeSet::from([server])),
+                settings::prep(config),
+                settings::log_room(config),
+            ),
             Arc::clone(&tree),
             (mail.learner.outbox(ADMITTED), mail.learner.outbox(ADMITTED)),
             settings::reaping(config),

@@ -107,6 +107,14 @@ impl ProposerActor {
         }
     }
 
+    /// What was held back goes on as soon as it need not wait.
+    fn resume(&mut self, ctx: &mut Ctx<'_, Self>) {
+        if self.core.can_resume() {
+            let asked = Prepared::default(); // it was counted when it came
+            self.prepare(asked, ctx, |core, tree, now_ms, out| core.resume(tree, now_ms, out));
+        }
+    }
+
     fn reap(&mut self, ctx: &mut Ctx<'_, Self>) {
         let now_ms = ctx.clock().wall_ms();
         let due = self.tree.read().reapable(now_ms, self.reaping.never_used_ms, self.reaping.max_per_round());
@@ -189,6 +197,7 @@ impl Serve<Ack> for ProposerActor {
         self.core.on_ack(letter, &mut self.out);
         self.meters.committed(between(before, self.core.committed()));
         self.perform(ctx);
+        self.resume(ctx);
         self.roll_epoch(ctx);
     }
 }
@@ -205,7 +214,7 @@ impl Serve<FactsKept> for ProposerActor {
 }
 
 impl Serve<DiskSpace> for ProposerActor {
-    fn serve(&mut self, letter: DiskSpace, _: &mut Ctx<'_, Self>) {
+    fn serve(&mut self, letter: DiskSpace, ctx: &mut Ctx<'_, Self>) {
         let full = matches!(letter.0, Space::Full { .. });
         match letter.0 {
             Space::Full { needed } => tracing::error!(
@@ -215,6 +224,7 @@ impl Serve<DiskSpace> for ProposerActor {
             Space::Enough => tracing::info!("the disk has room again: writes go on"),
         }
         self.core.on_disk_full(full);
+        self.resume(ctx);
     }
 }
 

@@ -11,6 +11,7 @@ use paddock_messages::letters::{Ack, Asker, Internal, Proposal, Request, Request
 use paddock_messages::txn::{Txn, TxnBody, TxnHeader};
 use paddock_messages::zxid::{Epoch, Zxid};
 
+use super::credit::LogCredit;
 use super::quorum::Quorum;
 use crate::tree::pending::Pending;
 use crate::tree::prep::{Place, Prep, PrepRules, View};
@@ -29,16 +30,26 @@ pub enum Output {
     HangUp(ServerId),
 }
 
-/// What waits for the next epoch, in order.
+/// What waits for the next epoch or for the disk, in order.
 #[derive(Debug)]
 enum Held {
     Asked(Request),
     Expired(SessionId, AttachNumber),
 }
 
+/// What the leader's own log has room for, in bytes (P8).
+#[derive(Clone, Copy, Debug)]
+pub struct Room {
+    /// What may be proposed and not durable: the log's `admitted_bytes`.
+    pub admitted: u64,
+    /// The most that one request comes to in the log, about.
+    pub largest: u64,
+}
+
 /// Leads: one reign of one server.
 #[derive(Debug)]
 pub struct Proposer<Q> {
+    me: ServerId,
     rules: PrepRules,
     quorum: Q,
     epoch: Epoch,
@@ -51,15 +62,17 @@ pub struct Proposer<Q> {
     newest: HashMap<SessionId, AttachNumber, RandomState>,
     granted: u64,
     disk_full: bool,
+    credit: LogCredit,
     /// Bounded by what is admitted at the entrance.
     held: VecDeque<Held>,
 }
 
 impl<Q: Quorum> Proposer<Q> {
-    /// Leads `epoch`, which a quorum has agreed on and synchronised for: everything before it is
+    /// `me` leads `epoch`, which a quorum has agreed on and synchronised for: everything before it is
     /// committed.
-    pub fn new(epoch: Epoch, quorum: Q, rules: PrepRules) -> Self {
+    pub fn new(me: ServerId, epoch: Epoch, quorum: Q, rules: PrepRules, room: Room) -> Self {
         Self {
+            me,
             rules,
             quorum,
             epoch,
@@ -70,6 +83,7 @@ impl<Q: Quorum> Proposer<Q> {
             newest: HashMap::default(),
             granted: 0,
             disk_full: false,
+            credit: LogCredit::new(room.admitted, room.largest),
             held: VecDeque::new(),
         }
     }
@@ -101,13 +115,62 @@ impl<Q: Quorum> Proposer<Q> {
         self.pending.forget(view.last_zxid());
         let mut proposals = Vec::with_capacity(requests.items.len());
         for request in requests.items {
-            if self.needs_new_epoch() {
+            if self.must_wait() || !self.held.is_empty() {
                 self.held.push_back(Held::Asked(request));
             } else {
-                proposals.push(self.request(view, request, now_ms));
+                let proposal = self.request(view, request, now_ms);
+                self.add(proposal, &mut proposals);
             }
         }
-        send(proposals, out);
+        self.send(proposals, out);
+    }
+
+    /// Whether a request must wait: for the next epoch, or until our own disk has caught up (P8). A full
+    /// disk refuses at once instead.
+    fn must_wait(&self) -> bool {
+        !self.disk_full && (self.needs_new_epoch() || self.credit.is_spent())
+    }
+
+    /// How many requests are held back.
+    pub fn held(&self) -> usize {
+        self.held.len()
+    }
+
+    /// Whether something has waited long enough: call [`Self::resume`].
+    pub fn can_resume(&self) -> bool {
+        !self.held.is_empty() && !self.must_wait()
+    }
+
+    /// Proposes what waited, at `now_ms` since 1970, in its order (P7), as far as it goes.
+    pub fn resume(&mut self, view: &impl View, now_ms: i64, out: &mut Vec<Output>) {
+        self.pending.forget(view.last_zxid());
+        let mut proposals = Vec::new();
+        while !self.must_wait()
+            && let Some(held) = self.held.pop_front()
+        {
+            match held {
+                Held::Asked(request) => {
+                    let proposal = self.request(view, request, now_ms);
+                    self.add(proposal, &mut proposals);
+                }
+                Held::Expired(session, attach) => {
+                    self.expire(view, (session, attach), now_ms, &mut proposals);
+                }
+            }
+        }
+        self.send(proposals, out);
+    }
+
+    fn add(&mut self, proposal: Proposal, proposals: &mut Vec<Proposal>) {
+        self.credit.spend(&proposal);
+        proposals.push(proposal);
+    }
+
+    fn send(&mut self, proposals: Vec<Proposal>, out: &mut Vec<Output>) {
+        if !proposals.is_empty() {
+            self.credit.close(self.last);
+            out.push(Output::Propose(proposals));
+        }
     }
 
     /// What the leader's own actors ask, at `now_ms` since 1970.
@@ -116,29 +179,37 @@ impl<Q: Quorum> Proposer<Q> {
         let mut proposals = Vec::new();
         match internal {
             Internal::Expire(sessions) => {
-                for expired in sessions {
-                    self.expire(view, expired, now_ms, &mut proposals);
+                for (session, attach) in sessions {
+                    if self.must_wait() || !self.held.is_empty() {
+                        self.held.push_back(Held::Expired(session, attach));
+                    } else {
+                        self.expire(view, (session, attach), now_ms, &mut proposals);
+                    }
                 }
             }
             Internal::Reap(paths) => {
                 for path in paths {
-                    if self.needs_new_epoch() || self.disk_full {
+                    if self.must_wait() || self.disk_full {
                         break; // they will be found again
                     }
                     let zxid = self.next();
                     if let Some(body) = self.prep(view).reap(&path, now_ms, zxid) {
-                        proposals.push(self.server_txn(SessionId::NONE, zxid, now_ms, body));
+                        let proposal = self.server_txn(SessionId::NONE, zxid, now_ms, body);
+                        self.add(proposal, &mut proposals);
                     }
                 }
             }
         }
-        send(proposals, out);
+        self.send(proposals, out);
     }
 
     /// A voter has everything up to `upto` on disk: links are FIFO, so one ack covers the earlier.
     pub fn on_ack(&mut self, ack: Ack, out: &mut Vec<Output>) {
         if ack.upto > self.last {
             return out.push(Output::HangUp(ack.from)); // a peer's fault is an input, not a panic
+        }
+        if ack.from == self.me {
+            self.credit.on_durable(ack.upto);
         }
         if !self.quorum.is_voter(ack.from) {
             return;
@@ -157,7 +228,8 @@ impl<Q: Quorum> Proposer<Q> {
         self.quorum.holds(|voter| self.acked.get(&voter).is_some_and(|acked| *acked >= upto))
     }
 
-    /// While the disk is full nothing gets a zxid (P6), and nobody's session ends.
+    /// While the disk is full nothing gets a zxid (P6), and nobody's session ends: what waits is refused
+    /// by [`Self::resume`].
     pub fn on_disk_full(&mut self, full: bool) {
         self.disk_full = full;
     }
@@ -176,18 +248,7 @@ impl<Q: Quorum> Proposer<Q> {
         assert_eq!(self.committed, self.last, "P1: an epoch ends with its last commit");
         (self.epoch, self.last, self.committed) = (epoch, epoch.start(), epoch.start());
         self.granted = 0;
-        self.pending.forget(view.last_zxid());
-        let mut proposals = Vec::new();
-        for held in std::mem::take(&mut self.held) {
-            match held {
-                Held::Asked(request) if self.needs_new_epoch() => self.held.push_back(Held::Asked(request)),
-                Held::Asked(request) => proposals.push(self.request(view, request, now_ms)),
-                Held::Expired(session, attach) => {
-                    self.expire(view, (session, attach), now_ms, &mut proposals);
-                }
-            }
-        }
-        send(proposals, out);
+        self.resume(view, now_ms, out);
     }
 
     fn request(&mut self, view: &impl View, request: Request, now_ms: i64) -> Proposal {
@@ -251,13 +312,10 @@ impl<Q: Quorum> Proposer<Q> {
         if self.disk_full {
             return; // asked again once there is room, if it is silent still
         }
-        if self.needs_new_epoch() {
-            self.held.push_back(Held::Expired(session, attach));
-        } else {
-            let zxid = self.next();
-            if let Some(body) = self.prep(view).close_session(session, zxid) {
-                proposals.push(self.server_txn(session, zxid, now_ms, body));
-            }
+        let zxid = self.next();
+        if let Some(body) = self.prep(view).close_session(session, zxid) {
+            let proposal = self.server_txn(session, zxid, now_ms, body);
+            self.add(proposal, proposals);
         }
     }
 
@@ -328,14 +386,8 @@ impl<Q: Quorum> Proposer<Q> {
         assert!(self.committed <= self.last && self.committed >= self.epoch.start(), "P2");
         assert!(self.committed == self.epoch.start() || self.holds(self.committed), "P3");
         assert!(self.newest.values().all(|newest| *newest <= self.latest_grant()), "P5");
-        assert!(self.held.is_empty() || self.needs_new_epoch(), "P7");
+        assert!(!self.can_resume(), "P7: what was held back waits for nothing");
         self.pending.check(applied.min(self.last), self.last);
-    }
-}
-
-fn send(proposals: Vec<Proposal>, out: &mut Vec<Output>) {
-    if !proposals.is_empty() {
-        out.push(Output::Propose(proposals));
     }
 }
 

@@ -9,7 +9,10 @@
 //! - P5  Attach numbers rise; a write through an attachment that is not its session's newest changes
 //!   nothing.
 //! - P6  Nothing gets a zxid while the disk is full, nor beyond [`LAST_COUNTER`].
-//! - P7  What one member sends is answered in the order in which it was sent.
+//! - P7  What one member sends is answered in the order in which it was sent; what is held back waits
+//!   for the next epoch or for our own disk, and goes on as soon as it need not.
+//! - P8  No more is proposed and not durable on our own disk than the log has room for when it says
+//!   that the disk is full: the Proposer's side of S8.
 //!
 //! Source: Junqueira et al., Zab (DSN 2011), local primary order; compat: Leader.java (propose,
 //! tryToCommit), PrepRequestProcessor, ZOOKEEPER-1277 (the counter must not wrap).
@@ -17,7 +20,8 @@
 pub mod actor;
 pub mod core;
 
-pub use core::{LAST_COUNTER, Output, Proposer};
+pub use core::{LAST_COUNTER, Output, Proposer, Room};
 pub use quorum::{Majority, Quorum};
 
+mod credit;
 mod quorum;

@@ -199,6 +199,7 @@ impl Node {
             Mail::Commit(upto) => self.learner.on_commit(upto, &mut learned),
             Mail::Requests(requests) => {
                 self.proposer.on_requests(&*self.tree.read(), requests, wall, &mut proposed);
+                met.add("requests held for the disk", self.proposer.held() as u64);
             }
             Mail::Ack(upto) => self.proposer.on_ack(Ack { from: ME, upto }, &mut proposed),
             Mail::Expire(internal) => {
@@ -245,6 +246,10 @@ impl Node {
             }
         }
         if asks {
+            self.proposer.check(self.tree.read().last_zxid());
+        }
+        if self.proposer.can_resume() {
+            self.proposer.resume(&*self.tree.read(), wall, &mut proposed);
             self.proposer.check(self.tree.read().last_zxid());
         }
         self.perform_learner(learned);

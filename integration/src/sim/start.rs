@@ -8,7 +8,7 @@ use paddock_actors::auth::AuthRules;
 use paddock_actors::client::{ArbiterCore, Entrance, Serving, Settings};
 use paddock_actors::learner::core::Learner;
 use paddock_actors::learner::session_ids::SessionIds;
-use paddock_actors::proposer::Majority;
+use paddock_actors::proposer::{Majority, Room};
 use paddock_actors::proposer::core::Proposer;
 use paddock_actors::quorum_peer::reign;
 use paddock_actors::session::core::SessionTracker;
@@ -46,7 +46,16 @@ pub(super) struct Setup {
     pub(super) fault: Option<Fault>,
 }
 
+/// More than any request of the simulated clients comes to in the log.
+const LARGEST: u64 = 4 << 10;
+
 impl Setup {
+    /// What the log has room for.
+    fn room(&self) -> Room {
+        let admitted = if self.fault == Some(Fault::Overdraw) { u64::MAX } else { self.options.admitted_bytes };
+        Room { admitted, largest: LARGEST }
+    }
+
     pub(super) fn drawn(rng: &mut StdRng, fault: Option<Fault>) -> Self {
         let mut options = Options::new(ME, rng.random());
         options.segment_bytes = [16 << 10, 48 << 10][rng.random_range(0..2)];
@@ -141,7 +150,7 @@ pub(super) fn start(
         disk: disk.clone(),
         arbiters,
         learner: Learner::new(last, ids),
-        proposer: Proposer::new(reign.epoch, quorum, prep),
+        proposer: Proposer::new(ME, reign.epoch, quorum, prep, setup.room()),
         sessions: tracker,
         snapshotter: Snapshotter::new(setup.policy, restored.replayed, now_ms, &mut |below| {
             rng.random_range(0..below)

@@ -64,7 +64,11 @@ fn told_proposal(proposal: &Proposal) -> String {
 impl Bench {
     fn new(voters: u64) -> Self {
         let quorum = Majority((1..=voters).map(ServerId).collect());
-        let proposer = Proposer::new(Epoch(1), quorum, PrepRules::default());
+        Self::with(quorum, Room { admitted: 1 << 20, largest: 4 << 10 })
+    }
+
+    fn with(quorum: Majority, room: Room) -> Self {
+        let proposer = Proposer::new(ServerId(1), Epoch(1), quorum, PrepRules::default(), room);
         Self { toy: Toy::new(&[7, 8]), proposer, txns: VecDeque::new(), holds: Vec::new() }
     }
 
@@ -110,6 +114,9 @@ impl Bench {
                 let requests = Requests { member: ServerId(1), items };
                 proposer.on_requests(toy, requests, NOW, &mut out);
             }
+        }
+        if verb != "apply" && proposer.can_resume() {
+            proposer.resume(toy, NOW, &mut out);
         }
         for proposal in out.iter().flat_map(|out| if let Output::Propose(all) = out { &all[..] } else { &[] })
         {
@@ -283,6 +290,45 @@ fn p6_p7_requests_wait_for_the_next_epoch() {
         assert_eq!(bench.told(input), expected, "{input}");
         assert_eq!(bench.proposer.needs_new_epoch(), bench.proposer.last.counter() >= LAST_COUNTER);
     }
+}
+
+/// With room for two writes of some 1,800 bytes, overhead included, and a request of up to 1,000.
+fn small() -> Bench {
+    let overhead = crate::storage::ADMITTED_OVERHEAD;
+    Bench::with(Majority([1, 2, 3].map(ServerId).into()), Room { admitted: 2 * overhead + 1_200, largest: 1_000 })
+}
+
+#[test]
+fn p8_no_more_is_proposed_than_the_log_has_room_for() {
+    let mut bench = small();
+    for (input, expected) in [
+        // One is below the limit, two are not.
+        ("7 0#1 set / | 8 0#1 set / | 7 0#1 set /", "1.1 7 set / v1 | 1.2 8 set / v2"),
+        ("sync 8 0#1 | attach 8", ""), // in their order behind the third (P7)
+        ("expire 7", ""),
+        ("reap /nothing", ""),
+        ("ack 2 1.2", ""), // another's disk
+        ("ack 1 1.1", "commit 1.1"), // part of a batch: the whole of it still counts
+        ("ack 1 1.2", "commit 1.2, 1.3 7 set / v3 | synced 8 | attached 8 1#1 | 1.4 7 close "),
+        ("8 1#1 set /", ""),
+        ("disk full", "refused 8 -119"),
+        ("8 1#1 set /", "refused 8 -119"),
+        ("disk free", ""),
+        ("8 1#1 set /", ""), // room is known to be there, but not that so much is durable
+        ("ack 1 1.4", "1.5 8 set / v4"),
+    ] {
+        assert_eq!(bench.told(input), expected, "{input}");
+    }
+}
+
+#[test]
+fn p8_what_is_larger_than_the_room_goes_alone() {
+    let mut bench = small();
+    let many = vec!["set /"; 40].join(" ; ");
+    let large = format!("7 0#1 multi {many}");
+    let out = bench.told(&format!("{large} | 8 0#1 set /"));
+    assert!(out.starts_with("1.1 7 multi") && !out.contains("1.2"), "{out}");
+    assert_eq!(bench.told("ack 1 1.1"), "1.2 8 set / v41");
 }
 
 fn step() -> impl Strategy<Value = String> {

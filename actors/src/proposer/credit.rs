@@ -1,0 +1,60 @@
+//! How much may be proposed before our own disk has it (P8): the log keeps so much room ready, and says
+//! that the disk is full before it says that the last of it is durable.
+
+use std::collections::VecDeque;
+
+use paddock_messages::letters::Proposal;
+use paddock_messages::zxid::Zxid;
+
+use crate::storage::ADMITTED_OVERHEAD;
+
+/// Bytes proposed and not durable here, by batch. What is counted is never less than what the log
+/// writes.
+#[derive(Debug)]
+pub(super) struct LogCredit {
+    /// Above this, no further txn is begun.
+    enough: u64,
+    bytes: u64,
+    /// The last zxid of each batch, and its bytes.
+    batches: VecDeque<(Zxid, u64)>,
+    /// Of the batch that is being made.
+    open: u64,
+}
+
+impl LogCredit {
+    /// `admitted` is what the log has room for; `largest` what one request may come to. A txn larger
+    /// than that, as the end of a session with very many ephemerals, may overdraw by its own length.
+    pub(super) fn new(admitted: u64, largest: u64) -> Self {
+        let enough = admitted.saturating_sub(largest + ADMITTED_OVERHEAD);
+        Self { enough, bytes: 0, batches: VecDeque::new(), open: 0 }
+    }
+
+    /// Whether further requests must wait for the disk. Never while it owes nothing.
+    pub(super) fn is_spent(&self) -> bool {
+        let owed = self.bytes + self.open;
+        owed > 0 && owed > self.enough
+    }
+
+    /// A proposal joins the open batch.
+    pub(super) fn spend(&mut self, proposal: &Proposal) {
+        if let Proposal::Txn(txn) = proposal {
+            assert!(!self.is_spent(), "P8: {:?} is proposed and the log may have no room", txn.header.zxid);
+            self.open += txn.bound() as u64 + ADMITTED_OVERHEAD;
+        }
+    }
+
+    /// The open batch goes out; `last` is the last zxid given.
+    pub(super) fn close(&mut self, last: Zxid) {
+        if self.open > 0 {
+            self.batches.push_back((last, self.open));
+            self.bytes += std::mem::take(&mut self.open);
+        }
+    }
+
+    /// Our own disk has everything up to `upto`.
+    pub(super) fn on_durable(&mut self, upto: Zxid) {
+        while let Some((_, bytes)) = self.batches.pop_front_if(|(last, _)| *last <= upto) {
+            self.bytes -= bytes;
+        }
+    }
+}

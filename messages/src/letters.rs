@@ -213,6 +213,12 @@ pub struct Touched {
     pub sessions: Vec<SessionId>,
 }
 
+/// To a client arbiter, from the SessionTracker: these of its sessions were silent for longer than their
+/// timeout, as far as it has reported. It asks the Proposer to expire those to which it has promised
+/// nothing since.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Silent(pub Vec<(SessionId, AttachNumber)>);
+
 /// To the SessionTracker, from the Learner: which sessions began and ended, in order.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct SessionChanges(pub Vec<SessionChange>);

@@ -34,7 +34,7 @@ use paddock_actors::tree::SharedTree;
 use paddock_actors::watch::WatchDispatcher;
 use paddock_config::Config;
 use paddock_messages::ids::{AttachNumber, ServerId, SessionId};
-use paddock_messages::letters::{Internal, SessionChange, SessionChanges, Submissions, Touched};
+use paddock_messages::letters::{Internal, SessionChange, SessionChanges, Silent, Submissions, Touched};
 use paddock_messages::mail::{Bound, Outbox};
 
 use crate::metrics::Sources;
@@ -167,6 +167,7 @@ impl Node {
         let entrance = Arc::new(Entrance::default());
         let mut arbiters = Vec::new();
         let (mut controls, mut answers, mut clients) = (Vec::new(), Vec::new(), Vec::new());
+        let mut silent = Vec::new();
         for (at, (hub, dispatcher)) in (0..).zip(mail.hubs.into_iter().zip(mail.dispatchers)) {
             let place = if own_arbiters == 0 {
                 Place::Here
@@ -178,6 +179,7 @@ impl Node {
             };
             controls.push(hub.outbox::<Control>(ADMITTED));
             answers.push(hub.outbox::<WordAnswer>(ADMITTED));
+            silent.push(hub.outbox::<Silent>(ADMITTED));
             clients.push(hub.outbox::<NewClient>(NEW_CLIENTS));
             let setup = HubSetup {
                 arbiter: at,
@@ -187,6 +189,7 @@ impl Node {
                 entrance: Arc::clone(&entrance),
                 learner: mail.learner.outbox::<Submissions>(ADMITTED),
                 sessions: mail.sessions.outbox::<Touched>(REPORTS),
+                proposer: mail.proposer.outbox::<Internal>(ADMITTED),
                 meters: Arc::clone(&meters),
                 words: Some(mail.admin.outbox::<WordAsked>(WORDS)),
                 dispatcher,
@@ -217,7 +220,7 @@ impl Node {
         };
         let logging = (log.handle.clone(), Arc::clone(&meters));
         let learner = LearnerActor::new(server, ROLE, learner, (tree, auth), logging, peers);
-        let tracker = SessionTrackerActor::new(tracker, mail.proposer.outbox::<Internal>(ADMITTED), meters);
+        let tracker = SessionTrackerActor::new(tracker, silent);
         mail.learner.start_here(learner);
         mail.proposer.start_here(proposer);
         mail.sessions.start_here(tracker);

@@ -59,6 +59,8 @@ pub(super) struct Connection {
     pub(super) accepted_ms: u64,
     pub(super) heard_ms: u64,
     pub(super) took_ms: u64,
+    /// When it last gave or was given a sign of life, in ms.
+    pub(super) touched_ms: u64,
     pub(super) stats: Stats,
     /// The last header zxid (W1).
     pub(super) last: Zxid,
@@ -87,6 +89,7 @@ impl Connection {
             accepted_ms: now_ms,
             heard_ms: now_ms,
             took_ms: now_ms,
+            touched_ms: now_ms,
             stats: Stats::default(),
             last: Zxid::ZERO,
             is_ready: false,
@@ -94,6 +97,13 @@ impl Connection {
             is_woken: false,
             is_touched: false,
         }
+    }
+}
+
+impl Connection {
+    /// Until when its session was promised to live, in ms (E1).
+    pub(super) fn promised_ms(&self) -> u64 {
+        self.touched_ms + u64::try_from(self.timeout_ms).unwrap_or(0)
     }
 }
 

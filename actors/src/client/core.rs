@@ -123,6 +123,8 @@ pub struct ArbiterCore {
     pub(super) touched: Vec<ConnId>,
     /// Sessions whose connection ended after a sign of life that is not yet told.
     pub(super) last_signs: Vec<SessionId>,
+    /// Sessions whose connection ended, and until when each was promised to live, in ms (E1).
+    pub(super) departed: HashMap<SessionId, u64>,
     pub(super) submissions: Vec<Submission>,
     pub(super) notices: Vec<Notice>,
     pub(super) by_session: HashMap<SessionId, ConnId>,
@@ -166,6 +168,7 @@ impl ArbiterCore {
             woken: Vec::new(),
             touched: Vec::new(),
             last_signs: Vec::new(),
+            departed: HashMap::new(),
             submissions: Vec::new(),
             notices: Vec::new(),
             by_session: HashMap::new(),
@@ -427,7 +430,9 @@ impl ArbiterCore {
         connection.owed_pings = 0;
         self.watches.close(conn.slot);
         if self.by_session.get(&connection.session) == Some(&conn) {
-            self.by_session.remove(&connection.session);
+            let (session, until_ms) = (connection.session, connection.promised_ms());
+            self.by_session.remove(&session);
+            self.keep_promise(session, until_ms);
         }
         self.tell_in_flight();
     }

@@ -108,6 +108,7 @@ impl ArbiterCore {
             return;
         };
         connection.phase = Phase::Open;
+        connection.touched_ms = self.now_ms;
         (connection.session, connection.attach, connection.timeout_ms) = (session, attach, timeout_ms);
         self.respond(conn, &ConnectResponse::granted(session, timeout_ms));
         if let Some(older) = self.by_session.insert(session, conn).filter(|older| *older != conn) {

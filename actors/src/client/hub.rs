@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use paddock_messages::ids::{ClientRef, ConnId};
-use paddock_messages::letters::{Submissions, Touched};
+use paddock_messages::letters::{Internal, Silent, Submissions, Touched};
 use paddock_messages::mail::{Outbox, Refused};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::Notify;
@@ -82,6 +82,8 @@ pub struct HubSetup {
     pub learner: Outbox<Submissions>,
     /// The member's SessionTracker.
     pub sessions: Outbox<Touched>,
+    /// The leader's Proposer, for sessions that are to end.
+    pub proposer: Outbox<Internal>,
     /// The member's.
     pub meters: Arc<Meters>,
     /// Who answers four-letter words; without one they are closed unanswered.
@@ -240,6 +242,7 @@ impl Shared {
 pub struct ClientHub {
     shared: Rc<Shared>,
     sessions: Outbox<Touched>,
+    proposer: Outbox<Internal>,
     touch_every: Duration,
     /// Not taken by the tracker yet.
     untold: Option<Touched>,
@@ -266,8 +269,9 @@ impl ClientHub {
             log: Cell::default(),
         };
         let dispatcher = Some(setup.dispatcher);
-        let (sessions, touch_every) = (setup.sessions, setup.touch_every);
-        Self { shared: Rc::new(shared), sessions, touch_every, untold: None, dispatcher, flusher: None }
+        let (sessions, proposer, touch_every) = (setup.sessions, setup.proposer, setup.touch_every);
+        let (untold, flusher) = (None, None);
+        Self { shared: Rc::new(shared), sessions, proposer, touch_every, untold, dispatcher, flusher }
     }
 
     /// Serves one connection over any stream, until it is closed; `None` if it is refused.
@@ -329,6 +333,20 @@ impl Serve<NewClient> for ClientHub {
 impl Serve<WordAnswer> for ClientHub {
     fn serve(&mut self, answer: WordAnswer, _: &mut Ctx<'_, Self>) {
         self.shared.step(|core, _| core.answer_word(answer.conn, &answer.text));
+    }
+}
+
+impl Serve<Silent> for ClientHub {
+    fn serve(&mut self, Silent(sessions): Silent, ctx: &mut Ctx<'_, Self>) {
+        let expired = self.shared.step(|core, now_ms| core.on_expire(sessions, now_ms));
+        if expired.is_empty() {
+            return;
+        }
+        self.shared.meters.sessions_expired(expired.len() as u64);
+        tracing::info!(sessions = ?expired, "expired: silent for longer than their timeout");
+        if self.proposer.post(Internal::Expire(expired)).is_err() {
+            ctx.fatal(ExitCode::ActorGone, "a client arbiter's Proposer has ended");
+        }
     }
 }
 

@@ -80,19 +80,30 @@ impl ArbiterCore {
     }
 
     /// Before a write is taken on, the reads that are due are answered: none may see it (C1). True if
-    /// they cannot be, because the client does not take the answers.
+    /// they cannot be, because the client does not take the answers; or if more reads than are handed
+    /// to the Learner at once wait for earlier writes (C3).
     fn must_answer_first(&mut self, conn: ConnId) -> bool {
         let Some(connection) = self.conns.get(conn) else { return false };
-        if connection.pipeline.due().is_none() {
+        if connection.pipeline.reads() == 0 && connection.pipeline.due().is_none() {
             return false;
         }
         let next = connection.inbox.next_opcode().and_then(OpCode::from_code);
-        if next.is_some_and(is_submitted) {
-            self.serve_ready();
-        } else {
+        if !next.is_some_and(is_submitted) {
             return false;
         }
-        self.conns.get(conn).is_some_and(|it| it.pipeline.due().is_some())
+        if connection.pipeline.due().is_some() {
+            self.serve_ready();
+        }
+        let most = self.settings.max_reads_between;
+        let Some(connection) = self.conns.get_mut(conn) else { return false };
+        if connection.pipeline.due().is_some() {
+            return true;
+        }
+        let is_much = connection.pipeline.reads() > most;
+        if is_much {
+            connection.stall = Some(Stall::Credit); // each answer looks again
+        }
+        is_much
     }
 
     /// Whether the connection may ask for more; notes why not.
@@ -218,7 +229,7 @@ impl ArbiterCore {
         }
         let ends = matches!(submission, Submission::Write { write: Write::CloseSession, .. });
         self.submissions.push(submission);
-        self.enqueue(conn, head, What::Submitted { announced: false });
+        self.enqueue(conn, head, What::Submitted { is_read: false, announced: false });
         if ends && let Some(connection) = self.conns.get_mut(conn) {
             connection.inbox = super::framing::Inbox::default(); // what follows is dropped
             connection.phase = Phase::Leaving;

@@ -22,7 +22,7 @@ pub(super) struct Entry {
 #[derive(Debug)]
 pub(super) enum What {
     /// The feed: it was submitted to the Learner. `announced`: it will leave a watch (C2).
-    Submitted { announced: bool },
+    Submitted { is_read: bool, announced: bool },
     /// Its turn: the answer is this error.
     Refused { err: i32, zxid: Stamp },
     /// Its turn.
@@ -44,12 +44,14 @@ pub(super) enum Stamp {
 pub(super) struct Pipeline {
     entries: VecDeque<Entry>,
     submitted: usize,
+    reads: usize,
     bytes: usize,
 }
 
 impl Pipeline {
     pub(super) fn push(&mut self, entry: Entry) {
         self.submitted += usize::from(matches!(entry.what, What::Submitted { .. }));
+        self.reads += usize::from(entry.what.is_read());
         self.bytes += entry.bytes;
         self.entries.push_back(entry);
     }
@@ -62,6 +64,11 @@ impl Pipeline {
     /// Bytes of their frames.
     pub(super) fn bytes(&self) -> usize {
         self.bytes
+    }
+
+    /// Reads among them.
+    pub(super) fn reads(&self) -> usize {
+        self.reads
     }
 
     /// Whether something submitted is not answered: a read that comes now must wait.
@@ -92,6 +99,7 @@ impl Pipeline {
     fn pop(&mut self) -> Option<Entry> {
         let entry = self.entries.pop_front()?;
         self.bytes -= entry.bytes;
+        self.reads -= usize::from(entry.what.is_read());
         if self.entries.is_empty() {
             self.entries = VecDeque::new(); // C3
         }
@@ -109,7 +117,7 @@ impl Pipeline {
             if super::reads::needs_no_tree(read) {
                 continue; // answered here, in its place between the two
             }
-            let what = What::Submitted { announced: *announced };
+            let what = What::Submitted { is_read: true, announced: *announced };
             if let What::Read { read, ids, .. } = std::mem::replace(&mut entry.what, what) {
                 submit(entry.xid, *read, &ids);
             }
@@ -126,10 +134,14 @@ impl Pipeline {
 }
 
 impl What {
+    fn is_read(&self) -> bool {
+        matches!(self, Self::Submitted { is_read: true, .. } | Self::Read { .. })
+    }
+
     /// Whether a watch of it was announced to the feed.
     pub(super) fn is_announced(&self) -> bool {
         match self {
-            Self::Submitted { announced } | Self::Read { announced, .. } => *announced,
+            Self::Submitted { announced, .. } | Self::Read { announced, .. } => *announced,
             Self::Refused { .. } => false,
         }
     }

@@ -22,6 +22,9 @@ pub struct Settings {
     pub max_in_flight: usize,
     /// The same by bytes of their frames. One frame may exceed it.
     pub max_in_flight_bytes: usize,
+    /// Reads of one connection that stand between its writes, at once: their answers wait in the feed,
+    /// so a client that pipelines more of them is not read until some are answered.
+    pub max_reads_between: usize,
     /// A connection with so much unsent is not read.
     pub outbox_full: usize,
     /// A connection with so much unsent, or that took none of it for a session timeout, is closed.
@@ -45,6 +48,7 @@ impl Default for Settings {
             outstanding_limit: 1_000,
             max_in_flight: 1_024,
             max_in_flight_bytes: 1 << 20,
+            max_reads_between: 32,
             outbox_full: 256 << 10,
             outbox_limit: 64 << 20,
             sessionless_timeout_ms: 10_000,

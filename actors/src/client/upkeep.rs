@@ -13,7 +13,9 @@ const SILENCE_GRACE_MS: u64 = 10_000;
 impl ArbiterCore {
     /// Notes a sign of life of the connection's session.
     pub(super) fn touch(&mut self, conn: ConnId) {
-        if let Some(connection) = self.conns.get_mut(conn).filter(|it| !it.is_touched) {
+        let Some(connection) = self.conns.get_mut(conn) else { return };
+        connection.touched_ms = self.now_ms;
+        if !connection.is_touched {
             connection.is_touched = true;
             self.touched.push(conn);
         }
@@ -50,6 +52,7 @@ impl ArbiterCore {
                 }
             }
         }
+        self.forget_promises();
         self.go_on();
         Touched { arbiter: self.arbiter, as_of_ms: now_ms, sessions: self.take_touched() }
     }

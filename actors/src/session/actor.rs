@@ -1,13 +1,10 @@
 //! The SessionTracker's shell.
 
-use std::sync::Arc;
-
 use paddock_messages::ids::{AttachNumber, SessionId};
-use paddock_messages::letters::{Internal, SessionChanges, Touched};
+use paddock_messages::letters::{SessionChanges, Silent, Touched};
 use paddock_messages::mail::Outbox;
 
 use super::core::SessionTracker;
-use crate::admin::metrics::Meters;
 use crate::runtime::{Ctx, ExitCode, Serve, Service};
 
 /// Mail from whoever asks for an operator: look at the core on its own thread, and post what was found.
@@ -16,15 +13,15 @@ pub struct AskTracker(pub Box<dyn FnOnce(&SessionTracker) + Send>);
 /// See the module.
 pub struct SessionTrackerActor {
     core: SessionTracker,
-    proposer: Outbox<Internal>,
-    expired: Vec<(SessionId, AttachNumber)>,
-    meters: Arc<Meters>,
+    /// Each client arbiter's hub, by arbiter: it has the last word on its sessions.
+    hubs: Vec<Outbox<Silent>>,
+    silent: Vec<(SessionId, AttachNumber)>,
 }
 
 impl SessionTrackerActor {
-    /// Posts whom to expire to `proposer`.
-    pub fn new(core: SessionTracker, proposer: Outbox<Internal>, meters: Arc<Meters>) -> Self {
-        Self { core, proposer, expired: Vec::new(), meters }
+    /// Posts whom to expire to the one of `hubs` that serves them.
+    pub fn new(core: SessionTracker, hubs: Vec<Outbox<Silent>>) -> Self {
+        Self { core, hubs, silent: Vec::new() }
     }
 }
 
@@ -38,14 +35,13 @@ impl Serve<SessionChanges> for SessionTrackerActor {
 
 impl Serve<Touched> for SessionTrackerActor {
     fn serve(&mut self, letter: Touched, ctx: &mut Ctx<'_, Self>) {
-        self.core.on_touched(&letter, &mut self.expired);
-        if self.expired.is_empty() {
+        self.core.on_touched(&letter, &mut self.silent);
+        if self.silent.is_empty() {
             return;
         }
-        self.meters.sessions_expired(self.expired.len() as u64);
-        tracing::info!(sessions = ?self.expired, "expired: silent for longer than their timeout");
-        if self.proposer.post(Internal::Expire(std::mem::take(&mut self.expired))).is_err() {
-            ctx.fatal(ExitCode::ActorGone, "the session tracker's Proposer has ended");
+        let silent = Silent(std::mem::take(&mut self.silent));
+        if self.hubs[usize::from(letter.arbiter)].post(silent).is_err() {
+            ctx.fatal(ExitCode::ActorGone, "the client arbiter that serves a silent session has ended");
         }
     }
 }

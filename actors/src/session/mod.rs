@@ -2,8 +2,9 @@
 //! [`core::SessionTracker`] decides; the actor beside it posts.
 //!
 //! - E1  A ping answered at t proves that the session lives until t + timeout: no session expires
-//!   before that, however late this actor hears of the ping. Not yet kept for a ping that is answered
-//!   while the expiry, decided already, is on its way to the Proposer; a reattachment is spared then.
+//!   before that, however late this actor hears of the ping. The client arbiter that answers the pings
+//!   has the last word ([`ArbiterCore::on_expire`](crate::client::ArbiterCore::on_expire)): it closes the
+//!   connection before it asks the Proposer, and a reattachment since is spared by its number.
 //! - E2  A silent session is gone after its timeout + 1.5 ticks, if the server is well meanwhile.
 //! - E3  Time in which the server did not live (stopped, frozen, disk full) counts for nobody.
 //! - E4  A session's expiry is asked for until it has ended, and its end is final.

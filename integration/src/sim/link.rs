@@ -18,6 +18,8 @@ pub(super) struct Link {
     pub(super) to_client: VecDeque<(u64, Vec<u8>)>,
     /// Since when the server has something to send.
     pub(super) answered_ms: Option<u64>,
+    /// Nothing from the client arrives before.
+    pub(super) frozen_until: u64,
     /// The server has closed it.
     pub(super) over: bool,
 }

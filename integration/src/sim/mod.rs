@@ -44,15 +44,13 @@ pub enum Fault {
     LoseWake,
     /// A start does not make its epoch durable.
     ForgetEpoch,
-    /// The Proposer does not count what the log has room for.
-    Overdraw,
     /// Sessions are expired without a word from the arbiter that serves them.
     ExpireUnasked,
 }
 
 impl Fault {
     /// Every one.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 9] = [
         Self::AckBeforePersist,
         Self::LoseAppend,
         Self::CommitEarly,
@@ -61,7 +59,6 @@ impl Fault {
         Self::ForgetChanges,
         Self::LoseWake,
         Self::ForgetEpoch,
-        Self::Overdraw,
         Self::ExpireUnasked,
     ];
 }

@@ -19,7 +19,7 @@ use paddock_actors::tree::{SharedTree, TreeWriter};
 use paddock_messages::client::reply::Outcome;
 use paddock_messages::client::request::Read;
 use paddock_messages::codec;
-use paddock_messages::ids::{ServerId, SessionId};
+use paddock_messages::ids::{AttachNumber, ServerId, SessionId};
 use paddock_messages::letters::{
     Ack, Asker, Internal, Proposal, Requests, SessionChange, Submission, Touched,
 };
@@ -62,6 +62,7 @@ pub(super) enum Mail {
     Space(Space),
     Changes(Vec<SessionChange>),
     Touched(Touched),
+    Silent(Vec<(SessionId, AttachNumber)>),
     Expire(Internal),
     Applied { txns: u64, bytes: u64 },
     AddSnapshot { name: String, zxid: Zxid },
@@ -81,7 +82,7 @@ impl Mail {
             Self::Ack(_) => "crashes between ack and commit",
             Self::Commit(_) => "crashes between commit and apply",
             Self::FeedReady => "crashes between apply and reply",
-            Self::Expire(_) => "crashes before an expiry was proposed",
+            Self::Silent(_) | Self::Expire(_) => "crashes before an expiry was proposed",
             Self::AddSnapshot { .. } => "crashes between a snapshot and its entry",
             _ => "crashes beside other mail",
         }
@@ -110,8 +111,6 @@ pub(super) struct Node {
     pub(super) signs: BTreeMap<SessionId, u64>,
     pub(super) now_ms: u64,
     pub(super) snapshots: u64,
-    /// Sessions whose expiry was asked for since the last look.
-    pub(super) expiring: Vec<SessionId>,
 }
 
 /// What the node can do next.
@@ -236,9 +235,21 @@ impl Node {
                 let mut expired = vec![];
                 self.sessions.on_touched(&touched, &mut expired);
                 if !expired.is_empty() {
-                    self.expiring.extend(expired.iter().map(|(id, _)| *id));
-                    self.post(Who::Sessions, Who::Proposer, Mail::Expire(Internal::Expire(expired)));
+                    self.post(Who::Sessions, Who::Arbiter(touched.arbiter), Mail::Silent(expired));
                 }
+            }
+            Mail::Silent(silent) => {
+                let Who::Arbiter(arbiter) = to else { unreachable!("only arbiters serve sessions") };
+                let asked = silent.len();
+                let expired = match self.fault {
+                    Some(Fault::ExpireUnasked) => silent,
+                    _ => self.arbiters[usize::from(arbiter)].on_expire(silent, now),
+                };
+                met.add("expiries called off", (asked - expired.len()) as u64);
+                if !expired.is_empty() {
+                    self.post(Who::Arbiter(arbiter), Who::Proposer, Mail::Expire(Internal::Expire(expired)));
+                }
+                self.collect(arbiter);
             }
             Mail::Applied { txns, bytes } => self.snapshotter.on_applied(txns, bytes, now, &mut due),
             Mail::Entered(ended) => {
@@ -436,16 +447,6 @@ impl Node {
         }
         self.post(Who::Arbiter(arbiter), Who::Sessions, Mail::Touched(touched));
         self.collect(arbiter);
-    }
-
-    /// Whether the SessionTracker is about to hear that the session attached anew.
-    pub(super) fn attaches(&self, session: SessionId) -> bool {
-        let is_it = |change: &SessionChange| matches!(change, SessionChange::Lives { session: it, .. } if *it == session);
-        let queue = self.mail.get(&(Who::Learner, Who::Sessions));
-        queue
-            .into_iter()
-            .flatten()
-            .any(|mail| matches!(mail, Mail::Changes(changes) if changes.iter().any(is_it)))
     }
 
     /// The process ends here: notes between which outputs.

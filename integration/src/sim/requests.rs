@@ -61,7 +61,7 @@ fn path(rng: &mut StdRng) -> String {
 }
 
 fn data(rng: &mut StdRng) -> Option<Bytes> {
-    let len = [0, 8, 40, 300][rng.random_range(0..4)];
+    let len = [0, 8, 40, 300, 2_000][rng.random_range(0..5)];
     rng.random_bool(0.95).then(|| (0..len).map(|_| rng.random::<u8>()).collect())
 }
 

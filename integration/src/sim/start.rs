@@ -47,25 +47,24 @@ pub(super) struct Setup {
 }
 
 /// More than any request of the simulated clients comes to in the log.
-const LARGEST: u64 = 4 << 10;
+const LARGEST: u64 = 8 << 10;
 
 impl Setup {
     /// What the log has room for.
     fn room(&self) -> Room {
-        let admitted = if self.fault == Some(Fault::Overdraw) { u64::MAX } else { self.options.admitted_bytes };
-        Room { admitted, largest: LARGEST }
+        Room { admitted: self.options.admitted_bytes, largest: LARGEST }
     }
 
     pub(super) fn drawn(rng: &mut StdRng, fault: Option<Fault>) -> Self {
         let mut options = Options::new(ME, rng.random());
         options.segment_bytes = [16 << 10, 48 << 10][rng.random_range(0..2)];
-        options.admitted_bytes = 48 << 10;
+        options.admitted_bytes = [16 << 10, 48 << 10][rng.random_range(0..2)];
         options.reserve = if rng.random() { Reserve::Inline } else { Reserve::Late };
         options.force_sync = fault != Some(Fault::NoSync);
         let settings = Settings {
             max_connections_per_host: 0,
-            outstanding_limit: rng.random_range(4..24),
-            max_in_flight: rng.random_range(2..10),
+            outstanding_limit: [rng.random_range(4..24), 100][rng.random_range(0..2)],
+            max_in_flight: rng.random_range(2..16),
             ..Settings::default()
         };
         Self {
@@ -167,7 +166,6 @@ pub(super) fn start(
         signs: sessions.iter().map(|(session, _)| (*session, now_ms)).collect(),
         now_ms,
         snapshots: 0,
-        expiring: Vec::new(),
     })
 }
 

@@ -1,6 +1,6 @@
 //! The world around one node: clients, network, clock, and what goes wrong.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use paddock_actors::storage::{MemoryDisk, Space};
@@ -52,6 +52,8 @@ pub(super) struct World {
     pub(super) full_until: Option<u64>,
     pub(super) stalls: Vec<(u64, u64)>,
     pub(super) calm_since: u64,
+    /// When the server ended which session.
+    pub(super) ended: HashMap<SessionId, u64>,
     /// Nothing goes wrong any more.
     pub(super) healing: bool,
 }
@@ -94,6 +96,7 @@ impl World {
             full_until: None,
             stalls: Vec::new(),
             calm_since: 0,
+            ended: HashMap::new(),
             healing: false,
         }
     }
@@ -154,7 +157,8 @@ impl World {
         let mut next: Vec<Next> = self.node.actions().into_iter().map(Next::Node).collect();
         for (at, link) in self.links.iter().enumerate() {
             let core = &self.node.arbiters[usize::from(link.arbiter)];
-            if !link.over && !link.to_server.is_empty() && core.wants_read(link.conn) {
+            let arrives = self.now_ms >= link.frozen_until && !link.to_server.is_empty();
+            if !link.over && arrives && core.wants_read(link.conn) {
                 next.push(Next::Give(at));
             }
             if link.is_due(&self.node) {
@@ -182,20 +186,11 @@ impl World {
     fn look(&mut self) {
         let Self { links, node, .. } = self;
         links.iter_mut().for_each(|link| link.note(node));
-        for session in std::mem::take(&mut self.node.expiring) {
-            if self.node.attaches(session) {
-                self.met.count("expiries asked for beside a reattachment");
-            } else {
-                self.may_expire(session);
-            }
-        }
         for (session, by_server) in self.truth.take_ended() {
             self.met.count(if by_server { "sessions expired" } else { "sessions closed" });
-            let held =
-                self.people.iter().find_map(|it| it.client.session.as_ref().filter(|s| s.id == session));
-            if by_server && held.is_some_and(|held| self.now_ms < held.answered_ms + held.timeout_ms) {
-                // It attached anew while its expiry was on its way to the Proposer.
-                self.met.count("expiries that overtook a reattachment");
+            if by_server {
+                self.may_expire(session);
+                self.ended.insert(session, self.now_ms);
             }
         }
         if self.node.ended.is_some() || self.disk.is_crashed() {
@@ -205,7 +200,7 @@ impl World {
         }
     }
 
-    /// E1, when the expiry is asked for.
+    /// E1, E3: as far as its client knows yet.
     fn may_expire(&self, session: SessionId) {
         let mut held = self.people.iter().filter_map(|it| it.client.session.as_ref());
         if let Some(held) = held.find(|held| held.id == session) {
@@ -231,6 +226,13 @@ impl World {
         };
         let Self { people, truth, numbers, heard, .. } = self;
         people[who].client.receive(&bytes, sent_ms, truth, numbers, heard);
+        // An answer that was under way when the session ended had promised as much.
+        if let Some(held) = &people[who].client.session
+            && let Some(&ended) = self.ended.get(&held.id)
+        {
+            let promised = held.answered_ms + held.timeout_ms;
+            assert!(ended >= promised, "E1: {} ended at {ended}, not {promised}", held.id);
+        }
     }
 
     /// A connection is gone on both sides.
@@ -262,9 +264,17 @@ impl World {
             return;
         }
         match self.rng.random_range(0..200) {
-            0..2 => {
+            0 => {
                 person.silent_until = now + self.rng.random_range(1_000..15_000);
                 self.met.count("silences");
+            }
+            1 => {
+                // Its last ping is held up, and arrives about when the session's time is up.
+                let late = now + person.timeout_ms as u64 + self.rng.random_range(0..8) * INTERVAL_MS;
+                person.silent_until = late;
+                self.links[at].frozen_until = person.silent_until;
+                self.links[at].to_server.extend(requests::ping(&mut person.client));
+                self.met.count("pings held up");
             }
             2..5 => self.disconnect(who),
             5..8 => {
@@ -279,9 +289,9 @@ impl World {
                 self.links[at].to_server.extend(bytes);
             }
             draw => {
-                let burst = if draw < 30 { self.rng.random_range(2..12) } else { 1 };
+                let burst = if draw < 30 { self.rng.random_range(2..20) } else { 1 };
                 for _ in 0..burst {
-                    if person.client.due.len() < 12 {
+                    if person.client.due.len() < 20 {
                         let bytes = requests::any(&mut person.client, floor, &mut self.rng);
                         self.links[at].to_server.extend(bytes);
                     }
@@ -306,6 +316,7 @@ impl World {
             to_server,
             to_client: Default::default(),
             answered_ms: None,
+            frozen_until: 0,
             over: false,
         };
         self.links.push(link);

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use paddock_messages::client::OpCode;
 use paddock_messages::ids::{AttachNumber, SessionId};
-use paddock_messages::letters::{FeedReady, Submission, Submissions, Touched};
+use paddock_messages::letters::{FeedReady, Internal, Submission, Submissions, Touched};
 use paddock_messages::mail::{Bound, Outbox};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -46,6 +46,12 @@ impl Serve<Touched> for Rest {
     }
 }
 
+impl Serve<Internal> for Rest {
+    fn serve(&mut self, letter: Internal, _: &mut Ctx<'_, Self>) {
+        panic!("nobody is silent here: {letter:?}");
+    }
+}
+
 impl Serve<WordAsked> for Rest {
     fn serve(&mut self, letter: WordAsked, _: &mut Ctx<'_, Self>) {
         let text = letter.word.to_vec().into();
@@ -70,6 +76,7 @@ fn start() -> (SocketAddr, Outbox<Control>, std::sync::mpsc::Receiver<Touched>) 
         entrance: Arc::new(Entrance::default()),
         learner: rest.outbox(BOUND),
         sessions: rest.outbox(BOUND),
+        proposer: rest.outbox(BOUND),
         meters: Arc::default(),
         words: Some(rest.outbox(BOUND)),
         touch_every: Duration::from_millis(5),

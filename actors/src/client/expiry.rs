@@ -1,0 +1,45 @@
+//! The last word on an expiry. The SessionTracker judges by reports; a sign of life that came since the
+//! last of them is known here alone, and may have been answered with a promise (E1).
+
+use paddock_messages::ids::{AttachNumber, SessionId};
+
+use super::connections::Connection;
+use super::core::ArbiterCore;
+
+impl ArbiterCore {
+    /// Of the sessions that the SessionTracker would expire, those to which nothing is promised beyond
+    /// `now_ms`. Their connections are closed: none of them is answered any more.
+    pub fn on_expire(
+        &mut self,
+        mut sessions: Vec<(SessionId, AttachNumber)>,
+        now_ms: u64,
+    ) -> Vec<(SessionId, AttachNumber)> {
+        self.now_ms = now_ms;
+        sessions.retain(|(session, _)| {
+            let conn = self.by_session.get(session).copied();
+            let here = conn.and_then(|conn| self.conns.get(conn)).map_or(0, Connection::promised_ms);
+            let departed = self.departed.get(session).copied().unwrap_or(0);
+            let is_over = here.max(departed) <= now_ms;
+            if is_over && let Some(conn) = conn {
+                self.close(conn);
+            }
+            is_over
+        });
+        self.go_on();
+        sessions
+    }
+
+    /// A connection ends: what it was promised still holds.
+    pub(super) fn keep_promise(&mut self, session: SessionId, until_ms: u64) {
+        if until_ms > self.now_ms {
+            let known = self.departed.entry(session).or_default();
+            *known = until_ms.max(*known);
+        }
+    }
+
+    /// Promises that are over are forgotten.
+    pub(super) fn forget_promises(&mut self) {
+        let now_ms = self.now_ms;
+        self.departed.retain(|_, until_ms| *until_ms > now_ms);
+    }
+}

@@ -51,7 +51,7 @@ const LEAST_OF_200: &[(&str, u64)] = &[
     ("segments purged", 47),
     ("sessions closed", 308),
     ("sessions expired", 109),
-    ("silences", 379),
+    ("silences", 180),
     ("snapshots abandoned", 20),
     ("snapshots failed", 102),
     ("snapshots kept", 1185),

@@ -204,7 +204,11 @@ mod tests {
             let mut bytes = Vec::new();
             codec::encode_into(&mut bytes, &txn).unwrap();
             let bound = txn.bound();
-            assert!(bytes.len() <= bound && bound < 3 * bytes.len() + 300, "{} in {bound}: {txn:?}", bytes.len());
+            assert!(
+                bytes.len() <= bound && bound < 3 * bytes.len() + 300,
+                "{} in {bound}: {txn:?}",
+                bytes.len()
+            );
         }
     }
 }

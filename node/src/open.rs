@@ -109,7 +109,7 @@ pub(crate) fn open_data(config: &Config, rng: &mut Rng) -> Result<Opened, StartE
     let server = config.server_id.unwrap_or(ALONE);
     let mut options = Options::new(server, rng.bits());
     options.segment_bytes = u64::from(config.segment_size_kb) << 10;
-    options.admitted_bytes = settings::log_room(config).admitted;
+    options.admitted_bytes = crate::settings::log_room(config).admitted;
     options.force_sync = config.force_sync;
     if !config.force_sync {
         tracing::warn!("forceSync=no: a power failure loses acknowledged writes");

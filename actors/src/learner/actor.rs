@@ -21,7 +21,7 @@ use crate::auth::AuthRules;
 use crate::client::reads;
 use crate::runtime::{Ctx, ExitCode, Serve, Service};
 use crate::storage::{Command, LoggerHandle, Persisted, Records};
-use crate::tree::feed::{FeedItem, ReadAnswer};
+use crate::tree::feed::{Feed, FeedItem, ReadAnswer};
 use crate::tree::shared::{SharedTree, TreeWriter};
 
 /// Mail from the Logger's thread: everything up to here is on disk.
@@ -76,6 +76,8 @@ pub struct LearnerActor {
 /// How many feed items may wait for an arbiter before nothing more is applied: an arbiter that does
 /// not drain is stalled, and the guardian's business.
 const FEED_LIMIT: usize = 1 << 18;
+/// The same by bytes of answers to reads between writes.
+const FEED_BYTES: usize = 4 << 20;
 /// How soon a full feed is looked at again.
 const FULL_FEED_PAUSE: Duration = Duration::from_millis(1);
 
@@ -140,7 +142,8 @@ impl LearnerActor {
     /// Applies all that is ready, a batch at a time: readers come in between.
     fn apply(&mut self, ctx: &mut Ctx<'_, Self>) {
         while self.core.is_ready() {
-            if self.tree.feeds().iter().any(|feed| feed.len() > FEED_LIMIT) {
+            let is_full = |feed: &Feed| feed.len() > FEED_LIMIT || feed.weight() > FEED_BYTES;
+            if self.tree.feeds().iter().any(is_full) {
                 ctx.after(FULL_FEED_PAUSE, Self::apply);
                 return;
             }

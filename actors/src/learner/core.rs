@@ -18,6 +18,9 @@ use crate::tree::feed::{CloseReason, FeedItem, ReadAnswer};
 /// The most txns that are applied under one hold of the tree's write lock: readers wait that long.
 pub const APPLY_BATCH: usize = 1024;
 
+/// The most that reads between writes are answered with under one hold of the lock, in bytes, about.
+pub const READ_BYTES: usize = 1 << 20;
+
 /// What the shell must do, in this order.
 #[derive(Debug, PartialEq)]
 pub enum Output {
@@ -53,15 +56,15 @@ pub struct Learner {
     appended: Zxid,
     committed: Zxid,
     /// Sessions with a read that waits for nothing any more: what it stands behind was answered before
-    /// it came.
-    due: Vec<SessionId>,
+    /// it came, or before there was too much else to read.
+    due: VecDeque<SessionId>,
 }
 
 impl Learner {
     /// A Learner whose tree holds everything up to `last`.
     pub fn new(last: Zxid, ids: SessionIds) -> Self {
         let (routes, queue) = (Routes::default(), VecDeque::new());
-        Self { ids, routes, queue, appended: last, committed: last, due: Vec::new() }
+        Self { ids, routes, queue, appended: last, committed: last, due: VecDeque::new() }
     }
 
     /// Everything up to here is committed, applied or not.
@@ -101,7 +104,7 @@ impl Learner {
             Submission::Read { from, xid, read } => {
                 let session = from.session;
                 if self.routes.wait(from, xid, read) {
-                    self.due.push(session);
+                    self.due.push_back(session);
                 }
                 return None;
             }
@@ -162,13 +165,16 @@ impl Learner {
     /// Applies what is committed, at most [`APPLY_BATCH`] of it. To be called under the tree's write
     /// lock.
     pub fn apply(&mut self, state: &mut impl State, changes: &mut Vec<SessionChange>) {
-        for session in std::mem::take(&mut self.due) {
-            // L3: before the write that its session sent behind it, which is still on its way.
-            if let Some(route) = self.routes.get(session) {
-                read_behind(route, state);
-            }
-        }
+        let mut budget = READ_BYTES;
         for _ in 0..APPLY_BATCH {
+            // L3: before the next write of the session, which stands in the queue or is on its way.
+            while let Some(&session) = self.due.front() {
+                let is_done = self.routes.get(session).is_none_or(|it| read_behind(it, &mut budget, state));
+                if !is_done {
+                    return;
+                }
+                self.due.pop_front();
+            }
             if !self.is_ready() {
                 return;
             }
@@ -191,14 +197,12 @@ impl Learner {
                     state.push(client.arbiter, FeedItem::AttachRefused { conn: client.conn });
                 }
                 Proposal::Synced { session, attach, xid, path } => {
-                    self.read_before(session, attach, state);
                     let Some(route) = self.routes.answer(session, attach) else { continue };
                     let (to, zxid) = (route.client, state.last_zxid());
                     state.push(to.arbiter, FeedItem::Synced { conn: to.conn, xid, zxid, path });
-                    read_behind(route, state);
+                    self.answered(session);
                 }
                 Proposal::Refused { session, attach, xid, code } => {
-                    self.read_before(session, attach, state);
                     self.refuse((session, attach), xid, code, state);
                 }
             }
@@ -222,20 +226,18 @@ impl Learner {
             let (to, zxid) = (route.client, state.last_zxid());
             let outcome = Outcome::Refused(code);
             state.push(to.arbiter, FeedItem::Reply { conn: to.conn, xid, zxid, outcome });
-            read_behind(route, state);
+            self.answered(session);
         }
     }
 
-    /// L3: a read that came after the request before it had been answered here is executed in front of
-    /// the next of its session.
-    fn read_before(&mut self, session: SessionId, attach: AttachNumber, state: &mut impl State) {
-        if let Some(route) = self.routes.of(session, attach) {
-            read_behind(route, state);
+    /// L3: what stands behind the request that has just been answered comes before all else.
+    fn answered(&mut self, session: SessionId) {
+        if self.routes.get(session).is_some_and(|route| route.has_due_read()) {
+            self.due.push_back(session);
         }
     }
 
     fn apply_txn(&mut self, txn: &Txn, state: &mut impl State, changes: &mut Vec<SessionChange>) {
-        self.read_before(txn.header.session, txn.header.attach, state);
         let outcome = state.apply(txn);
         let header = txn.header;
         match txn.body {
@@ -265,7 +267,7 @@ impl Learner {
             to.arbiter,
             FeedItem::Reply { conn: to.conn, xid: header.cxid, zxid: header.zxid, outcome },
         );
-        read_behind(route, state);
+        self.answered(header.session);
     }
 
     /// The session is closed: its connection, unless it asked for that itself, is told by its end.
@@ -278,12 +280,18 @@ impl Learner {
     }
 }
 
-/// L3: the reads that come right behind what has just been answered.
-fn read_behind(route: &mut Route, state: &mut impl State) {
+/// L3: the reads that come right behind what has been answered. False if the budget ended first.
+fn read_behind(route: &mut Route, budget: &mut usize, state: &mut impl State) -> bool {
     let to = route.client;
-    while let Some(Waiting { from, xid, read, .. }) = route.pop_read() {
+    while route.has_due_read() {
+        if *budget == 0 {
+            return false;
+        }
+        let Some(Waiting { from, xid, read, .. }) = route.pop_read() else { break };
         let zxid = state.last_zxid();
         let answer = state.read(&from, read);
+        *budget = budget.saturating_sub(answer.weight());
         state.push(to.arbiter, FeedItem::Read { conn: to.conn, xid, zxid, answer });
     }
+    true
 }

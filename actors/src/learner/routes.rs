@@ -33,6 +33,11 @@ pub(super) struct Route {
 pub(super) struct Routes(HashMap<SessionId, Route>);
 
 impl Route {
+    /// Whether a read waits for nothing any more.
+    pub(super) fn has_due_read(&self) -> bool {
+        self.waiting.front().is_some_and(|read| read.after <= self.answered)
+    }
+
     /// The next read that comes right behind what has just been answered.
     pub(super) fn pop_read(&mut self) -> Option<Waiting> {
         self.waiting.pop_front_if(|read| read.after <= self.answered)

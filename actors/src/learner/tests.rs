@@ -11,7 +11,7 @@ use paddock_messages::letters::{Asker, Proposal, Request, SessionChange, Submiss
 use paddock_messages::txn::{Op, Txn, TxnBody, TxnHeader};
 use paddock_messages::zxid::{Epoch, Zxid};
 
-use super::core::{Learner, Output, State};
+use super::core::{Learner, Output, READ_BYTES, State};
 use super::session_ids::SessionIds;
 use crate::tree::feed::{CloseReason, FeedItem, ReadAnswer};
 
@@ -19,6 +19,8 @@ use crate::tree::feed::{CloseReason, FeedItem, ReadAnswer};
 struct Toy {
     applied: Vec<Zxid>,
     pushed: Vec<FeedItem>,
+    /// What each read is answered with, in bytes; 0 for an answer without a body.
+    body: usize,
 }
 
 impl State for Toy {
@@ -28,7 +30,10 @@ impl State for Toy {
         Outcome::Done
     }
     fn read(&mut self, _: &Asker, read: Read) -> ReadAnswer {
-        ReadAnswer::Local(read)
+        match self.body {
+            0 => ReadAnswer::Local(read),
+            body => ReadAnswer::Tree { err: None, body: vec![0; body], watch: None, found: None },
+        }
     }
     fn last_zxid(&self) -> Zxid {
         self.applied.last().copied().unwrap_or_default()
@@ -180,6 +185,19 @@ fn l3_a_read_between_two_writes_is_executed_between_them() {
     world.propose(vec![change(1, 1), change(2, 5), change(3, 1)]);
     world.commit(3);
     assert_eq!(world.apply(), ["0: reply 1", "0: read 2 at 1", "0: read 3 at 1", "0: reply 3"]);
+}
+
+#[test]
+fn l3_large_answers_are_given_over_several_holds_of_the_lock_in_their_order() {
+    let mut world = World::attached();
+    world.toy.body = READ_BYTES * 3 / 5;
+    world.submit(vec![write(1, 1), read(2, 1), read(3, 1), read(4, 1), write(5, 1)]);
+    world.propose(vec![change(1, 1), change(2, 1)]);
+    world.commit(2);
+    assert_eq!(world.apply(), ["0: reply 1", "0: read 2 at 1", "0: read 3 at 1"]);
+    assert!(world.learner.is_ready());
+    assert_eq!(world.apply(), ["0: read 4 at 1", "0: reply 2"]);
+    assert!(!world.learner.is_ready());
 }
 
 #[test]

@@ -152,6 +152,19 @@ pub enum ReadAnswer {
     },
 }
 
+impl ReadAnswer {
+    /// Bytes of memory that it holds, about; never 0.
+    pub fn weight(&self) -> usize {
+        64 + match self {
+            Self::Tree { body, .. } => body.len(),
+            Self::Local(_) => 0,
+            Self::SetWatches { missed, register, persistent } => {
+                64 * (missed.len() + register.len() + persistent.len())
+            }
+        }
+    }
+}
+
 /// The queue between the Learner and one client arbiter.
 #[derive(Debug, Default)]
 pub struct Feed(Backlog<FeedItem>);
@@ -165,7 +178,15 @@ impl Feed {
     /// Adds everything of `items` (left empty), which reaches through `upto`. To be called under the
     /// tree's write lock (F1). True if nothing was waiting: wake the arbiter (F3).
     pub fn append(&self, items: &mut Vec<FeedItem>, upto: Zxid) -> bool {
-        self.0.append(items, upto)
+        let weight =
+            |item: &FeedItem| if let FeedItem::Read { answer, .. } = item { answer.weight() } else { 0 };
+        let weight = items.iter().map(weight).sum();
+        self.0.append(items, upto, weight)
+    }
+
+    /// Bytes of the answers to reads that wait.
+    pub fn weight(&self) -> usize {
+        self.0.weight()
     }
 
     /// Takes everything that waits into `into` (which must be empty), and says through which zxid.

@@ -28,8 +28,8 @@ use super::{ArbiterCore, Entrance, Serving, Settings, reads};
 use crate::auth::AuthRules;
 use crate::learner::core::{Learner, Output as Order, State};
 use crate::learner::session_ids::SessionIds;
-use crate::proposer::{Majority, Room};
 use crate::proposer::core::{Output, Proposer};
+use crate::proposer::{Majority, Room};
 use crate::tree::feed::{FeedItem, ReadAnswer};
 use crate::tree::prep::PrepRules;
 use crate::tree::{DataTree, SharedTree, TreeOptions, TreeWriter};
@@ -127,7 +127,13 @@ impl Member {
             rules,
             now_ms: 0,
             learner: Learner::new(last, SessionIds::new(ME, 1, None)),
-            proposer: Proposer::new(ME, Epoch(1), Majority([ME].into()), prep, Room { admitted: 1 << 24, largest: 1 << 20 }),
+            proposer: Proposer::new(
+                ME,
+                Epoch(1),
+                Majority([ME].into()),
+                prep,
+                Room { admitted: 1 << 24, largest: 1 << 20 },
+            ),
             to_learner: VecDeque::new(),
             to_proposer: VecDeque::new(),
             at_disk: VecDeque::new(),

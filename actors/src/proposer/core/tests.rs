@@ -295,7 +295,10 @@ fn p6_p7_requests_wait_for_the_next_epoch() {
 /// With room for two writes of some 1,800 bytes, overhead included, and a request of up to 1,000.
 fn small() -> Bench {
     let overhead = crate::storage::ADMITTED_OVERHEAD;
-    Bench::with(Majority([1, 2, 3].map(ServerId).into()), Room { admitted: 2 * overhead + 1_200, largest: 1_000 })
+    Bench::with(
+        Majority([1, 2, 3].map(ServerId).into()),
+        Room { admitted: 2 * overhead + 1_200, largest: 1_000 },
+    )
 }
 
 #[test]
@@ -307,7 +310,7 @@ fn p8_no_more_is_proposed_than_the_log_has_room_for() {
         ("sync 8 0#1 | attach 8", ""), // in their order behind the third (P7)
         ("expire 7", ""),
         ("reap /nothing", ""),
-        ("ack 2 1.2", ""), // another's disk
+        ("ack 2 1.2", ""),           // another's disk
         ("ack 1 1.1", "commit 1.1"), // part of a batch: the whole of it still counts
         ("ack 1 1.2", "commit 1.2, 1.3 7 set / v3 | synced 8 | attached 8 1#1 | 1.4 7 close "),
         ("8 1#1 set /", ""),

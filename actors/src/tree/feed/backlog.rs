@@ -14,23 +14,25 @@ pub(super) struct Backlog<T> {
 
 struct Queue<T> {
     items: Vec<T>,
+    weight: usize,
     upto: Zxid,
     drained: Zxid,
 }
 
 impl<T> Backlog<T> {
     pub(super) fn new(upto: Zxid) -> Self {
-        let queue = Queue { items: Vec::new(), upto, drained: upto };
+        let queue = Queue { items: Vec::new(), weight: 0, upto, drained: upto };
         Self { queue: Mutex::new(queue), watches: AtomicUsize::new(0) }
     }
 
-    /// True if the arbiter must be woken (F3).
-    pub(super) fn append(&self, items: &mut Vec<T>, upto: Zxid) -> bool {
+    /// `weight` is whatever [`Self::weight`] is to add up. True if the arbiter must be woken (F3).
+    pub(super) fn append(&self, items: &mut Vec<T>, upto: Zxid, weight: usize) -> bool {
         let mut queue = self.queue.lock();
         assert!(upto >= queue.upto, "F1: the feed reaches {:?} already, not {upto:?}", queue.upto);
         let was_idle = queue.items.is_empty() && queue.upto == queue.drained;
         queue.upto = upto;
         queue.items.append(items);
+        queue.weight += weight;
         was_idle && (!queue.items.is_empty() || queue.upto != queue.drained)
     }
 
@@ -40,7 +42,12 @@ impl<T> Backlog<T> {
         let mut queue = self.queue.lock();
         std::mem::swap(&mut queue.items, into);
         queue.drained = queue.upto;
+        queue.weight = 0;
         queue.upto
+    }
+
+    pub(super) fn weight(&self) -> usize {
+        self.queue.lock().weight
     }
 
     pub(super) fn len(&self) -> usize {

@@ -42,7 +42,7 @@ fn learn(shared: &Shared, wake: &Sender<()>) {
     for zxid in 1..=LAST {
         let mut tree = shared.tree.write().unwrap();
         let mut items = if shared.feed.has_watches() { vec![zxid] } else { vec![] };
-        let was_idle = shared.feed.append(&mut items, Zxid(zxid));
+        let was_idle = shared.feed.append(&mut items, Zxid(zxid), 0);
         *tree = zxid;
         drop(tree);
         if was_idle {

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 
 /// A coordination service that speaks ZooKeeper's protocol.
 #[derive(Debug, Parser)]
@@ -26,6 +26,13 @@ pub(crate) enum Command {
     CheckConfig(CheckConfig),
     /// Ask a node whether it serves: exit code 0 and one line if so, 1 and the reason if not.
     Health(Health),
+    /// Measure any ZooKeeper server: load it, check every reply, print throughput and latencies.
+    #[command(
+        after_help = "Works below a znode of its own, which it removes at the end; Ctrl-C ends it early in the same \
+                            good order. Exit codes: 0 measured and every reply was right, 1 a reply was wrong or a \
+                            connection failed, 2 bad arguments."
+    )]
+    Bench(Bench),
 }
 
 #[derive(Debug, Args)]
@@ -65,6 +72,72 @@ pub(crate) struct Health {
     pub(crate) timeout_ms: u64,
 }
 
+/// What `paddock bench` asks for, all the time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum BenchOp {
+    /// setData on znodes of the client's own.
+    Set,
+    /// getData on them.
+    Get,
+    /// create, a new znode each time.
+    Create,
+    /// delete, of znodes made beforehand (needs --requests).
+    Delete,
+    /// exists.
+    Exists,
+    /// getChildren of a znode with --znodes children.
+    Children,
+    /// getData for --read-percent of the requests, setData for the others.
+    Mix,
+}
+
+#[derive(Clone, Debug, Args)]
+pub(crate) struct Bench {
+    /// The server's client port.
+    #[arg(default_value = "127.0.0.1:2181", value_name = "HOST:PORT")]
+    pub(crate) server: String,
+    /// What to ask for.
+    #[arg(long, value_enum, default_value = "set")]
+    pub(crate) op: BenchOp,
+    /// Of a mix, how many in a hundred requests read.
+    #[arg(long, default_value_t = 90, value_name = "PERCENT", value_parser = clap::value_parser!(u8).range(0..=100))]
+    pub(crate) read_percent: u8,
+    /// Sessions, each on a connection of its own.
+    #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub(crate) clients: u32,
+    /// The most requests that each client has in flight.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub(crate) pipeline: u32,
+    /// Bytes of data of each znode.
+    #[arg(long, default_value_t = 100, value_name = "BYTES", value_parser = clap::value_parser!(u32).range(0..=16 << 20))]
+    pub(crate) value_size: u32,
+    /// Znodes of each client, used in turn.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub(crate) znodes: u32,
+    /// How long to measure.
+    #[arg(long, default_value_t = 10.0, value_parser = positive, conflicts_with = "requests")]
+    pub(crate) seconds: f64,
+    /// How long to load the server before that.
+    #[arg(long, default_value_t = 1.0, value_name = "SECONDS", value_parser = not_negative, conflicts_with = "requests")]
+    pub(crate) warmup: f64,
+    /// Ends after so many requests, all clients together, instead of by time; there is no warm-up then.
+    #[arg(long, value_parser = clap::value_parser!(u64).range(1..=u64::from(u32::MAX)))]
+    pub(crate) requests: Option<u64>,
+    /// Requests a second, all clients together, sent at their time whether or not earlier ones are answered
+    /// (as far as --pipeline lets them); latencies then count from that time. Without: as fast as they are answered.
+    #[arg(long, value_name = "PER_SECOND", value_parser = positive)]
+    pub(crate) rate: Option<f64>,
+    /// Threads that the clients share.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1024))]
+    pub(crate) threads: u32,
+    /// The znode to work below; the server appends a number, so that it is nobody else's.
+    #[arg(long, default_value = "/paddock-bench-", value_name = "PATH")]
+    pub(crate) path: String,
+    /// The result as one JSON object on stdout.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
 impl Serve {
     /// The settings that flags override.
     pub(crate) fn flags(&self) -> Vec<(String, String)> {
@@ -79,4 +152,19 @@ impl Serve {
 fn name_and_value(text: &str) -> Result<(String, String), String> {
     let (name, value) = text.split_once('=').ok_or("NAME=VALUE is expected")?;
     Ok((name.trim().to_owned(), value.trim().to_owned()))
+}
+
+fn positive(text: &str) -> Result<f64, String> {
+    not_negative(text)
+        .and_then(|number| if number > 0.0 { Ok(number) } else { Err("more than 0 is expected".into()) })
+}
+
+/// Up to a billion, so that sums of them as nanoseconds fit.
+fn not_negative(text: &str) -> Result<f64, String> {
+    let number: f64 = text.parse().map_err(|_| "a number is expected")?;
+    if (0.0..=1e9).contains(&number) {
+        Ok(number)
+    } else {
+        Err("a number from 0 to 1000000000 is expected".into())
+    }
 }

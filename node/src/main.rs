@@ -1,6 +1,7 @@
-//! The `paddock` command: runs a node, checks its configuration, asks whether one serves.
+//! The `paddock` command: runs a node, checks its configuration, asks whether one serves, measures it.
 
 mod args;
+mod bench;
 mod check_config;
 mod health;
 mod limits;
@@ -19,5 +20,6 @@ fn main() -> ExitCode {
         Command::Serve(args) => serve::run(&args),
         Command::CheckConfig(args) => check_config::run(&args),
         Command::Health(args) => health::run(&args),
+        Command::Bench(args) => bench::run(&args),
     }
 }

@@ -6,6 +6,10 @@ mod disk_full;
 mod load;
 #[path = "crash/refusals.rs"]
 mod refusals;
+#[path = "crash/roll_over.rs"]
+mod roll_over;
+#[path = "crash/stuck.rs"]
+mod stuck;
 #[path = "crash/syncs.rs"]
 mod syncs;
 #[path = "crash/witness.rs"]

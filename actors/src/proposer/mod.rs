@@ -10,6 +10,9 @@
 //!   nothing.
 //! - P6  Nothing gets a zxid while the disk is full, nor beyond [`LAST_COUNTER`].
 //! - P7  What one member sends is answered in the order in which it was sent.
+//! - P8  The next epoch is asked for as soon as all txns of one that is used up are committed, and not
+//!   before; once, and again at each tick after a full disk refused it. Until then requests wait, from a
+//!   refusal on they are refused.
 //!
 //! Source: Junqueira et al., Zab (DSN 2011), local primary order; compat: Leader.java (propose,
 //! tryToCommit), PrepRequestProcessor, ZOOKEEPER-1277 (the counter must not wrap).

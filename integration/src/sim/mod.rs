@@ -12,6 +12,7 @@ mod client;
 mod crash;
 mod damage;
 mod link;
+mod mail;
 mod met;
 mod node;
 mod requests;
@@ -44,11 +45,13 @@ pub enum Fault {
     LoseWake,
     /// A start does not make its epoch durable.
     ForgetEpoch,
+    /// A roll-over does not make its epoch durable.
+    ForgetRollOver,
 }
 
 impl Fault {
     /// Every one.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::AckBeforePersist,
         Self::LoseAppend,
         Self::CommitEarly,
@@ -57,6 +60,7 @@ impl Fault {
         Self::ForgetChanges,
         Self::LoseWake,
         Self::ForgetEpoch,
+        Self::ForgetRollOver,
     ];
 }
 

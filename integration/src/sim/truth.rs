@@ -131,6 +131,12 @@ impl Truth {
         self.tree.begin_epoch(epoch);
     }
 
+    /// An epoch follows the one before without a start.
+    pub(super) fn roll_over(&mut self, epoch: Epoch) {
+        assert!(epoch > self.epoch, "D1: {epoch} follows {}", self.epoch);
+        self.epoch = epoch;
+    }
+
     /// A client was told `zxid`: from now on it may not be lost.
     pub(super) fn ack(&mut self, zxid: Zxid) {
         self.acked = self.acked.max(zxid);

@@ -207,7 +207,7 @@ impl Node {
         let admin = AdminSetup {
             whitelist: config.four_letter_words.clone(),
             conf: settings::conf(config),
-            directory: config.log_dir().to_owned(),
+            directories: [config.log_dir(), &config.data_dir].map(Into::into).into(),
             tree: Arc::clone(&tree),
             entrance: Arc::clone(&entrance),
             hubs: controls.iter().cloned().zip(answers).collect(),

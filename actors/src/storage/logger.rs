@@ -489,7 +489,7 @@ fn prepare<D: Disk>(disk: &D, number: u64, bytes: u64, options: &Options) -> io:
         file.zero_fill(0, bytes)?;
         if !options.faults.skip_reserve_sync {
             file.sync_data()?;
-            disk.sync_dir()?;
+            disk.sync_dir(&name)?;
         }
         Ok(file)
     };

@@ -114,9 +114,13 @@ impl<D: Disk> Logger<D> {
             Err(failure) if !failure.is_fatal() && self.spend_spare()? => self.change_history(change)?,
             changed => changed?,
         }
-        let gone_segments = self.past.drain(..drop_segments).map(|segment| segment.name());
-        for name in gone_segments.chain(gone_names) {
-            remove(&self.disk, &name);
+        let gone_segments: Vec<String> = self.past.drain(..drop_segments).map(|it| it.name()).collect();
+        for gone in [gone_segments, gone_names] {
+            gone.iter().for_each(|name| remove(&self.disk, name));
+            if let Some(Err(error)) = gone.first().map(|name| self.disk.sync_dir(name)) {
+                // The space comes back later, then: file systems keep it until the removal is durable.
+                tracing::warn!(%error, "cannot sync the directory after a purge");
+            }
         }
         self.keep_spare()?; // if it was spent, or came too late for the last start
         Ok(Purged { snapshots: drop_snapshots, segments: drop_segments })

@@ -1,7 +1,7 @@
 //! What is on disk, and when it is durable.
 //!
 //! A member's data directory holds the file `history`, the segments of its transaction log, its
-//! snapshots, and a lock. [`history`] says which of them belong together. The [`Logger`] alone writes
+//! snapshots, and a lock; the log can have a directory of its own (`pair.rs`). [`history`] says which of them belong together. The [`Logger`] alone writes
 //! the log and `history`; [`LoggerThread`] gives it a thread; [`open`] makes one of what a crash left.
 //! [`Disk`] is the seam: [`RealDisk`], or [`MemoryDisk`], which the simulation crashes.
 //!
@@ -34,6 +34,9 @@ mod maintenance;
 mod memory_disk;
 #[cfg(test)]
 mod model;
+mod pair;
+#[cfg(test)]
+mod pair_tests;
 mod real_disk;
 mod recovery;
 #[cfg(test)]

@@ -24,7 +24,7 @@ impl<D: Disk> Logger<D> {
             let file = self.disk.create(SPARE_FILE)?;
             file.zero_fill(0, wanted)?;
             file.sync_data()?;
-            self.disk.sync_dir()
+            self.disk.sync_dir(SPARE_FILE)
         };
         match make() {
             Err(error) if is_full(&error) => drop(self.disk.remove(SPARE_FILE)), // gives back the part
@@ -40,7 +40,9 @@ impl<D: Disk> Logger<D> {
             return Ok(false);
         }
         // File systems hand out freed blocks only once the removal is durable.
-        self.disk.sync_dir().map_err(|error| self.fatal(HISTORY_FILE, "syncing its directory", error))?;
+        self.disk
+            .sync_dir(SPARE_FILE)
+            .map_err(|error| self.fatal(HISTORY_FILE, "syncing its directory", error))?;
         Ok(true)
     }
 }

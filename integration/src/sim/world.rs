@@ -107,6 +107,7 @@ impl World {
         for (what, many) in [
             ("replies", heard.replies),
             ("reads checked", heard.reads_checked),
+            ("reads between two writes", heard.reads_between),
             ("watch events", heard.events),
             ("numbers given", heard.sequence_numbers),
             ("clients told of expiry", heard.expired),
@@ -114,6 +115,7 @@ impl World {
         ] {
             self.met.add(what, many);
         }
+        self.met.add("ACLs replaced", self.truth.acls_set);
         let disk = self.disk.counters();
         self.met.add("crashes at a write", disk.crashes_at_write);
         self.met.add("crashes at a sync", disk.crashes_at_sync);

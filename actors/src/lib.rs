@@ -3,6 +3,7 @@
 pub mod admin;
 pub mod auth;
 pub mod client;
+pub mod disk_watch;
 pub mod learner;
 pub mod proposer;
 pub mod quorum_peer;

@@ -137,6 +137,9 @@ pub struct Config {
     pub fsync_warning_ms: u32,
     /// µs the log's thread spins for more after a small batch.
     pub log_spin_us: u32,
+    /// Transactions after which a new epoch begins, without a pause for anyone: fewer than fit are only
+    /// to see it happen.
+    pub epoch_txns: u32,
     /// Whether members compare digests of their trees.
     pub digest_enabled: bool,
     /// Whether an import takes a log without a snapshot.

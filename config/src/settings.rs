@@ -94,6 +94,7 @@ pub const SETTINGS: &[Setting] = &[
     setting("force_sync", Bool, "true"),
     setting("fsync_warning_ms", Int(0, DAY_MS), "1000"),
     setting("log_spin_us", Int(0, 1_000), "100"),
+    setting("epoch_txns", Int(1, 0xFFFF_0000), "4294901760"),
     setting("digest_enabled", Bool, "true"),
     setting("snapshot_trust_empty", Bool, "false"),
     setting("autopurge.snap_retain_count", Int(0, I32), "3"),

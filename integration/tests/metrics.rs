@@ -236,6 +236,7 @@ fn check_names(page: &str) {
         .lines()
         .filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next())
         .filter(|name| !name.starts_with("paddock_mailbox_") && !name.starts_with("process_"))
+        .filter(|name| *name != "paddock_log_stuck_seconds") // moved by a disk that does not answer
         .collect();
     let listed: BTreeSet<&str> = METERS.iter().map(|entry| entry.name).collect();
     assert_eq!(told, listed);

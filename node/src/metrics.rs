@@ -7,7 +7,9 @@ use paddock_actors::admin::collect;
 use paddock_actors::admin::http::MetricsServer;
 use paddock_actors::admin::metrics::{Gauges, Meters, ProcessFacts, Provider, mailboxes, mntr, prometheus};
 use paddock_actors::client::Entrance;
+use paddock_actors::disk_watch::actor::prometheus as disk;
 use paddock_actors::runtime::Env;
+use paddock_actors::storage::SyncWatch;
 use paddock_actors::tree::SharedTree;
 use paddock_config::Config;
 
@@ -19,6 +21,7 @@ pub(crate) struct Sources {
     pub(crate) tree: Arc<SharedTree>,
     pub(crate) entrance: Arc<Entrance>,
     pub(crate) env: Env,
+    pub(crate) log: SyncWatch,
 }
 
 impl Sources {
@@ -46,6 +49,7 @@ impl Sources {
         let mut page = prometheus(&self.meters, &gauges);
         page += &mailboxes(&self.env.registry.totals());
         page += &gauges.process.prometheus();
+        page += &disk(&self.log);
         page
     }
 

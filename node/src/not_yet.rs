@@ -4,7 +4,6 @@ use paddock_config::{Loaded, Origin};
 
 /// A setting, and what happens instead of what it asks for.
 const NOT_YET: &[(&str, &str)] = &[
-    ("data_log_dir", "snapshots lie there too, beside the log"),
     ("db_autocreate", "an empty data directory always begins a new history"),
     ("snapshot_trust_empty", "it is for data of a Java server, which cannot be imported yet"),
     ("emulate_353_ttl_nodes", "it is for data of a Java server, which cannot be imported yet"),

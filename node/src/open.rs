@@ -72,7 +72,9 @@ impl StartError {
                 | O::DamagedLog { .. }
                 | O::MissingSegment { .. }
                 | O::MissingHistory { .. }
-                | O::MissingSnapshot { .. },
+                | O::MissingSnapshot { .. }
+                | O::NotAPair { .. }
+                | O::Misplaced { .. },
             )
             | Self::Restore(
                 RestoreError::NoSnapshot { .. } | RestoreError::Snapshot(_) | RestoreError::Txn { .. },
@@ -100,12 +102,14 @@ const ALONE: ServerId = ServerId(1);
 /// Opens the data directory, makes the tree, and begins this start's epoch, durably.
 pub(crate) fn open_data(config: &Config, rng: &mut Rng) -> Result<Opened, StartError> {
     let directory = config.log_dir();
-    let unusable = |error| StartError::Directory { directory: directory.to_owned(), error };
-    if !config.datadir_autocreate && !directory.is_dir() {
-        return Err(unusable(io::ErrorKind::NotFound.into()));
+    let unusable = |(directory, error)| StartError::Directory { directory, error };
+    for needed in [directory, &config.data_dir] {
+        if !config.datadir_autocreate && !needed.is_dir() {
+            return Err(unusable((needed.to_owned(), io::ErrorKind::NotFound.into())));
+        }
     }
-    // Made here if it is not there, and synced into its parent: else a power cut takes all that is in it.
-    let disk = RealDisk::new(directory).map_err(unusable)?;
+    // Made here if they are not there, and synced into their parents: else a power cut takes all in them.
+    let disk = RealDisk::split(directory, &config.data_dir).map_err(unusable)?;
     let server = config.server_id.unwrap_or(ALONE);
     let mut options = Options::new(server, rng.bits());
     options.segment_bytes = u64::from(config.segment_size_kb) << 10;
@@ -126,9 +130,10 @@ pub(crate) fn open_data(config: &Config, rng: &mut Rng) -> Result<Opened, StartE
     let tree = TreeOptions { hash_seed: rng.bits(), enforce_quota: config.enforce_quota };
     let mut restored = restore(&disk, &mut logger, &recovered, tree, reign.committed)?;
     logger.change_facts(|facts| *facts = reign.facts)?;
+    logger.keep_pair()?;
     restored.tree.begin_epoch(reign.epoch);
     tracing::info!(
-        directory = %directory.display(), last = %recovered.last, snapshot = %restored.snapshot,
+        directory = %config.data_dir.display(), log_directory = %directory.display(), last = %recovered.last, snapshot = %restored.snapshot,
         replayed = restored.replayed, znodes = restored.tree.node_count(), epoch = %reign.epoch,
         "data loaded",
     );

@@ -5,10 +5,11 @@
 //! core arbiter   ClientHub 0 and its WatchDispatcher (if clientArbiters is 0), Learner, Proposer,
 //!                SessionTracker, Snapshotter
 //! clients-1 …    ClientHub and WatchDispatcher, each (if clientArbiters is above 0)
-//! ctl            Guardian, Admin
+//! ctl            Guardian, Admin, DiskWatch
 //! logger         the Logger's own thread; snapshot: a thread while one is written
 //! ```
 
+use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,6 +20,7 @@ use paddock_actors::admin::http::MetricsServer;
 use paddock_actors::admin::metrics::{Meters, Recovered, Synced};
 use paddock_actors::client::hub::{ClientHub, Control, HubSetup, NewClient, WordAnswer, WordAsked};
 use paddock_actors::client::{Entrance, Serving, listener};
+use paddock_actors::disk_watch::actor::DiskWatchActor;
 use paddock_actors::learner::actor::{Durable, LearnerActor, Peers};
 use paddock_actors::learner::core::Learner;
 use paddock_actors::learner::session_ids::SessionIds;
@@ -28,8 +30,8 @@ use paddock_actors::runtime::guardian::Guardian;
 use paddock_actors::runtime::{Duty, Env, ExitCode, Inbox, NamedArbiter, Place, Rng};
 use paddock_actors::session::actor::{AskTracker, SessionTrackerActor};
 use paddock_actors::session::core::{REPORTS_PER_TICK, SessionTracker};
-use paddock_actors::snapshotter::actor::{Deleted, Entered, SnapshotterActor, Written};
-use paddock_actors::storage::{Command, LoggerEvent, LoggerThread, RealDisk};
+use paddock_actors::snapshotter::actor::{Deleted, Entered, Short, SnapshotterActor, Written};
+use paddock_actors::storage::{Command, LoggerEvent, LoggerThread, RealDisk, Space};
 use paddock_actors::tree::SharedTree;
 use paddock_actors::watch::WatchDispatcher;
 use paddock_config::Config;
@@ -70,6 +72,7 @@ struct Mailboxes {
     sessions: Inbox<SessionTrackerActor>,
     snapshotter: Inbox<SnapshotterActor<RealDisk>>,
     admin: Inbox<AdminActor>,
+    disk_watch: Inbox<DiskWatchActor>,
     hubs: Vec<Inbox<ClientHub>>,
     dispatchers: Vec<Inbox<WatchDispatcher>>,
 }
@@ -82,6 +85,7 @@ impl Mailboxes {
             sessions: Inbox::new("session_tracker", Duty::Core, env),
             snapshotter: Inbox::new("snapshotter", Duty::Disk, env),
             admin: Inbox::new("admin", Duty::Alone, env),
+            disk_watch: Inbox::new("disk_watch", Duty::Alone, env),
             hubs: (0..arbiters).map(|_| Inbox::new("client_hub", Duty::Core, env)).collect(),
             dispatchers: (0..arbiters).map(|_| Inbox::new("watch_dispatcher", Duty::Core, env)).collect(),
         }
@@ -147,7 +151,8 @@ impl Node {
                 Majority(BTreeSet::from([server])),
                 settings::prep(config),
                 settings::log_room(config),
-            ),
+            )
+            .with_last_counter(config.epoch_txns),
             Arc::clone(&tree),
             (mail.learner.outbox(ADMITTED), mail.learner.outbox(ADMITTED)),
             settings::reaping(config),
@@ -206,11 +211,12 @@ impl Node {
             tree: Arc::clone(&tree),
             entrance: Arc::clone(&entrance),
             env: env.clone(),
+            log: log.watch.clone(),
         };
         let admin = AdminSetup {
             whitelist: config.four_letter_words.clone(),
             conf: settings::conf(config),
-            directory: config.log_dir().to_owned(),
+            directories: [config.log_dir(), &config.data_dir].map(Into::into).into(),
             tree: Arc::clone(&tree),
             entrance: Arc::clone(&entrance),
             hubs: controls.iter().cloned().zip(answers).collect(),
@@ -227,6 +233,8 @@ impl Node {
         mail.snapshotter.start_here(snapshotter);
         let ctl = start_guardian(config, &env)?;
         mail.admin.start(&ctl.place(), move || AdminActor::new(admin)).map_err(thread)?;
+        let watch = log.watch.clone();
+        mail.disk_watch.start(&ctl.place(), move || DiskWatchActor::new(watch)).map_err(thread)?;
         arbiters.push(ctl);
 
         for hub in &controls {
@@ -293,7 +301,9 @@ fn log_events(mail: &Mailboxes, env: &Env, meters: Arc<Meters>) -> impl Fn(Logge
     let facts: Outbox<FactsKept> = mail.proposer.outbox(ADMITTED);
     let entered: Outbox<Entered> = mail.snapshotter.outbox(ADMITTED);
     let deleted: Outbox<Deleted> = mail.snapshotter.outbox(ADMITTED);
+    let short: Outbox<Short> = mail.snapshotter.outbox(ADMITTED);
     let fatal = env.fatal.clone();
+    let is_short = Cell::new(false);
     move |event| {
         // An actor that is gone is the guardian's business.
         match event {
@@ -301,13 +311,25 @@ fn log_events(mail: &Mailboxes, env: &Env, meters: Arc<Meters>) -> impl Fn(Logge
             LoggerEvent::Synced { records, sync_us, .. } => {
                 meters.synced(&Synced { txns: u64::from(records), took_us: sync_us });
             }
-            LoggerEvent::Space(room) => drop(space.post(DiskSpace(room))),
-            LoggerEvent::FactsKept { facts: kept, .. } => drop(facts.post(FactsKept(kept))),
+            LoggerEvent::Space(room) => {
+                drop(space.post(DiskSpace(room)));
+                is_short.set(room != Space::Enough);
+                drop(short.post(Short(is_short.get())));
+            }
+            LoggerEvent::FactsKept { facts: kept, .. } => drop(facts.post(FactsKept(Ok(kept)))),
+            LoggerEvent::FactsRefused { failure, .. } => {
+                drop(facts.post(FactsKept(Err(failure.to_string()))));
+                drop(short.post(Short(true)));
+                drop(short.post(Short(is_short.get()))); // perhaps that was short of a few bytes alone
+            }
             LoggerEvent::SnapshotAdded { zxid, .. } => drop(entered.post(Entered(Ok(zxid)))),
             LoggerEvent::SnapshotRefused { failure } => {
                 drop(entered.post(Entered(Err(failure.to_string()))));
             }
-            LoggerEvent::Purged(purged) => drop(deleted.post(Deleted(purged))),
+            LoggerEvent::Purged(purged) => drop(deleted.post(Deleted(Ok(purged)))),
+            LoggerEvent::PurgeRefused { failure } => {
+                drop(deleted.post(Deleted(Err(failure.to_string()))));
+            }
             LoggerEvent::Refused { failure, .. } => {
                 tracing::warn!(%failure, "the log refused a command; it goes on");
             }

@@ -53,7 +53,7 @@ pub struct AdminSetup {
     /// For `conf`.
     pub conf: ConfFacts,
     /// For `dirs`.
-    pub directory: PathBuf,
+    pub directories: BTreeSet<PathBuf>,
     /// The tree.
     pub tree: Arc<SharedTree>,
     /// Connections and requests in flight.
@@ -130,7 +130,7 @@ impl AdminActor {
             facts.conf = setup.conf.clone();
         }
         if needs.contains(&Need::Dirs) {
-            facts.dirs = collect::dirs(&setup.directory);
+            facts.dirs = collect::dirs(&setup.directories);
         }
         if needs.contains(&Need::Environment) {
             facts.environment = collect::environment();

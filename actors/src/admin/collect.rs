@@ -1,7 +1,7 @@
 //! What each actor adds to an answer, as plain facts.
 
-use std::collections::{BTreeMap, HashMap};
-use std::path::Path;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::path::PathBuf;
 
 use paddock_messages::ids::SessionId;
 use paddock_messages::path::{QUOTA, QUOTA_LIMITS, QUOTA_STATS};
@@ -163,11 +163,11 @@ pub fn sessions(tracker: &SessionTracker, tree: &DataTree, now: Now) -> SessionF
     }
 }
 
-/// Bytes of snapshots and of everything else in the data directory; 0 for what cannot be read.
-pub fn dirs(directory: &Path) -> DirSizes {
+/// Bytes of snapshots and of everything else in the data and the log directory; 0 for what cannot be read.
+pub fn dirs(directories: &BTreeSet<PathBuf>) -> DirSizes {
     let mut sizes = DirSizes::default();
-    let Ok(entries) = std::fs::read_dir(directory) else { return sizes };
-    for entry in entries.flatten() {
+    let entries = directories.iter().filter_map(|directory| std::fs::read_dir(directory).ok());
+    for entry in entries.flatten().flatten() {
         let len = entry.metadata().map_or(0, |meta| meta.len());
         if entry.file_name().to_string_lossy().starts_with("snapshot.") {
             sizes.data += len;

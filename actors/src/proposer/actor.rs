@@ -6,7 +6,7 @@ use std::time::Duration;
 use paddock_messages::client::request::Write;
 use paddock_messages::letters::{Ack, Commit, Internal, Proposals, Request, Requests};
 use paddock_messages::mail::Outbox;
-use paddock_messages::zxid::Zxid;
+use paddock_messages::zxid::{Epoch, Zxid};
 
 use super::core::{Output, Proposer};
 use super::quorum::Majority;
@@ -19,9 +19,12 @@ use crate::tree::{DataTree, SharedTree};
 #[derive(Clone, Copy, Debug)]
 pub struct DiskSpace(pub Space);
 
-/// Mail from the Logger's thread: these epochs are durable.
-#[derive(Clone, Copy, Debug)]
-pub struct FactsKept(pub Facts);
+/// Mail from the Logger's thread: these epochs are durable, or why they are not: a full disk.
+#[derive(Debug)]
+pub struct FactsKept(pub Result<Facts, String>);
+
+/// How often a full disk is asked again for the next epoch.
+const TICK: Duration = Duration::from_secs(1);
 
 /// When containers and TTL znodes are looked for. Source: ContainerManager.
 #[derive(Clone, Copy, Debug)]
@@ -52,7 +55,6 @@ pub struct ProposerActor {
     log: LoggerHandle,
     role: u64,
     facts: Facts,
-    is_rolling: bool,
     out: Vec<Output>,
     meters: Arc<Meters>,
     /// Proposed, and applied by the last look, as the meters were told.
@@ -70,23 +72,14 @@ impl ProposerActor {
         meters: Arc<Meters>,
     ) -> Self {
         let (told, out) = ((core.last(), core.last()), Vec::new());
-        let is_rolling = false;
-        Self { core, tree, proposals, commits, reaping, log, role, facts, is_rolling, out, meters, told }
+        Self { core, tree, proposals, commits, reaping, log, role, facts, out, meters, told }
     }
 
-    /// The epoch's zxids are used up and all are committed: a quorum of one agrees on the next epoch as
-    /// soon as its disk has it. Connections stay; requests wait meanwhile.
-    fn roll_epoch(&mut self, ctx: &mut Ctx<'_, Self>) {
-        if self.is_rolling || !self.core.needs_new_epoch() || self.core.committed() < self.core.last() {
-            return;
-        }
-        let Some(epoch) = self.facts.accepted_epoch.next() else {
-            return ctx
-                .fatal(ExitCode::Unexpected, "all epochs are used up; export the data to a new ensemble");
-        };
-        let facts = Facts { accepted_epoch: epoch, current_epoch: epoch, ..self.facts };
-        self.is_rolling = self.log.send(Command::KeepFacts { role: self.role, facts }).is_ok();
+    /// A quorum of one agrees on the next epoch as soon as its disk has it. Connections stay.
+    fn begin_epoch(&self, epoch: Epoch) -> Result<(), ()> {
         tracing::info!(%epoch, "the epoch's zxids are used up; the next one begins");
+        let facts = Facts { accepted_epoch: epoch, current_epoch: epoch, ..self.facts };
+        self.log.send(Command::KeepFacts { role: self.role, facts }).map_err(drop)
     }
 
     fn perform(&mut self, ctx: &mut Ctx<'_, Self>) {
@@ -100,9 +93,14 @@ impl ProposerActor {
                         &format!("an ack beyond what was proposed, from {member}"),
                     );
                 }
+                Output::BeginEpoch(epoch) => self.begin_epoch(epoch),
+                Output::NoEpochLeft => {
+                    let why = "all epochs are used up; export the data to a new ensemble";
+                    return ctx.fatal(ExitCode::Unexpected, why);
+                }
             };
             if sent.is_err() {
-                return ctx.fatal(ExitCode::ActorGone, "the proposer's Learner has ended");
+                return ctx.fatal(ExitCode::ActorGone, "the proposer's Learner or Logger has ended");
             }
         }
     }
@@ -172,6 +170,10 @@ fn between(from: Zxid, to: Zxid) -> u64 {
 impl Service for ProposerActor {
     fn started(&mut self, ctx: &mut Ctx<'_, Self>) {
         ctx.every(self.reaping.every, Self::reap);
+        ctx.every(TICK, |this, ctx| {
+            this.core.on_tick(&mut this.out);
+            this.perform(ctx);
+        });
     }
 }
 
@@ -181,7 +183,6 @@ impl Serve<Requests> for ProposerActor {
         let ends = |item: &&Request| matches!(item, Request::Write { write: Write::CloseSession, .. });
         let asked = asked(letter.items.len(), letter.items.iter().filter(ends).count(), ctx);
         self.prepare(asked, ctx, |core, tree, now_ms, out| core.on_requests(tree, letter, now_ms, out));
-        self.roll_epoch(ctx);
     }
 }
 
@@ -198,17 +199,25 @@ impl Serve<Ack> for ProposerActor {
         self.meters.committed(between(before, self.core.committed()));
         self.perform(ctx);
         self.resume(ctx);
-        self.roll_epoch(ctx);
     }
 }
 
 impl Serve<FactsKept> for ProposerActor {
     fn serve(&mut self, letter: FactsKept, ctx: &mut Ctx<'_, Self>) {
-        let epoch = letter.0.current_epoch;
-        if self.is_rolling && epoch > self.facts.current_epoch {
-            (self.facts, self.is_rolling) = (letter.0, false);
-            let asked = Prepared::default(); // what waited was counted when it came
-            self.prepare(asked, ctx, |core, tree, now_ms, out| core.on_new_epoch(tree, epoch, now_ms, out));
+        let asked = Prepared::default(); // what waited was counted when it came
+        match letter.0 {
+            Ok(facts) => {
+                self.facts = facts;
+                let epoch = facts.current_epoch;
+                self.prepare(asked, ctx, |core, tree, now, out| core.on_new_epoch(tree, epoch, now, out));
+            }
+            Err(failure) => {
+                tracing::error!(
+                    failure,
+                    "no next epoch: writes are refused with -119; tried again each second"
+                );
+                self.prepare(asked, ctx, |core, tree, now, out| core.on_epoch_refused(tree, now, out));
+            }
         }
     }
 }
@@ -230,8 +239,6 @@ impl Serve<DiskSpace> for ProposerActor {
 
 #[cfg(test)]
 mod tests {
-    use paddock_messages::zxid::Epoch;
-
     use super::*;
 
     #[test]

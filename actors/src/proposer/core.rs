@@ -28,6 +28,22 @@ pub enum Output {
     Commit(Zxid),
     /// Close this member's link: it broke the protocol.
     HangUp(ServerId),
+    /// Make this epoch durable, on a quorum; then call [`Proposer::on_new_epoch`], or
+    /// [`Proposer::on_epoch_refused`] if a full disk did not take it.
+    BeginEpoch(Epoch),
+    /// All 2^32 epochs are used up: this history takes no further txn.
+    NoEpochLeft,
+}
+
+/// Where the way to the next epoch stands (P8).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Roll {
+    /// Not asked for: this epoch has zxids left, or not all of them are committed.
+    NotYet,
+    /// On its way to the disk.
+    Asked,
+    /// The disk was full: asked for again at the next tick.
+    Refused,
 }
 
 /// What waits for the next epoch or for the disk, in order.
@@ -37,7 +53,7 @@ enum Held {
     Expired(SessionId, AttachNumber),
 }
 
-/// What the leader's own log has room for, in bytes (P8).
+/// What the leader's own log has room for, in bytes (P9).
 #[derive(Clone, Copy, Debug)]
 pub struct Room {
     /// What may be proposed and not durable: the log's `admitted_bytes`.
@@ -63,6 +79,9 @@ pub struct Proposer<Q> {
     granted: u64,
     disk_full: bool,
     credit: LogCredit,
+    /// The counter of this epoch's last txn, at most [`LAST_COUNTER`].
+    last_counter: u32,
+    roll: Roll,
     /// Bounded by what is admitted at the entrance.
     held: VecDeque<Held>,
 }
@@ -84,8 +103,17 @@ impl<Q: Quorum> Proposer<Q> {
             granted: 0,
             disk_full: false,
             credit: LogCredit::new(room.admitted, room.largest),
+            last_counter: LAST_COUNTER,
+            roll: Roll::NotYet,
             held: VecDeque::new(),
         }
+    }
+
+    /// Ends each epoch with the txn of this counter, 1 to [`LAST_COUNTER`], so that a roll-over can be
+    /// seen without four billion txns.
+    pub fn with_last_counter(self, last_counter: u32) -> Self {
+        assert!((1..=LAST_COUNTER).contains(&last_counter), "P6: an epoch of {last_counter} txns");
+        Self { last_counter, ..self }
     }
 
     /// The last zxid given.
@@ -103,10 +131,14 @@ impl<Q: Quorum> Proposer<Q> {
         self.pending.take_over_quota()
     }
 
-    /// Whether the epoch's zxids are used up: requests wait until [`Self::on_new_epoch`], to be called
-    /// when all that is proposed is committed and a quorum has agreed on the epoch.
-    pub fn needs_new_epoch(&self) -> bool {
-        self.last.counter() >= LAST_COUNTER
+    /// Whether the epoch's zxids are used up.
+    fn needs_new_epoch(&self) -> bool {
+        self.last.counter() >= self.last_counter
+    }
+
+    /// Whether nothing may get a zxid for want of space.
+    fn is_full(&self) -> bool {
+        self.disk_full || self.roll == Roll::Refused
     }
 
     /// What a member's clients ask, in order, at `now_ms` since 1970: one batch of proposals, in the
@@ -125,10 +157,10 @@ impl<Q: Quorum> Proposer<Q> {
         self.send(proposals, out);
     }
 
-    /// Whether a request must wait: for the next epoch, or until our own disk has caught up (P8). A full
-    /// disk refuses at once instead.
+    /// Whether a request must wait: for the next epoch, or until our own disk has caught up (P9). A full
+    /// disk, as when it did not take the epoch's file, refuses at once instead.
     fn must_wait(&self) -> bool {
-        !self.disk_full && (self.needs_new_epoch() || self.credit.is_spent())
+        !self.is_full() && (self.needs_new_epoch() || self.credit.is_spent())
     }
 
     /// How many requests are held back.
@@ -189,7 +221,7 @@ impl<Q: Quorum> Proposer<Q> {
             }
             Internal::Reap(paths) => {
                 for path in paths {
-                    if self.must_wait() || self.disk_full {
+                    if self.must_wait() || self.is_full() {
                         break; // they will be found again
                     }
                     let zxid = self.next();
@@ -220,7 +252,17 @@ impl<Q: Quorum> Proposer<Q> {
         if let Some(upto) = reached.max() {
             self.committed = upto; // P2: greater than before
             out.push(Output::Commit(upto));
+            self.roll_if_due(out);
         }
+    }
+
+    /// P8: the epoch ends with the commit of its last txn.
+    fn roll_if_due(&mut self, out: &mut Vec<Output>) {
+        if self.roll == Roll::Asked || !self.needs_new_epoch() || self.committed < self.last {
+            return;
+        }
+        self.roll = Roll::Asked;
+        out.push(self.epoch.next().map_or(Output::NoEpochLeft, Output::BeginEpoch));
     }
 
     /// P3: whether a quorum has everything up to `upto` on disk.
@@ -232,6 +274,21 @@ impl<Q: Quorum> Proposer<Q> {
     /// by [`Self::resume`].
     pub fn on_disk_full(&mut self, full: bool) {
         self.disk_full = full;
+    }
+
+    /// The epoch asked for was not made durable: the disk is full. What waited for it is answered as on
+    /// any full disk, in its order (P7); [`Self::on_tick`] asks again.
+    pub fn on_epoch_refused(&mut self, view: &impl View, now_ms: i64, out: &mut Vec<Output>) {
+        assert_eq!(self.roll, Roll::Asked, "P8: an epoch is refused that was not asked for");
+        self.roll = Roll::Refused;
+        self.resume(view, now_ms, out);
+    }
+
+    /// A second or so has passed: asks again for an epoch that the disk refused (P8).
+    pub fn on_tick(&mut self, out: &mut Vec<Output>) {
+        if self.roll == Roll::Refused {
+            self.roll_if_due(out);
+        }
     }
 
     /// A member says through which attachment it serves a session: whether it may go on. The highest
@@ -246,8 +303,9 @@ impl<Q: Quorum> Proposer<Q> {
     pub fn on_new_epoch(&mut self, view: &impl View, epoch: Epoch, now_ms: i64, out: &mut Vec<Output>) {
         assert!(epoch > self.epoch, "P1: epoch {epoch} after {}", self.epoch);
         assert_eq!(self.committed, self.last, "P1: an epoch ends with its last commit");
+        assert_eq!(self.roll, Roll::Asked, "P8: {epoch} begins and was not asked for");
         (self.epoch, self.last, self.committed) = (epoch, epoch.start(), epoch.start());
-        self.granted = 0;
+        (self.granted, self.roll) = (0, Roll::NotYet);
         self.resume(view, now_ms, out);
     }
 
@@ -273,7 +331,7 @@ impl<Q: Quorum> Proposer<Q> {
     }
 
     fn open(&mut self, view: &impl View, session: SessionId, timeout_ms: i32, now_ms: i64) -> Proposal {
-        if self.disk_full {
+        if self.is_full() {
             let attach = AttachNumber::default();
             return Proposal::Refused { session, attach, xid: 0, code: ErrorCode::NotReadOnly };
         }
@@ -285,7 +343,7 @@ impl<Q: Quorum> Proposer<Q> {
 
     fn write(&mut self, view: &impl View, from: &Asker, xid: i32, write: Write, now_ms: i64) -> Proposal {
         let (session, attach) = (from.session, from.attach);
-        if self.disk_full {
+        if self.is_full() {
             return Proposal::Refused { session, attach, xid, code: ErrorCode::NotReadOnly };
         }
         let zxid = self.next();
@@ -309,7 +367,7 @@ impl<Q: Quorum> Proposer<Q> {
         if self.newest.get(&session).is_some_and(|newest| *newest > attach) {
             return;
         }
-        if self.disk_full {
+        if self.is_full() {
             return; // asked again once there is room, if it is silent still
         }
         let zxid = self.next();
@@ -335,7 +393,7 @@ impl<Q: Quorum> Proposer<Q> {
     }
 
     fn next(&self) -> Zxid {
-        assert!(!self.needs_new_epoch() && !self.disk_full, "P6");
+        assert!(!self.needs_new_epoch() && !self.is_full(), "P6");
         self.last.next().expect("P6 keeps the counter from its end")
     }
 
@@ -382,11 +440,13 @@ impl<Q: Quorum> Proposer<Q> {
 
     /// Panics where an invariant does not hold, for a tree that is at `applied`. For tests.
     pub fn check(&self, applied: Zxid) {
-        assert!(self.last.epoch() == self.epoch && self.last.counter() <= LAST_COUNTER, "P1, P6");
+        assert!(self.last.epoch() == self.epoch && self.last.counter() <= self.last_counter, "P1, P6");
         assert!(self.committed <= self.last && self.committed >= self.epoch.start(), "P2");
         assert!(self.committed == self.epoch.start() || self.holds(self.committed), "P3");
         assert!(self.newest.values().all(|newest| *newest <= self.latest_grant()), "P5");
         assert!(!self.can_resume(), "P7: what was held back waits for nothing");
+        let is_due = self.needs_new_epoch() && self.committed == self.last;
+        assert_eq!(self.roll != Roll::NotYet, is_due, "P8: {:?} at {}", self.roll, self.last);
         self.pending.check(applied.min(self.last), self.last);
     }
 }

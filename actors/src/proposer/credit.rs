@@ -1,4 +1,4 @@
-//! How much may be proposed before our own disk has it (P8): the log keeps so much room ready, and says
+//! How much may be proposed before our own disk has it (P9): the log keeps so much room ready, and says
 //! that the disk is full before it says that the last of it is durable.
 
 use std::collections::VecDeque;
@@ -38,7 +38,7 @@ impl LogCredit {
     /// A proposal joins the open batch.
     pub(super) fn spend(&mut self, proposal: &Proposal) {
         if let Proposal::Txn(txn) = proposal {
-            assert!(!self.is_spent(), "P8: {:?} is proposed and the log may have no room", txn.header.zxid);
+            assert!(!self.is_spent(), "P9: {:?} is proposed and the log may have no room", txn.header.zxid);
             self.open += txn.bound() as u64 + ADMITTED_OVERHEAD;
         }
     }

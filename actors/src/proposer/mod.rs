@@ -11,7 +11,10 @@
 //! - P6  Nothing gets a zxid while the disk is full, nor beyond [`LAST_COUNTER`].
 //! - P7  What one member sends is answered in the order in which it was sent; what is held back waits
 //!   for the next epoch or for our own disk, and goes on as soon as it need not.
-//! - P8  No more is proposed and not durable on our own disk than the log has room for when it says
+//! - P8  The next epoch is asked for as soon as all txns of one that is used up are committed, and not
+//!   before; once, and again at each tick after a full disk refused it. Until then requests wait, from a
+//!   refusal on they are refused.
+//! - P9  No more is proposed and not durable on our own disk than the log has room for when it says
 //!   that the disk is full: the Proposer's side of S8.
 //!
 //! Source: Junqueira et al., Zab (DSN 2011), local primary order; compat: Leader.java (propose,

@@ -27,9 +27,13 @@ pub struct Written(Result<(String, Footer), SnapshotError>);
 #[derive(Debug)]
 pub struct Entered(pub Result<Zxid, String>);
 
-/// Mail from the Logger's thread.
+/// Mail from the Logger's thread: what a purge deleted, or why it was refused.
 #[derive(Debug)]
-pub struct Deleted(pub Purged);
+pub struct Deleted(pub Result<Purged, String>);
+
+/// Mail from the Logger's thread: whether space is short.
+#[derive(Clone, Copy, Debug)]
+pub struct Short(pub bool);
 
 /// See the module.
 pub struct SnapshotterActor<D: Disk> {
@@ -150,10 +154,27 @@ impl<D: Disk + Unpin> Serve<Entered> for SnapshotterActor<D> {
 }
 
 impl<D: Disk + Unpin> Serve<Deleted> for SnapshotterActor<D> {
-    fn serve(&mut self, letter: Deleted, _: &mut Ctx<'_, Self>) {
-        let Purged { snapshots, segments } = letter.0;
-        if snapshots + segments > 0 {
-            tracing::info!(snapshots, segments, "purged: older files deleted");
+    fn serve(&mut self, letter: Deleted, ctx: &mut Ctx<'_, Self>) {
+        self.core.on_purged(letter.0.is_ok(), ctx.clock().now_ms());
+        match letter.0 {
+            Ok(Purged { snapshots, segments }) if snapshots + segments > 0 => {
+                tracing::info!(snapshots, segments, "purged: older files deleted");
+            }
+            Ok(_) => {}
+            Err(error) => tracing::warn!(error, "nothing purged; tried again in 10 s"),
         }
+    }
+}
+
+impl<D: Disk + Unpin> Serve<Short> for SnapshotterActor<D> {
+    fn serve(&mut self, letter: Short, ctx: &mut Ctx<'_, Self>) {
+        let helps = self.core.on_space(letter.0, ctx.clock().now_ms(), &mut self.out);
+        if letter.0 && !helps {
+            tracing::warn!(
+                "space is short, and purging is off (autopurge.purgeInterval=0): free some, or delete old snapshots \
+                 by switching it on"
+            );
+        }
+        self.perform(ctx);
     }
 }

@@ -5,7 +5,9 @@
 //! - N2  A snapshot is begun after half to all of `snapCount` txns, or of `snapSizeLimitInKb`, drawn anew
 //!   each time, so that the members of an ensemble do not all write at once.
 //! - N3  One that was given up, because too much changed meanwhile, is begun again; one that failed is
-//!   tried again after a pause, and nothing is purged until one has succeeded.
+//!   tried again after a pause, or once there is space, and nothing is purged meanwhile.
+//! - N4  Unless purging is off, a disk that runs full brings a purge at once, and so does a snapshot kept
+//!   meanwhile. A purge that was refused is tried again after a pause.
 //!
 //! Source: SyncRequestProcessor.shouldSnapshot, DatadirCleanupManager.
 

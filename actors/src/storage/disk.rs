@@ -1,4 +1,4 @@
-//! The seam below storage: one flat directory of files. [`RealDisk`](super::RealDisk) is the file
+//! The seam below storage: a flat directory of files, or two (see `pair.rs`). [`RealDisk`](super::RealDisk) is the file
 //! system, [`MemoryDisk`](super::MemoryDisk) one that loses, tears and fails by seed.
 
 use std::io;
@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
 
-/// A directory. Names are plain file names. What is not synced may be lost by a crash, in any part:
+/// A directory, or a log's and a snapshots' that look like one. Names are plain file names. What is not synced may be lost by a crash, in any part:
 /// a file's bytes until [`DiskFile::sync_data`], a name (created, renamed, removed) until
 /// [`Disk::sync_dir`].
 pub trait Disk: Clone + Send + 'static {
@@ -15,8 +15,16 @@ pub trait Disk: Clone + Send + 'static {
     /// Held for as long as this process may write here; released when dropped.
     type Lock: Send + 'static;
 
-    /// Claims the directory for this process. `WouldBlock` when another holds it.
-    fn lock(&self) -> io::Result<Self::Lock>;
+    /// Claims the directory for this process. `WouldBlock` when another holds it; with which one it is.
+    fn lock(&self) -> Result<Self::Lock, (PathBuf, io::Error)>;
+    /// Whether snapshots lie in a directory of their own.
+    fn is_split(&self) -> bool {
+        false
+    }
+    /// A file of ours that lies in the wrong one of two directories.
+    fn misplaced(&self) -> io::Result<Option<PathBuf>> {
+        Ok(None)
+    }
     /// The names in it, directories included, sorted.
     fn list(&self) -> io::Result<Vec<String>>;
     /// An existing file, to read and write.
@@ -27,9 +35,9 @@ pub trait Disk: Clone + Send + 'static {
     fn rename(&self, from: &str, to: &str) -> io::Result<()>;
     /// Removes the name.
     fn remove(&self, name: &str) -> io::Result<()>;
-    /// Makes every name as it is now survive a crash.
-    fn sync_dir(&self) -> io::Result<()>;
-    /// Bytes that can still be taken; a hint, others write too.
+    /// Makes every name in the directory where `name` belongs, as it is now, survive a crash.
+    fn sync_dir(&self, name: &str) -> io::Result<()>;
+    /// Bytes that the log can still take; a hint, others write too.
     fn free_bytes(&self) -> io::Result<u64>;
     /// How a message to an operator names the file.
     fn path(&self, name: &str) -> PathBuf;
@@ -47,7 +55,7 @@ pub trait Disk: Clone + Send + 'static {
             let _ = self.remove(&tmp); // gives the space back; a leftover is overwritten next time
             return Err(ReplaceError { error, replaced: false });
         }
-        self.sync_dir().map_err(|error| ReplaceError { error, replaced: true })
+        self.sync_dir(name).map_err(|error| ReplaceError { error, replaced: true })
     }
 }
 

@@ -216,7 +216,8 @@ impl<D: Disk> Logger<D> {
         let failed = io_error(&logger.disk, &name, 0);
         // Before anything is admitted the rest of this segment is enough, or the reserve stands or fails.
         logger.begin_reserve();
-        let reserve = logger.make_room(0).and_then(|()| logger.poll_reserve());
+        let room = logger.keep_spare().and_then(|()| logger.make_room(0));
+        let reserve = room.and_then(|()| logger.poll_reserve());
         reserve.map_err(|failure| failed(io::Error::other(failure)))?;
         Ok(logger)
     }
@@ -285,6 +286,11 @@ impl<D: Disk> Logger<D> {
     /// The file being written, for messages.
     pub fn current_file(&self) -> PathBuf {
         self.disk.path(&self.current.name())
+    }
+
+    /// The number of the segment being written.
+    pub(super) fn segment(&self) -> u64 {
+        self.current.entry.file
     }
 
     /// The durable records from `from` on, to be read by any thread. Errors are the disk's.
@@ -483,7 +489,7 @@ fn prepare<D: Disk>(disk: &D, number: u64, bytes: u64, options: &Options) -> io:
         file.zero_fill(0, bytes)?;
         if !options.faults.skip_reserve_sync {
             file.sync_data()?;
-            disk.sync_dir()?;
+            disk.sync_dir(&name)?;
         }
         Ok(file)
     };

@@ -3,8 +3,6 @@
 //! Group commit needs no timer: whatever was queued while a batch was synced goes into the next.
 
 use std::io;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -16,6 +14,7 @@ use super::disk::Disk;
 use super::history::Facts;
 use super::logger::{LogFailure, Logger, Persisted, Space};
 use super::maintenance::Purged;
+use super::sync_watch::{Doing, SyncWatch};
 
 /// After this long without a command the last batch gets an empty one behind it.
 const IDLE: Duration = Duration::from_millis(20);
@@ -32,13 +31,13 @@ const SMALL: u32 = 64;
 pub enum Command {
     /// Log these, and know that everything up to `committed` is. Answer: `Persisted`.
     Append { role: u64, records: Records, committed: Zxid },
-    /// Make epochs and identity durable, all of them. Answer: `FactsKept`.
+    /// Make epochs and identity durable, all of them. Answer: `FactsKept` or `FactsRefused`.
     KeepFacts { role: u64, facts: Facts },
-    /// A snapshot file is finished and synced. Answer: `SnapshotAdded`.
+    /// A snapshot file is finished and synced. Answer: `SnapshotAdded` or `SnapshotRefused`.
     AddSnapshot { name: String, zxid: Zxid },
     /// A snapshot file cannot be loaded: forget and delete it. No answer.
     ForgetSnapshot { name: String },
-    /// Keep this many snapshots and their log. Answer: `Purged`.
+    /// Keep this many snapshots and their log. Answer: `Purged` or `PurgeRefused`.
     Purge { keep: usize },
     /// Cut every txn after this one. Answer: `Truncated`.
     TruncateAfter { role: u64, zxid: Zxid },
@@ -60,12 +59,16 @@ pub enum LoggerEvent {
     Synced { records: u32, bytes: usize, sync_us: u64 },
     /// These facts are durable.
     FactsKept { role: u64, facts: Facts },
+    /// They are not, for want of space, and may be tried again; the log goes on.
+    FactsRefused { role: u64, failure: LogFailure },
     /// The snapshot is in `history`.
     SnapshotAdded { name: String, zxid: Zxid },
     /// The snapshot is not in `history`, and may be tried again; the log goes on.
     SnapshotRefused { failure: LogFailure },
     /// Older files are deleted.
     Purged(Purged),
+    /// They are not, and it may be tried again; the log goes on.
+    PurgeRefused { failure: LogFailure },
     /// The log ends here now.
     Truncated { role: u64, persisted: Persisted },
     /// The log begins here now.
@@ -96,33 +99,6 @@ pub struct ThreadOptions {
 impl Default for ThreadOptions {
     fn default() -> Self {
         Self { spin: Duration::from_micros(100), batch_bytes: 4 << 20, slow_sync: Duration::from_secs(1) }
-    }
-}
-
-/// Since when the disk has been asked to do something, for whoever reports a disk that does not answer.
-#[derive(Clone, Debug)]
-pub struct SyncWatch {
-    began: Arc<AtomicU64>, // µs after `base`, plus 1; 0: nothing is under way
-    base: Instant,
-}
-
-impl SyncWatch {
-    fn new() -> Self {
-        Self { began: Arc::default(), base: Instant::now() }
-    }
-
-    fn begin(&self) {
-        self.began.store(self.base.elapsed().as_micros() as u64 + 1, Relaxed);
-    }
-
-    fn end(&self) {
-        self.began.store(0, Relaxed);
-    }
-
-    /// How long the write or sync under way has taken so far; `None` if there is none.
-    pub fn stuck_for(&self) -> Option<Duration> {
-        let began = self.began.load(Relaxed).checked_sub(1)?;
-        Some(self.base.elapsed().saturating_sub(Duration::from_micros(began)))
     }
 }
 
@@ -174,7 +150,7 @@ impl LoggerThread {
         // What is admitted bounds it: a disk that does not answer must not hold up the thread that sends.
         let (commands, queue) = unbounded();
         let (returned, spare) = bounded(64);
-        let watch = SyncWatch::new();
+        let watch = SyncWatch::new(&logger);
         let mut shell = Shell {
             space: logger.space(),
             tried: Instant::now(),
@@ -186,6 +162,7 @@ impl LoggerThread {
             events,
             waiting: None,
             last_batch: 0,
+            is_changing: false,
         };
         let thread = std::thread::Builder::new().name("logger".into()).spawn(move || {
             if shell.space != Space::Enough {
@@ -213,6 +190,8 @@ struct Shell<D: Disk, E> {
     /// The role whose records are in the open batch.
     waiting: Option<u64>,
     last_batch: u32,
+    /// Whether a command is done that replaces `history`.
+    is_changing: bool,
 }
 
 impl<D: Disk, E: Fn(LoggerEvent)> Shell<D, E> {
@@ -300,7 +279,9 @@ impl<D: Disk, E: Fn(LoggerEvent)> Shell<D, E> {
         };
         self.flush()?; // answers come in the order of the commands
         self.last_batch = 0;
+        self.is_changing = true;
         let (role, done) = self.change(command);
+        self.is_changing = false;
         match done {
             Ok(Some(event)) => (self.events)(event),
             Ok(None) => {}
@@ -328,23 +309,24 @@ impl<D: Disk, E: Fn(LoggerEvent)> Shell<D, E> {
         match command {
             Command::KeepFacts { role, facts } => {
                 let done = self.timed(|logger| logger.change_facts(|kept| *kept = facts));
-                (Some(role), done.map(|()| Some(LoggerEvent::FactsKept { role, facts })))
+                let event = unless_fatal(done, |kept| match kept {
+                    Ok(()) => LoggerEvent::FactsKept { role, facts },
+                    Err(failure) => LoggerEvent::FactsRefused { role, failure },
+                });
+                (Some(role), event)
             }
             Command::AddSnapshot { name, zxid } => {
-                let done = match self.timed(|logger| logger.add_snapshot(&name, zxid)) {
-                    Ok(()) => Ok(Some(LoggerEvent::SnapshotAdded { name, zxid })),
-                    Err(failure) if failure.is_fatal() => Err(failure),
-                    Err(failure) => Ok(Some(LoggerEvent::SnapshotRefused { failure })),
-                };
-                (None, done)
+                let done = self.timed(|logger| logger.add_snapshot(&name, zxid));
+                let event = unless_fatal(done, |added| match added {
+                    Ok(()) => LoggerEvent::SnapshotAdded { name, zxid },
+                    Err(failure) => LoggerEvent::SnapshotRefused { failure },
+                });
+                (None, event)
             }
             Command::ForgetSnapshot { name } => {
                 (None, self.timed(|logger| logger.forget_snapshot(&name)).map(|()| None))
             }
-            Command::Purge { keep } => (
-                None,
-                self.timed(|logger| logger.purge(keep)).map(|purged| Some(LoggerEvent::Purged(purged))),
-            ),
+            Command::Purge { keep } => (None, self.purge(keep)),
             Command::TruncateAfter { role, zxid } => {
                 let done = self.timed(|logger| logger.truncate_after(zxid));
                 let persisted = self.logger.persisted();
@@ -361,6 +343,18 @@ impl<D: Disk, E: Fn(LoggerEvent)> Shell<D, E> {
             }
             Command::Append { .. } | Command::Shutdown => (None, Ok(None)), // `take` did them
         }
+    }
+
+    /// What it gives back is used at once, if it was wanted.
+    fn purge(&mut self, keep: usize) -> Result<Option<LoggerEvent>, LogFailure> {
+        let done = self.timed(|logger| logger.purge(keep));
+        if done.is_ok() && self.space != Space::Enough {
+            self.retry()?;
+        }
+        unless_fatal(done, |purged| match purged {
+            Ok(purged) => LoggerEvent::Purged(purged),
+            Err(failure) => LoggerEvent::PurgeRefused { failure },
+        })
     }
 
     fn flush(&mut self) -> Result<(), LogFailure> {
@@ -384,7 +378,11 @@ impl<D: Disk, E: Fn(LoggerEvent)> Shell<D, E> {
         &mut self,
         act: impl FnOnce(&mut Logger<D>) -> Result<T, LogFailure>,
     ) -> Result<T, LogFailure> {
-        self.watch.begin();
+        self.watch.begin(if self.is_changing {
+            Doing::History
+        } else {
+            Doing::Segment(self.logger.segment())
+        });
         let done = act(&mut self.logger);
         self.watch.end();
         if self.logger.space() != self.space {
@@ -392,5 +390,16 @@ impl<D: Disk, E: Fn(LoggerEvent)> Shell<D, E> {
             (self.events)(LoggerEvent::Space(self.space));
         }
         done
+    }
+}
+
+/// The answer to a command that may be refused, unless the process must end.
+fn unless_fatal<T>(
+    done: Result<T, LogFailure>,
+    event: impl FnOnce(Result<T, LogFailure>) -> LoggerEvent,
+) -> Result<Option<LoggerEvent>, LogFailure> {
+    match done {
+        Err(failure) if failure.is_fatal() => Err(failure),
+        done => Ok(Some(event(done))),
     }
 }

@@ -97,7 +97,7 @@ fn a_failed_sync_ends_the_thread_and_acknowledges_nothing() {
     logger.thread.join().unwrap();
     let events: Vec<LoggerEvent> = seen.try_iter().collect();
     assert!(matches!(&events[..], [LoggerEvent::Failed(failure)] if failure.is_fatal()), "{events:?}");
-    assert!(logger.handle.send(Command::Shutdown).is_err() && logger.watch.stuck_for().is_none());
+    assert!(logger.handle.send(Command::Shutdown).is_err() && logger.watch.stuck().is_none());
 }
 
 /// Writes until the disk is announced to be full; how many bytes are missing then.
@@ -159,4 +159,62 @@ fn a_snapshot_that_history_has_no_room_for_is_answered_so_that_it_is_tried_again
         matches!(event, LoggerEvent::SnapshotRefused { .. } | LoggerEvent::SnapshotAdded { .. })
     });
     assert!(matches!(answer, Some(LoggerEvent::SnapshotRefused { .. })), "{answer:?}");
+}
+
+/// A log of many txns and four snapshots, on a disk without a free byte.
+fn filled() -> (MemoryDisk, LoggerThread, Receiver<LoggerEvent>) {
+    let disk = MemoryDisk::new(3);
+    let (logger, seen) = started(disk.clone(), Reserve::Inline);
+    for zxid in 1..=200u64 {
+        let mut records = Records::default();
+        records.push(Zxid(zxid), &[7; 2_000]);
+        logger.handle.send(Command::Append { role: 1, records, committed: Zxid(zxid) }).unwrap();
+        if zxid % 50 == 0 {
+            let name = snapshot_name(Zxid(zxid));
+            disk.create(&name).unwrap().write_at(&[1; 5_000], 0).unwrap();
+            logger.handle.send(Command::AddSnapshot { name, zxid: Zxid(zxid) }).unwrap();
+        }
+    }
+    logger.handle.send(Command::Drain { role: 1 }).unwrap();
+    while !matches!(seen.recv_timeout(LONG).unwrap(), LoggerEvent::Drained { .. }) {}
+    disk.set_capacity(disk.used_bytes());
+    (disk, logger, seen)
+}
+
+#[test]
+fn s11_a_purge_succeeds_without_a_free_byte_and_gives_room_to_the_rest() {
+    let (disk, logger, seen) = filled();
+    let facts = Facts { accepted_epoch: Epoch(7), ..Facts::default() };
+    logger.handle.send(Command::KeepFacts { role: 2, facts }).unwrap();
+    let refused = seen.recv_timeout(LONG).unwrap();
+    assert!(
+        matches!(&refused, LoggerEvent::FactsRefused { role: 2, failure: LogFailure::Full { .. } }),
+        "{refused:?}"
+    );
+    let used = disk.used_bytes();
+    logger.handle.send(Command::Purge { keep: 3 }).unwrap();
+    let LoggerEvent::Purged(purged) = seen.recv_timeout(LONG).unwrap() else { panic!("not purged") };
+    assert_eq!(purged.snapshots, 1);
+    assert!(purged.segments > 0 && disk.used_bytes() < used);
+    logger.handle.send(Command::KeepFacts { role: 2, facts }).unwrap();
+    assert!(matches!(seen.recv_timeout(LONG).unwrap(), LoggerEvent::FactsKept { role: 2, .. }));
+    // And again: the space that was spent has been put by anew.
+    disk.set_capacity(disk.used_bytes());
+    logger.handle.send(Command::Purge { keep: 2 }).unwrap();
+    assert!(matches!(seen.recv_timeout(LONG).unwrap(), LoggerEvent::Purged(Purged { snapshots: 1, .. })));
+}
+
+#[test]
+fn s11_without_space_put_by_a_purge_is_refused_and_deletes_nothing() {
+    let (disk, logger, seen) = filled();
+    disk.remove("history.spare").unwrap();
+    disk.set_capacity(disk.used_bytes());
+    let names = disk.list().unwrap();
+    logger.handle.send(Command::Purge { keep: 1 }).unwrap();
+    let refused = seen.recv_timeout(LONG).unwrap();
+    assert!(
+        matches!(&refused, LoggerEvent::PurgeRefused { failure: LogFailure::Full { .. } }),
+        "{refused:?}"
+    );
+    assert_eq!(disk.list().unwrap(), names);
 }

@@ -102,18 +102,27 @@ impl<D: Disk> Logger<D> {
         let chain = self.past.get(drop_segments).unwrap_or(&self.current).start;
         let gone_names: Vec<String> =
             snapshots[..drop_snapshots].iter().map(|snapshot| snapshot.name.clone()).collect();
-        self.change_history(|history| {
+        let change = |history: &mut History| {
             history.snapshots.drain(..drop_snapshots);
             history.segments.drain(..drop_segments);
             if drop_segments > 0 {
                 history.log_start = history.log_start.max(log_start);
                 history.chain = chain;
             }
-        })?;
-        let gone_segments = self.past.drain(..drop_segments).map(|segment| segment.name());
-        for name in gone_segments.chain(gone_names) {
-            remove(&self.disk, &name);
+        };
+        match self.change_history(change) {
+            Err(failure) if !failure.is_fatal() && self.spend_spare()? => self.change_history(change)?,
+            changed => changed?,
         }
+        let gone_segments: Vec<String> = self.past.drain(..drop_segments).map(|it| it.name()).collect();
+        for gone in [gone_segments, gone_names] {
+            gone.iter().for_each(|name| remove(&self.disk, name));
+            if let Some(Err(error)) = gone.first().map(|name| self.disk.sync_dir(name)) {
+                // The space comes back later, then: file systems keep it until the removal is durable.
+                tracing::warn!(%error, "cannot sync the directory after a purge");
+            }
+        }
+        self.keep_spare()?; // if it was spent, or came too late for the last start
         Ok(Purged { snapshots: drop_snapshots, segments: drop_segments })
     }
 

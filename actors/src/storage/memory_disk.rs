@@ -14,6 +14,7 @@ use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
 use super::disk::{Disk, DiskFile};
+use super::pair::lies_with_snapshots;
 
 const SECTOR: usize = 512;
 
@@ -313,13 +314,13 @@ impl Disk for MemoryDisk {
     type File = MemoryFile;
     type Lock = MemoryLock;
 
-    fn lock(&self) -> io::Result<MemoryLock> {
-        self.run(Kind::Read, |state| {
-            if std::mem::replace(&mut state.locked, true) {
-                return Err(io::ErrorKind::WouldBlock.into());
-            }
-            Ok(MemoryLock { disk: self.clone() })
-        })
+    fn lock(&self) -> Result<MemoryLock, (PathBuf, io::Error)> {
+        let locked = self.run(Kind::Read, |state| Ok(std::mem::replace(&mut state.locked, true)));
+        match locked {
+            Ok(false) => Ok(MemoryLock { disk: self.clone() }),
+            Ok(true) => Err((self.path(""), io::ErrorKind::WouldBlock.into())),
+            Err(error) => Err((self.path(""), error)),
+        }
     }
 
     fn list(&self) -> io::Result<Vec<String>> {
@@ -356,10 +357,12 @@ impl Disk for MemoryDisk {
         })
     }
 
-    fn sync_dir(&self) -> io::Result<()> {
+    /// As if snapshots lay in a directory of their own: who syncs for one name alone is found out.
+    fn sync_dir(&self, name: &str) -> io::Result<()> {
         self.run(Kind::Sync, |state| {
-            state.unsynced_names.clear();
-            state.durable_names = state.names.clone();
+            let same = |change: &NameChange| lies_with_snapshots(&change[0].0) == lies_with_snapshots(name);
+            let synced = state.unsynced_names.extract_if(.., |change| same(change));
+            synced.for_each(|change| set_names(&mut state.durable_names, &change));
             Ok(())
         })
     }
@@ -420,7 +423,7 @@ mod tests {
         let file = disk.create("a").unwrap();
         file.write_at(&[1; 4 * SECTOR], 0).unwrap();
         file.sync_data().unwrap();
-        disk.sync_dir().unwrap();
+        disk.sync_dir("a").unwrap();
         file.write_at(&[2; 4 * SECTOR], 0).unwrap();
         disk.create("b").unwrap();
         disk
@@ -478,7 +481,7 @@ mod tests {
             let file = disk.open("a").unwrap();
             assert!(file.sync_data().is_err());
             file.sync_data().unwrap();
-            disk.sync_dir().unwrap();
+            disk.sync_dir("a").unwrap();
             let mut bytes = [0; 4 * SECTOR];
             disk.restart(Crash::PowerFailure).open("a").unwrap().read_at(&mut bytes, 0).unwrap();
             lost += u32::from(bytes.contains(&1));

@@ -1,7 +1,7 @@
 //! What is on disk, and when it is durable.
 //!
 //! A member's data directory holds the file `history`, the segments of its transaction log, its
-//! snapshots, and a lock. [`history`] says which of them belong together. The [`Logger`] alone writes
+//! snapshots, and a lock; the log can have a directory of its own (`pair.rs`). [`history`] says which of them belong together. The [`Logger`] alone writes
 //! the log and `history`; [`LoggerThread`] gives it a thread; [`open`] makes one of what a crash left.
 //! [`Disk`] is the seam: [`RealDisk`], or [`MemoryDisk`], which the simulation crashes.
 //!
@@ -19,6 +19,7 @@
 //! - S8  Until a full disk is announced, there is room for all that may be admitted before.
 //! - S9  Neither epoch goes back, and the current one never passes the accepted one.
 //! - S10 A txn at or below the commit watermark is never truncated.
+//! - S11 Older files can be purged on a disk without a free byte.
 //!
 //! Source: ZooKeeper's FileTxnLog and PurgeTxnLog for what operators expect; the format is our own.
 
@@ -33,6 +34,9 @@ mod maintenance;
 mod memory_disk;
 #[cfg(test)]
 mod model;
+mod pair;
+#[cfg(test)]
+mod pair_tests;
 mod real_disk;
 mod recovery;
 #[cfg(test)]
@@ -41,16 +45,19 @@ mod recovery_tests;
 mod simulation;
 pub mod snapshot;
 pub mod snapshot_files;
+mod spare;
 pub mod stream;
+mod sync_watch;
 mod txn_log;
 
 pub use batch::Records;
 pub use disk::{Disk, DiskFile, ReplaceError, is_full};
 pub use history::{Facts, HistoryError, SnapshotEntry, is_snapshot_name, snapshot_name};
 pub use logger::{ADMITTED_OVERHEAD, LogFailure, Logger, Options, Persisted, Reserve, Space};
-pub use logger_thread::{Command, LoggerEvent, LoggerHandle, LoggerThread, SyncWatch, ThreadOptions};
+pub use logger_thread::{Command, LoggerEvent, LoggerHandle, LoggerThread, ThreadOptions};
 pub use maintenance::Purged;
 pub use memory_disk::{Crash, DiskCounters, MemoryDisk, MemoryFile};
 pub use real_disk::{RealDisk, RealFile};
 pub use recovery::{OpenError, Recovered, TornTail, discard, open};
+pub use sync_watch::{Stuck, SyncWatch};
 pub use txn_log::LogReader;

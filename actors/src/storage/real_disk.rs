@@ -9,44 +9,105 @@ use std::sync::Arc;
 use rustix::fs::{FlockOperation, fdatasync, flock, fsync, statvfs};
 
 use super::disk::{Disk, DiskFile};
+use super::history::{HISTORY_FILE, segment_number};
+use super::pair::lies_with_snapshots;
 
 const LOCK_FILE: &str = "lock";
 
-/// A directory on a local file system. Cheap to clone.
+/// A directory on a local file system, or two: the log's and the snapshots'. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct RealDisk {
-    directory: Arc<Path>,
+    log: Arc<Path>,
+    /// The same, unless they are two.
+    snapshots: Arc<Path>,
+}
+
+/// Makes a directory with its parents if it is not there (and then syncs it into its parent).
+fn make(directory: &Path) -> io::Result<()> {
+    if !directory.is_dir() {
+        std::fs::create_dir_all(directory)?;
+        if let Some(parent) = directory.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+            fsync(File::open(parent)?)?;
+        }
+    }
+    Ok(())
+}
+
+fn names_in(directory: &Path) -> io::Result<Vec<String>> {
+    let mut names = Vec::new();
+    for entry in std::fs::read_dir(directory)? {
+        names.extend(entry?.file_name().into_string().ok()); // none of ours is not UTF-8
+    }
+    Ok(names)
 }
 
 impl RealDisk {
-    /// The directory, made with its parents if it is not there (and then synced into its parent).
+    /// The directory, made if it is not there.
     pub fn new(directory: impl Into<PathBuf>) -> io::Result<Self> {
-        let directory: PathBuf = directory.into();
-        if !directory.is_dir() {
-            std::fs::create_dir_all(&directory)?;
-            if let Some(parent) = directory.parent().filter(|parent| !parent.as_os_str().is_empty()) {
-                fsync(File::open(parent)?)?;
-            }
+        let directory: Arc<Path> = directory.into().into();
+        make(&directory)?;
+        Ok(Self { log: directory.clone(), snapshots: directory })
+    }
+
+    /// The log in one directory, the snapshots in another; two names of one directory are one. Both are
+    /// made if they are not there. Errors name the directory.
+    pub fn split(
+        log: impl Into<PathBuf>,
+        snapshots: impl Into<PathBuf>,
+    ) -> Result<Self, (PathBuf, io::Error)> {
+        let (log, snapshots) = (log.into(), snapshots.into());
+        for directory in [&log, &snapshots] {
+            make(directory).map_err(|error| (directory.clone(), error))?;
         }
-        Ok(Self { directory: directory.into() })
+        let real = |path: &PathBuf| path.canonicalize().map_err(|error| (path.clone(), error));
+        if real(&log)? == real(&snapshots)? {
+            return Ok(Self { log: log.clone().into(), snapshots: log.into() });
+        }
+        Ok(Self { log: log.into(), snapshots: snapshots.into() })
+    }
+
+    fn directory(&self, name: &str) -> &Path {
+        if lies_with_snapshots(name) { &self.snapshots } else { &self.log }
     }
 }
 
 impl Disk for RealDisk {
     type File = RealFile;
-    type Lock = File;
+    type Lock = [Option<File>; 2];
 
-    /// An advisory lock on the file `lock`: the kernel frees it with the process, however that ends.
-    fn lock(&self) -> io::Result<File> {
-        let file = OpenOptions::new().create(true).truncate(false).write(true).open(self.path(LOCK_FILE))?;
-        flock(&file, FlockOperation::NonBlockingLockExclusive)?;
-        Ok(file)
+    /// An advisory lock on the file `lock` of each: the kernel frees it with the process, however that ends.
+    fn lock(&self) -> Result<Self::Lock, (PathBuf, io::Error)> {
+        let take = |directory: &Path| -> io::Result<File> {
+            let mut options = OpenOptions::new();
+            let file = options.create(true).truncate(false).write(true).open(directory.join(LOCK_FILE))?;
+            flock(&file, FlockOperation::NonBlockingLockExclusive)?;
+            Ok(file)
+        };
+        let take = |directory: &Path| take(directory).map_err(|error| (directory.to_owned(), error));
+        let second = self.is_split().then(|| take(&self.snapshots));
+        Ok([Some(take(&self.log)?), second.transpose()?])
     }
 
+    fn is_split(&self) -> bool {
+        self.log != self.snapshots
+    }
+
+    fn misplaced(&self) -> io::Result<Option<PathBuf>> {
+        if !self.is_split() {
+            return Ok(None);
+        }
+        let is_log = |name: &String| name == HISTORY_FILE || segment_number(name).is_some();
+        let among_snapshots = names_in(&self.snapshots)?.into_iter().find(is_log);
+        let among_log = names_in(&self.log)?.into_iter().find(|name| lies_with_snapshots(name));
+        let among_snapshots = among_snapshots.map(|name| self.snapshots.join(name));
+        Ok(among_snapshots.or(among_log.map(|name| self.log.join(name))))
+    }
+
+    /// Of two directories, the log's whole content and of the other what belongs there.
     fn list(&self) -> io::Result<Vec<String>> {
-        let mut names = Vec::new();
-        for entry in std::fs::read_dir(&self.directory)? {
-            names.extend(entry?.file_name().into_string().ok()); // none of ours is not UTF-8
+        let mut names = names_in(&self.log)?;
+        if self.is_split() {
+            names.extend(names_in(&self.snapshots)?.into_iter().filter(|name| lies_with_snapshots(name)));
         }
         names.sort_unstable();
         Ok(names)
@@ -69,17 +130,17 @@ impl Disk for RealDisk {
         std::fs::remove_file(self.path(name))
     }
 
-    fn sync_dir(&self) -> io::Result<()> {
-        Ok(fsync(File::open(&self.directory)?)?)
+    fn sync_dir(&self, name: &str) -> io::Result<()> {
+        Ok(fsync(File::open(self.directory(name))?)?)
     }
 
     fn free_bytes(&self) -> io::Result<u64> {
-        let stat = statvfs(&*self.directory)?;
+        let stat = statvfs(&*self.log)?;
         Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
     }
 
     fn path(&self, name: &str) -> PathBuf {
-        self.directory.join(name)
+        self.directory(name).join(name)
     }
 }
 
@@ -123,7 +184,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let disk = RealDisk::new(directory.path().join("made/for/us")).unwrap();
         let held = disk.lock().unwrap();
-        assert_eq!(disk.lock().unwrap_err().kind(), io::ErrorKind::WouldBlock);
+        assert_eq!(disk.lock().unwrap_err().1.kind(), io::ErrorKind::WouldBlock);
         drop(held);
         disk.lock().unwrap();
     }

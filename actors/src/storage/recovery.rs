@@ -17,6 +17,7 @@ use super::history::{
     segment_name, segment_number,
 };
 use super::logger::{Logger, Options};
+use super::pair::{PAIR_FILE, check, is_paired};
 use super::snapshot_files::UNFINISHED;
 use super::txn_log::{BatchReader, Found, Segment};
 
@@ -71,6 +72,17 @@ pub enum OpenError {
         "{file}: this snapshot is missing, and the log begins only after {log_start}; restore it, or let the ensemble replace this member's data"
     )]
     MissingSnapshot { file: PathBuf, log_start: Zxid },
+    /// Two directories that were not written together.
+    #[error(
+        "{log} and {snapshots} do not belong together: {what}; correct dataLogDir or dataDir, nothing was changed"
+    )]
+    NotAPair { log: PathBuf, snapshots: PathBuf, what: &'static str },
+    /// A snapshot among the log, or the log among the snapshots.
+    #[error(
+        "{file}: lies in the wrong directory: `history` and `segment.*` belong into dataLogDir, `snapshot.*` and `pair` \
+         into dataDir; move the files, or set dataLogDir as it was"
+    )]
+    Misplaced { file: PathBuf },
     /// A Java server's data.
     #[error("{file}: this is the data of a ZooKeeper server on Java; import it, or choose another dataDir")]
     JavaData { file: PathBuf },
@@ -113,6 +125,7 @@ pub fn open<D: Disk>(disk: D, options: Options) -> Result<(Logger<D>, Recovered)
     let lock = claim(&disk)?;
     let names = disk.list().map_err(|error| unusable(&disk, error))?;
     let found = read_history(&disk, &names, &options)?;
+    check(&disk, found.as_ref())?;
     let fresh = found.is_none();
     let mut history = match found {
         Some(history) => history,
@@ -123,7 +136,9 @@ pub fn open<D: Disk>(disk: D, options: Options) -> Result<(Logger<D>, Recovered)
     let floor = history.snapshots.last().map_or(Zxid::ZERO, |newest| newest.zxid).max(history.log_start);
     check_snapshots(&disk, &mut history, &names, &found)?;
     let torn = mend(&disk, &found, &options)?;
-    disk.sync_dir().map_err(|error| unusable(&disk, error))?; // a rename just before the crash
+    for name in [HISTORY_FILE, PAIR_FILE] {
+        disk.sync_dir(name).map_err(|error| unusable(&disk, error))?; // a rename just before the crash
+    }
     sweep(&disk, &history, &names);
     let next_file = names.iter().filter_map(|name| segment_number(name)).max().unwrap_or(0) + 1;
     let last = found.last.max(history.log_start);
@@ -136,7 +151,9 @@ pub fn open<D: Disk>(disk: D, options: Options) -> Result<(Logger<D>, Recovered)
         torn,
         fresh,
     };
-    let logger = Logger::start(disk, lock, options, history, found, next_file, &recovered)?;
+    let mut logger = Logger::start(disk, lock, options, history, found, next_file, &recovered)?;
+    let failed = io_error(&logger.disk, PAIR_FILE, 0);
+    logger.keep_pair().map_err(|failure| failed(io::Error::other(failure)))?;
     Ok((logger, recovered))
 }
 
@@ -145,7 +162,9 @@ pub fn open<D: Disk>(disk: D, options: Options) -> Result<(Logger<D>, Recovered)
 pub fn discard<D: Disk>(disk: &D, options: &Options) -> Result<(), OpenError> {
     let _lock = claim(disk)?;
     let names = disk.list().map_err(|error| unusable(disk, error))?;
-    let Some(mut history) = read_history(disk, &names, options)? else { return Ok(()) };
+    let history = read_history(disk, &names, options)?;
+    check(disk, history.as_ref())?;
+    let Some(mut history) = history else { return Ok(()) };
     (history.facts.must_resync, history.facts.seed) = (true, false);
     history.generation += 1;
     (history.log_start, history.chain) = (Zxid::ZERO, Chain::START);
@@ -156,10 +175,14 @@ pub fn discard<D: Disk>(disk: &D, options: &Options) -> Result<(), OpenError> {
 }
 
 fn claim<D: Disk>(disk: &D) -> Result<D::Lock, OpenError> {
-    disk.lock().map_err(|error| match error.kind() {
-        io::ErrorKind::WouldBlock => OpenError::Locked { directory: disk.path("") },
-        _ => unusable(disk, error),
-    })
+    let lock = disk.lock().map_err(|(directory, error)| match error.kind() {
+        io::ErrorKind::WouldBlock => OpenError::Locked { directory },
+        _ => OpenError::Unusable { directory, error },
+    })?;
+    match disk.misplaced().map_err(|error| unusable(disk, error))? {
+        Some(file) => Err(OpenError::Misplaced { file }),
+        None => Ok(lock),
+    }
 }
 
 fn unusable<D: Disk>(disk: &D, error: io::Error) -> OpenError {
@@ -188,7 +211,8 @@ fn read_history<D: Disk>(
     let there = |wanted: &str| names.iter().any(|name| name == wanted);
     if !there(HISTORY_FILE) {
         let own = |name: &&String| segment_number(name).is_some() || is_snapshot_name(name);
-        if let Some(found) = names.iter().find(own) {
+        let has_pair = disk.is_split() && is_paired(disk); // that tells more: see `check`
+        if let Some(found) = names.iter().find(own).filter(|_| !has_pair) {
             return Err(OpenError::MissingHistory { file, found: found.clone() });
         }
         if there("version-2") {

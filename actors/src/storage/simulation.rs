@@ -227,7 +227,7 @@ impl World {
             let file = self.disk.create(&snapshot_name(zxid))?;
             file.write_at(b"a tree", 0)?;
             file.sync_data()?;
-            self.disk.sync_dir()
+            self.disk.sync_dir(&snapshot_name(zxid))
         };
         make().is_ok()
     }

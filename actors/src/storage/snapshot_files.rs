@@ -196,7 +196,7 @@ impl<D: Disk> Taking<D> {
         let finish = || {
             self.to.sync_data()?;
             self.disk.rename(UNFINISHED, &name)?;
-            self.disk.sync_dir()
+            self.disk.sync_dir(&name)
         };
         finish().map_err(|error| SnapshotError::Io { file: self.disk.path(UNFINISHED), error })?;
         Ok(Some((name, footer)))

@@ -11,6 +11,7 @@
 //! - T8  A walk begun at zxid Z yields each znode there was at Z once, as it was at Z, whatever is
 //!   applied meanwhile.
 //! - T9  No ACL's number gets another meaning while a walk goes on.
+//! - T10 A step of a walk holds up the writer for the copying of 256 KiB and one znode at most.
 
 pub mod data_tree;
 pub mod events;

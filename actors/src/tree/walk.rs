@@ -56,6 +56,8 @@ pub struct Walk {
     head: WalkHead,
     shared: Arc<WalkState>,
     next: Slot,
+    /// Images handed over, taken at the last step.
+    handed: Vec<u8>,
 }
 
 /// What the walker and the writer of the tree share.
@@ -87,8 +89,10 @@ impl Work {
         first
     }
 
-    /// How many slots were seen. Counted at the end, from the bits themselves: a counter beside them,
-    /// raised in `see`, stayed at 0 in optimised builds of rustc 1.95.
+    /// How many slots were seen. Counted at the end, from the bits themselves: rustc 1.95 miscompiles a
+    /// counter beside them, raised in `see` by `u32::from(first)`. When a comparison with a constant is
+    /// inlined and both branched on and kept as a value, the value may come out as `false`
+    /// (rust-lang/rust#158206).
     fn yielded(&self) -> u32 {
         self.seen.iter().map(|word| word.count_ones()).sum()
     }
@@ -144,7 +148,7 @@ impl DataTree {
         });
         self.acls.freeze();
         self.walk = Some(shared.clone());
-        Some(Walk { head, shared, next: 0 })
+        Some(Walk { head, shared, next: 0, handed: Vec::new() })
     }
 
     /// To be called before a stored field of `slot` changes (T8).
@@ -180,8 +184,8 @@ impl Walk {
         &self.head
     }
 
-    /// Visits up to `max` more slots of `tree`, and appends to `out` the images of the znodes there and
-    /// those handed over since the last step. The guard is to be dropped between two steps.
+    /// Visits up to `max` more slots of `tree`, and appends to `out` the images of the znodes there. The
+    /// guard is to be dropped between two steps, and [`Self::take_handed`] to be called then (T10).
     ///
     /// # Panics
     /// If the walk ends with fewer or more znodes than it began with (T8).
@@ -191,7 +195,8 @@ impl Walk {
             return Step::Abandoned;
         }
         let mut work = self.shared.work.lock();
-        out.append(&mut work.images);
+        assert!(self.handed.is_empty(), "T8: what was handed over is written before the next step");
+        self.handed = std::mem::take(&mut work.images);
         let end = self.next.saturating_add(max).min(self.head.slots);
         let full = out.len() + STEP_BYTES;
         while self.next < end && out.len() < full {
@@ -207,6 +212,13 @@ impl Walk {
         }
         assert_eq!(work.yielded(), self.head.count, "T8: a walk yields each znode once");
         Step::Done
+    }
+
+    /// Appends to `out` the images handed over before the last step: up to the queue's limit, which is
+    /// why nobody is to wait for it.
+    pub fn take_handed(&mut self, out: &mut Vec<u8>) {
+        out.append(&mut self.handed);
+        self.handed = Vec::new(); // it may have been large
     }
 }
 

@@ -23,7 +23,10 @@ fn load(walk: &Walk, images: &[u8]) -> Result<DataTree, LoadError> {
 
 fn finish(walk: &mut Walk, tree: &DataTree) -> Vec<u8> {
     let mut images = Vec::new();
-    while walk.step(tree, 3, &mut images) == Step::More {}
+    while walk.step(tree, 3, &mut images) == Step::More {
+        walk.take_handed(&mut images);
+    }
+    walk.take_handed(&mut images);
     images
 }
 
@@ -46,6 +49,7 @@ proptest! {
         for (wishes, slots) in &meanwhile {
             grow(&mut leader, &mut tree, wishes);
             walk.step(&tree, *slots, &mut images);
+            walk.take_handed(&mut images);
         }
         images.extend(finish(&mut walk, &tree));
         let mut loaded = load(&walk, &images).unwrap();
@@ -87,6 +91,45 @@ fn t8_a_walk_whose_queue_overflows_is_abandoned_and_another_can_begin() {
     let mut walk = tree.begin_walk(QUEUE_LIMIT).unwrap();
     let images = finish(&mut walk, &tree);
     assert_eq!(load(&walk, &images).unwrap().digest(), tree.digest());
+}
+
+/// What is done under the guard is counted, since time depends on the machine.
+#[test]
+fn t10_a_step_copies_little_however_large_the_znodes_and_whatever_waits() {
+    let (mut tree, count) = tree_of(2_000);
+    static LARGE: [u8; 100_000] = [7; 100_000];
+    for at in 1..=40 {
+        let txn = super::apply_tests::set_data(count + at, &format!("/n{}", at * 50), &LARGE, 1);
+        tree.apply(&txn, &mut Events::unwanted());
+    }
+    let mut walk = tree.begin_walk(QUEUE_LIMIT).unwrap();
+    for at in 1..=40 {
+        let txn = super::apply_tests::set_data(count + 40 + at, &format!("/n{}", at * 50), b"", 2);
+        tree.apply(&txn, &mut Events::unwanted()); // 4 MB are handed over
+    }
+    let (mut images, mut steps, mut most) = (Vec::new(), 0, 0);
+    loop {
+        let before = images.len();
+        let step = walk.step(&tree, 256, &mut images);
+        most = most.max(images.len() - before);
+        steps += 1;
+        walk.take_handed(&mut images);
+        if step == Step::Done {
+            break;
+        }
+    }
+    assert!(steps >= 2_000 / 256, "{steps} steps");
+    assert!(most <= (256 << 10) + 100_100, "{most} bytes in one step");
+    assert!(images.len() > 4_000_000, "and nothing is missing: {}", images.len());
+    // Large znodes end a step before its slots are used up.
+    let (mut tree, count) = tree_of(300);
+    for at in 1..=300 {
+        let txn = super::apply_tests::set_data(count + at, &format!("/n{at}"), &LARGE, 1);
+        tree.apply(&txn, &mut Events::unwanted());
+    }
+    let (mut walk, mut images) = (tree.begin_walk(QUEUE_LIMIT).unwrap(), Vec::new());
+    assert_eq!(walk.step(&tree, 256, &mut images), Step::More);
+    assert!((256 << 10..(256 << 10) + 100_100).contains(&images.len()), "{}", images.len());
 }
 
 #[test]

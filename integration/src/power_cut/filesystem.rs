@@ -41,6 +41,8 @@ impl Mounted {
         self.disk.off.notify_all(); // it may have cut the power
         armed?;
         std::thread::sleep(self.sync_delay); // a disk's latency is what is being modelled
+        let held = self.disk.held.lock().expect("no holder panics");
+        drop(self.disk.released.wait_while(held, |held| *held).expect("no holder panics"));
         sync(&mut self.disk.image())
     }
 }

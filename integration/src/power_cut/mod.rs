@@ -83,6 +83,9 @@ struct Disk {
     image: Mutex<Image>,
     /// Signalled when the power goes off.
     off: Condvar,
+    /// Whether the disk answers no sync, and what is signalled when it does again.
+    held: Mutex<bool>,
+    released: Condvar,
 }
 
 impl Disk {
@@ -99,7 +102,12 @@ impl PowerCutFs {
     /// `PermissionDenied` without root.
     pub fn mount(options: Options) -> io::Result<Self> {
         let mount_point = tempfile::Builder::new().prefix("power-cut-").tempdir()?;
-        let disk = Arc::new(Disk { image: Mutex::new(Image::new(options)), off: Condvar::new() });
+        let disk = Arc::new(Disk {
+            image: Mutex::new(Image::new(options)),
+            off: Condvar::new(),
+            held: Mutex::default(),
+            released: Condvar::new(),
+        });
         let mounted = Mounted::new(disk.clone(), options.sync_delay);
         let flags = [MountOption::FSName("power_cut".to_owned()), MountOption::NoAtime];
         let session = fuser::spawn_mount2(mounted, mount_point.path(), &flags)?;
@@ -155,6 +163,12 @@ impl PowerCutFs {
         self.disk.image().fail_sync(nth);
     }
 
+    /// Answers no sync from now on, nor anything behind one; or does so again.
+    pub fn hold_syncs(&self, hold: bool) {
+        *self.disk.held.lock().expect("no holder panics") = hold;
+        self.disk.released.notify_all();
+    }
+
     /// Space in use, in bytes.
     pub fn used(&self) -> u64 {
         self.disk.image().used()
@@ -168,6 +182,7 @@ impl PowerCutFs {
 
 impl Drop for PowerCutFs {
     fn drop(&mut self) {
+        self.hold_syncs(false);
         drop(self.session.take());
         detach(self.mount_point.path().to_owned());
     }

@@ -25,8 +25,9 @@ use super::truth::Truth;
 /// What a request was, as far as its reply is checked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Asked {
-    /// Takes a zxid; `sequential` if the reply is a path that nobody else may ever get.
-    Write { sequential: bool, set_data: Option<String> },
+    /// Takes a zxid; `sequential` if the reply is a path that nobody else may ever get, `set` if it is the
+    /// stat of this path.
+    Write { sequential: bool, set: Option<String> },
     /// getData or exists of a path, with or without a watch.
     Data { path: String, watch: bool, exists: bool },
     /// getChildren of a path, with or without a watch.
@@ -57,6 +58,8 @@ pub(super) struct Due {
     asked: Asked,
     /// The highest zxid that any client had been told when it was asked.
     floor: Zxid,
+    /// Whether a write was under way when it was asked.
+    behind_write: bool,
 }
 
 /// One client, over as many connections as it takes.
@@ -82,6 +85,8 @@ pub(super) struct Client {
 pub(super) struct Heard {
     pub(super) replies: u64,
     pub(super) reads_checked: u64,
+    /// Those of them that stood between two writes of their session when they were answered.
+    pub(super) reads_between: u64,
     pub(super) events: u64,
     pub(super) sequence_numbers: u64,
     pub(super) refused: u64,
@@ -92,13 +97,19 @@ impl Client {
     /// The next request's xid.
     pub(super) fn ask(&mut self, asked: Asked, floor: Zxid) -> i32 {
         self.next_xid += 1;
-        self.due.push_back(Due { xid: self.next_xid, asked, floor });
+        let behind_write = self.due.iter().any(|due| matches!(due.asked, Asked::Write { .. }));
+        self.due.push_back(Due { xid: self.next_xid, asked, floor, behind_write });
         self.next_xid
     }
 
     /// A ping is under way, too.
     pub(super) fn ping(&mut self) {
-        self.due.push_back(Due { xid: xid::PING, asked: Asked::Other, floor: Zxid::ZERO });
+        self.due.push_back(Due {
+            xid: xid::PING,
+            asked: Asked::Other,
+            floor: Zxid::ZERO,
+            behind_write: false,
+        });
     }
 
     /// The connection is gone, and with it everything that was not answered.
@@ -180,7 +191,7 @@ impl Client {
         }
         heard.replies += 1;
         let due = self.due.pop_front().unwrap_or_else(|| panic!("VC1: nothing was asked: {header:?}"));
-        let Due { xid, asked, floor } = due;
+        let Due { xid, asked, floor, behind_write } = due;
         assert_eq!(header.xid, xid, "VC1: {asked:?} was due");
         assert!(
             zxid >= floor,
@@ -189,14 +200,17 @@ impl Client {
         if let Some(session) = &mut self.session {
             session.answered_ms = now_ms;
         }
+        let is_read = matches!(asked, Asked::Data { .. } | Asked::Children { .. });
+        let before_write = || self.due.iter().any(|due| matches!(due.asked, Asked::Write { .. }));
+        heard.reads_between += u64::from(is_read && behind_write && before_write());
         match asked {
             Asked::Write { .. } if header.err == REFUSED => heard.refused += 1,
-            Asked::Write { sequential, set_data } => {
+            Asked::Write { sequential, set } => {
                 assert!(zxid > self.shown, "VC5: a write at {zxid:?} after a read at {:?}", self.shown);
                 self.check_write(xid, zxid, header.err, truth);
                 truth.ack(zxid);
                 self.done.0 += 1;
-                if let Some(path) = set_data.filter(|_| header.err == 0) {
+                if let Some(path) = set.filter(|_| header.err == 0) {
                     let (_, stat) = truth.at(&path, zxid).expect("VC7: what was set is there");
                     assert_eq!(Stat::read(&mut frame).expect("a stat"), stat, "VC7: {path} at {zxid:?}");
                 }

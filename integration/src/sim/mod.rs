@@ -12,6 +12,7 @@ mod client;
 mod crash;
 mod damage;
 mod link;
+mod mail;
 mod met;
 mod node;
 mod requests;
@@ -46,11 +47,13 @@ pub enum Fault {
     ForgetEpoch,
     /// Sessions are expired without a word from the arbiter that serves them.
     ExpireUnasked,
+    /// A roll-over does not make its epoch durable.
+    ForgetRollOver,
 }
 
 impl Fault {
     /// Every one.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::AckBeforePersist,
         Self::LoseAppend,
         Self::CommitEarly,
@@ -60,6 +63,7 @@ impl Fault {
         Self::LoseWake,
         Self::ForgetEpoch,
         Self::ExpireUnasked,
+        Self::ForgetRollOver,
     ];
 }
 

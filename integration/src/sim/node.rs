@@ -19,16 +19,15 @@ use paddock_actors::tree::{SharedTree, TreeWriter};
 use paddock_messages::client::reply::Outcome;
 use paddock_messages::client::request::Read;
 use paddock_messages::codec;
-use paddock_messages::ids::{AttachNumber, ServerId, SessionId};
-use paddock_messages::letters::{
-    Ack, Asker, Internal, Proposal, Requests, SessionChange, Submission, Touched,
-};
+use paddock_messages::ids::{ServerId, SessionId};
+use paddock_messages::letters::{Ack, Asker, Internal, Proposal, Requests, SessionChange};
 use paddock_messages::txn::Txn;
-use paddock_messages::zxid::Zxid;
+use paddock_messages::zxid::{Epoch, Zxid};
 use rand::Rng;
 use rand::rngs::StdRng;
 
 use super::Fault;
+use super::mail::{Mail, Who};
 use super::met::Met;
 use super::truth::Truth;
 
@@ -38,56 +37,6 @@ pub(super) const EPOCH_MS: u64 = 1_750_000_000_000;
 
 /// Bytes of old images that may wait during a snapshot: so few that some are given up.
 const QUEUE_LIMIT: usize = 250;
-
-/// Who sends and who gets mail.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Who {
-    Arbiter(u16),
-    Learner,
-    Proposer,
-    Logger,
-    Sessions,
-    Snapshotter,
-}
-
-pub(super) enum Mail {
-    Submissions(Vec<Submission>),
-    Requests(Requests),
-    Proposals(Vec<Proposal>),
-    Append { records: Records, committed: Zxid },
-    Durable(Zxid),
-    Ack(Zxid),
-    Commit(Zxid),
-    FeedReady,
-    Space(Space),
-    Changes(Vec<SessionChange>),
-    Touched(Touched),
-    Silent(Vec<(SessionId, AttachNumber)>),
-    Expire(Internal),
-    Applied { txns: u64, bytes: u64 },
-    AddSnapshot { name: String, zxid: Zxid },
-    Entered(Ended),
-    Purge(usize),
-}
-
-impl Mail {
-    /// What a crash leaves undone while this is on its way.
-    fn name(&self) -> &'static str {
-        match self {
-            Self::Submissions(_) => "crashes before requests were forwarded",
-            Self::Requests(_) => "crashes before requests were proposed",
-            Self::Proposals(_) => "crashes before proposals were appended",
-            Self::Append { .. } => "crashes before an append was written",
-            Self::Durable(_) => "crashes between sync and ack",
-            Self::Ack(_) => "crashes between ack and commit",
-            Self::Commit(_) => "crashes between commit and apply",
-            Self::FeedReady => "crashes between apply and reply",
-            Self::Silent(_) | Self::Expire(_) => "crashes before an expiry was proposed",
-            Self::AddSnapshot { .. } => "crashes between a snapshot and its entry",
-            _ => "crashes beside other mail",
-        }
-    }
-}
 
 pub(super) struct Node {
     pub(super) disk: MemoryDisk,
@@ -159,6 +108,13 @@ impl Node {
         self.mail.entry((from, to)).or_default().push_back(mail);
     }
 
+    /// Whether the next epoch is on its way to the disk, or back.
+    pub(super) fn is_rolling(&self) -> bool {
+        let is_it = |mail: &Mail| matches!(mail, Mail::KeepEpoch(_) | Mail::EpochKept(_));
+        let between = [(Who::Proposer, Who::Logger), (Who::Logger, Who::Proposer)];
+        between.iter().any(|pair| self.mail.get(pair).is_some_and(|queue| queue.iter().any(is_it)))
+    }
+
     /// Everything that may happen next inside the node.
     pub(super) fn actions(&self) -> Vec<Action> {
         let waiting = self.mail.iter().filter(|(_, queue)| !queue.is_empty());
@@ -190,7 +146,7 @@ impl Node {
     fn deliver(&mut self, to: Who, mail: Mail, rng: &mut StdRng, truth: &mut Truth, met: &mut Met) {
         let (now, wall) = (self.now_ms, self.wall_ms());
         let (mut learned, mut proposed, mut due) = (vec![], vec![], vec![]);
-        let asks = matches!(mail, Mail::Requests(_) | Mail::Expire(_)); // pending is brought up to date
+        let asks = matches!(mail, Mail::Requests(_) | Mail::Expire(_) | Mail::EpochKept(_)); // pending is brought up to date
         match mail {
             Mail::Submissions(items) => self.learner.on_submissions(items, &mut learned),
             Mail::Proposals(items) => self.learner.on_proposals(items, &mut learned),
@@ -213,10 +169,29 @@ impl Node {
             Mail::AddSnapshot { name, zxid } => self.add_snapshot(&name, zxid, met),
             Mail::Purge(keep) => {
                 let purged = self.logger.purge(keep);
-                if let Some(purged) = self.logged(purged) {
+                let done = self.logged(purged);
+                if let Some(purged) = &done {
                     met.add("snapshots purged", purged.snapshots as u64);
                     met.add("segments purged", purged.segments as u64);
+                    if self.space != Space::Enough && purged.snapshots + purged.segments > 0 {
+                        met.count("purges that a full disk brought");
+                    }
                 }
+                self.post(Who::Logger, Who::Snapshotter, Mail::Purged(done.is_some()));
+            }
+            Mail::Purged(done) => self.snapshotter.on_purged(done, now),
+            Mail::Short(is_short) => {
+                self.snapshotter.on_space(is_short, now, &mut due);
+            }
+            Mail::KeepEpoch(epoch) => self.keep_epoch(epoch, met),
+            Mail::EpochKept(Some(epoch)) => {
+                met.count("epochs rolled over");
+                truth.roll_over(epoch);
+                self.proposer.on_new_epoch(&*self.tree.read(), epoch, wall, &mut proposed);
+            }
+            Mail::EpochKept(None) => {
+                met.count("epochs refused by a full disk");
+                self.proposer.on_epoch_refused(&*self.tree.read(), wall, &mut proposed);
             }
             Mail::FeedReady => {
                 let Who::Arbiter(arbiter) = to else { unreachable!("only arbiters have feeds") };
@@ -292,7 +267,7 @@ impl Node {
         }
     }
 
-    fn perform_proposer(&mut self, out: Vec<Proposed>, truth: &mut Truth) {
+    pub(super) fn perform_proposer(&mut self, out: Vec<Proposed>, truth: &mut Truth) {
         for order in out {
             match order {
                 Proposed::Propose(items) => {
@@ -311,6 +286,10 @@ impl Node {
                 Proposed::Commit(_) if self.fault == Some(Fault::CommitEarly) => {}
                 Proposed::Commit(upto) => self.post(Who::Proposer, Who::Learner, Mail::Commit(upto)),
                 Proposed::HangUp(_) => panic!("our own Learner acked what was not proposed"),
+                Proposed::BeginEpoch(epoch) => {
+                    self.post(Who::Proposer, Who::Logger, Mail::KeepEpoch(epoch));
+                }
+                Proposed::NoEpochLeft => panic!("there are epochs enough"),
             }
         }
     }
@@ -367,11 +346,38 @@ impl Node {
         self.post(Who::Logger, Who::Snapshotter, Mail::Entered(ended));
     }
 
+    fn keep_epoch(&mut self, epoch: Epoch, met: &mut Met) {
+        if self.logger.open_batch().1 > 0 {
+            self.flush(); // answers come in the order of the commands
+        }
+        if self.ended.is_some() {
+            return;
+        }
+        let (durable, proposed) = (self.logger.persisted().upto, self.proposer.last());
+        assert_eq!(durable, proposed, "P8: {epoch} comes too early");
+        let forget = self.fault == Some(Fault::ForgetRollOver);
+        let kept = self.logger.change_facts(|facts| {
+            let epoch = if forget { facts.current_epoch } else { epoch };
+            (facts.accepted_epoch, facts.current_epoch) = (epoch, epoch);
+        });
+        let kept = self.logged(kept).map(|()| epoch);
+        if self.ended.is_some() {
+            return met.count("ends at a roll-over");
+        }
+        if kept.is_none() {
+            self.post(Who::Logger, Who::Snapshotter, Mail::Short(true));
+            let is_short = self.space != Space::Enough;
+            self.post(Who::Logger, Who::Snapshotter, Mail::Short(is_short));
+        }
+        self.post(Who::Logger, Who::Proposer, Mail::EpochKept(kept));
+    }
+
     /// What the Logger's thread does around each command.
     pub(super) fn logged<T>(&mut self, done: Result<T, LogFailure>) -> Option<T> {
         if self.logger.space() != self.space {
             self.space = self.logger.space();
             self.post(Who::Logger, Who::Proposer, Mail::Space(self.space));
+            self.post(Who::Logger, Who::Snapshotter, Mail::Short(self.space != Space::Enough));
         }
         match done {
             Ok(value) => Some(value),

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use paddock_messages::client::ops::{
-    Create, CreateTtl, MaybePath, MultiHeader, PathVersion, PathWatch, SetData,
+    Create, CreateTtl, MaybePath, MultiHeader, PathVersion, PathWatch, SetAcl, SetData,
 };
 use paddock_messages::client::session::{ConnectFields, ConnectRequest};
 use paddock_messages::client::{OpCode, RequestHeader, xid};
@@ -83,7 +83,7 @@ pub(super) fn proof(client: &mut Client, floor: Zxid, rng: &mut StdRng) -> Vec<u
 }
 
 fn create_request(client: &mut Client, floor: Zxid, path: String, flags: i32, rng: &mut StdRng) -> Vec<u8> {
-    let xid = client.ask(Asked::Write { sequential: matches!(flags, 2 | 3), set_data: None }, floor);
+    let xid = client.ask(Asked::Write { sequential: matches!(flags, 2 | 3), set: None }, floor);
     framed(xid, OpCode::Create, |to| create(path, flags, rng).write(to))
 }
 
@@ -95,8 +95,8 @@ fn read_data(client: &mut Client, floor: Zxid, path: String, watch: bool, exists
 
 /// Any request.
 pub(super) fn any(client: &mut Client, floor: Zxid, rng: &mut StdRng) -> Vec<u8> {
-    let write = Asked::Write { sequential: false, set_data: None };
-    match rng.random_range(0..100) {
+    let write = Asked::Write { sequential: false, set: None };
+    match rng.random_range(0..104) {
         0..8 => create_request(client, floor, format!("/p{}", rng.random_range(0..PARENTS)), 0, rng),
         8..16 => create_request(client, floor, path(rng), 0, rng),
         16..22 => create_request(client, floor, path(rng), 1, rng),
@@ -115,7 +115,7 @@ pub(super) fn any(client: &mut Client, floor: Zxid, rng: &mut StdRng) -> Vec<u8>
         }
         34..48 => {
             let path = path(rng);
-            let xid = client.ask(Asked::Write { sequential: false, set_data: Some(path.clone()) }, floor);
+            let xid = client.ask(Asked::Write { sequential: false, set: Some(path.clone()) }, floor);
             let body = SetData { path: path.into(), data: data(rng), version: version(rng) };
             framed(xid, OpCode::SetData, |to| body.write(to))
         }
@@ -142,8 +142,19 @@ pub(super) fn any(client: &mut Client, floor: Zxid, rng: &mut StdRng) -> Vec<u8>
             let xid = client.ask(Asked::Sync, floor);
             framed(xid, OpCode::Sync, |to| MaybePath { path: Some("/".into()) }.write(to))
         }
-        _ => ping(client),
+        97..100 => ping(client),
+        _ => set_acl(client, floor, rng),
     }
+}
+
+/// To one of two ACLs that let everybody do everything.
+fn set_acl(client: &mut Client, floor: Zxid, rng: &mut StdRng) -> Vec<u8> {
+    let path = path(rng);
+    let xid = client.ask(Asked::Write { sequential: false, set: Some(path.clone()) }, floor);
+    let again = rng.random_range(1..3);
+    let acl = Acl::open().iter().map(AclEntry::from).cycle().take(again).collect();
+    let body = SetAcl { path: path.into(), acl: Some(acl), version: version(rng) };
+    framed(xid, OpCode::SetAcl, |to| body.write(to))
 }
 
 /// Each path once: then what watchers see of it is what it was before and after.

@@ -8,8 +8,7 @@ use paddock_actors::auth::AuthRules;
 use paddock_actors::client::{ArbiterCore, Entrance, Serving, Settings};
 use paddock_actors::learner::core::Learner;
 use paddock_actors::learner::session_ids::SessionIds;
-use paddock_actors::proposer::core::Proposer;
-use paddock_actors::proposer::{Majority, Room};
+use paddock_actors::proposer::{LAST_COUNTER, Majority, Proposer, Room};
 use paddock_actors::quorum_peer::reign;
 use paddock_actors::session::core::SessionTracker;
 use paddock_actors::snapshotter::core::{Policy, Snapshotter};
@@ -43,6 +42,8 @@ pub(super) struct Setup {
     pub(super) arbiters: u16,
     pub(super) policy: Policy,
     pub(super) settings: Arc<Settings>,
+    /// The counter of an epoch's last txn.
+    pub(super) last_counter: u32,
     pub(super) fault: Option<Fault>,
 }
 
@@ -77,6 +78,7 @@ impl Setup {
                 purge_every_ms: Some(5_000),
             },
             settings: Arc::new(settings),
+            last_counter: if rng.random() { rng.random_range(1..60) } else { LAST_COUNTER },
             fault,
         }
     }
@@ -149,7 +151,8 @@ pub(super) fn start(
         disk: disk.clone(),
         arbiters,
         learner: Learner::new(last, ids),
-        proposer: Proposer::new(ME, reign.epoch, quorum, prep, setup.room()),
+        proposer: Proposer::new(ME, reign.epoch, quorum, prep, setup.room())
+            .with_last_counter(setup.last_counter),
         sessions: tracker,
         snapshotter: Snapshotter::new(setup.policy, restored.replayed, now_ms, &mut |below| {
             rng.random_range(0..below)

@@ -35,6 +35,8 @@ pub(super) struct Truth {
     epoch: Epoch,
     /// Each session's last write: through which attachment, with which xid.
     latest: BTreeMap<SessionId, (AttachNumber, i32)>,
+    /// How many ACLs were replaced.
+    pub(super) acls_set: u64,
     /// Sessions that ended since the last look, and whether by expiry.
     ended: Vec<(SessionId, bool)>,
 }
@@ -50,6 +52,7 @@ impl Truth {
             epoch: Epoch(0),
             latest: BTreeMap::new(),
             ended: Vec::new(),
+            acls_set: 0,
         }
     }
 
@@ -64,6 +67,7 @@ impl Truth {
         let proposed = self.proposed.get(&zxid).unwrap_or_else(|| panic!("{zxid:?} was never proposed"));
         assert_eq!(**proposed, *txn, "{zxid:?} is not what was proposed");
         self.applied.insert(zxid, Arc::clone(proposed));
+        self.acls_set += u64::from(matches!(txn.body, TxnBody::SetAcl { .. }));
         self.tree.apply(txn, &mut Events::unwanted());
         self.in_order(txn);
         if matches!(txn.body, TxnBody::CloseSession { .. }) {
@@ -129,6 +133,12 @@ impl Truth {
         assert!(epoch > self.epoch, "D1: {epoch} begins after {}", self.epoch);
         self.epoch = epoch;
         self.tree.begin_epoch(epoch);
+    }
+
+    /// An epoch follows the one before without a start.
+    pub(super) fn roll_over(&mut self, epoch: Epoch) {
+        assert!(epoch > self.epoch, "D1: {epoch} follows {}", self.epoch);
+        self.epoch = epoch;
     }
 
     /// A client was told `zxid`: from now on it may not be lost.

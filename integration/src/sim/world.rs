@@ -11,9 +11,9 @@ use rand::{Rng, SeedableRng};
 
 use super::client::{Client, Heard};
 use super::link::Link;
+use super::mail::{Mail, Who};
 use super::met::Met;
-use super::node::Mail;
-use super::node::{Action, Node, Who};
+use super::node::{Action, Node};
 use super::start::{Setup, TICK_MS, start};
 use super::truth::Truth;
 use super::{Fault, requests};
@@ -110,6 +110,7 @@ impl World {
         for (what, many) in [
             ("replies", heard.replies),
             ("reads checked", heard.reads_checked),
+            ("reads between two writes", heard.reads_between),
             ("watch events", heard.events),
             ("numbers given", heard.sequence_numbers),
             ("clients told of expiry", heard.expired),
@@ -117,6 +118,7 @@ impl World {
         ] {
             self.met.add(what, many);
         }
+        self.met.add("ACLs replaced", self.truth.acls_set);
         let disk = self.disk.counters();
         self.met.add("crashes at a write", disk.crashes_at_write);
         self.met.add("crashes at a sync", disk.crashes_at_sync);
@@ -126,6 +128,9 @@ impl World {
     }
 
     fn step(&mut self) {
+        if self.node.is_rolling() && self.rng.random_bool(0.05) {
+            self.disturb_roll_over();
+        }
         match self.rng.random_range(0..2_000) {
             0..300 => self.somebody_acts(),
             300..303 => self.node_crashes("crashes at any moment"),
@@ -150,6 +155,18 @@ impl World {
             self.advance(ms);
         }
         self.look();
+    }
+
+    /// What may go wrong between two epochs, sooner than chance would have it.
+    fn disturb_roll_over(&mut self) {
+        match self.rng.random_range(0..4) {
+            0 => self.node_crashes("crashes at a roll-over"),
+            1 => self.disk.crash_in(self.rng.random_range(0..4)),
+            _ => {
+                self.disk.set_capacity(self.disk.used_bytes());
+                self.full_until = Some(self.now_ms + self.rng.random_range(1_000..8_000));
+            }
+        }
     }
 
     /// One of the things that may happen next; false if there is none.
@@ -400,6 +417,9 @@ impl World {
         let mut out = vec![];
         node.snapshotter.on_tick(self.now_ms, &mut out);
         node.perform_snapshotter(out, &mut self.met);
+        let mut out = vec![];
+        node.proposer.on_tick(&mut out);
+        node.perform_proposer(out, &mut self.truth);
     }
 
     fn pings(&mut self) {

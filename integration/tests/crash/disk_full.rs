@@ -13,6 +13,8 @@ use crate::world::config;
 
 /// More writes than the log space reserved in advance can take.
 const MANY: u64 = 20_000;
+/// Never reached when all is well.
+const PATIENCE: Duration = Duration::from_secs(120);
 /// A server that ran out of space looks for it this often, with some allowance for a busy machine.
 const RESUMES_WITHIN: Duration = Duration::from_secs(10);
 
@@ -27,6 +29,39 @@ fn fill(client: &mut RawClient) -> u64 {
         }
     }
     panic!("the disk is full and {MANY} writes were acknowledged");
+}
+
+/// A full disk that older snapshots and segments can mend mends itself.
+#[test]
+fn a_full_disk_is_purged_and_writes_go_on_without_anybody_s_help() {
+    let disk = PowerCutFs::mount(Options::default()).expect("mounting needs root and /dev/fuse");
+    let dir = tempdir().expect("the temporary directory is writable");
+    // The second purge by the clock is an hour away.
+    let lines = "snapCount=40\nautopurge.purgeInterval=1\nautopurge.snapRetainCount=3";
+    let launch = Launch::new(disk.path().join("data")).file(config(dir.path(), lines));
+    let server = launch.serve().expect("it serves");
+    let mut client = RawClient::connect(server.address()).expect("it serves");
+    client.create("/a", b"", CreateMode::Persistent).expect("a write");
+    let data = [7; 64 << 10];
+    for _ in 0..1_200 {
+        client.set("/a", &data, -1).expect("there is room");
+    }
+    let purges = |log: &str| log.matches("purged: older files deleted").count();
+    assert!(purges(&server.log()) <= 1, "{}", server.log());
+
+    disk.set_capacity(Some(disk.used()));
+    let (mut acked, deadline) = (0, Instant::now() + PATIENCE);
+    while acked < 1_500 {
+        match client.set("/a", &data, -1) {
+            Ok(_) => acked += 1,
+            Err(ClientError::Refused(ErrorCode::NotReadOnly)) => {}
+            Err(error) => panic!("after {acked} writes: {error}"),
+        }
+        assert!(Instant::now() < deadline, "after {acked} writes it stays full:\n{}", server.log());
+    }
+    let log = server.log();
+    assert!(log.contains("disk full: writes are refused"), "{acked} writes fitted:\n{log}");
+    assert!(purges(&log) >= 2, "{log}");
 }
 
 #[test]

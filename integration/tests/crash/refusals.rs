@@ -88,6 +88,47 @@ fn data(i: usize) -> Vec<u8> {
 }
 
 #[test]
+fn s12_a_log_of_its_own_is_refused_when_it_is_anothers_or_gone_and_nothing_is_touched() {
+    let (dir, other) = (tempdir().expect("writable"), tempdir().expect("writable"));
+    let split = |dir: &Path, log: &Path| config(dir, &format!("snapCount=60\ndataLogDir={}", log.display()));
+    let start = |dir: &Path| {
+        let launch = Launch::new(dir.join("data")).file(split(dir, &dir.join("log")));
+        let mut server = launch.serve().expect("it serves");
+        let mut client = RawClient::connect(server.address()).expect("it serves");
+        (0..ZNODES)
+            .for_each(|i| drop(client.create(&path(i), &data(i), CreateMode::Persistent).expect("a write")));
+        client.close().expect("it closes");
+        assert!(server.terminate().expect("it stops").success(), "{}", server.whole_log());
+        launch
+    };
+    let (launch, _) = (start(dir.path()), start(other.path()));
+    let names =
+        |path: &str| files(&dir.path().join(path)).into_iter().map(|(name, _)| name).collect::<Vec<_>>();
+    let (in_data, in_log) = (format!("{:?}", names("data")), format!("{:?}", names("log")));
+    assert!(in_data.contains("snapshot.") && !in_data.contains("segment."), "{in_data}");
+    assert!(
+        in_log.contains("segment.") && in_log.contains("history") && !in_log.contains("snapshot."),
+        "{in_log}"
+    );
+    let before = (files(&launch.data_dir), files(&other.path().join("log")));
+    for (log, because) in [
+        (other.path().join("log"), "another server's log"),
+        (dir.path().join("not-mounted"), "is its disk mounted?"),
+        (launch.data_dir.clone(), "do not belong together"),
+    ] {
+        split(dir.path(), &log);
+        let (code, said) = refused(&launch);
+        assert_eq!(code, ExitCode::DataDamaged, "{said}");
+        assert!(said.contains(because), "{said}");
+        assert_eq!((files(&launch.data_dir), files(&other.path().join("log"))), before, "{because}");
+    }
+    split(dir.path(), &dir.path().join("log"));
+    let server = launch.serve().expect("with its own it serves");
+    let mut client = RawClient::connect(server.address()).expect("it serves");
+    assert_eq!(client.get(&path(ZNODES - 1)).expect("a read").0, data(ZNODES - 1));
+}
+
+#[test]
 fn data_in_a_newer_format_is_refused_and_left_alone() {
     let dir = tempdir().expect("the temporary directory is writable");
     let launch = populated(dir.path());

@@ -201,7 +201,7 @@ impl Member {
             match output {
                 Output::Propose(items) => self.to_learner.push_back(ToLearner::Proposed(items)),
                 Output::Commit(upto) => self.to_learner.push_back(ToLearner::Committed(upto)),
-                Output::HangUp(from) => panic!("the Proposer hangs up on {from}"),
+                other => panic!("nothing here asks for {other:?}"),
             }
         }
     }

@@ -102,6 +102,8 @@ impl Bench {
                 let holds = proposer.on_revalidated(toy, SessionId(id.parse().unwrap()), attach(number));
                 self.holds.push(holds);
             }
+            "refuse" => proposer.on_epoch_refused(toy, NOW, &mut out),
+            "tick" => proposer.on_tick(&mut out),
             "epoch" => proposer.on_new_epoch(toy, Epoch(rest.parse().unwrap()), NOW, &mut out),
             "apply" => {
                 let upto = zxid(rest);
@@ -135,6 +137,8 @@ impl Bench {
             Output::Propose(all) => all.iter().map(told_proposal).collect::<Vec<_>>().join(" | "),
             Output::Commit(upto) => format!("commit {upto:?}"),
             Output::HangUp(on) => format!("hang up on {on}"),
+            Output::BeginEpoch(epoch) => format!("begin {epoch}"),
+            Output::NoEpochLeft => "no epoch left".into(),
         };
         let holds = self.holds.len();
         let out: Vec<_> = self.step(input).into_iter().map(told).collect();
@@ -280,7 +284,7 @@ fn p6_p7_requests_wait_for_the_next_epoch() {
         ("expire 8", String::new()),
         ("reap /a", String::new()),
         ("8 1#1 set /a", String::new()),
-        (&format!("ack 1 {last}"), format!("commit {last}")),
+        (&format!("ack 1 {last}"), format!("commit {last}, begin 2")),
         (&format!("apply {last}"), String::new()),
         // What waited comes in its order: session 8's time was up before it wrote.
         ("epoch 2", "2.1 7 set /a v1 | attached 7 2#1 | 2.2 7 -118 | 2.3 8 close  | 2.4 8 -112".into()),
@@ -288,7 +292,69 @@ fn p6_p7_requests_wait_for_the_next_epoch() {
         ("ack 1 2.4", "commit 2.4".into()),
     ] {
         assert_eq!(bench.told(input), expected, "{input}");
-        assert_eq!(bench.proposer.needs_new_epoch(), bench.proposer.last.counter() >= LAST_COUNTER);
+    }
+}
+
+#[test]
+fn p8_an_epoch_is_asked_for_once_and_again_when_a_full_disk_refused_it() {
+    let mut bench = Bench::new(1);
+    bench.proposer = bench.proposer.with_last_counter(2);
+    for (input, expected) in [
+        ("7 0#1 create /a", "1.1 7 create /a p1"),
+        ("ack 1 1.1", "commit 1.1"),
+        ("tick", ""),
+        ("7 0#1 set /a", "1.2 7 set /a v1"),
+        ("tick", ""), // not all is committed
+        ("7 0#1 set /a | open 9 | attach 7 | sync 7 1#1", ""),
+        ("expire 8", ""),
+        ("ack 1 1.2", "commit 1.2, begin 2"),
+        ("7 1#1 set /a", ""),
+        ("ack 1 1.2", ""),
+        ("tick", ""), // it is on its way: once
+        // The disk is full: what waited is answered in its order, nobody's session ends.
+        ("refuse", "refused 7 -119 | refused 9 -119 | attached 7 1#1 | synced 7 | refused 7 -119"),
+        ("7 1#1 set /a | attach 8", "refused 7 -119 | attached 8 1#2"),
+        ("expire 8", ""),
+        ("reap /a", ""),
+        ("tick", "begin 2"),
+        ("8 1#2 set /a", ""), // perhaps it is there at once
+        ("refuse", "refused 8 -119"),
+        ("disk full", ""), // announced by the log, too
+        ("tick", "begin 2"),
+        ("8 1#2 set /a", "refused 8 -119"),
+        ("expire 7", ""),
+        ("epoch 2", ""),
+        ("tick", ""),
+        ("disk free", ""),
+        ("8 1#2 set /a", "2.1 8 set /a v2"),
+        ("expire 7", "2.2 7 close "),
+        ("8 1#2 set /a", ""),
+        ("ack 1 2.2", "commit 2.2, begin 3"),
+        ("epoch 3", "3.1 8 set /a v3"),
+    ] {
+        assert_eq!(bench.told(input), expected, "{input}");
+    }
+}
+
+#[test]
+fn p8_the_last_epoch_has_none_behind_it() {
+    let mut bench = Bench::new(1);
+    let quorum = Majority(BTreeSet::from([ServerId(1)]));
+    let room = Room { admitted: 1 << 20, largest: 4 << 10 };
+    let proposer = Proposer::new(ServerId(1), Epoch(u32::MAX), quorum, PrepRules::default(), room);
+    bench.proposer = proposer.with_last_counter(1);
+    let last = Zxid::new(Epoch(u32::MAX), 1);
+    assert_eq!(bench.told("7 0#1 set /"), format!("{last:?} 7 set / v1"));
+    assert_eq!(bench.told(&format!("ack 1 {last:?}")), format!("commit {last:?}, no epoch left"));
+}
+
+/// Each is an order of the shell's that nothing asked for: the core must not take it.
+#[test]
+fn p8_an_answer_that_was_not_asked_for_is_not_taken() {
+    for answer in ["epoch 2", "refuse"] {
+        let taken = std::panic::catch_unwind(|| Bench::new(1).step(answer));
+        let message = *taken.unwrap_err().downcast::<String>().unwrap();
+        assert!(message.contains("P8"), "{answer}: {message}");
     }
 }
 
@@ -302,7 +368,7 @@ fn small() -> Bench {
 }
 
 #[test]
-fn p8_no_more_is_proposed_than_the_log_has_room_for() {
+fn p9_no_more_is_proposed_than_the_log_has_room_for() {
     let mut bench = small();
     for (input, expected) in [
         // One is below the limit, two are not.
@@ -325,7 +391,7 @@ fn p8_no_more_is_proposed_than_the_log_has_room_for() {
 }
 
 #[test]
-fn p8_what_is_larger_than_the_room_goes_alone() {
+fn p9_what_is_larger_than_the_room_goes_alone() {
     let mut bench = small();
     let many = vec!["set /"; 40].join(" ; ");
     let large = format!("7 0#1 multi {many}");
@@ -394,7 +460,7 @@ proptest! {
                         let having = acked.iter().filter(|(from, it)| *from != "4" && **it >= committed);
                         prop_assert!(having.count() >= 2, "P3");
                     }
-                    Output::HangUp(_) => {}
+                    Output::HangUp(_) | Output::BeginEpoch(_) | Output::NoEpochLeft => {}
                 }
             }
             bench.proposer.check(Zxid::ZERO);

@@ -56,6 +56,7 @@ impl SnapshotWriter {
         if step == Step::Abandoned {
             return Err(SnapshotError::Abandoned);
         }
+        self.walk.take_handed(&mut self.raw); // not under the guard
         self.write_step(step == Step::Done, to)
             .map_err(|error| SnapshotError::Io { file: self.file.clone(), error })
     }

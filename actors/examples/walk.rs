@@ -1,0 +1,120 @@
+//! How long a snapshot of a million znodes holds up whoever applies txns:
+//! `cargo run --release -p paddock-actors --example walk`. Takes half a gigabyte.
+
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use paddock_actors::storage::snapshot::write;
+use paddock_actors::tree::walk::QUEUE_LIMIT;
+use paddock_actors::tree::{DataTree, Events, SharedTree, TreeOptions};
+use paddock_messages::client::request::CreateOp;
+use paddock_messages::ids::{AttachNumber, SessionId};
+use paddock_messages::txn::{Op, Txn, TxnBody, TxnHeader};
+use paddock_messages::znode::{Acl, Owner};
+use paddock_messages::zxid::{Epoch, Zxid};
+
+const ZNODES: u32 = 1_000_000;
+const SESSIONS: u32 = 100_000;
+/// Txns under one hold of the lock, as a Learner under load applies them.
+const BATCH: u32 = 64;
+/// The writer's time off between two batches.
+const PAUSE: Duration = Duration::from_micros(200);
+
+fn main() {
+    let mut tree = DataTree::new(TreeOptions::default());
+    let data = Bytes::from_static(&[b'x'; 100]);
+    for at in 1..=ZNODES {
+        let op = Op::Create {
+            op: CreateOp::Create,
+            path: path(at).into(),
+            data: Some(data.clone()),
+            acl: Acl::open(),
+            owner: Owner::Persistent,
+            parent_cversion: 1,
+        };
+        tree.apply(&txn(at, 1, TxnBody::One(op)), &mut Events::unwanted());
+    }
+    for at in 1..=SESSIONS {
+        let body = TxnBody::CreateSession { timeout_ms: 10_000 };
+        tree.apply(&txn(ZNODES + at, i64::from(at), body), &mut Events::unwanted());
+    }
+    let tree = SharedTree::new(tree, 0);
+    let (over, mut at) = (AtomicBool::new(false), ZNODES + SESSIONS);
+    std::thread::scope(|scope| {
+        let walker = scope.spawn(|| {
+            std::thread::sleep(Duration::from_secs(1)); // without a walk, to compare
+            over.store(true, Relaxed);
+            let mut given_up = 0;
+            let (began, held, bytes) = loop {
+                let began = Instant::now();
+                let mut writer = tree.write();
+                let locked = Instant::now();
+                let walk = writer.tree_mut().begin_walk(QUEUE_LIMIT).expect("no other walk goes on");
+                writer.commit(|_| {});
+                let held = locked.elapsed();
+                let mut file = Vec::new();
+                match write(walk, &tree, Path::new("memory"), &mut file) {
+                    Ok(_) => break (began, held, file.len()),
+                    Err(_) => given_up += 1,
+                }
+            };
+            println!(
+                "a snapshot of {ZNODES} znodes and {SESSIONS} sessions: {bytes} bytes in {:?}, given up {given_up} times; \
+                 {held:?} under the write lock to begin",
+                began.elapsed()
+            );
+        });
+        let alone = load(&tree, &mut at, || over.load(Relaxed));
+        let beside = load(&tree, &mut at, || walker.is_finished());
+        report("without a walk", alone);
+        report("during the walk", beside);
+    });
+}
+
+fn path(at: u32) -> String {
+    let parent = at / 1_001 * 1_001;
+    if at == parent || parent == 0 { format!("/n{at:07}") } else { format!("/n{parent:07}/c-{at:010}") }
+}
+
+fn txn(counter: u32, session: i64, body: TxnBody) -> Txn {
+    let zxid = Zxid::new(Epoch(1), counter);
+    let attach = AttachNumber::default();
+    Txn { header: TxnHeader { session: SessionId(session), attach, cxid: 0, zxid, time: 0 }, body }
+}
+
+/// Applies batches until `done`; how long each took from asking for the lock.
+fn load(tree: &SharedTree, at: &mut u32, done: impl Fn() -> bool) -> Vec<Duration> {
+    let mut took = Vec::new();
+    while !done() {
+        let batch: Vec<Txn> = (0..BATCH)
+            .map(|_| {
+                *at += 1;
+                let path = path(at.wrapping_mul(2_654_435_761) % ZNODES + 1).into();
+                let op = Op::SetData { path, data: Some(Bytes::from_static(&[b'y'; 100])), version: 1 };
+                txn(*at, 1, TxnBody::One(op))
+            })
+            .collect();
+        let began = Instant::now();
+        let mut writer = tree.write();
+        batch.iter().for_each(|txn| drop(writer.apply(txn)));
+        writer.commit(|_| {});
+        took.push(began.elapsed());
+        std::thread::sleep(PAUSE);
+    }
+    took
+}
+
+fn report(what: &str, mut took: Vec<Duration>) {
+    took.sort_unstable();
+    let at = |share: f64| took[((took.len() - 1) as f64 * share) as usize];
+    println!(
+        "{what}: {} batches of {BATCH}: median {:?}, p99 {:?}, p99.9 {:?}, longest {:?}",
+        took.len(),
+        at(0.5),
+        at(0.99),
+        at(0.999),
+        at(1.0)
+    );
+}

@@ -1,0 +1,183 @@
+//! A log and snapshots in two directories, and what is refused.
+
+use std::fs::{read_dir, rename};
+use std::path::{Path, PathBuf};
+
+use paddock_messages::ids::ServerId;
+use paddock_messages::zxid::{Epoch, Zxid};
+
+use super::*;
+
+/// Two directories below one that goes with the test.
+struct Place {
+    root: tempfile::TempDir,
+}
+
+impl Place {
+    fn new() -> Self {
+        Self { root: tempfile::tempdir().unwrap() }
+    }
+
+    fn log(&self) -> PathBuf {
+        self.root.path().join("log")
+    }
+
+    fn data(&self) -> PathBuf {
+        self.root.path().join("data")
+    }
+
+    fn open(&self) -> Result<(Logger<RealDisk>, Recovered), OpenError> {
+        open_in(&self.log(), &self.data())
+    }
+
+    /// With one snapshot, of txn 2 of 3.
+    fn filled() -> Self {
+        let place = Self::new();
+        let (mut logger, _) = place.open().unwrap();
+        fill(&mut logger, &place.data());
+        place
+    }
+
+    fn aside(&self, what: &Path) -> PathBuf {
+        let aside = self.root.path().join("aside");
+        rename(what, &aside).unwrap();
+        aside
+    }
+}
+
+fn open_in(log: &Path, data: &Path) -> Result<(Logger<RealDisk>, Recovered), OpenError> {
+    let disk = RealDisk::split(log, data).unwrap();
+    let salt = crc32c::crc32c(log.as_os_str().as_encoded_bytes()).into();
+    let options =
+        Options { segment_bytes: 64 << 10, admitted_bytes: 16 << 10, ..Options::new(ServerId(1), 7) };
+    open(disk, Options { salt, reserve: Reserve::Inline, ..options })
+}
+
+fn fill(logger: &mut Logger<RealDisk>, data: &Path) {
+    for zxid in 1..=3 {
+        logger.append(Zxid(zxid), b"txn");
+    }
+    logger.flush().unwrap();
+    let name = snapshot_name(Zxid(2));
+    std::fs::write(data.join(&name), b"a tree").unwrap();
+    logger.add_snapshot(&name, Zxid(2)).unwrap();
+    logger.change_facts(|facts| facts.accepted_epoch = Epoch(3)).unwrap();
+    logger.keep_pair().unwrap();
+}
+
+fn names(directory: &Path) -> Vec<String> {
+    let entries = read_dir(directory).unwrap();
+    let mut names: Vec<_> = entries.map(|it| it.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort_unstable();
+    names
+}
+
+#[test]
+fn s12_each_file_lies_in_its_directory_and_both_are_taken() {
+    let place = Place::filled();
+    assert_eq!(names(&place.data()), ["lock", "pair", "snapshot.0000000000000002"]);
+    let segments = ["segment.0000000000000001", "segment.0000000000000002"];
+    assert_eq!(names(&place.log()), [&["history", "history.spare", "lock"][..], &segments].concat());
+    let (_held, recovered) = place.open().unwrap();
+    assert_eq!((recovered.last, recovered.snapshots.len()), (Zxid(3), 1));
+    // Neither is anybody else's meanwhile, alone or with another.
+    let other = place.root.path().join("other");
+    for (log, data, taken) in [
+        (place.log(), place.data(), place.log()),
+        (other.clone(), place.data(), place.data()),
+        (place.log(), other.clone(), place.log()),
+        (place.data(), place.data(), place.data()),
+    ] {
+        match open_in(&log, &data) {
+            Err(OpenError::Locked { directory }) => assert_eq!(directory, taken),
+            Err(error) => panic!("{error}"),
+            Ok(_) => panic!("{log:?} with {data:?}"),
+        }
+    }
+}
+
+#[test]
+fn s12_what_does_not_belong_together_is_refused_and_left_alone() {
+    let (place, other) = (Place::filled(), Place::filled());
+    let stale = Place::new(); // its log was copied, and then it went on
+    {
+        let (mut logger, _) = stale.open().unwrap();
+        fill(&mut logger, &stale.data());
+        let copy = stale.root.path().join("copy");
+        std::fs::create_dir(&copy).unwrap();
+        for name in names(&stale.log()) {
+            std::fs::copy(stale.log().join(&name), copy.join(&name)).unwrap();
+        }
+        logger.change_facts(|facts| facts.accepted_epoch = Epoch(4)).unwrap();
+        logger.keep_pair().unwrap();
+    }
+    let empty = place.root.path().join("empty");
+    for (log, data, because) in [
+        (empty.clone(), place.data(), "the log is missing"),
+        (place.log(), empty.clone(), "its snapshots are missing"),
+        (other.log(), place.data(), "another server"),
+        (stale.root.path().join("copy"), stale.data(), "an older copy"),
+    ] {
+        let before = (names(&data), data.join("lock").exists());
+        let refused = open_in(&log, &data).map(drop).unwrap_err();
+        assert!(matches!(refused, OpenError::NotAPair { .. }), "{refused}");
+        assert!(refused.to_string().contains(because), "{refused}");
+        assert!(!before.1 || names(&data) == before.0, "{because}");
+        assert!(open_in(&log, &data).is_err(), "still");
+    }
+    for place in [&place, &other, &stale] {
+        assert_eq!(place.open().unwrap().1.snapshots.len(), 1, "what belongs together is taken");
+    }
+}
+
+#[test]
+fn s12_a_log_moved_out_of_the_data_directory_is_the_same_log_and_a_half_moved_one_is_none() {
+    let place = Place::new();
+    let (mut logger, _) = open_in(&place.data(), &place.data()).unwrap();
+    fill(&mut logger, &place.data());
+    drop(logger);
+    std::fs::create_dir(place.log()).unwrap();
+    for name in names(&place.data()) {
+        if name == "history" || name.starts_with("segment.") {
+            let refused = place.open().map(drop).unwrap_err();
+            assert!(matches!(refused, OpenError::Misplaced { .. }), "before {name} is moved: {refused}");
+            rename(place.data().join(&name), place.log().join(&name)).unwrap();
+        }
+    }
+    assert_eq!(place.open().unwrap().1.last, Zxid(3));
+    rename(place.data().join("snapshot.0000000000000002"), place.log().join("snapshot.0000000000000002"))
+        .unwrap();
+    let refused = place.open().map(drop).unwrap_err();
+    assert!(refused.to_string().contains("log/snapshot.0000000000000002: lies in the wrong"), "{refused}");
+}
+
+#[test]
+fn s12_a_start_cut_short_before_the_pair_was_written_goes_on() {
+    let place = Place::new();
+    drop(place.open().unwrap());
+    std::fs::remove_file(place.data().join("pair")).unwrap();
+    assert!(!place.open().unwrap().1.fresh, "no snapshot is missed");
+    assert!(place.data().join("pair").exists());
+    // Damaged, it says as much as if it were missing.
+    std::fs::write(place.data().join("pair"), b"nonsense").unwrap();
+    drop(place.open().unwrap());
+    let place = Place::filled();
+    std::fs::write(place.data().join("pair"), b"nonsense").unwrap();
+    assert!(matches!(place.open().map(drop).unwrap_err(), OpenError::NotAPair { .. }));
+    let aside = place.aside(&place.log());
+    assert!(matches!(
+        place.open().map(drop).unwrap_err(),
+        OpenError::NotAPair { .. } | OpenError::MissingHistory { .. }
+    ));
+    std::fs::remove_dir_all(place.log()).unwrap();
+    rename(aside, place.log()).unwrap();
+}
+
+#[test]
+fn s12_two_names_of_one_directory_are_one() {
+    let place = Place::new();
+    std::fs::create_dir(place.data()).unwrap();
+    std::os::unix::fs::symlink(place.data(), place.log()).unwrap();
+    assert!(!RealDisk::split(place.log(), place.data()).unwrap().is_split());
+    drop(place.open().unwrap());
+}

@@ -4,6 +4,7 @@ pub mod admin;
 pub mod auth;
 pub mod client;
 pub mod learner;
+pub mod memory;
 pub mod proposer;
 pub mod quorum_peer;
 pub mod runtime;

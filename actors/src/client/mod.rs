@@ -29,6 +29,8 @@ mod core;
 mod drain;
 pub mod entrance;
 mod framing;
+mod gates;
+mod growth;
 mod handshake;
 pub mod hub;
 mod intake;
@@ -36,13 +38,16 @@ pub mod listener;
 mod outbox;
 mod pipeline;
 pub mod reads;
+mod remarks;
 mod serve;
 pub mod settings;
 pub mod stats;
+pub mod throttle;
 mod upkeep;
 
 pub use self::core::{ArbiterCore, Notice, Remark, Serving};
 pub use self::entrance::{Entrance, Refusal};
+pub use self::gates::Gates;
 pub use self::settings::Settings;
 
 #[cfg(test)]

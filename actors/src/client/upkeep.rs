@@ -40,8 +40,8 @@ impl ArbiterCore {
             match verdict {
                 Verdict::Stays => {}
                 Verdict::Closes(remark) => {
-                    self.tally.sessionless_expired += u64::from(remark.is_none());
-                    remark.into_iter().for_each(|remark| self.remark(conn, remark));
+                    self.tally.sessionless_expired += u64::from(matches!(remark, Remark::HalfOpen(_)));
+                    self.remark(conn, remark);
                     self.close(conn);
                 }
                 Verdict::Cut => {
@@ -72,13 +72,13 @@ impl ArbiterCore {
         let is_deaf = unsent > self.settings.outbox_limit || self.is_deaf(it, timeout_ms);
         match it.phase {
             Phase::First | Phase::Word if silent_ms >= self.settings.sessionless_timeout_ms => {
-                Verdict::Closes(None)
+                Verdict::Closes(Remark::HalfOpen(self.settings.sessionless_timeout_ms))
             }
             Phase::First | Phase::Word => Verdict::Stays,
             Phase::Closing if is_deaf || unsent == 0 => Verdict::Cut,
             Phase::Closing => Verdict::Stays,
-            _ if is_deaf => Verdict::Closes(Some(Remark::Deaf(unsent))),
-            _ if silent_ms >= timeout_ms + SILENCE_GRACE_MS => Verdict::Closes(Some(Remark::Silent)),
+            _ if is_deaf => Verdict::Closes(Remark::Deaf(unsent)),
+            _ if silent_ms >= timeout_ms + SILENCE_GRACE_MS => Verdict::Closes(Remark::Silent),
             _ => Verdict::Stays,
         }
     }
@@ -93,7 +93,7 @@ impl ArbiterCore {
 /// What becomes of a connection at a tick.
 enum Verdict {
     Stays,
-    Closes(Option<Remark>),
+    Closes(Remark),
     /// At once, whatever is unsent.
     Cut,
 }

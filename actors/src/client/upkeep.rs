@@ -44,14 +44,40 @@ impl ArbiterCore {
                     self.remark(conn, remark);
                     self.close(conn);
                 }
-                Verdict::Cut => {
-                    self.on_closed(conn);
-                    self.woken.push(conn);
-                }
+                Verdict::Cut => self.cut(conn),
             }
         }
+        self.relieve();
         self.go_on();
         Touched { arbiter: self.arbiter, as_of_ms: now_ms, sessions: self.take_touched() }
+    }
+
+    /// Forgets a connection at once, whatever is unsent.
+    fn cut(&mut self, conn: ConnId) {
+        self.on_closed(conn);
+        self.woken.push(conn);
+    }
+
+    /// Each outbox is bounded, and so are all of them together (C3): a thousand clients that subscribe to
+    /// everything and read nothing must not take a thousand times what one may.
+    fn relieve(&mut self) {
+        let owed = |it: &Connection| it.outbox.unsent().len();
+        let mut all: usize = self.conns.iter().map(|(_, it)| owed(it)).sum();
+        if all <= self.settings.outboxes_limit {
+            return;
+        }
+        let full = self.settings.outbox_full;
+        let conns = self.conns.iter().filter(|(_, it)| owed(it) > full);
+        let mut most: Vec<_> = conns.map(|(conn, it)| (owed(it), conn)).collect();
+        most.sort_unstable_by_key(|(unsent, conn)| (std::cmp::Reverse(*unsent), conn.slot));
+        for (unsent, conn) in most {
+            self.remark(conn, Remark::Deaf(unsent));
+            self.cut(conn);
+            all -= unsent;
+            if all <= self.settings.outboxes_limit {
+                return;
+            }
+        }
     }
 
     fn take_touched(&mut self) -> Vec<SessionId> {

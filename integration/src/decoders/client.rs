@@ -37,7 +37,7 @@ pub fn reply(data: &[u8]) {
         let again = Bytes::from(again);
         assert_eq!(reply_again(opcode, &again).map(Bytes::from), Ok(again), "FZ2: reply to {opcode}");
     }
-    let mut rest = body.clone();
+    let mut rest = body;
     if ReplyHeader::read(&mut rest).is_ok() {
         let _ = reply_again(opcode, &rest);
     }

@@ -4,7 +4,7 @@
 #   build    the release binary and every test binary
 #   unit     unit, table and property tests of all crates
 #   sim      seeded simulations                        SEEDS=n (default 2000)
-#   crash    real processes: kills, power cuts, bad disks   CRASH_ROUNDS=n (default 24)
+#   crash    real processes: kills, power cuts, bad disks, hostile clients   CRASH_ROUNDS=n (default 24)
 #   clients  ZooKeeper programs that others wrote
 #   quick    lint, unit and 200 seeds: before every commit
 # Installs what it needs; whatever it downloads is pinned and kept under target/.
@@ -82,6 +82,7 @@ crash() {
   step release cargo build --quiet --release || return
   step crash cargo test --quiet -p paddock-integration --test crash -- --nocapture --test-threads=1
   step metrics cargo test --quiet -p paddock-integration --test metrics
+  step hostile cargo test --quiet -p paddock-integration --test hostile -- --nocapture --test-threads=2
 }
 
 # kazoo's own suite, once with clients on the core's arbiter and once on three of their own.

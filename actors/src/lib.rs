@@ -5,6 +5,7 @@ pub mod auth;
 pub mod client;
 pub mod disk_watch;
 pub mod learner;
+pub mod memory;
 pub mod proposer;
 pub mod quorum_peer;
 pub mod runtime;

@@ -52,17 +52,6 @@ pub struct ConnectionThrottle {
     pub fill_count: u32,
 }
 
-/// Requests held back while too many are in progress.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
-pub struct RequestThrottle {
-    /// Requests in progress at most; 0 for no throttle.
-    pub max_requests: u32,
-    /// ms a request waits before it is let through all the same.
-    pub stall_ms: u32,
-    /// Whether a request whose connection is gone is dropped.
-    pub drop_stale: bool,
-}
-
 /// Metrics for scraping.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub struct Metrics {

@@ -22,7 +22,7 @@ pub enum Kind {
     Choice(&'static [(&'static str, &'static [&'static str])]),
     /// Hours: a number, or one with the unit `ms`, `s`, `m`, `h` or `d`, rounded up.
     Hours(i64),
-    /// Memory: bytes, with `KiB`, `MiB`, `GiB`, or a percentage of what there is; `off` for no limit.
+    /// Memory: bytes, with `KiB`, `MiB`, `GiB`, or a percentage of what there is; `0` or `off` for no limit.
     Memory,
     /// Levels of logging: one of five, or `target=level` directives with commas between.
     Levels,
@@ -128,7 +128,7 @@ fn hours(text: &str) -> Option<i64> {
 }
 
 fn memory(text: &str) -> Option<ValueKind> {
-    if text.eq_ignore_ascii_case("off") {
+    if text == "0" || text.eq_ignore_ascii_case("off") {
         return Some(ValueKind::Nil);
     }
     memory_limit(text).map(|_| text.into())
@@ -235,7 +235,7 @@ mod tests {
         );
         check(
             Kind::Memory,
-            &[("off", "-"), ("0", "!"), ("-1", "!"), ("many", "!"), ("99999999999999999g", "!")],
+            &[("off", "-"), ("0", "-"), ("0%", "!"), ("-1", "!"), ("many", "!"), ("99999999999999999g", "!")],
         );
         check(
             Kind::Levels,

@@ -45,7 +45,7 @@ use serde::{Deserialize, Serialize};
 pub use error::{ConfigError, Note, NoteKind, Origin};
 pub use groups::{
     Autopurge, ConnectionThrottle, Container, DigestAlgorithm, DigestAuth, Ensemble, HIDDEN, LocalSessions,
-    Log, LogFormat, Memory, MemoryLimit, Metrics, MetricsClass, PeerType, RequestThrottle, Secret,
+    Log, LogFormat, Memory, MemoryLimit, Metrics, MetricsClass, PeerType, Secret,
 };
 pub use kind::{FOUR_LETTER_WORDS, Kind};
 pub use load::{Loaded, Sources};
@@ -102,8 +102,6 @@ pub struct Config {
     pub large_request_threshold: Option<u32>,
     /// New connections per time.
     pub connection_throttle: ConnectionThrottle,
-    /// Requests held back.
-    pub request_throttle: RequestThrottle,
 
     /// Whether TTL znodes can be made.
     pub extended_types_enabled: bool,

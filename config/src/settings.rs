@@ -70,9 +70,6 @@ pub const SETTINGS: &[Setting] = &[
     setting("connection_throttle.tokens", Int(0, I32), "0"),
     setting("connection_throttle.fill_time_ms", Int(1, DAY_MS), "1"),
     setting("connection_throttle.fill_count", Int(1, I32), "1"),
-    setting("request_throttle.max_requests", Int(0, I32), "0"),
-    setting("request_throttle.stall_ms", Int(1, DAY_MS), "100"),
-    setting("request_throttle.drop_stale", Bool, "true"),
     // Znodes.
     setting("extended_types_enabled", Bool, "true").with_file("false"),
     setting("emulate_353_ttl_nodes", Bool, "false"),

@@ -1,6 +1,7 @@
 //! Whole servers under test: real processes, disks that lose power, the wire protocol by hand, Apache's
 //! server beside ours, and programs nobody here wrote.
 
+pub mod decoders;
 pub mod differential;
 pub mod golden;
 pub mod java_server;

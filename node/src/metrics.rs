@@ -5,7 +5,9 @@ use std::sync::Arc;
 use paddock_actors::admin::actor::Metrics;
 use paddock_actors::admin::collect;
 use paddock_actors::admin::http::MetricsServer;
-use paddock_actors::admin::metrics::{Gauges, Meters, ProcessFacts, Provider, mailboxes, mntr, prometheus};
+use paddock_actors::admin::metrics::{
+    Gauges, Meters, ProcessFacts, Provider, mailboxes, mntr, mntr_refusals, prometheus, refusals,
+};
 use paddock_actors::client::Entrance;
 use paddock_actors::disk_watch::actor::prometheus as disk;
 use paddock_actors::runtime::Env;
@@ -29,7 +31,10 @@ impl Sources {
     pub(crate) fn for_words(&self) -> Metrics {
         let (text, reset) = (self.clone(), self.clone());
         Metrics {
-            text: Arc::new(move || mntr(&text.meters, &text.gauges(), text.provider)),
+            text: Arc::new(move || {
+                mntr(&text.meters, &text.gauges(), text.provider)
+                    + &mntr_refusals(&text.meters, text.provider)
+            }),
             reset: Box::new(move || reset.meters.reset(reset.provider)),
         }
     }
@@ -47,6 +52,7 @@ impl Sources {
     fn page(&self) -> String {
         let gauges = self.gauges();
         let mut page = prometheus(&self.meters, &gauges);
+        page += &refusals(&self.meters);
         page += &mailboxes(&self.env.registry.totals());
         page += &gauges.process.prometheus();
         page += &disk(&self.log);

@@ -7,12 +7,14 @@ use std::time::Duration;
 use paddock_actors::admin::four_letter::ConfFacts;
 use paddock_actors::auth::{AuthRules, DigestAlg};
 use paddock_actors::client::Settings;
+use paddock_actors::client::throttle::{Rate, Throttle};
+use paddock_actors::memory::{SoftLimit, machine};
 use paddock_actors::proposer::Room;
 use paddock_actors::proposer::actor::Reaping;
 use paddock_actors::snapshotter::core::Policy;
 use paddock_actors::storage::ThreadOptions;
 use paddock_actors::tree::prep::PrepRules;
-use paddock_config::Config;
+use paddock_config::{Config, MemoryLimit};
 
 const HOUR_MS: u64 = 3_600_000;
 
@@ -47,6 +49,38 @@ pub(crate) fn client(config: &Config) -> Arc<Settings> {
         sessionless_timeout_ms: u64::from(config.sessionless_timeout_ms),
         ..Settings::default()
     })
+}
+
+/// How fast clients may connect; at any rate unless the file says otherwise.
+pub(crate) fn throttle(config: &Config, now_ms: u64) -> Throttle {
+    let of = &config.connection_throttle;
+    match of.tokens {
+        0 => Throttle::default(),
+        tokens => {
+            let rate = Rate { tokens, fill_count: of.fill_count, fill_time_ms: of.fill_time_ms };
+            Throttle::new(rate, now_ms)
+        }
+    }
+}
+
+/// `memory.softLimit` in bytes, of what the machine or the container has; says what it is.
+pub(crate) fn soft_limit(config: &Config) -> Option<SoftLimit> {
+    let limit = match config.memory.soft_limit? {
+        MemoryLimit::Bytes(bytes) => bytes,
+        MemoryLimit::Percent(percent) => match machine::available() {
+            Ok(all) => all / 100 * u64::from(percent),
+            Err(error) => {
+                tracing::warn!(%error, "memory.softLimit: cannot tell how much memory there is; there is no limit");
+                return None;
+            }
+        },
+    };
+    if let Err(error) = machine::resident() {
+        tracing::warn!(%error, "memory.softLimit: cannot tell how much memory is in use; there is no limit");
+        return None;
+    }
+    tracing::info!(mib = limit >> 20, "memory.softLimit: beyond it nothing is added");
+    Some(SoftLimit::new(limit))
 }
 
 pub(crate) fn reaping(config: &Config) -> Reaping {

@@ -5,7 +5,7 @@
 //! core arbiter   ClientHub 0 and its WatchDispatcher (if clientArbiters is 0), Learner, Proposer,
 //!                SessionTracker, Snapshotter
 //! clients-1 …    ClientHub and WatchDispatcher, each (if clientArbiters is above 0)
-//! ctl            Guardian, Admin, DiskWatch
+//! ctl            Guardian, Memory, DiskWatch, Admin
 //! logger         the Logger's own thread; snapshot: a thread while one is written
 //! ```
 
@@ -19,11 +19,12 @@ use paddock_actors::admin::actor::{AdminActor, AdminSetup, PARTS};
 use paddock_actors::admin::http::MetricsServer;
 use paddock_actors::admin::metrics::{Meters, Recovered, Synced};
 use paddock_actors::client::hub::{ClientHub, Control, HubSetup, NewClient, WordAnswer, WordAsked};
-use paddock_actors::client::{Entrance, Serving, listener};
+use paddock_actors::client::{Entrance, Gates, Serving, listener};
 use paddock_actors::disk_watch::actor::DiskWatchActor;
 use paddock_actors::learner::actor::{Durable, LearnerActor, Peers};
 use paddock_actors::learner::core::Learner;
 use paddock_actors::learner::session_ids::SessionIds;
+use paddock_actors::memory::MemoryActor;
 use paddock_actors::proposer::actor::{DiskSpace, FactsKept, ProposerActor};
 use paddock_actors::proposer::{Majority, Proposer};
 use paddock_actors::runtime::guardian::Guardian;
@@ -39,6 +40,7 @@ use paddock_messages::ids::{AttachNumber, ServerId, SessionId};
 use paddock_messages::letters::{Internal, SessionChange, SessionChanges, Silent, Submissions, Touched};
 use paddock_messages::mail::{Bound, Outbox};
 
+use crate::descriptors;
 use crate::metrics::Sources;
 use crate::open::{Opened, StartError, open_data};
 use crate::settings;
@@ -169,7 +171,10 @@ impl Node {
             (env.clock.now_ms(), Arc::clone(&meters)),
         );
 
-        let entrance = Arc::new(Entrance::default());
+        let gates = Gates { throttle: settings::throttle(config, env.clock.now_ms()), ..Gates::default() };
+        let watcher = settings::soft_limit(config)
+            .map(|limit| MemoryActor::new(limit, Arc::clone(&gates.memory), Arc::clone(&tree)));
+        let entrance = Arc::new(Entrance::behind(gates));
         let mut arbiters = Vec::new();
         let (mut controls, mut answers, mut clients) = (Vec::new(), Vec::new(), Vec::new());
         let mut silent = Vec::new();
@@ -232,6 +237,9 @@ impl Node {
         mail.sessions.start_here(tracker);
         mail.snapshotter.start_here(snapshotter);
         let ctl = start_guardian(config, &env)?;
+        if let Some(watcher) = watcher {
+            Inbox::new("memory", Duty::Core, &env).start(&ctl.place(), move || watcher).map_err(thread)?;
+        }
         mail.admin.start(&ctl.place(), move || AdminActor::new(admin)).map_err(thread)?;
         let watch = log.watch.clone();
         mail.disk_watch.start(&ctl.place(), move || DiskWatchActor::new(watch)).map_err(thread)?;
@@ -242,7 +250,7 @@ impl Node {
             let _ = hub.post(Control::Vouch(true));
             let _ = hub.post(Control::Serve(Serving::Everybody));
         }
-        let accepting = actix_rt::spawn(listener::accept(listener, clients));
+        let accepting = actix_rt::spawn(listener::accept(listener, clients, descriptors::room()));
         let metrics = metrics.serve(config);
         Ok(Self { env, accepting, hubs: controls, log, entrance, arbiters, metrics })
     }

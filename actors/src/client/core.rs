@@ -17,7 +17,7 @@ use super::connections::{Connection, Connections, Phase};
 use super::outbox::Spare;
 use super::stats::{ConnectionInfo, Totals};
 use super::{Entrance, Refusal, Settings};
-use crate::admin::metrics::ClientTally;
+use crate::admin::metrics::{ClientTally, Reason};
 use crate::auth::{AuthRules, ip_id};
 use crate::tree::SharedTree;
 use crate::tree::feed::FeedItem;
@@ -54,6 +54,21 @@ pub enum Notice {
 /// Something an operator may want to know about a client.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Remark {
+    /// One connection too many.
+    #[error("was closed as soon as it came: {0}")]
+    Refused(#[from] Refusal),
+    /// More handshakes than `connection_throttle_tokens` lets in.
+    #[error("connected while too many others did; closed (connection_throttle_tokens)")]
+    Throttled,
+    /// No handshake within so many ms.
+    #[error("sent no whole handshake within {0} ms; closed (nio.sessionlessCnxnTimeout)")]
+    HalfOpen(u64),
+    /// A request that is none.
+    #[error("sent a request that cannot be decoded; refused")]
+    Undecodable,
+    /// A request that grows what is kept, while there is no memory for it.
+    #[error("asked to add znodes, data or watches, for which there is no memory; refused (memory.softLimit)")]
+    OutOfMemory,
     /// A TLS ClientHello on the plain port.
     #[error("spoke TLS to the plain client port; closed (set secureClientPort, or the client to plain)")]
     Tls,
@@ -88,6 +103,28 @@ pub enum Remark {
     /// It said nothing for longer than its timeout.
     #[error("was silent; closed")]
     Silent,
+}
+
+impl Remark {
+    /// Under which it is counted.
+    pub fn reason(&self) -> Reason {
+        match self {
+            Self::Refused(Refusal::Host(_)) => Reason::HostLimit,
+            Self::Refused(Refusal::Member(_)) => Reason::MemberLimit,
+            Self::Throttled => Reason::Throttled,
+            Self::HalfOpen(_) => Reason::HalfOpen,
+            Self::Undecodable => Reason::Undecodable,
+            Self::OutOfMemory => Reason::Memory,
+            Self::Tls => Reason::Tls,
+            Self::Http => Reason::Http,
+            Self::NoHandshake => Reason::NoHandshake,
+            Self::BadLength(_) => Reason::BadLength,
+            Self::TooLarge { .. } => Reason::TooLarge,
+            Self::Ahead { .. } => Reason::Ahead,
+            Self::Deaf(_) => Reason::Deaf,
+            Self::Silent => Reason::Silent,
+        }
+    }
 }
 
 /// How many notices wait at most for the shell; further ones are dropped: they are for the log only.
@@ -188,6 +225,8 @@ impl ArbiterCore {
         self.now_ms = now_ms;
         if let Err(refusal) = self.entrance.enter(peer.ip(), &self.settings) {
             self.tally.connections_rejected += 1;
+            self.tally.refused(Remark::from(refusal).reason());
+            self.notice(Notice::Remark(peer, refusal.into()));
             return Err(refusal);
         }
         let ids = Arc::from([ip_id(peer.ip())]);
@@ -391,6 +430,7 @@ impl ArbiterCore {
 
     pub(super) fn remark(&mut self, conn: ConnId, remark: Remark) {
         if let Some(peer) = self.conns.get(conn).map(|it| it.peer) {
+            self.tally.refused(remark.reason());
             self.notice(Notice::Remark(peer, remark));
         }
     }

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use dashmap::DashMap;
 
-use super::Settings;
+use super::{Gates, Settings};
 
 /// Why a connection is closed as soon as it is accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -25,9 +25,19 @@ pub struct Entrance {
     connections: AtomicUsize,
     hosts: DashMap<IpAddr, usize>,
     outstanding: AtomicUsize,
+    gates: Gates,
 }
 
 impl Entrance {
+    /// One with these gates.
+    pub fn behind(gates: Gates) -> Self {
+        Self { gates, ..Self::default() }
+    }
+
+    pub(super) fn gates(&self) -> &Gates {
+        &self.gates
+    }
+
     /// Counts a connection in, unless that is one too many.
     pub(super) fn enter(&self, host: IpAddr, settings: &Settings) -> Result<(), Refusal> {
         let all = settings.max_connections;

@@ -68,6 +68,14 @@ impl ArbiterCore {
             return self.close(conn);
         };
         self.tally.connection_requests += 1;
+        if let Some((may_connect, deficit)) = self.entrance.gates().throttle.take(self.now_ms) {
+            self.tally.throttled(u64::from(deficit));
+            if !may_connect {
+                self.tally.connections_rejected += 1;
+                self.remark(conn, Remark::Throttled);
+                return self.close(conn);
+            }
+        }
         let wants_writes = !request.read_only.unwrap_or(false);
         if self.serving == Serving::Nobody || (self.serving == Serving::ReadOnly && wants_writes) {
             return self.close(conn);

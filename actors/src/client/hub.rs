@@ -12,11 +12,12 @@ use paddock_messages::ids::{ClientRef, ConnId};
 use paddock_messages::letters::{Internal, Silent, Submissions, Touched};
 use paddock_messages::mail::{Outbox, Refused};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, OwnedSemaphorePermit};
 use tokio::task::JoinHandle;
 
 use super::connection;
-use super::core::{ArbiterCore, Notice, Remark, Serving};
+use super::core::{ArbiterCore, Notice, Serving};
+use super::remarks::{Line, Remarks};
 use super::{Entrance, Settings};
 use crate::admin::metrics::Meters;
 use crate::auth::AuthRules;
@@ -31,6 +32,8 @@ pub struct NewClient {
     pub stream: TcpStream,
     /// From where.
     pub peer: SocketAddr,
+    /// Its place among the descriptors there are for clients, held as long as its socket.
+    pub place: OwnedSemaphorePermit,
 }
 
 /// Mail from a hub: a client sent a four-letter word; a [`WordAnswer`] is awaited.
@@ -108,20 +111,13 @@ pub(crate) struct Shared {
     arbiter: u16,
     learner: Outbox<Submissions>,
     words: Option<Outbox<WordAsked>>,
-    log: Cell<LogRate>,
+    remarks: RefCell<Remarks>,
 }
 
 impl std::fmt::Debug for Shared {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "client arbiter {}", self.arbiter)
     }
-}
-
-/// At most one line about clients a second, which says how many were left out.
-#[derive(Clone, Copy, Default)]
-struct LogRate {
-    next_ms: u64,
-    left_out: u64,
 }
 
 /// A step of the core that panics is half done, in a socket's task as well: other clients' watches and
@@ -158,8 +154,9 @@ impl Shared {
         result
     }
 
-    /// Tells the meters what was done since the last time.
+    /// Tells the meters what was done since the last time, and the log what it is owed.
     fn meter(&self) {
+        self.remarks.borrow_mut().due(self.clock.now_ms()).iter().for_each(tell);
         self.meters.absorb(self.core.borrow_mut().tally());
     }
 
@@ -209,19 +206,11 @@ impl Shared {
                     self.step(|core, _| core.answer_word(conn, b"")); // nobody there, or too many ask
                 }
             }
-            Notice::Remark(peer, remark) => self.log(peer, &remark, now_ms),
+            Notice::Remark(peer, remark) => {
+                let line = self.remarks.borrow_mut().say(peer, remark, now_ms);
+                line.iter().for_each(tell);
+            }
         }
-    }
-
-    fn log(&self, peer: SocketAddr, remark: &Remark, now_ms: u64) {
-        let mut rate = self.log.get();
-        if now_ms < rate.next_ms {
-            rate.left_out += 1;
-        } else {
-            tracing::info!(left_out = rate.left_out, "client {peer} {remark}");
-            rate = LogRate { next_ms: now_ms + 1_000, left_out: 0 };
-        }
-        self.log.set(rate);
     }
 
     /// Posts what clients asked, all of it at once, behind whatever connection has work now: one batch
@@ -266,7 +255,7 @@ impl ClientHub {
             arbiter,
             learner,
             words: setup.words,
-            log: Cell::default(),
+            remarks: RefCell::default(),
         };
         let dispatcher = Some(setup.dispatcher);
         let (sessions, proposer, touch_every) = (setup.sessions, setup.proposer, setup.touch_every);
@@ -274,21 +263,20 @@ impl ClientHub {
         Self { shared: Rc::new(shared), sessions, proposer, touch_every, untold, dispatcher, flusher }
     }
 
-    /// Serves one connection over any stream, until it is closed; `None` if it is refused.
-    pub fn connect<S>(&self, stream: S, peer: SocketAddr) -> Option<ConnId>
+    /// Serves one connection over any stream, until it is closed; `None` if it is refused, which is
+    /// remarked. `place` is kept as long.
+    pub fn connect<S, P>(&self, stream: S, peer: SocketAddr, place: P) -> Option<ConnId>
     where
         S: AsyncRead + AsyncWrite + Unpin + 'static,
+        P: 'static,
     {
-        match self.shared.step(|core, now_ms| core.on_accept(peer, now_ms)) {
-            Ok(conn) => {
-                actix_rt::spawn(connection::run(stream, conn, Rc::clone(&self.shared)));
-                Some(conn)
-            }
-            Err(refusal) => {
-                tracing::debug!("client {peer} refused: {refusal}");
-                None
-            }
-        }
+        let conn = self.shared.step(|core, now_ms| core.on_accept(peer, now_ms)).ok()?;
+        let run = connection::run(stream, conn, Rc::clone(&self.shared));
+        actix_rt::spawn(async move {
+            run.await;
+            drop(place);
+        });
+        Some(conn)
     }
 
     /// What was touched goes to the tracker; what it does not take now goes with the next.
@@ -303,6 +291,11 @@ impl ClientHub {
             self.untold = Some(touched);
         }
     }
+}
+
+fn tell(line: &Line) {
+    let Line { peer, remark, left_out } = line;
+    tracing::info!(left_out, "client {peer} {remark}");
 }
 
 impl Service for ClientHub {
@@ -322,9 +315,9 @@ impl Service for ClientHub {
 }
 
 impl Serve<NewClient> for ClientHub {
-    fn serve(&mut self, NewClient { stream, peer }: NewClient, _: &mut Ctx<'_, Self>) {
+    fn serve(&mut self, NewClient { stream, peer, place }: NewClient, _: &mut Ctx<'_, Self>) {
         match tokio::net::TcpStream::from_std(stream) {
-            Ok(stream) => _ = self.connect(stream, peer),
+            Ok(stream) => _ = self.connect(stream, peer, place),
             Err(error) => tracing::warn!("client {peer}: its socket cannot be watched: {error}"),
         }
     }

@@ -13,6 +13,7 @@ use paddock_messages::wire::{Wire, frame, write_nullable};
 use super::connections::{Phase, Stall};
 use super::core::{ArbiterCore, Remark, Serving};
 use super::framing::Next;
+use super::growth::Excess;
 use super::outbox::counted;
 use super::pipeline::{Entry, Stamp, What};
 use super::reads::may_watch;
@@ -154,6 +155,7 @@ impl ArbiterCore {
         self.touch(conn);
         let mut from = body;
         let Ok((RequestHeader { xid, opcode }, known)) = read_header(&mut from) else {
+            self.remark(conn, Remark::Undecodable);
             return self.close(conn); // not even a header: nothing to answer
         };
         let head = Head { xid, opcode, bytes };
@@ -161,7 +163,10 @@ impl ArbiterCore {
             return self.refuse(conn, head, ErrorCode::Unimplemented, Stamp::None);
         };
         match Request::read(opcode, &mut from) {
-            Err(_) => self.refuse(conn, head, ErrorCode::Marshalling, Stamp::Current),
+            Err(_) => {
+                self.remark(conn, Remark::Undecodable);
+                self.refuse(conn, head, ErrorCode::Marshalling, Stamp::Current);
+            }
             Ok(Request::Auth(packet)) => self.on_auth(conn, xid, &packet),
             Ok(Request::Sasl(_)) => self.on_sasl(conn, xid),
             Ok(request) => self.on_request(conn, head, request),
@@ -191,6 +196,11 @@ impl ArbiterCore {
             return self.close(conn);
         }
         let from = Self::asker(connection);
+        match self.over_memory(conn, &request) {
+            Some(Excess::Closes) => return self.close(conn),
+            Some(Excess::Refused) => return self.refuse(conn, head, ErrorCode::ThrottledOp, Stamp::Current),
+            None => {}
+        }
         match request {
             Request::Read(read) => self.on_read(conn, head, read, from),
             _ if self.serving == Serving::ReadOnly => {

@@ -2,11 +2,13 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use paddock_messages::mail::Outbox;
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, TryAcquireError};
 
 use super::hub::NewClient;
 
@@ -26,18 +28,51 @@ pub fn listen(at: SocketAddr, backlog: i32) -> io::Result<TcpListener> {
     TcpListener::from_std(socket.into())
 }
 
+/// How many clients may have a descriptor at once: accepting waits while none is left, so that the log,
+/// snapshots and the metrics' port never find that clients have them all.
+#[derive(Clone, Debug)]
+pub struct Room {
+    places: Arc<Semaphore>,
+    all: usize,
+}
+
+impl Room {
+    /// For so many clients.
+    pub fn new(clients: usize) -> Self {
+        let all = clients.min(Semaphore::MAX_PERMITS);
+        Self { places: Arc::new(Semaphore::new(all)), all }
+    }
+
+    /// Waits for a place; says so if it has to.
+    async fn place(&self) -> Option<OwnedSemaphorePermit> {
+        match Arc::clone(&self.places).try_acquire_owned() {
+            Ok(place) => return Some(place),
+            Err(TryAcquireError::Closed) => return None,
+            Err(TryAcquireError::NoPermits) => {}
+        }
+        let all = self.all;
+        tracing::warn!(
+            "accepting clients pauses: {all} connections have all the descriptors there are for clients; \
+             raise the limit of open files (LimitNOFILE)"
+        );
+        let place = Arc::clone(&self.places).acquire_owned().await.ok();
+        tracing::info!("accepting clients again");
+        place
+    }
+}
+
 /// Accepts until no hub is left; ends then. A hub that is full or gone has its turn passed over; a
 /// client whom none takes is closed.
-pub async fn accept(listener: TcpListener, hubs: Vec<Outbox<NewClient>>) {
+pub async fn accept(listener: TcpListener, hubs: Vec<Outbox<NewClient>>, room: Room) {
     let mut pausing = false;
     let mut turn = 0;
-    loop {
+    while let Some(place) = room.place().await {
         match listener.accept().await {
             Ok((stream, peer)) => {
                 if std::mem::take(&mut pausing) {
                     tracing::info!("accepting clients again");
                 }
-                if !deal(stream, peer, &hubs, &mut turn) {
+                if !deal(stream, peer, place, &hubs, &mut turn) {
                     return;
                 }
             }
@@ -53,13 +88,19 @@ pub async fn accept(listener: TcpListener, hubs: Vec<Outbox<NewClient>>) {
 }
 
 /// Hands the socket to the next hub that takes it; false if no hub is left.
-fn deal(stream: TcpStream, peer: SocketAddr, hubs: &[Outbox<NewClient>], turn: &mut usize) -> bool {
+fn deal(
+    stream: TcpStream,
+    peer: SocketAddr,
+    place: OwnedSemaphorePermit,
+    hubs: &[Outbox<NewClient>],
+    turn: &mut usize,
+) -> bool {
     let options = SockRef::from(&stream);
     let set = options.set_tcp_nodelay(true).and_then(|()| options.set_keepalive(true));
     let Ok(stream) = set.and_then(|()| stream.into_std()) else {
         return true; // it is closed already
     };
-    let mut client = NewClient { stream, peer };
+    let mut client = NewClient { stream, peer, place };
     let mut gone = 0;
     for _ in 0..hubs.len() {
         *turn = (*turn + 1) % hubs.len();

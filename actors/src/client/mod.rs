@@ -30,6 +30,8 @@ mod drain;
 pub mod entrance;
 mod expiry;
 mod framing;
+mod gates;
+mod growth;
 mod handshake;
 pub mod hub;
 mod intake;
@@ -37,13 +39,16 @@ pub mod listener;
 mod outbox;
 mod pipeline;
 pub mod reads;
+mod remarks;
 mod serve;
 pub mod settings;
 pub mod stats;
+pub mod throttle;
 mod upkeep;
 
 pub use self::core::{ArbiterCore, Notice, Remark, Serving};
 pub use self::entrance::{Entrance, Refusal};
+pub use self::gates::Gates;
 pub use self::settings::Settings;
 
 #[cfg(test)]

@@ -29,6 +29,9 @@ pub struct Settings {
     pub outbox_full: usize,
     /// A connection with so much unsent, or that took none of it for a session timeout, is closed.
     pub outbox_limit: usize,
+    /// While all connections of an arbiter together have more than so much unsent, those with the most of
+    /// it are cut.
+    pub outboxes_limit: usize,
     /// `zookeeper.nio.sessionlessCnxnTimeout`: how long a handshake may take to begin.
     pub sessionless_timeout_ms: u64,
 }
@@ -51,6 +54,7 @@ impl Default for Settings {
             max_reads_between: 32,
             outbox_full: 256 << 10,
             outbox_limit: 64 << 20,
+            outboxes_limit: 256 << 20,
             sessionless_timeout_ms: 10_000,
         }
     }

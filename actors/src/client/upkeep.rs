@@ -42,19 +42,45 @@ impl ArbiterCore {
             match verdict {
                 Verdict::Stays => {}
                 Verdict::Closes(remark) => {
-                    self.tally.sessionless_expired += u64::from(remark.is_none());
-                    remark.into_iter().for_each(|remark| self.remark(conn, remark));
+                    self.tally.sessionless_expired += u64::from(matches!(remark, Remark::HalfOpen(_)));
+                    self.remark(conn, remark);
                     self.close(conn);
                 }
-                Verdict::Cut => {
-                    self.on_closed(conn);
-                    self.woken.push(conn);
-                }
+                Verdict::Cut => self.cut(conn),
             }
         }
         self.forget_promises();
+        self.relieve();
         self.go_on();
         Touched { arbiter: self.arbiter, as_of_ms: now_ms, sessions: self.take_touched() }
+    }
+
+    /// Forgets a connection at once, whatever is unsent.
+    fn cut(&mut self, conn: ConnId) {
+        self.on_closed(conn);
+        self.woken.push(conn);
+    }
+
+    /// Each outbox is bounded, and so are all of them together (C3): a thousand clients that subscribe to
+    /// everything and read nothing must not take a thousand times what one may.
+    fn relieve(&mut self) {
+        let owed = |it: &Connection| it.outbox.unsent().len();
+        let mut all: usize = self.conns.iter().map(|(_, it)| owed(it)).sum();
+        if all <= self.settings.outboxes_limit {
+            return;
+        }
+        let full = self.settings.outbox_full;
+        let conns = self.conns.iter().filter(|(_, it)| owed(it) > full);
+        let mut most: Vec<_> = conns.map(|(conn, it)| (owed(it), conn)).collect();
+        most.sort_unstable_by_key(|(unsent, conn)| (std::cmp::Reverse(*unsent), conn.slot));
+        for (unsent, conn) in most {
+            self.remark(conn, Remark::Deaf(unsent));
+            self.cut(conn);
+            all -= unsent;
+            if all <= self.settings.outboxes_limit {
+                return;
+            }
+        }
     }
 
     fn take_touched(&mut self) -> Vec<SessionId> {
@@ -75,13 +101,13 @@ impl ArbiterCore {
         let is_deaf = unsent > self.settings.outbox_limit || self.is_deaf(it, timeout_ms);
         match it.phase {
             Phase::First | Phase::Word if silent_ms >= self.settings.sessionless_timeout_ms => {
-                Verdict::Closes(None)
+                Verdict::Closes(Remark::HalfOpen(self.settings.sessionless_timeout_ms))
             }
             Phase::First | Phase::Word => Verdict::Stays,
             Phase::Closing if is_deaf || unsent == 0 => Verdict::Cut,
             Phase::Closing => Verdict::Stays,
-            _ if is_deaf => Verdict::Closes(Some(Remark::Deaf(unsent))),
-            _ if silent_ms >= timeout_ms + SILENCE_GRACE_MS => Verdict::Closes(Some(Remark::Silent)),
+            _ if is_deaf => Verdict::Closes(Remark::Deaf(unsent)),
+            _ if silent_ms >= timeout_ms + SILENCE_GRACE_MS => Verdict::Closes(Remark::Silent),
             _ => Verdict::Stays,
         }
     }
@@ -96,7 +122,7 @@ impl ArbiterCore {
 /// What becomes of a connection at a tick.
 enum Verdict {
     Stays,
-    Closes(Option<Remark>),
+    Closes(Remark),
     /// At once, whatever is unsent.
     Cut,
 }

@@ -15,11 +15,13 @@ pub(super) struct Arena {
     /// The first free slot; each free slot's `next` is the one after it.
     free: Slot,
     live: u32,
+    /// While a tree is loaded: slots it may have.
+    reserved: u32,
 }
 
 impl Arena {
     pub(super) fn new() -> Self {
-        Self { chunks: Vec::new(), free: NONE, live: 0 }
+        Self { chunks: Vec::new(), free: NONE, live: 0, reserved: 0 }
     }
 
     /// Slots there are, free ones included.
@@ -75,12 +77,19 @@ impl Arena {
         std::mem::replace(self.get_mut(slot), vacant)
     }
 
-    /// Makes `slots` vacant slots, to be filled by [`place`](Self::place); the arena must be empty.
+    /// Allows [`place`](Self::place) so many slots; the arena must be empty. Memory is taken only as they
+    /// are placed: a number in a file is no reason to take any.
     pub(super) fn reserve(&mut self, slots: u32) {
         debug_assert!(self.chunks.is_empty(), "slots keep their numbers");
-        for first in (0..slots).step_by(CHUNK) {
+        self.reserved = slots;
+    }
+
+    /// Makes vacant slots, whole chunks of them, until `slot` is there.
+    fn grow_to(&mut self, slot: Slot) {
+        while self.slots() <= slot {
+            let left = (self.reserved - self.slots()) as usize;
             let mut chunk = Vec::with_capacity(CHUNK);
-            chunk.resize_with(((slots - first) as usize).min(CHUNK), Node::vacant);
+            chunk.resize_with(left.min(CHUNK), Node::vacant);
             self.chunks.push(chunk);
         }
     }
@@ -88,7 +97,11 @@ impl Arena {
     /// Puts `node` into a certain slot; false if there is no such slot or it is taken. To be followed
     /// by [`rebuild_free_list`](Self::rebuild_free_list) when all are placed.
     pub(super) fn place(&mut self, slot: Slot, node: Node) -> bool {
-        if slot >= self.slots() || !self.get(slot).is_vacant() || (slot == ROOT) != (node.parent == NONE) {
+        if slot >= self.reserved || (slot == ROOT) != (node.parent == NONE) {
+            return false;
+        }
+        self.grow_to(slot);
+        if !self.get(slot).is_vacant() {
             return false;
         }
         self.live += 1;

@@ -107,6 +107,9 @@ impl TreeLoader {
         if found != count {
             return Err(LoadError::Count { found, count });
         }
+        if self.tree.arena.slots() == 0 || self.tree.arena.get(ROOT).is_vacant() {
+            return Err(LoadError::Unreachable { reached: 0, count }); // nothing is below no root
+        }
         self.link()?;
         let reached = self.count_and_digest();
         if reached != count {

@@ -27,9 +27,6 @@ pub(super) const KEYS: &[Key] = &[
     honoured("globalOutstandingLimit", "global_outstanding_limit", "2000"),
     honoured("largeRequestMaxBytes", "large_request_max_bytes", "209715200"),
     honoured("largeRequestThreshold", "large_request_threshold", "524288"),
-    honoured("request_throttle_max_requests", "request_throttle.max_requests", "20000"),
-    honoured("request_throttle_stall_time", "request_throttle.stall_ms", "50"),
-    honoured("request_throttle_drop_stale", "request_throttle.drop_stale", "false"),
     honoured("connection_throttle_tokens", "connection_throttle.tokens", "200"),
     honoured("connection_throttle_fill_time", "connection_throttle.fill_time_ms", "10"),
     honoured("connection_throttle_fill_count", "connection_throttle.fill_count", "5"),
@@ -57,6 +54,8 @@ pub(super) const KEYS: &[Key] = &[
     honoured("snapshot.trust.empty", "snapshot_trust_empty", "true"),
     honoured("autopurge.snapRetainCount", "autopurge.snap_retain_count", "10").file_only(),
     honoured("autopurge.purgeInterval", "autopurge.interval_hours", "24").file_only(),
+    // Paddock's own, in ZooKeeper's style.
+    honoured("memory.softLimit", "memory.soft_limit", "2GiB"),
     // Operators.
     honoured("4lw.commands.whitelist", "four_letter_words", "ruok, srvr"),
     honoured("metricsProvider.className", "metrics.class", PROMETHEUS).file_only(),

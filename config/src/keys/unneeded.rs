@@ -12,9 +12,11 @@ const WATCHES: &str = "there is one kind of watch manager, and nothing to clean 
 const PAUSES: &str = "there are no garbage collector's pauses; stalled actors are watched for";
 const TESTS: &str = "only the Java server's own tests use it";
 const STALE: &str = "a closed connection's requests are dropped, late ones are answered";
+const HELD_BACK: &str = "a connection with too much in flight is not read, and memory.softLimit bounds the rest: there is \
+                         no queue of requests to throttle (see globalOutstandingLimit)";
 const DROPS: &str = "connections are throttled by tokens alone, never dropped at random";
 const ALIAS: &str = "the Administrator's Guide names it, but no server reads it: write the snake_case name, \
-                     as connection_throttle_tokens or request_throttle_max_requests";
+                     as connection_throttle_tokens";
 
 pub(super) const KEYS: &[Key] = &[
     // Storage, decided otherwise.
@@ -32,6 +34,9 @@ pub(super) const KEYS: &[Key] = &[
     ),
     unneeded("maxResponseCacheSize", "0", CACHE),
     unneeded("maxGetChildrenResponseCacheSize", "0", CACHE),
+    unneeded("request_throttle_max_requests", "20000", HELD_BACK),
+    unneeded("request_throttle_stall_time", "50", HELD_BACK),
+    unneeded("request_throttle_drop_stale", "false", STALE),
     unneeded("request_throttler.shutdownTimeout", "5000", "requests held back end with their connections"),
     unneeded("request_stale_connection_check", "false", STALE),
     not_yet(

@@ -42,7 +42,8 @@ pub enum Frame {
 }
 
 impl Frame {
-    pub(crate) fn parse(bytes: Bytes) -> Self {
+    /// From the bytes after a frame's length.
+    pub fn parse(bytes: Bytes) -> Self {
         Self::try_parse(bytes.clone()).unwrap_or(Self::Garbage(bytes))
     }
 

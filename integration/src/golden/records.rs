@@ -86,7 +86,10 @@ fn reply(opcode: i32, from: &mut Bytes, to: &mut Vec<u8>) -> Result<(), DecodeEr
 fn clients(from: &mut Bytes, to: &mut Vec<u8>) -> Result<(), DecodeError> {
     let count = i32::read(from)?;
     count.write(to);
-    (0..2 * count).try_for_each(|_| again::<ByteString>(from, to))
+    (0..count).try_for_each(|_| {
+        again::<ByteString>(from, to)?;
+        again::<ByteString>(from, to)
+    })
 }
 
 fn list(

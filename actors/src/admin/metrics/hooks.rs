@@ -3,7 +3,7 @@
 use paddock_messages::client::event::EventKind;
 
 use super::summary::{KeyedTally, Tally};
-use super::{Meters, namespace};
+use super::{Meters, Reason, namespace};
 use crate::admin::four_letter::Sizes;
 
 /// What Java adds to the bytes of a read for the stat. Source: DataTree.java, STAT_OVERHEAD_BYTES.
@@ -35,6 +35,8 @@ pub struct ClientTally {
     pub large_requests_rejected: u64,
     /// Credentials that were refused.
     pub auth_failed: u64,
+    refused: [u64; Reason::COUNT],
+    deficit: Tally,
     response_bytes: u64,
     watch_bytes: u64,
     response_sizes: Sizes,
@@ -45,6 +47,16 @@ pub struct ClientTally {
 }
 
 impl ClientTally {
+    /// A request was refused, or a connection refused or closed.
+    pub fn refused(&mut self, reason: Reason) {
+        self.refused[reason as usize] += 1;
+    }
+
+    /// A handshake found so many tokens missing. Source: ZooKeeperServer.java, processConnectRequest.
+    pub fn throttled(&mut self, deficit: u64) {
+        self.deficit.add(deficit);
+    }
+
     /// A request that is no write was answered `latency_us` after its arrival.
     pub fn read_answered(&mut self, latency_us: u64) {
         self.read_latency.add(latency_us);
@@ -173,13 +185,17 @@ impl Meters {
         self.response_bytes.add(all.response_bytes);
         self.watch_bytes.add(all.watch_bytes);
         self.response_sizes.note(all.response_sizes);
+        for (reason, count) in Reason::ALL.iter().zip(all.refused) {
+            self.refused.of(*reason).add(count);
+        }
         tally.reads = all.reads; // its keys stay, so that they are not allocated anew
         tally.reads.empty_into(&self.reads);
         let [mut created, mut deleted, mut changed, mut children] = all.watches;
-        let (mut reads, mut updates) = (all.read_latency, all.update_latency);
+        let (mut reads, mut updates, mut deficit) = (all.read_latency, all.update_latency, all.deficit);
         self.latency.absorb(&mut reads.clone());
         self.latency.absorb(&mut updates.clone());
         for (summary, tally) in [
+            (&self.connection_deficit, &mut deficit),
             (&self.read_latency, &mut reads),
             (&self.update_latency, &mut updates),
             (&self.node_created_watches, &mut created),

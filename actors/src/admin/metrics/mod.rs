@@ -7,6 +7,7 @@ mod hooks;
 mod mailboxes;
 mod names;
 mod process;
+mod refusals;
 mod render;
 mod summary;
 #[cfg(test)]
@@ -20,6 +21,7 @@ pub use self::hooks::{Applied, ClientTally, Prepared, Recovered, Synced};
 pub use self::mailboxes::mailboxes;
 pub use self::names::{Entry, METERS, NOT_APPLICABLE, Source, Unit};
 pub use self::process::ProcessFacts;
+pub use self::refusals::{Reason, Refused, mntr_refusals, refusals};
 pub use self::render::{mntr, prometheus};
 pub use self::summary::{
     Counter, Keyed, KeyedTally, LONGEST_KEY, MOST_KEYS, OTHER, SizeMeter, Summary, Tally, namespace,
@@ -50,6 +52,8 @@ pub struct Meters {
     pub connection_requests: Counter,
     pub connections_rejected: Counter,
     pub connections_dropped: Counter,
+    pub connection_deficit: Summary,
+    pub refused: Refused,
     pub connections_revalidated: Counter,
     pub sessionless_expired: Counter,
     pub sessions_expired: Counter,
@@ -110,6 +114,7 @@ impl Meters {
         if provider == Provider::Prometheus {
             return;
         }
+        Reason::ALL.iter().for_each(|reason| self.refused.of(*reason).reset());
         for entry in METERS {
             match entry.source {
                 Source::Gauge(_) | Source::GaugeSet(_) => {}

@@ -130,6 +130,7 @@ pub const METERS: &[Entry] = &[
     entry("connection_request_count", Items, Count(|m| &m.connection_requests), "connections_move_their_meters"),
     entry("connection_rejected", Items, Count(|m| &m.connections_rejected), "connections_move_their_meters"),
     entry("connection_drop_count", Items, Count(|m| &m.connections_dropped), "connections_move_their_meters"),
+    entry("connection_token_deficit", Items, Basic(|m| &m.connection_deficit), "connections_move_their_meters"),
     entry("connection_revalidate_count", Items, Count(|m| &m.connections_revalidated), "connections_move_their_meters"),
     entry("sessionless_connections_expired", Items, Count(|m| &m.sessionless_expired), "connections_move_their_meters"),
     entry("stale_sessions_expired", Items, Count(|m| &m.sessions_expired), "connections_move_their_meters"),
@@ -215,8 +216,8 @@ pub const NOT_APPLICABLE: &[(&str, &[&str])] = &[
     ),
     ("such an error ends the process: its exit code tells which", &["unrecoverable_error_count"]),
     (
-        "connections beyond a limit are closed at once and counted in connection_rejected: none is dropped by chance or on credit",
-        &["connection_drop_probability", "connection_token_deficit"],
+        "connections beyond a limit are closed at once and counted in connection_rejected: none is dropped by chance",
+        &["connection_drop_probability"],
     ),
     (
         "a connection with too much in flight is not read: its requests wait in its socket, in no queue",

@@ -178,3 +178,64 @@ fn c3_reads_between_writes_are_handed_on_a_few_at_a_time() {
     }
     assert!(member.core(client).wants_read(client.conn));
 }
+
+#[test]
+fn c3_all_outboxes_together_are_bounded_and_the_fullest_pay() {
+    let settings = Settings { outboxes_limit: 7_000, outbox_full: 1_000, ..Settings::default() };
+    let mut member = member(settings);
+    let clients = [member.connect(0), member.connect(0), member.connect(0), member.connect(0)];
+    for (at, (path, size)) in [("/s", 100), ("/m", 3_000), ("/l", 4_000)].into_iter().enumerate() {
+        member.ask(clients[0], &create(1 + at as i32, path));
+        member.ask(clients[0], &set(9 + at as i32, path, &"x".repeat(size)));
+    }
+    for (client, path) in clients.into_iter().zip(["/s", "/m", "/l", "/m"]) {
+        member.send(client, &look(20, OpCode::GetData, path, false));
+    }
+    member.arbiters[0].on_tick(1);
+    let left = clients.map(|client| member.core(client).conns.get(client.conn).is_some());
+    assert_eq!(left, [true, true, false, true], "one was enough");
+    let deaf = |notice: &Notice| matches!(notice, Notice::Remark(_, Remark::Deaf(unsent)) if *unsent > 4_000);
+    assert!(member.notices(clients[0]).iter().any(deaf));
+    assert!(!member.receive(clients[1]).is_empty(), "the others are answered");
+}
+
+#[test]
+fn while_memory_is_tight_what_grows_is_refused_in_its_turn() {
+    let mut member = member(Settings::default());
+    let client = member.connect(0);
+    member.ask(client, &create(1, "/a"));
+    member.arbiters[0].entrance.gates().memory.set(true, 1);
+    let replies = member.ask(
+        client,
+        &[
+            set(2, "/a", "x"),
+            create(3, "/b"),
+            look(4, OpCode::GetData, "/a", false),
+            set(5, "/a", "longer"),
+            look(6, OpCode::GetData, "/a", true),
+            super::delete(7, "/a"),
+        ]
+        .concat(),
+    );
+    let codes: Vec<_> = replies.iter().map(|it| (it.xid, it.err)).collect();
+    assert_eq!(codes, [(2, 0), (3, -127), (4, 0), (5, -127), (6, -127), (7, 0)]);
+    assert!(replies.windows(2).all(|two| two[0].zxid <= two[1].zxid), "W1 holds for refusals");
+    member.arbiters[0].entrance.gates().memory.set(false, 0);
+    assert_eq!(member.ask(client, &create(8, "/b"))[0].err, 0);
+}
+
+#[test]
+fn a_handshake_too_many_for_the_throttle_is_closed() {
+    use super::super::throttle::{Rate, Throttle};
+    use super::super::{Entrance, Gates};
+    let mut member = member(Settings::default());
+    let throttle = Throttle::new(Rate { tokens: 1, fill_count: 1, fill_time_ms: 1_000 }, 0);
+    member.arbiters[0].entrance = Entrance::behind(Gates { throttle, ..Gates::default() }).into();
+    member.connect(0);
+    let late = member.accept(0);
+    member.send(late, &hello(paddock_messages::ids::SessionId::NONE, 0, None));
+    assert!(member.is_over(late));
+    assert!(member.notices(late).iter().any(|it| matches!(it, Notice::Remark(_, Remark::Throttled))));
+    member.now_ms = 1_000;
+    member.connect(0);
+}

@@ -88,7 +88,7 @@ fn start() -> (SocketAddr, Outbox<Control>, std::sync::mpsc::Receiver<Touched>) 
     hub.start_here(ClientHub::new(setup, env.clock.clone(), env.fatal.clone()));
     let port = listener::listen("127.0.0.1:0".parse().unwrap(), 16).unwrap();
     let at = port.local_addr().unwrap();
-    actix_rt::spawn(listener::accept(port, vec![clients]));
+    actix_rt::spawn(listener::accept(port, vec![clients], listener::Room::new(64)));
     assert!(control.post(Control::Serve(Serving::Everybody)).is_ok());
     (at, control, is_touched)
 }

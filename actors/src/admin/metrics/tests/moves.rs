@@ -91,6 +91,7 @@ fn connections_move_their_meters() {
         tally.connections_revalidated = 1;
         tally.sessionless_expired = 1;
         tally.stale_replies = 1;
+        tally.throttled(4);
         tally.auth_failed = 1;
         meters.absorb(&mut tally);
         meters.sessions_expired(2);

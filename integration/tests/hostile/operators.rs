@@ -1,0 +1,73 @@
+//! What operators and supervisors rely on, on the real binary.
+
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::os::unix::net::UnixDatagram;
+use std::process::Command;
+
+use paddock_integration::process::{Launch, binary, free_port};
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::field::{Field, PATIENCE};
+
+fn health(at: SocketAddr, args: &[&str]) -> (bool, String) {
+    let mut command = Command::new(binary().unwrap());
+    let output = command.arg("health").arg(at.to_string()).args(args).output().unwrap();
+    (output.status.success(), String::from_utf8(output.stdout).unwrap())
+}
+
+#[test]
+fn health_tells_serving_waiting_and_dead_apart() {
+    let field = Field::new("");
+    for args in [&[][..], &["--live"]] {
+        let (healthy, line) = health(field.to(), args);
+        assert!(healthy && line.ends_with(": serving\n") && line.lines().count() == 1, "{line}");
+    }
+    assert_eq!(field.told("global_sessions"), 0, "a probe leaves no session behind");
+
+    // A member that waits for others accepts and closes.
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let waiting = listener.local_addr().unwrap();
+    let closing = std::thread::spawn(move || (0..2).for_each(|_| drop(listener.accept().unwrap())));
+    let (healthy, line) = health(waiting, &[]);
+    assert!(!healthy && line.contains("not serving"), "{line}");
+    let (healthy, line) = health(waiting, &["--live"]);
+    assert!(healthy && line.contains("not serving"), "{line}");
+    closing.join().unwrap();
+
+    let nobody = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port().unwrap()));
+    for args in [&[][..], &["--live"]] {
+        let (healthy, line) = health(nobody, args);
+        assert!(!healthy && line.contains("no answer"), "{line}");
+    }
+}
+
+#[test]
+fn sigusr1_changes_the_log_level_and_changes_it_back() {
+    let field = Field::new("");
+    let toggle = || kill_process(Pid::from_raw(field.server.id() as i32).unwrap(), Signal::USR1).unwrap();
+    toggle();
+    field.wait_for_line(&["log level changed by SIGUSR1", "debug"]);
+    toggle();
+    field.wait_for_line(&["log level changed by SIGUSR1", "info"]);
+    field.client().close().unwrap();
+}
+
+#[test]
+fn a_supervisor_is_told_when_it_serves_and_when_it_stops() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("notify");
+    let socket = UnixDatagram::bind(&path).unwrap();
+    socket.set_read_timeout(Some(PATIENCE)).unwrap();
+    let told = || {
+        let mut bytes = [0; 256];
+        let length = socket.recv(&mut bytes).expect("it notifies");
+        String::from_utf8_lossy(&bytes[..length]).into_owned()
+    };
+    let variable = format!("NOTIFY_SOCKET={}", path.display());
+    let launch = Launch::new(dir.path().join("data")).under(["env", &variable]);
+    let mut server = launch.spawn().unwrap();
+    assert!(told().contains("READY=1"));
+    paddock_integration::raw_client::RawClient::connect(server.address()).expect("ready is ready");
+    assert!(server.terminate().unwrap().success(), "{}", server.whole_log());
+    assert!(told().contains("STOPPING=1"));
+}

@@ -199,7 +199,7 @@ impl Node {
             env: env.clone(),
         };
         let admin = AdminSetup {
-            whitelist: config.four_letter_words.clone(),
+            whitelist: settings::four_letter_words(config),
             conf: settings::conf(config),
             directory: config.log_dir().to_owned(),
             tree: Arc::clone(&tree),

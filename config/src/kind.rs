@@ -12,6 +12,8 @@ pub enum Kind {
     Int(i64, i64),
     /// A whole number up to this; 0 or less switches it off (`none`).
     IntOrOff(i64),
+    /// A whole number up to this that sets a limit; 0 or less sets none and reads as 0.
+    Limit(i64),
     /// A whole number in this range; -1 leaves it to the default.
     IntOrDefault(i64, i64),
     /// Any text but none.
@@ -49,6 +51,7 @@ impl Kind {
                 ..=0 => Some(ValueKind::Nil),
                 _ => in_range(text, 1, max),
             },
+            Self::Limit(max) => in_range(&integer(text)?.max(0).to_string(), 0, max),
             Self::IntOrDefault(min, max) => match integer(text)? {
                 -1 => Some(ValueKind::Nil),
                 _ => in_range(text, min, max),
@@ -67,7 +70,7 @@ impl Kind {
         match self {
             Self::Bool => "true or false".to_owned(),
             Self::Int(min, max) => format!("a whole number from {min} to {max}"),
-            Self::IntOrOff(max) => format!("a whole number up to {max}, 0 or less for none"),
+            Self::IntOrOff(max) | Self::Limit(max) => format!("a whole number up to {max}, 0 or less for none"),
             Self::IntOrDefault(min, max) => {
                 format!("a whole number from {min} to {max}, or -1 for the default")
             }
@@ -214,6 +217,7 @@ mod tests {
             ],
         );
         check(Kind::IntOrOff(9), &[("9", "9"), ("10", "!"), ("0", "-"), ("-1", "-"), ("off", "!")]);
+        check(Kind::Limit(9), &[("9", "9"), ("10", "!"), ("0", "0"), ("-1", "0"), ("off", "!")]);
         check(Kind::IntOrDefault(1, 9), &[("9", "9"), ("10", "!"), ("0", "!"), ("-1", "-"), ("-2", "!")]);
         check(Kind::Text, &[(" a b ", "a b"), ("", "!"), ("  ", "!")]);
         check(Kind::Secret, &[("super:x=", "super:x="), ("", "!")]);

@@ -70,7 +70,9 @@ impl Kind {
         match self {
             Self::Bool => "true or false".to_owned(),
             Self::Int(min, max) => format!("a whole number from {min} to {max}"),
-            Self::IntOrOff(max) | Self::Limit(max) => format!("a whole number up to {max}, 0 or less for none"),
+            Self::IntOrOff(max) | Self::Limit(max) => {
+                format!("a whole number up to {max}, 0 or less for none")
+            }
             Self::IntOrDefault(min, max) => {
                 format!("a whole number from {min} to {max}, or -1 for the default")
             }

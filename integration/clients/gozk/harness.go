@@ -1,5 +1,6 @@
 // Takes the place of server_help_test.go in go-zookeeper's test suite: the same names, but ports come from the kernel,
-// and a server is up once it says "imok". (The suite reads the version line of 3.5's srvr, which 3.9 writes otherwise.)
+// and a server is up once it answers srvr with its version. (The suite reads all of 3.5's answer, which 3.9 writes
+// otherwise.)
 package zk
 
 import (
@@ -80,13 +81,14 @@ func StartTestCluster(t *testing.T, size int, stdout, stderr io.Writer) (*TestCl
 	return cluster, nil
 }
 
-// await returns once every server does (or does not) say "imok".
+// await returns once every server serves, or none does.
 func (tc *TestCluster) await(up bool) error {
 	for end := time.Now().Add(startLimit); ; time.Sleep(look) {
 		settled := true
 		for _, srv := range tc.Servers {
-			oks := FLWRuok([]string{fmt.Sprintf("127.0.0.1:%d", srv.Port)}, startLimit)
-			settled = settled && oks[0] == up
+			answer, err := fourLetterWord(fmt.Sprintf("127.0.0.1:%d", srv.Port), "srvr", startLimit)
+			serves := err == nil && strings.HasPrefix(string(answer), "Zookeeper version")
+			settled = settled && serves == up
 		}
 		if settled {
 			return nil

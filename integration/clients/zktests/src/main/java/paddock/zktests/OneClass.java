@@ -149,6 +149,10 @@ final class OneClass implements TestExecutionListener {
                         + (met.contains(method) ? "it did not fail so" : "there is no such test"));
             }
         }
+        if (counts.passed + counts.failed + counts.skipped == 0) {
+            counts.failed++;
+            System.out.println("FAIL " + name + ": no tests found");
+        }
         counts.listed = failedAsListed.size();
         System.out.println(counts);
     }

@@ -24,7 +24,9 @@ const CLOCK_MS: i64 = 1_000;
 const PATIENCE: Duration = Duration::from_secs(60);
 const LOOK_EVERY: Duration = Duration::from_millis(5);
 
-/// The two clients of one server, and what the second one saw.
+type Outcome = Result<(), Box<dyn std::error::Error>>;
+
+/// The clients of one server, and what those that watch saw.
 struct Story {
     server: SocketAddr,
     actor: RawClient,
@@ -174,34 +176,35 @@ fn never_used(server: SocketAddr) -> Result<Vec<String>, ClientError> {
 }
 
 /// Tells `story` to Apache's server and to ours; `keys` are zoo.cfg's, which Java takes as properties.
-fn compare(keys: &[(&str, &str)], story: fn(SocketAddr) -> Result<Vec<String>, ClientError>) {
+fn compare(keys: &[(&str, &str)], story: fn(SocketAddr) -> Result<Vec<String>, ClientError>) -> Outcome {
     let keys: Vec<(&str, &str)> =
         [("znode.container.checkIntervalMs", EVERY_MS)].into_iter().chain(keys.iter().copied()).collect();
     let flags: Vec<String> = keys.iter().map(|(key, value)| format!("-D{key}={value}")).collect();
-    let java = JavaServer::start(&[], &flags.iter().map(String::as_str).collect::<Vec<_>>()).unwrap();
-    let theirs = story(java.address()).unwrap();
+    let java = JavaServer::start(&[], &flags.iter().map(String::as_str).collect::<Vec<_>>())?;
+    let theirs = story(java.address())?;
     drop(java);
 
-    let folder = tempfile::tempdir().unwrap();
+    let folder = tempfile::tempdir()?;
     let file = folder.path().join("zoo.cfg");
     let lines: Vec<String> = keys.iter().map(|(key, value)| format!("{key}={value}\n")).collect();
-    std::fs::write(&file, lines.concat() + "extendedTypesEnabled=true\nforceSync=no\n").unwrap();
-    let paddock = Launch::new(folder.path().join("data")).file(file).serve().unwrap();
-    assert_eq!(story(paddock.address()).unwrap(), theirs, "left: ours, right: Apache's");
+    std::fs::write(&file, lines.concat() + "extendedTypesEnabled=true\nforceSync=no\n")?;
+    let paddock = Launch::new(folder.path().join("data")).file(file).serve()?;
+    assert_eq!(story(paddock.address())?, theirs, "left: ours, right: Apache's");
     assert!(theirs.len() > 5, "{theirs:?}");
+    Ok(())
 }
 
 #[test]
-fn containers_fall_due_as_on_apaches_server() {
-    compare(&[], containers);
+fn containers_fall_due_as_on_apaches_server() -> Outcome {
+    compare(&[], containers)
 }
 
 #[test]
-fn ttls_fall_due_as_on_apaches_server() {
-    compare(&[], ttls);
+fn ttls_fall_due_as_on_apaches_server() -> Outcome {
+    compare(&[], ttls)
 }
 
 #[test]
-fn never_used_containers_fall_due_as_on_apaches_server() {
-    compare(&[("znode.container.maxNeverUsedIntervalMs", "300")], never_used);
+fn never_used_containers_fall_due_as_on_apaches_server() -> Outcome {
+    compare(&[("znode.container.maxNeverUsedIntervalMs", "300")], never_used)
 }

@@ -149,7 +149,7 @@ fn words_are_words_only_at_the_very_beginning() {
 #[test]
 fn a_trace_mask_is_waited_for_only_if_the_word_may_be_answered() {
     let settings = Settings { takes_trace_mask: false, ..Settings::default() };
-    let mut member = Member::with(1, settings, crate::auth::AuthRules::default());
+    let mut member = Member::with(1, settings, AuthRules::default());
     let client = member.accept(0);
     member.send(client, b"stmk");
     let asked = Notice::FourLetter { conn: client.conn, word: *b"stmk", mask: None };

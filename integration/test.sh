@@ -94,6 +94,7 @@ kazoo() {
 
 clients() {
   need mvn maven javac default-jdk-headless python3 python3-venv gcc gcc
+  [ -x /usr/local/go/bin/go ] || need go golang-go
   step release cargo build --quiet --release || return
   step golden cargo test --quiet -p paddock-integration --test golden_bytes
   SEEDS=${DIFFERENTIAL_SEEDS:-200} step differential \
@@ -101,7 +102,11 @@ clients() {
   step java-server cargo test --quiet -p paddock-integration --test java_server
   kazoo 0
   kazoo 3
-  step java-python-c integration/clients/all.sh --server-cmd "$PWD/target/release/paddock serve {config}" java python c
+  for suite in zkcli zktests gozk; do
+    step "$suite" "integration/clients/$suite/run.sh" --server-cmd "$PWD/target/release/paddock serve {config}"
+  done
+  step java-python-c-go-rust integration/clients/all.sh \
+    --server-cmd "$PWD/target/release/paddock serve {config}" java python c go rust
 }
 
 stage() {

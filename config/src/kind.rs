@@ -12,6 +12,8 @@ pub enum Kind {
     Int(i64, i64),
     /// A whole number up to this; 0 or less switches it off (`none`).
     IntOrOff(i64),
+    /// A whole number up to this that sets a limit; 0 or less sets none and reads as 0.
+    Limit(i64),
     /// A whole number in this range; -1 leaves it to the default.
     IntOrDefault(i64, i64),
     /// Any text but none.
@@ -26,7 +28,7 @@ pub enum Kind {
     Memory,
     /// Levels of logging: one of five, or `target=level` directives with commas between.
     Levels,
-    /// Words of four letters with commas between, `*` for all; one that is no command is kept.
+    /// Four-letter words with commas between, `*` for all; what is no command is kept, to be warned of.
     Words,
 }
 
@@ -49,6 +51,7 @@ impl Kind {
                 ..=0 => Some(ValueKind::Nil),
                 _ => in_range(text, 1, max),
             },
+            Self::Limit(max) => in_range(&integer(text)?.max(0).to_string(), 0, max),
             Self::IntOrDefault(min, max) => match integer(text)? {
                 -1 => Some(ValueKind::Nil),
                 _ => in_range(text, min, max),
@@ -58,7 +61,7 @@ impl Kind {
             Self::Hours(max) => hours(text).filter(|hours| *hours <= max).map(ValueKind::I64),
             Self::Memory => memory(text),
             Self::Levels => levels(text).then(|| text.into()),
-            Self::Words => words(text),
+            Self::Words => Some(words(text)),
         }
     }
 
@@ -67,7 +70,9 @@ impl Kind {
         match self {
             Self::Bool => "true or false".to_owned(),
             Self::Int(min, max) => format!("a whole number from {min} to {max}"),
-            Self::IntOrOff(max) => format!("a whole number up to {max}, 0 or less for none"),
+            Self::IntOrOff(max) | Self::Limit(max) => {
+                format!("a whole number up to {max}, 0 or less for none")
+            }
             Self::IntOrDefault(min, max) => {
                 format!("a whole number from {min} to {max}, or -1 for the default")
             }
@@ -161,18 +166,15 @@ fn levels(text: &str) -> bool {
     })
 }
 
-fn words(text: &str) -> Option<ValueKind> {
+/// Whatever stands between two commas, as in ZooKeeper: what is no command allows none.
+fn words(text: &str) -> ValueKind {
     let mut words: Vec<&str> = text.split(',').map(str::trim).filter(|word| !word.is_empty()).collect();
     if words.contains(&"*") {
         words = FOUR_LETTER_WORDS.to_vec();
     }
     words.sort_unstable();
     words.dedup();
-    let four_letters = |word: &&str| word.len() == 4 && word.bytes().all(|byte| byte.is_ascii_alphanumeric());
-    words
-        .iter()
-        .all(four_letters)
-        .then(|| ValueKind::Array(words.into_iter().map(config::Value::from).collect()))
+    ValueKind::Array(words.into_iter().map(config::Value::from).collect())
 }
 
 #[cfg(test)]
@@ -217,6 +219,7 @@ mod tests {
             ],
         );
         check(Kind::IntOrOff(9), &[("9", "9"), ("10", "!"), ("0", "-"), ("-1", "-"), ("off", "!")]);
+        check(Kind::Limit(9), &[("9", "9"), ("10", "!"), ("0", "0"), ("-1", "0"), ("off", "!")]);
         check(Kind::IntOrDefault(1, 9), &[("9", "9"), ("10", "!"), ("0", "!"), ("-1", "-"), ("-2", "!")]);
         check(Kind::Text, &[(" a b ", "a b"), ("", "!"), ("  ", "!")]);
         check(Kind::Secret, &[("super:x=", "super:x="), ("", "!")]);
@@ -247,8 +250,8 @@ mod tests {
                 ("stat, ruok,stat", "ruok stat"),
                 ("", ""),
                 ("reqs", "reqs"),
-                ("ruok;stat", "!"),
-                ("ru k", "!"),
+                ("ruok;stat", "ruok;stat"),
+                ("ru k, :.,stat", ":. ru k stat"),
                 ("ruok,,", "ruok"),
             ],
         );

@@ -38,7 +38,7 @@ const DAY_MS: i64 = 86_400_000;
 const I32: i64 = i32::MAX as i64;
 const U32: i64 = u32::MAX as i64;
 
-use Kind::{Bool, Choice, Hours, Int, IntOrDefault, IntOrOff, Levels, Secret, Text, Words};
+use Kind::{Bool, Choice, Hours, Int, IntOrDefault, IntOrOff, Levels, Limit, Secret, Text, Words};
 
 /// All of them, in the order of the report.
 pub const SETTINGS: &[Setting] = &[
@@ -55,8 +55,8 @@ pub const SETTINGS: &[Setting] = &[
     setting("min_session_timeout_ms", IntOrDefault(1, I32), ""),
     setting("max_session_timeout_ms", IntOrDefault(1, I32), ""),
     setting("sessionless_timeout_ms", Int(1, DAY_MS), "10000"),
-    setting("max_client_cnxns", Int(0, I32), "60"),
-    setting("max_cnxns", Int(0, I32), "0"),
+    setting("max_client_cnxns", Limit(I32), "60"),
+    setting("max_cnxns", Limit(I32), "0"),
     setting("listen_backlog", IntOrDefault(1, 65_535), ""),
     setting("tcp_keepalive", Bool, "false"),
     setting("local_sessions.enabled", Bool, "false"),

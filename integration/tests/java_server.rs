@@ -1,5 +1,8 @@
-//! Apache's server as our tests start it. Needs java and, the first time, Maven.
+//! Apache's server as our tests start it, and ours beside it. Needs java and, the first time, Maven.
 #![allow(missing_docs, reason = "a test binary")]
+
+#[path = "java_server/reaping.rs"]
+mod reaping;
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};

@@ -1,5 +1,6 @@
 //! From the operator's configuration to what each concern takes.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -47,6 +48,7 @@ pub(crate) fn client(config: &Config) -> Arc<Settings> {
         max_connections: config.max_cnxns as usize,
         outstanding_limit: config.global_outstanding_limit as usize,
         sessionless_timeout_ms: u64::from(config.sessionless_timeout_ms),
+        takes_trace_mask: config.four_letter_words.contains("stmk"),
         ..Settings::default()
     })
 }
@@ -81,6 +83,13 @@ pub(crate) fn soft_limit(config: &Config) -> Option<SoftLimit> {
     }
     tracing::info!(mib = limit >> 20, "memory.softLimit: beyond it nothing is added");
     Some(SoftLimit::new(limit))
+}
+
+/// The four-letter words that are answered. Read-only clients look for servers with `isro`, so it
+/// comes with `readonlymode.enabled`. Source: FourLetterCommands.isEnabled.
+pub(crate) fn four_letter_words(config: &Config) -> BTreeSet<String> {
+    let isro = config.read_only_mode_enabled.then(|| "isro".to_owned());
+    config.four_letter_words.iter().cloned().chain(isro).collect()
 }
 
 pub(crate) fn reaping(config: &Config) -> Reaping {

@@ -219,7 +219,7 @@ impl Node {
             log: log.watch.clone(),
         };
         let admin = AdminSetup {
-            whitelist: config.four_letter_words.clone(),
+            whitelist: settings::four_letter_words(config),
             conf: settings::conf(config),
             directories: [config.log_dir(), &config.data_dir].map(Into::into).into(),
             tree: Arc::clone(&tree),

@@ -41,7 +41,7 @@ impl ArbiterCore {
         let Some(word) = connection.inbox.first_word() else { return false };
         if WORDS.contains(&&word) {
             let mask = connection.inbox.mask_behind_word();
-            if &word == b"stmk" && mask.is_none() {
+            if &word == b"stmk" && mask.is_none() && self.settings.takes_trace_mask {
                 return false;
             }
             connection.phase = Phase::Word;

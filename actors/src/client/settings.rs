@@ -34,6 +34,8 @@ pub struct Settings {
     pub outboxes_limit: usize,
     /// `zookeeper.nio.sessionlessCnxnTimeout`: how long a handshake may take to begin.
     pub sessionless_timeout_ms: u64,
+    /// Whether the word `stmk` may be answered: only then the eight bytes behind it are waited for.
+    pub takes_trace_mask: bool,
 }
 
 /// A frame of up to so many times [`Settings::max_frame`] is refused without closing the connection.
@@ -56,6 +58,7 @@ impl Default for Settings {
             outbox_limit: 64 << 20,
             outboxes_limit: 256 << 20,
             sessionless_timeout_ms: 10_000,
+            takes_trace_mask: true,
         }
     }
 }

@@ -146,6 +146,9 @@ fn an_honoured_key_refuses_what_its_setting_does_not_take() {
     for row in keys::all() {
         let Outcome::Honoured(setting, _) = row.outcome else { continue };
         let kind = settings::find(setting).expect("CK2").kind;
+        if matches!(kind, Kind::Words) {
+            continue; // takes whatever stands there, and warns of what is no command
+        }
         let malformed = if matches!(kind, Kind::Text | Kind::Secret) { "" } else { "~bad~" };
         let key = key_of(row);
         assert_eq!(outcome(&case(row, malformed).0, &key), Err("bad value".to_owned()), "{key}={malformed}");

@@ -106,7 +106,6 @@ fn values_are_held_to_their_ranges() {
         ("metricsProvider.className=com.example.Mine", "must be one of default, prometheus, none"),
         ("DigestAuthenticationProvider.digestAlg=SHA-512", "must be one of sha1"),
         ("autopurge.purgeInterval=1 week", "must be a number of hours"),
-        ("4lw.commands.whitelist=ruok;stat", "must be a list of four-letter words"),
         ("peerType=leader", "must be one of participant, observer"),
         ("secureClientPort=x\nclientPort=1", "must be a whole number"),
         ("server.1=a:1", "must be host:quorumPort:electionPort"),

@@ -13,9 +13,14 @@ mvn -q -B -o -f "$here/pom.xml" compile >/dev/null 2>&1 || mvn -q -B -Dstyle.col
 rm -rf "$out/work"
 mkdir -p "$out/work"
 cd "$out/work"
+case $command in
+*/java/serve.sh*) apaches=true ;;
+*) apaches=false ;;
+esac
 # Our classes come first: one of them stands in front of a class of the tests (JMXEnv). The super user's password is
 # "test", as in ZooKeeper's own build.
 exec java -DLOG_LEVEL="${LOG_LEVEL:-OFF}" -XX:TieredStopAtLevel=1 -XX:+UseSerialGC -Dbuild.test.dir="$out/work" \
     -Dzookeeper.DigestAuthenticationProvider.superDigest=super:D/InIHSb7yEEbrWz8b9l71RjZJU= \
     -Dzookeeper.serverCnxnFactory=paddock.zktests.OtherServer -Dpaddock.server.cmd="$command" \
+    -Dpaddock.server.apaches=$apaches \
     -cp "$out/build/classes:$here/../java/src/main/resources:$out/lib/*" paddock.zktests.Main "$here/tests.txt" "$@"

@@ -145,6 +145,17 @@ fn words_are_words_only_at_the_very_beginning() {
     assert!(member.is_over(client), "after the handshake it is a bad length");
 }
 
+/// A client that asks for a forbidden `stmk` without its number must be told so, not waited for.
+#[test]
+fn a_trace_mask_is_waited_for_only_if_the_word_may_be_answered() {
+    let settings = Settings { takes_trace_mask: false, ..Settings::default() };
+    let mut member = Member::with(1, settings, AuthRules::default());
+    let client = member.accept(0);
+    member.send(client, b"stmk");
+    let asked = Notice::FourLetter { conn: client.conn, word: *b"stmk", mask: None };
+    assert_eq!(member.notices(client), [asked]);
+}
+
 #[test]
 fn other_protocols_are_named_and_closed() {
     let mut member = Member::new(1);

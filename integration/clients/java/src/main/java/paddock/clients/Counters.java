@@ -1,13 +1,17 @@
 package paddock.clients;
 
+import static java.nio.charset.StandardCharsets.UTF_8;
+
 import java.util.concurrent.BlockingQueue;
 import java.util.concurrent.Future;
 import org.apache.curator.framework.CuratorFramework;
 import org.apache.curator.framework.recipes.atomic.DistributedAtomicLong;
+import org.apache.curator.framework.recipes.atomic.DistributedAtomicValue;
 import org.apache.curator.framework.recipes.atomic.PromotedToLock;
 import org.apache.curator.framework.recipes.shared.SharedCount;
 import org.apache.curator.framework.recipes.shared.SharedCountListener;
 import org.apache.curator.framework.recipes.shared.SharedCountReader;
+import org.apache.curator.framework.recipes.shared.SharedValue;
 import org.apache.curator.framework.recipes.shared.VersionedValue;
 import org.apache.curator.framework.state.ConnectionState;
 import org.apache.curator.retry.RetryNTimes;
@@ -20,7 +24,9 @@ final class Counters {
 
     static void all(Checks checks) {
         checks.check("SharedCount", Counters::shared);
+        checks.check("SharedValue", Counters::value);
         checks.check("DistributedAtomicLong", Counters::atomic);
+        checks.check("DistributedAtomicValue", Counters::compareAndSet);
     }
 
     private static SharedCount count(Peer peer, BlockingQueue<Integer> seen) throws Exception {
@@ -51,6 +57,39 @@ final class Counters {
             Checks.eventually("the newest is taken", () -> b.trySetCount(b.getVersionedValue(), 10));
             Checks.eventually("A sees it", () -> a.getCount() == 10);
         }
+    }
+
+    private static void value(Pair pair) throws Exception {
+        try (SharedValue a = new SharedValue(pair.a.curator, "/value", bytes("seed"));
+                SharedValue b = new SharedValue(pair.b.curator, "/value", bytes("other seed"))) {
+            a.start();
+            b.start();
+            Checks.equal("the first seed stays", "seed", text(b.getValue()));
+            pair.b.reconnect(() -> a.setValue(bytes("new")));
+            Checks.eventually("B sees what it missed", () -> "new".equals(text(b.getValue())));
+            Checks.eventually("B sets it", () -> b.trySetValue(b.getVersionedValue(), bytes("last")));
+            Checks.eventually("A sees it", () -> "last".equals(text(a.getValue())));
+        }
+    }
+
+    private static void compareAndSet(Pair pair) throws Exception {
+        DistributedAtomicValue a = new DistributedAtomicValue(pair.a.curator, "/cas", new RetryNTimes(3, 1));
+        DistributedAtomicValue b = new DistributedAtomicValue(pair.b.curator, "/cas", new RetryNTimes(3, 1));
+        Checks.holds("the first one", a.initialize(bytes("1")));
+        Checks.holds("not the second one", !b.initialize(bytes("2")));
+        pair.a.reconnect();
+        Checks.holds("from what it is", b.compareAndSet(bytes("1"), bytes("3")).succeeded());
+        Checks.holds("not from what it was", !a.compareAndSet(bytes("1"), bytes("4")).succeeded());
+        pair.b.reconnect();
+        Checks.equal("at the end", "3", text(b.get().postValue()));
+    }
+
+    private static byte[] bytes(String text) {
+        return text.getBytes(UTF_8);
+    }
+
+    private static String text(byte[] bytes) {
+        return new String(bytes, UTF_8);
     }
 
     private static DistributedAtomicLong atomic(Peer peer) {

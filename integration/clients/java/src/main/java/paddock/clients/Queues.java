@@ -5,6 +5,8 @@ import static java.nio.charset.StandardCharsets.UTF_8;
 import java.util.concurrent.BlockingQueue;
 import java.util.concurrent.TimeUnit;
 import org.apache.curator.framework.CuratorFramework;
+import org.apache.curator.framework.recipes.queue.DistributedDelayQueue;
+import org.apache.curator.framework.recipes.queue.DistributedIdQueue;
 import org.apache.curator.framework.recipes.queue.DistributedPriorityQueue;
 import org.apache.curator.framework.recipes.queue.DistributedQueue;
 import org.apache.curator.framework.recipes.queue.QueueBuilder;
@@ -16,12 +18,16 @@ import org.apache.curator.framework.state.ConnectionState;
 /** Curator's queues: nothing lost, nothing twice, in order. */
 final class Queues {
     private static final String PATH = "/queue";
+    /** Milliseconds: what is put so far ahead must wait. */
+    private static final int DELAY_MS = 1_500;
 
     private Queues() { }
 
     static void all(Checks checks) {
         checks.check("DistributedQueue", Queues::queue);
         checks.check("DistributedPriorityQueue", Queues::priority);
+        checks.check("DistributedIdQueue", Queues::byId);
+        checks.check("DistributedDelayQueue", Queues::delayed);
         checks.check("SimpleDistributedQueue", Queues::simple);
     }
 
@@ -89,6 +95,43 @@ final class Queues {
                     Checks.equal("by priority", wanted, Checks.next(wanted, seen));
                 }
             }
+        }
+    }
+
+    private static void byId(Pair pair) throws Exception {
+        BlockingQueue<String> seen = Checks.queue();
+        try (DistributedIdQueue<String> producer = builder(pair.a, null).buildIdQueue()) {
+            producer.start();
+            for (String item : new String[] {"keep", "drop", "last"}) {
+                producer.put(item, item);
+            }
+            Checks.holds("the puts arrive", producer.flushPuts(Checks.LIMIT_S, TimeUnit.SECONDS));
+            pair.a.reconnect();
+            Checks.equal("removed by its id", 1, producer.remove("drop"));
+            try (DistributedIdQueue<String> consumer = builder(pair.b, into(seen)).buildIdQueue()) {
+                pair.b.reconnect();
+                consumer.start();
+                for (String wanted : new String[] {"keep", "last"}) {
+                    Checks.equal("in order", wanted, Checks.next(wanted, seen));
+                }
+            }
+        }
+    }
+
+    private static void delayed(Pair pair) throws Exception {
+        BlockingQueue<String> seen = Checks.queue();
+        try (DistributedDelayQueue<String> producer = builder(pair.a, null).buildDelayQueue();
+                DistributedDelayQueue<String> consumer = builder(pair.b, into(seen)).buildDelayQueue()) {
+            producer.start();
+            consumer.start();
+            long due = System.currentTimeMillis() + DELAY_MS;
+            producer.put("late", due);
+            producer.put("now", due - DELAY_MS);
+            Checks.holds("the puts arrive", producer.flushPuts(Checks.LIMIT_S, TimeUnit.SECONDS));
+            pair.b.reconnect();
+            Checks.equal("first", "now", Checks.next("now", seen));
+            Checks.equal("second", "late", Checks.next("late", seen));
+            Checks.holds("not before its time", System.currentTimeMillis() >= due);
         }
     }
 

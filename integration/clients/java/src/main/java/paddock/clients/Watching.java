@@ -9,6 +9,8 @@ import org.apache.curator.framework.CuratorFramework;
 import org.apache.curator.framework.recipes.cache.ChildData;
 import org.apache.curator.framework.recipes.cache.CuratorCache;
 import org.apache.curator.framework.recipes.cache.CuratorCacheListener;
+import org.apache.curator.framework.recipes.cache.TreeCache;
+import org.apache.curator.framework.recipes.cache.TreeCacheEvent;
 import org.apache.curator.framework.recipes.watch.PersistentWatcher;
 import org.apache.zookeeper.WatchedEvent;
 import org.apache.zookeeper.Watcher.Event.EventType;
@@ -20,6 +22,7 @@ final class Watching {
     static void all(Checks checks) {
         checks.check("CuratorCache", Watching::cache);
         checks.check("CuratorCache, one znode", Watching::single);
+        checks.check("TreeCache", Watching::tree);
         checks.check("PersistentWatcher", Watching::watcher);
     }
 
@@ -80,6 +83,47 @@ final class Watching {
             Checks.eventually("changed while cut off", () -> "3".equals(data(cache, "/one")));
             Checks.equal("no child", 1, cache.size());
         }
+    }
+
+    /** The older cache, which lives on one-shot watches that it sets again and again. */
+    @SuppressWarnings("deprecation") // much is still built on it
+    private static void tree(Pair pair) throws Exception {
+        CuratorFramework a = pair.a.curator;
+        put(a, "/old/kept", "1");
+        put(a, "/old/gone", "1");
+        CountDownLatch filled = new CountDownLatch(1);
+        try (TreeCache cache = new TreeCache(pair.b.curator, "/old")) {
+            cache.getListenable().addListener((curator, event) -> {
+                if (event.getType() == TreeCacheEvent.Type.INITIALIZED) {
+                    filled.countDown();
+                }
+            });
+            cache.start();
+            Checks.holds("the cache is filled", filled.await(Checks.LIMIT_S, TimeUnit.SECONDS));
+            for (int i = 2; i < 5; i++) {
+                String wanted = "" + i;
+                put(a, "/old/kept", wanted);
+                put(a, "/old/new/leaf", wanted);
+                Checks.eventually("changed", () -> wanted.equals(data(cache, "/old/kept")));
+                Checks.eventually("created or changed below", () -> wanted.equals(data(cache, "/old/new/leaf")));
+            }
+            pair.b.reconnect(() -> {
+                put(a, "/old/unseen", "5");
+                put(a, "/old/kept", "5");
+                a.delete().forPath("/old/gone");
+            });
+            Checks.eventually("created while cut off", () -> "5".equals(data(cache, "/old/unseen")));
+            Checks.eventually("changed while cut off", () -> "5".equals(data(cache, "/old/kept")));
+            Checks.eventually("deleted while cut off", () -> cache.getCurrentData("/old/gone") == null);
+            a.delete().deletingChildrenIfNeeded().forPath("/old/new");
+            Checks.eventually("deleted afterwards", () -> cache.getCurrentData("/old/new") == null);
+        }
+    }
+
+    @SuppressWarnings("deprecation")
+    private static String data(TreeCache cache, String path) {
+        ChildData found = cache.getCurrentData(path);
+        return found == null ? null : new String(found.getData(), UTF_8);
     }
 
     private static void watcher(Pair pair) throws Exception {

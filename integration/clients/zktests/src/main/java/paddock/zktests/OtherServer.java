@@ -27,7 +27,9 @@ public final class OtherServer extends ServerCnxnFactory {
     private static final int LIMIT_S = 60;
     /** Keys that are about the tests' own process. */
     private static final List<String> OURS =
-            List.of("zookeeper.serverCnxnFactory", "zookeeper.admin.rateLimiterIntervalInMS");
+            List.of("zookeeper.serverCnxnFactory", "zookeeper.admin.rateLimiterIntervalInMS", "zookeeper.junit.threadid");
+    /** Values that name classes of the tests: no process but theirs could load them. */
+    private static final String TESTS_OWN = "org.apache.zookeeper.test.";
     /** Settings of the server whose properties have no prefix. */
     private static final List<String> UNPREFIXED =
             List.of("jute.maxbuffer", "readonlymode.enabled", "znode.container.checkIntervalMs");
@@ -81,7 +83,8 @@ public final class OtherServer extends ServerCnxnFactory {
         // The tests set a server up by system properties; as keys of zoo.cfg they lose their prefix.
         for (Map.Entry<Object, Object> property : System.getProperties().entrySet()) {
             String name = (String) property.getKey();
-            if (name.startsWith("zookeeper.") && !OURS.contains(name)) {
+            boolean ours = OURS.contains(name) || property.getValue().toString().startsWith(TESTS_OWN);
+            if (name.startsWith("zookeeper.") && !ours) {
                 line(config, name.substring("zookeeper.".length()), property.getValue());
             } else if (UNPREFIXED.contains(name)) {
                 line(config, name, property.getValue());

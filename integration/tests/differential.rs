@@ -11,6 +11,7 @@ use paddock_integration::differential::mapping::Mapping;
 use paddock_integration::differential::minimise::minimise;
 use paddock_integration::differential::op::Op;
 use paddock_integration::differential::run::{Counts, Difference, Met, Pair, run};
+use paddock_integration::differential::sequence_end;
 use paddock_integration::differential::servers::{self, Paddock};
 use paddock_integration::java_server::JavaServer;
 
@@ -92,6 +93,11 @@ fn y1_to_y5_both_servers_answer_alike() {
             break;
         }
     }
+    if seeds.len() > 1 {
+        let one = at_the_sequences_end();
+        add(&mut met.deviations, one.deviations);
+        add(&mut met.outcomes, one.outcomes);
+    }
     println!("seeds: {}, ops: {ops_run}, deviations met: {:?}", seeds.len(), met.deviations);
     println!("met: {:?}", met.outcomes);
     assert!(failures.is_empty(), "seeds that differ: {failures:?}");
@@ -103,6 +109,14 @@ fn y1_to_y5_both_servers_answer_alike() {
         let rare: Vec<_> = MINIMUMS.iter().filter(rare).collect();
         assert!(rare.is_empty(), "Y5: met less often than this: {rare:?}");
     }
+}
+
+fn at_the_sequences_end() -> Met {
+    let (java, paddock) = servers::near_the_sequences_end();
+    let pair = Pair { java: java.address(), paddock: paddock.server.address() };
+    let mut mapping = sequence_end::mapping();
+    let ops = sequence_end::operations();
+    run(pair, &mut mapping, &ops, sequence_end::PARENT, false).unwrap_or_else(|d| panic!("{}", d.text))
 }
 
 fn add(to: &mut Counts, from: Counts) {

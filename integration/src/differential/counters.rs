@@ -55,6 +55,7 @@ pub const MINIMUMS: &[(&str, usize)] = &[
     ("container ok", 15),
     ("TTL ok", 8),
     ("sequential ok", 30),
+    ("sequential -110", 2), // at the counter's end
     ("ephemeral ok", 30),
     ("create -108", 2),
     ("create -110", 50),
@@ -163,7 +164,7 @@ fn kinds(asked: Asked<'_>, reply: &Bytes) -> Vec<String> {
         Request::Read(Read::RemoveWatches(of)) => names.push(watch_kind(&name, &of)),
         Request::Read(Read::AddWatch(of)) => names.push(format!("{name} {}", of.mode)),
         Request::Read(Read::GetEphemerals(_)) => {
-            names.push(format!("{name} of some").repeat(usize::from(reply.len() > 4)))
+            names.push(format!("{name} of some").repeat(usize::from(reply.len() > 4)));
         }
         Request::Read(Read::One(ReadOp::GetData(_))) => {
             names.push(format!("{name} large").repeat(usize::from(reply.len() > LARGE)));
@@ -221,9 +222,9 @@ fn pipeline(op: &Op, own: &[Frame]) -> Vec<String> {
     let (Some(&first), Some(&last)) = (writes.first(), writes.last()) else { return names };
     let failed =
         |at: usize| matches!(pairs(op, own).get(at), Some((_, Frame::Reply { err, .. })) if *err != 0);
-    for at in first + 1..last {
-        let between = match asked[at].opcode {
-            3 | 4 | 6 | 8 | 12 | 22 | 103 | 104 if asked[at].body.ends_with(&[1]) => "watch",
+    for (at, asked) in asked.iter().enumerate().take(last).skip(first + 1) {
+        let between = match asked.opcode {
+            3 | 4 | 6 | 8 | 12 | 22 | 103 | 104 if asked.body.ends_with(&[1]) => "watch",
             3 | 4 | 6 | 8 | 12 | 22 | 103 | 104 => "read",
             106 => "addWatch",
             17 | 18 => "check or remove of watches",

@@ -194,6 +194,19 @@ pub const ALL: &[Deviation] = &[
         }),
     },
     Deviation {
+        id: "sequence-end",
+        what: "where a parent's counter of 31 bits has ended, a sequential create is -8",
+        reason: "Java goes on with the last name: -110 while it is there, and when it is not, the same name \
+                 a second time",
+        allows: Allows::Reply(|it| {
+            let is_create = matches!(it.asked.opcode, 1 | 15);
+            let flags = it.asked.body.last_chunk::<4>().map(|bytes| i32::from_be_bytes(*bytes));
+            let fits =
+                is_create && matches!(flags, Some(2 | 3)) && errors(it) == Some((-110, -8)) && both_empty(it);
+            fits.then_some(Excuse { err: true, ..Excuse::NONE })
+        }),
+    },
+    Deviation {
         id: "wrong-password",
         what: "a handshake with a session's id and a wrong password leaves the session's connection alone",
         reason: "Java closes that connection before it looks at the password, so that whoever knows a \

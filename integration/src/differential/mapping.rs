@@ -111,6 +111,11 @@ impl Mapping {
         }
     }
 
+    /// From Apache's zxid `java` on, which is `paddock` here, both count alike.
+    pub(crate) fn begins(&mut self, java: i64, paddock: i64) {
+        self.ahead.insert(java, paddock - java);
+    }
+
     fn ahead_at(&self, java: i64) -> i64 {
         self.ahead.range(..=java).next_back().map_or(0, |(_, &ahead)| ahead)
     }

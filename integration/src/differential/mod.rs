@@ -25,4 +25,5 @@ pub mod minimise;
 pub mod observe;
 pub mod op;
 pub mod run;
+pub mod sequence_end;
 pub mod servers;

@@ -118,3 +118,105 @@ fn frames(
     }
     Err(why)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::body::Body;
+    use super::super::op::Action;
+    use super::*;
+
+    fn request(opcode: i32, body: &Body) -> Action {
+        Action::Request { xid: None, opcode, body: body.0.clone() }
+    }
+
+    fn reply(zxid: i64, err: i32, body: &[u8]) -> Frame {
+        Frame::Reply { xid: 1, zxid, err, body: body.to_vec().into() }
+    }
+
+    /// What a step by the first session comes to, after both servers have had zxid 9 and 109.
+    fn step(action: Action, java: &[Frame], paddock: &[Frame]) -> Result<Vec<&'static str>, String> {
+        let mut mapping = Mapping::default();
+        mapping.zxid(9, 109).unwrap();
+        let op = Op { session: 0, action, text: String::new() };
+        compare(&mut mapping, &op, &[[java.to_vec(), vec![]], [paddock.to_vec(), vec![]]])
+    }
+
+    #[test]
+    fn y1_whatever_no_deviation_names_is_a_difference() {
+        let delete = || request(2, &Body::default().text("/a").int(-1));
+        for (java, paddock, same) in [
+            (reply(10, -101, b""), reply(110, -101, b""), true),
+            (reply(10, -101, b""), reply(110, -103, b""), false),
+            (reply(10, -101, b""), reply(111, -101, b""), false),
+            (reply(10, -101, b""), reply(109, -101, b""), false), // Y2: a refusal takes a zxid
+            (reply(10, -101, b"x"), reply(110, -101, b""), false),
+            (Frame::Closed, reply(110, -101, b""), false),
+        ] {
+            let result = step(delete(), std::slice::from_ref(&java), std::slice::from_ref(&paddock));
+            assert_eq!(result.is_ok(), same, "{java:?} {paddock:?}: {result:?}");
+        }
+    }
+
+    #[test]
+    fn y3_a_deviation_excuses_what_it_names_and_no_more() {
+        let null = Body::default().data(None);
+        let (sync, watch) = (Body::default().text("/\u{1f600}"), Body::default().data(None).int(1));
+        let halves: &[u8] = b"\0\0\0\x07/\xed\xa0\xbd\xed\xb8\x80";
+        let multi = || request(14, &Body::default().int(7));
+        for (id, action, java, paddock) in [
+            ("undecodable-multi", multi(), reply(10, -5, b""), reply(109, -5, b"")),
+            ("", multi(), reply(10, -5, b""), reply(108, -5, b"")),
+            ("", multi(), reply(10, 0, b""), reply(109, -5, b"")),
+            ("", request(5, &Body::default().int(7)), reply(10, -5, b""), reply(109, -5, b"")),
+            ("null-path", request(2, &null), reply(10, -5, b""), reply(109, -5, b"")),
+            ("null-path", request(5, &null), reply(10, -8, b""), reply(109, -5, b"")),
+            ("", request(5, &null), reply(10, -101, b""), reply(109, -5, b"")),
+            ("", request(5, &null), reply(10, -8, b""), reply(109, -8, b"")),
+            ("", request(5, &Body::default().text("/a")), reply(10, -8, b""), reply(109, -5, b"")),
+            ("null-watch", request(106, &watch), reply(9, 0, &[0; 4]), reply(109, -5, b"")),
+            ("", request(106, &watch), reply(10, 0, &[0; 4]), reply(109, -5, b"")),
+            ("", request(106, &watch), reply(9, -8, b""), reply(109, -5, b"")),
+            ("multi-read-body", request(22, &null), reply(9, -5, b"some"), reply(109, -5, b"")),
+            ("", request(22, &null), reply(9, -5, b""), reply(109, -5, b"some")),
+            ("cesu-8", request(9, &sync), reply(9, 0, halves), reply(109, 0, &sync.0)),
+            ("", request(9, &sync), reply(9, 0, halves), reply(109, 0, b"\0\0\0\x01/")),
+            ("delete-container", request(20, &null), reply(10, -101, b""), reply(-1, -6, b"")),
+            ("", request(20, &null), reply(10, 0, b""), reply(-1, -6, b"")),
+            ("", request(20, &null), reply(10, -101, b""), reply(109, -6, b"")),
+        ] {
+            let result = step(action, std::slice::from_ref(&java), std::slice::from_ref(&paddock));
+            let used = result.as_ref().ok().map_or("", |used| used[0]);
+            assert_eq!(used, id, "{java:?} {paddock:?}: {result:?}");
+        }
+    }
+
+    #[test]
+    fn y3_frames_are_excused_one_by_one() {
+        let refused = reply(-1, -6, b"");
+        let unknown = || request(99, &Body::default());
+        let closed = [refused, Frame::Closed];
+        assert_eq!(step(unknown(), &closed, &closed[..1]), Ok(vec!["unknown-opcode"]));
+        assert!(step(unknown(), &closed, &[reply(109, -6, b"")]).is_err());
+        assert!(step(request(4, &Body::default()), &closed, &closed[..1]).is_err());
+        let stranger = || Action::Reattach { bad_password: true };
+        let refusal = Frame::Handshake(0, 0, vec![0; 16].into());
+        let disturbed = [refusal, Frame::Closed];
+        assert_eq!(step(stranger(), &disturbed, &disturbed[..1]), Ok(vec!["wrong-password"]));
+        assert!(step(Action::Reattach { bad_password: false }, &disturbed, &disturbed[..1]).is_err());
+        let large = || Action::Oversized(1 << 20);
+        assert_eq!(step(large(), &[Frame::Closed], &[reply(109, -5, b"")]), Ok(vec!["oversized-frame"]));
+        assert!(step(Action::Oversized(0xf_ffff), &[Frame::Closed], &[reply(109, -5, b"")]).is_err());
+        assert!(step(large(), &[Frame::Closed], &[Frame::Closed]).is_ok());
+    }
+
+    #[test]
+    fn y1_answers_out_of_order_are_compared_by_themselves() {
+        let auth = Action::Request { xid: Some(-4), opcode: 100, body: Vec::new() };
+        let both = || Action::Pipeline(vec![request(2, &Body::default()), auth.clone()]);
+        let (ordered, at_once) = (reply(10, -101, b""), reply(0, 0, b""));
+        let java = [ordered, at_once.clone()];
+        assert!(step(both(), &java, &[at_once.clone(), reply(110, -101, b"")]).is_ok());
+        assert!(step(both(), &java, &[at_once, reply(110, -110, b"")]).is_err());
+        assert!(step(both(), &java, &[reply(0, -115, b""), reply(110, -101, b"")]).is_err());
+    }
+}

@@ -152,15 +152,33 @@ impl Wire for Option<Bytes> {
 impl Wire for Option<ByteString> {
     const MIN: usize = 4;
     fn read(from: &mut Bytes) -> Result<Self, DecodeError> {
-        Ok(Option::<Bytes>::read(from)?.map(|raw| {
-            // Java replaces malformed UTF-8 by U+FFFD, which no valid path may hold.
-            ByteString::try_from(raw.clone())
-                .unwrap_or_else(|_| ByteString::from(String::from_utf8_lossy(&raw).into_owned()))
-        }))
+        Ok(Option::<Bytes>::read(from)?
+            .map(|raw| ByteString::try_from(raw.clone()).unwrap_or_else(|_| repaired(&raw).into())))
     }
     fn write(&self, to: &mut Vec<u8>) {
         write_nullable(self.as_ref().map(|text| text.as_bytes().as_ref()), to);
     }
+}
+
+/// `raw` with U+FFFD, which no valid path may hold, for what is not UTF-8. As Java counts: an encoded
+/// surrogate, whole or cut short, is one mistake, not one a byte. Source: JDK, String.decodeUTF8.
+fn repaired(raw: &[u8]) -> String {
+    let mut text = String::new();
+    let mut rest = raw;
+    while let Some(chunk) = rest.utf8_chunks().next() {
+        text.push_str(chunk.valid());
+        rest = &rest[chunk.valid().len()..];
+        if !chunk.invalid().is_empty() {
+            text.push(char::REPLACEMENT_CHARACTER);
+            let length = match rest {
+                [0xed, 0xa0..=0xbf, 0x80..=0xbf, ..] => 3,
+                [0xed, 0xa0..=0xbf, ..] => 2,
+                _ => chunk.invalid().len(),
+            };
+            rest = &rest[length..];
+        }
+    }
+    text
 }
 
 impl Wire for ByteString {
@@ -307,7 +325,20 @@ mod tests {
         assert_eq!(Option::<Bytes>::read(&mut null), Ok(None));
         assert_eq!(Option::<Bytes>::read(&mut Bytes::from_static(&[0; 4])), Ok(Some(Bytes::new())));
         assert_eq!(ByteString::read(&mut Bytes::from_static(&[255; 4])).unwrap_err().problem, Problem::Null);
-        let bad = ByteString::read(&mut Bytes::from_static(b"\0\0\0\x02/\xff")).unwrap();
-        assert_eq!(bad, "/\u{fffd}");
+        for (raw, text) in [
+            (&b"/\xff"[..], "/\u{fffd}"),
+            (b"/\xff\xfe", "/\u{fffd}\u{fffd}"),
+            (b"/\xc3", "/\u{fffd}"),
+            (b"/\xed\xa0\x80/a", "/\u{fffd}/a"), // a surrogate
+            (b"\xed\xbf\xbf\xed\xa0", "\u{fffd}\u{fffd}"),
+            (b"\xed\xa0/", "\u{fffd}/"),
+            (b"\xed/\xed", "\u{fffd}/\u{fffd}"),
+            (b"\xf0\x9f\x98/\xf0\x9f\x98\x80", "\u{fffd}/\u{1f600}"),
+            (b"\xe0\x80\x80", "\u{fffd}\u{fffd}\u{fffd}"),
+        ] {
+            let mut bytes = Vec::new();
+            write_nullable(Some(raw), &mut bytes);
+            assert_eq!(ByteString::read(&mut bytes.into()).unwrap(), text, "{raw:x?}");
+        }
     }
 }

@@ -168,7 +168,9 @@ fn body(against: &Against<'_>, read: &Read, to: &mut Vec<u8>) -> Result<(), Erro
         }
         Read::GetAllChildrenNumber(of) => {
             // The tree keeps the count, so that nothing under its lock walks it.
-            count(against.readable(&of.path)?.descendant_count()).write(to);
+            let descendants = against.readable(&of.path)?.descendant_count();
+            // Called "", Java's root counts itself, too. Source: DataTree.getAllChildrenNumber.
+            count(descendants + u32::from(of.path.is_empty())).write(to);
         }
         Read::GetEphemerals(of) => {
             let prefix = of.path.as_deref().filter(|prefix| !prefix.trim().is_empty() && *prefix != "/");

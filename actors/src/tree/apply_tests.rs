@@ -206,13 +206,48 @@ fn hard_limits_refuse_and_soft_ones_do_not() {
             let stats = tree.node("/zookeeper/quota/a/zookeeper_stats").unwrap();
             assert_eq!(stats.data(), Some(&b"count=2,bytes=6"[..]), "counted when created");
             for path in ["/a", "/a/b", "/a/x/y"] {
-                let found = tree.exceeds_quota(path, bytes, count);
-                assert_eq!(found, exceeds && enforce_quota, "{limits:?} {path}");
+                let found = tree.check_quota(path, bytes, count);
+                let refused = if exceeds && enforce_quota { Err(ErrorCode::QuotaExceeded) } else { Ok(()) };
+                assert_eq!(found, refused, "{limits:?} {path}");
             }
             for path in ["/", "/ab", "/zookeeper/quota/a"] {
-                assert!(!tree.exceeds_quota(path, bytes, count), "{path} is not below /a");
+                assert_eq!(tree.check_quota(path, bytes, count), Ok(()), "{path} is not below /a");
             }
         }
+    }
+}
+
+#[test]
+fn a_quota_that_cannot_be_read_refuses_where_java_does() {
+    for (limits, readable) in [
+        (Some(&b"count=1,bytes=1"[..]), true),
+        (Some(b""), true),
+        (Some(b",;"), true),
+        (Some(b"count=1,,bytes=1;"), true),
+        (Some(b"count=-1,bytes=-1=;byteHardLimit=9"), true),
+        (Some(b"count==5"), true), // unset
+        (Some(b"other=+5"), true),
+        (None, false),
+        (Some(b"garbage"), false),
+        (Some(b"count="), false),
+        (Some(b"count=x"), false),
+        (Some(b"=5"), true), // a key without a name
+        (Some(b"="), false),
+        (Some(b",count=5"), false),
+        (Some(b"count=99999999999999999999"), false),
+    ] {
+        let mut tree = DataTree::new(TreeOptions { enforce_quota: true, hash_seed: 0 });
+        apply(&mut tree, &create(1, "/zookeeper/quota/a", b""));
+        let TxnBody::One(Op::Create { op, path, acl, owner, parent_cversion, .. }) =
+            create(2, "/zookeeper/quota/a/zookeeper_limits", b"").body
+        else {
+            unreachable!("it creates")
+        };
+        let data = limits.map(Bytes::from_static);
+        apply(&mut tree, &txn(2, TxnBody::One(Op::Create { op, path, data, acl, owner, parent_cversion })));
+        let refused = if readable { Ok(()) } else { Err(ErrorCode::Marshalling) };
+        assert_eq!(tree.check_quota("/a/b", 0, 0), refused, "{limits:?}");
+        assert_eq!(tree.check_quota("/b", 1, 1), Ok(()), "{limits:?}");
     }
 }
 

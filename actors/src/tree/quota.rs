@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
+use paddock_messages::error_code::ErrorCode;
 use paddock_messages::path::{QUOTA, QUOTA_LIMITS, QUOTA_STATS};
 
 use super::data_tree::{DataTree, QUOTA_SLOT};
@@ -34,6 +35,26 @@ impl QuotaText {
             }
         }
         Self(values)
+    }
+
+    /// As [`Self::parse`], and `None` wherever Java's parser throws: null data, a key without a value, a
+    /// value that is no number. An empty value is one only before a further `=`.
+    fn parse_strictly(data: Option<&[u8]>) -> Option<Self> {
+        let text = String::from_utf8_lossy(data?);
+        let pairs = text.trim_end_matches([',', ';']);
+        let mut values = BTreeMap::new();
+        if pairs.is_empty() {
+            return Some(Self(values));
+        }
+        for (at, pair) in pairs.split([',', ';']).enumerate() {
+            if at > 0 && pair.is_empty() {
+                continue; // separators in a row are one
+            }
+            let mut parts = pair.trim_end_matches('=').split('=');
+            let (key, value) = (parts.next()?, parts.next()?);
+            values.insert(key.to_owned(), if value.is_empty() { -1 } else { value.parse().ok()? });
+        }
+        Some(Self(values))
     }
 
     fn usage(count: i64, bytes: i64) -> Self {
@@ -83,24 +104,34 @@ impl QuotaText {
 }
 
 impl DataTree {
-    /// Whether a write that adds `bytes_delta` bytes and `count_delta` znodes at `path` would pass a hard
-    /// limit; never unless `enforceQuota`. A dimension that does not change is not checked.
-    pub fn exceeds_quota(&self, path: &str, bytes_delta: i64, count_delta: i64) -> bool {
+    /// Refuses a write that adds `bytes_delta` bytes and `count_delta` znodes at `path` with -125 if it
+    /// would pass a hard limit, never unless `enforceQuota`. A dimension that does not change is not
+    /// checked. A quota whose text cannot be read lets nothing below it grow or change (-5): whoever
+    /// mistyped a limit is told by the first write.
+    pub fn check_quota(&self, path: &str, bytes_delta: i64, count_delta: i64) -> Result<(), ErrorCode> {
         if !self.options.enforce_quota {
-            return false;
+            return Ok(());
         }
-        let Some(quota) = self.quota_over(path) else { return false };
-        let (Some(limits), Some(usage)) = (self.child(quota, QUOTA_LIMITS), self.child(quota, QUOTA_STATS))
-        else {
-            return false;
-        };
-        let limits = QuotaText::parse(self.arena.get(limits).data());
-        let usage = QuotaText::parse(self.arena.get(usage).data());
+        let Some(quota) = self.quota_over(path) else { return Ok(()) };
+        let Some(limits) = self.child(quota, QUOTA_LIMITS) else { return Ok(()) };
+        let limits = self.quota_text(limits)?;
+        let counts = count_delta != 0 && limits.count().max(limits.count_hard_limit()) > -1;
+        let weighs = bytes_delta != 0 && limits.bytes().max(limits.bytes_hard_limit()) > -1;
+        let Some(usage) = self.child(quota, QUOTA_STATS).filter(|_| counts || weighs) else { return Ok(()) };
+        let usage = self.quota_text(usage)?;
         let exceeds = |used: i64, delta: i64, limit: i64| {
             delta != 0 && limit > -1 && used.saturating_add(delta) > limit
         };
-        exceeds(usage.count(), count_delta, limits.count_hard_limit())
+        if exceeds(usage.count(), count_delta, limits.count_hard_limit())
             || exceeds(usage.bytes(), bytes_delta, limits.bytes_hard_limit())
+        {
+            return Err(ErrorCode::QuotaExceeded);
+        }
+        Ok(())
+    }
+
+    fn quota_text(&self, at: Slot) -> Result<QuotaText, ErrorCode> {
+        QuotaText::parse_strictly(self.arena.get(at).data()).ok_or(ErrorCode::Marshalling)
     }
 
     /// Where the deepest quota stands whose subtree `path` is in; none covers the root.

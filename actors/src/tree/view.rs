@@ -1,6 +1,7 @@
 //! The tree as the Proposer's checks look at it.
 
 use bytestring::ByteString;
+use paddock_messages::error_code::ErrorCode;
 use paddock_messages::ids::SessionId;
 use paddock_messages::zxid::Zxid;
 
@@ -35,7 +36,7 @@ impl View for DataTree {
         self.ephemerals(id).map(Into::into).collect()
     }
 
-    fn exceeds_quota(&self, path: &str, bytes: i64, count: i64) -> bool {
-        self.exceeds_quota(path, bytes, count)
+    fn check_quota(&self, path: &str, bytes: i64, count: i64) -> Result<(), ErrorCode> {
+        self.check_quota(path, bytes, count)
     }
 }

@@ -28,6 +28,15 @@ impl Who {
     }
 }
 
+/// A request to be sent.
+#[derive(Debug)]
+pub(crate) struct Call {
+    /// `None` takes the next.
+    pub(crate) xid: Option<i32>,
+    pub(crate) opcode: i32,
+    pub(crate) body: Vec<u8>,
+}
+
 #[derive(Debug)]
 pub(crate) struct Link {
     stream: TcpStream,
@@ -63,14 +72,25 @@ impl Link {
 
     /// Sends a request and takes what comes up to its reply, both included.
     pub(crate) fn request(&mut self, xid: Option<i32>, opcode: i32, body: &[u8]) -> Vec<Frame> {
-        let xid = xid.unwrap_or(self.next_xid);
-        self.next_xid += 1;
+        self.requests(&[Call { xid, opcode, body: body.to_vec() }])
+    }
+
+    /// Sends requests in one write, then takes what comes up to the last reply.
+    pub(crate) fn requests(&mut self, calls: &[Call]) -> Vec<Frame> {
         let mut out = Vec::new();
-        frame(&mut out, |to| {
-            RequestHeader { xid, opcode }.write(to);
-            to.extend_from_slice(body);
-        });
-        self.send(&out, |frame| !matches!(frame, Frame::Event { .. }))
+        for Call { xid, opcode, body } in calls {
+            let (xid, opcode) = (xid.unwrap_or(self.next_xid), *opcode);
+            self.next_xid += 1;
+            frame(&mut out, |to| {
+                RequestHeader { xid, opcode }.write(to);
+                to.extend_from_slice(body);
+            });
+        }
+        let mut missing = calls.len();
+        self.send(&out, |frame| {
+            missing -= usize::from(!matches!(frame, Frame::Event { .. }));
+            missing == 0
+        })
     }
 
     /// Pings and takes what comes before the answer.
@@ -84,7 +104,7 @@ impl Link {
         seen
     }
 
-    fn send(&mut self, bytes: &[u8], is_last: impl Fn(&Frame) -> bool) -> Vec<Frame> {
+    fn send(&mut self, bytes: &[u8], mut is_last: impl FnMut(&Frame) -> bool) -> Vec<Frame> {
         // A connection that is closed says so when it is read.
         let _ = self.stream.write_all(bytes);
         let mut seen = Vec::new();

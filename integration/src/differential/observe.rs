@@ -37,6 +37,8 @@ pub enum Frame {
     Handshake(i32, i64, Bytes),
     /// The server closed the connection.
     Closed,
+    /// The server closed the connection that its session has left for another.
+    OldClosed,
     /// No answer within the limit.
     Silent,
 }
@@ -45,6 +47,19 @@ impl Frame {
     /// From the bytes after a frame's length.
     pub fn parse(bytes: Bytes) -> Self {
         Self::try_parse(bytes.clone()).unwrap_or(Self::Garbage(bytes))
+    }
+
+    /// An answer that does not keep the order: no other has the zxid 0.
+    pub(crate) fn is_at_once(&self) -> bool {
+        matches!(self, Self::Reply { zxid: 0, .. })
+    }
+
+    /// The children that a getChildren2 tells.
+    pub(crate) fn names(&self) -> Option<Vec<String>> {
+        let Self::Reply { err: 0, body, .. } = self else { return None };
+        let mut from = body.clone();
+        let count = i32::read(&mut from).ok()?;
+        (0..count).map(|_| Some(bytestring::ByteString::read(&mut from).ok()?.to_string())).collect()
     }
 
     fn try_parse(mut bytes: Bytes) -> Result<Self, DecodeError> {

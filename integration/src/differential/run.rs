@@ -4,14 +4,15 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::net::SocketAddr;
 
-use super::deviations::{self, Step};
-use super::link::{Link, Who};
+use super::compare::compare;
+use super::counters::count;
+use super::link::{Call, Link, Who};
 use super::mapping::Mapping;
 use super::observe::Frame;
-use super::op::{Action, Op, with_prefix};
+use super::op::{Action, Op, PREFIX, with_prefix};
 
-/// The session timeout asked for: none expires by itself during a run.
-const TIMEOUT_MS: i32 = 40_000;
+/// The session timeout asked for, and granted: none expires by itself during a run.
+pub(crate) const TIMEOUT_MS: i32 = 40_000;
 
 /// The two servers.
 #[derive(Clone, Copy, Debug)]
@@ -22,11 +23,16 @@ pub struct Pair {
     pub paddock: SocketAddr,
 }
 
+/// What runs met, by name: how often.
+pub type Counts = BTreeMap<String, usize>;
+
 /// What a run without a difference met.
 #[derive(Clone, Debug, Default)]
 pub struct Met {
-    /// Deviations by id, and how often.
-    pub deviations: BTreeMap<&'static str, usize>,
+    /// Deviations by id.
+    pub deviations: Counts,
+    /// What was asked, and how it ended ([`super::counters`]).
+    pub outcomes: Counts,
 }
 
 /// The first thing that differs and may not.
@@ -38,56 +44,74 @@ pub struct Difference {
     pub text: String,
 }
 
-/// Runs `ops` below `prefix`, which no earlier run on this pair had; `trace` tells each step.
+/// Runs `ops` below `prefix`, which no earlier run on this pair had; `mapping` is the pair's. `trace` tells
+/// each step.
 ///
 /// # Errors
-/// The first difference that is no deviation.
-pub fn run(pair: Pair, ops: &[Op], prefix: &str, trace: bool) -> Result<Met, Difference> {
+/// The first difference that is no deviation: the two servers are then of no further use.
+pub fn run(
+    pair: Pair,
+    mapping: &mut Mapping,
+    ops: &[Op],
+    prefix: &str,
+    trace: bool,
+) -> Result<Met, Difference> {
     let mut sides = [Side::new(pair.java, true), Side::new(pair.paddock, false)];
-    let (mut mapping, mut met) = (Mapping::default(), Met::default());
+    let mut met = Met::default();
     let mut result = Ok(());
     for (at, op) in ops.iter().enumerate() {
-        let seen = sides.each_mut().map(|side| side.step(op, prefix));
+        let seen = both(&mut sides, op, prefix);
         if trace {
             eprintln!("{}", describe(op, &seen, ""));
         }
-        if let Err(why) = compare(&mut mapping, op, &seen) {
-            let step = Step { op, java: &seen[0], paddock: &seen[1] };
-            let Some(deviation) = deviations::that_allows(&step) else {
+        match compare(mapping, op, &seen) {
+            Err(why) => {
                 result = Err(Difference { at, text: describe(op, &seen, &why) });
                 break;
-            };
-            *met.deviations.entry(deviation.id).or_default() += 1;
-            alias(&mut mapping, op, &seen);
-            if seen[0].iter().zip(&seen[1]).any(|(java, paddock)| closes(java) != closes(paddock)) {
-                sides.iter_mut().for_each(Side::level);
             }
+            Ok(used) => used.into_iter().for_each(|id| *met.deviations.entry(id.into()).or_default() += 1),
+        }
+        count(op, &seen[0], &mut met.outcomes);
+        if seen[0].iter().zip(&seen[1]).any(|(java, paddock)| closes(java) != closes(paddock)) {
+            sides.iter_mut().for_each(Side::level);
         }
     }
     sides.into_iter().for_each(Side::end);
-    result.map(|()| met)
+    result?;
+    compare_trees(pair, mapping, prefix).map_err(|text| Difference { at: ops.len() - 1, text })?;
+    Ok(met)
 }
 
 /// What both connections saw in one step.
 pub type Seen = [Vec<Frame>; 2];
 
-pub(crate) fn compare(mapping: &mut Mapping, op: &Op, seen: &[Seen; 2]) -> Result<(), String> {
-    for session in 0..2 {
-        let opcode = (session == op.session).then(|| op.opcode()).flatten();
-        let [mut java, mut paddock] = [seen[0][session].clone(), seen[1][session].clone()];
-        if opcode == Some(-11) || op.opcode() == Some(-11) {
-            // The ephemerals of a session are deleted in no order.
-            sort_events(&mut java);
-            sort_events(&mut paddock);
-        }
-        let whose = ["A", "B"][session];
-        if java.len() != paddock.len() {
-            return Err(format!("{whose} sees {} frames; paddock's: {}", java.len(), paddock.len()));
-        }
-        for (j, p) in java.iter().zip(&paddock) {
-            mapping.frames(opcode, j, p).map_err(|why| format!("{whose}: {why}"))?;
-        }
+/// One step on both servers.
+fn both(sides: &mut [Side; 2], op: &Op, prefix: &str) -> [Seen; 2] {
+    sides.each_mut().map(|side| side.step(op, prefix))
+}
+
+/// Y4. What the run has left behind: data, stat, ACL and children of each znode of its own, and how many
+/// there are in all.
+fn compare_trees(pair: Pair, mapping: &mut Mapping, prefix: &str) -> Result<(), String> {
+    let mut sides = [Side::new(pair.java, true), Side::new(pair.paddock, false)];
+    let mut open = vec![format!("/zookeeper/quota{PREFIX}"), PREFIX.to_owned()];
+    let mut ask = |opcode: i32, path: &str| {
+        let body = super::body::Body::default().text(path);
+        let body = if matches!(opcode, 4 | 12) { body.flag(false) } else { body };
+        let action = Action::Request { xid: None, opcode, body: body.0 };
+        let op = Op { session: 0, action, text: format!("at the end: {opcode} {path}") };
+        let seen = both(&mut sides, &op, prefix);
+        compare(mapping, &op, &seen).map_err(|why| describe(&op, &seen, &why)).map(|_| seen)
+    };
+    ask(104, "/")?;
+    while let Some(path) = open.pop() {
+        ask(4, &path)?;
+        ask(6, &path)?;
+        let seen = ask(12, &path)?;
+        let names = seen[0][0].last().and_then(Frame::names).unwrap_or_default();
+        open.extend(names.into_iter().map(|name| format!("{path}/{name}")));
     }
+    sides.into_iter().for_each(Side::end);
     Ok(())
 }
 
@@ -96,30 +120,13 @@ pub(crate) fn compare(mapping: &mut Mapping, op: &Op, seen: &[Seen; 2]) -> Resul
 fn closes_after(op: &Op, seen: &[Frame], on_unknown: bool) -> bool {
     seen.iter().any(|frame| match frame {
         Frame::Reply { zxid: -1, err: -6, .. } => on_unknown,
-        Frame::Reply { err, .. } => op.opcode() == Some(-11) || *err == -115,
+        Frame::Reply { err, .. } => op.ends_session() || *err == -115,
         _ => false,
     })
 }
 
 fn closes(frames: &[Frame]) -> bool {
     frames.iter().any(|frame| matches!(frame, Frame::Closed | Frame::Silent))
-}
-
-/// After a deviation in which one server took a zxid and the other did not.
-fn alias(mapping: &mut Mapping, op: &Op, seen: &[Seen; 2]) {
-    for (java, paddock) in seen[0][op.session].iter().zip(&seen[1][op.session]) {
-        if let (Frame::Reply { zxid: java, .. }, Frame::Reply { zxid: paddock, .. }) = (java, paddock) {
-            mapping.alias(*java, *paddock);
-        }
-    }
-}
-
-fn sort_events(frames: &mut [Frame]) {
-    let key = |frame: &Frame| match frame {
-        Frame::Event { kind, path, .. } => (0, path.clone(), *kind),
-        _ => (1, bytes::Bytes::new(), 0),
-    };
-    frames.sort_by_key(key);
 }
 
 pub(crate) fn describe(op: &Op, seen: &[Seen; 2], why: &str) -> String {
@@ -176,13 +183,19 @@ impl Side {
 
     /// Hangs up for one session; the next step takes it over.
     pub(crate) fn level_one(&mut self, session: usize) {
+        self.sessions[session].replies.clear(); // one server may have answered what the other did not
         if let Some(link) = self.sessions[session].link.take() {
             link.hang_up();
         }
     }
 
+    /// Closes both sessions, whether connected or not: none is left to expire, with its ephemerals, while
+    /// a later run looks.
     pub(crate) fn end(mut self) {
         for client in &mut self.sessions {
+            if client.who.id != 0 {
+                client.connect(self.address, &mut Vec::new());
+            }
             if let Some(link) = &mut client.link {
                 link.request(None, -11, &[]);
             }
@@ -219,30 +232,51 @@ impl Client {
     }
 
     fn act(&mut self, to: SocketAddr, op: &Op, prefix: &str, seen: &mut Vec<Frame>) {
+        let calls = match &op.action {
+            Action::Reattach { bad_password } => return self.reattach(to, *bad_password, seen),
+            Action::Handover => return self.hand_over(to, seen),
+            Action::Pipeline(parts) => parts.iter().map(|part| self.call(part, prefix)).collect(),
+            one => vec![self.call(one, prefix)],
+        };
         let Some(link) = &mut self.link else { return };
-        let frames = match &op.action {
-            Action::Request { xid, opcode, body } => link.request(*xid, *opcode, &with_prefix(body, prefix)),
+        let frames = link.requests(&calls);
+        self.note(&frames);
+        seen.extend(frames);
+        if op.ends_session() {
+            self.who = Who::nobody();
+        }
+    }
+
+    fn call(&self, action: &Action, prefix: &str) -> Call {
+        match action {
+            Action::Request { xid, opcode, body } => {
+                Call { xid: *xid, opcode: *opcode, body: with_prefix(body, prefix) }
+            }
             Action::SetWatches { back, lists } => {
                 let zxid = back.and_then(|back| self.replies.iter().rev().nth(back)).copied().unwrap_or(0);
                 let body = super::body::Body::default().long(zxid);
                 let body = lists.iter().fold(body, |body, list| body.texts(list));
-                let opcode = op.opcode().expect("setWatches has one");
-                link.request(Some(-8), opcode, &with_prefix(&body.0, prefix))
+                let opcode = if lists.len() > 3 { 105 } else { 101 };
+                Call { xid: Some(-8), opcode, body: with_prefix(&body.0, prefix) }
             }
             Action::Oversized(len) => {
                 let mut body = super::body::Body::default().text(prefix).flag(false).0;
                 body.resize(len - 8, 0);
-                link.request(None, 4, &body)
+                Call { xid: None, opcode: 4, body }
             }
-            Action::Reattach { bad_password } => {
-                self.reattach(to, *bad_password, seen);
-                return;
-            }
-        };
-        self.note(&frames);
-        seen.extend(frames);
-        if op.opcode() == Some(-11) {
-            self.who = Who::nobody();
+            other => unreachable!("no request: {other:?}"),
+        }
+    }
+
+    /// The session moves to a new connection while it has one, which the server closes.
+    fn hand_over(&mut self, to: SocketAddr, seen: &mut Vec<Frame>) {
+        let old = self.link.take();
+        self.shake_hands(to, seen);
+        if let Some(mut old) = old {
+            seen.extend(old.await_close().into_iter().map(|frame| match frame {
+                Frame::Closed => Frame::OldClosed,
+                other => other,
+            }));
         }
     }
 
@@ -281,7 +315,8 @@ impl Client {
 
     fn note(&mut self, frames: &[Frame]) {
         for frame in frames {
-            if let Frame::Reply { zxid, .. } = frame {
+            // Auth is answered at once, with 0: on each server at another place.
+            if let Frame::Reply { zxid: zxid @ 1.., .. } = frame {
                 self.replies.push(*zxid);
                 self.who.last_zxid = self.who.last_zxid.max(*zxid);
             }

@@ -2,9 +2,11 @@
 
 use std::fmt::Write as _;
 use std::io;
+use std::path::Path;
 
 use tempfile::TempDir;
 
+use super::sequence_end;
 use crate::java_server::{JavaServer, JavaServerError};
 use crate::process::{Launch, ProcessError, ServerProcess};
 
@@ -36,8 +38,25 @@ pub struct Paddock {
 /// # Errors
 /// It does not start.
 pub fn paddock() -> Result<Paddock, ProcessError> {
+    paddock_on(|_| Ok(()))
+}
+
+/// Both on data with a counter near its end ([`super::sequence_end`]).
+///
+/// # Panics
+/// One does not start, or its data cannot be written: what is tested with them is not to be had.
+pub fn near_the_sequences_end() -> (JavaServer, Paddock) {
+    let mut java = java().expect("Apache's server starts");
+    java.stop().expect("Apache's server stops");
+    sequence_end::write_java(&java.data_dir()).expect("its log can be written");
+    java.restart().expect("Apache's server starts again");
+    (java, paddock_on(sequence_end::write_paddock).expect("Paddock starts"))
+}
+
+fn paddock_on(write: impl FnOnce(&Path) -> io::Result<()>) -> Result<Paddock, ProcessError> {
     let dir = TempDir::with_prefix("paddock-")?;
     let data = dir.path().join("data");
+    write(&data)?;
     let mut keys = format!("{KEYS}{CHECK_INTERVAL}\n");
     writeln!(keys, "dataDir={}", data.display()).map_err(io::Error::other)?;
     let file = dir.path().join("zoo.cfg");

@@ -46,7 +46,7 @@ pub fn bytes(frame: &Frame) -> Option<Vec<u8>> {
             ConnectResponse { protocol_version: 0, timeout_ms, session_id, password }
                 .write_with(Some(false), &mut out);
         }
-        Frame::Closed | Frame::Silent => return None,
+        Frame::Closed | Frame::OldClosed | Frame::Silent => return None,
     }
     Some(out)
 }
@@ -79,7 +79,9 @@ fn write_case(case: &Case, to: &mut String) -> std::fmt::Result {
                 Frame::Event { .. } => "event",
                 Frame::Handshake(..) => "handshake",
                 Frame::Closed => "closed",
-                Frame::Garbage(_) | Frame::Silent => panic!("nothing to record: {frame:?}"),
+                Frame::Garbage(_) | Frame::OldClosed | Frame::Silent => {
+                    panic!("nothing to record: {frame:?}")
+                }
             };
             let bytes = bytes(frame).unwrap_or_default();
             writeln!(to, "{}", format!("{session} {kind} {}", hex(&bytes)).trim_end())?;

@@ -11,9 +11,9 @@
 //!
 //! | request | checks |
 //! |---|---|
-//! | create, create2, createContainer, createTTL | flags -8, TTL switched off -6, TTL range -8, session -112, slash and NUL -8, ACL -114, parent -101, CREATE on the parent -102, path with its number -8, exists -110, parent ephemeral -108, quota -125 |
+//! | create, create2, createContainer, createTTL | flags -8, TTL switched off -6, TTL range -8, session -112, slash and NUL -8, ACL -114, parent -101, CREATE on the parent -102, path with its number -8, exists -110, parent ephemeral -108, quota -125, its text -5 |
 //! | delete | session -112, slash, NUL and base znodes -8, parent -101, DELETE on the parent -102, exists -101, version -103, children -111 |
-//! | setData | session -112, path -8, exists -101, WRITE -102, quota -125, version -103 |
+//! | setData | session -112, path -8, exists -101, WRITE -102, quota -125, its text -5, version -103 |
 //! | setACL | session -112, path -8, ACL -114, exists -101, ADMIN -102, ACL version -103 |
 //! | check (in a multi) | session -112, path -8, exists -101, READ -102, version -103 |
 //! | multi | each op as above; after the first that fails -2 |
@@ -47,9 +47,9 @@ pub trait View {
     fn session_timeout(&self, id: SessionId) -> Option<i32>;
     /// The znodes the session owns, in any order.
     fn ephemerals(&self, id: SessionId) -> Vec<ByteString>;
-    /// Whether a hard quota that is enforced would be exceeded by so many more bytes and znodes at
-    /// `path`.
-    fn exceeds_quota(&self, path: &str, bytes: i64, count: i64) -> bool;
+    /// Whether the quotas that are enforced let `path` have so many more bytes and znodes: -125 if a hard
+    /// limit would be passed, -5 if a quota's text cannot be read.
+    fn check_quota(&self, path: &str, bytes: i64, count: i64) -> Result<(), ErrorCode>;
 }
 
 /// The settings that checks go by.
@@ -120,6 +120,9 @@ impl<V: View> Prep<'_, V> {
                 Ok(op) => done.push(op),
                 Err(code) => {
                     self.pending.drop_layer(); // TX2
+                    if code == ErrorCode::Marshalling {
+                        return TxnBody::Error(code); // no op's own mistake: the multi fails as a whole
+                    }
                     let mut codes = vec![None; done.len()];
                     codes.push(Some(code));
                     codes.resize(all, Some(ErrorCode::RuntimeInconsistency));
@@ -157,11 +160,11 @@ impl<V: View> Prep<'_, V> {
     }
 
     fn check_quota(&mut self, path: &str, bytes: i64, count: i64) -> Result<(), ErrorCode> {
-        if !self.view.exceeds_quota(path, bytes, count) {
-            return Ok(());
+        let checked = self.view.check_quota(path, bytes, count);
+        if checked == Err(ErrorCode::QuotaExceeded) {
+            self.pending.note_over_quota(path);
         }
-        self.pending.note_over_quota(path);
-        Err(ErrorCode::QuotaExceeded)
+        checked
     }
 }
 

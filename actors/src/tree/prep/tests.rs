@@ -210,6 +210,8 @@ fn changes_are_checked_in_order() {
     toy.nodes.insert("/old".into(), image(Owner::Persistent, &Acl::open(), 0, 0));
     toy.nodes.get_mut("/old").unwrap().version = i32::MAX;
     toy.full.insert("/full".into());
+    toy.nodes.insert("/odd".into(), image(Owner::Persistent, &Acl::open(), 0, 1));
+    toy.unreadable.insert("/odd".into());
     check(
         &toy,
         &PrepRules::default(),
@@ -222,6 +224,9 @@ fn changes_are_checked_in_order() {
             ("set /full data=xx v=7", "-125"), // the quota before the version
             ("set /full data=x v=7", "-103"),
             ("set /full data=x v=0", "set /full v1"),
+            ("set /odd v=7", "-5"),
+            ("multi set /full ; set /odd", "-5"), // as a whole, as in Java
+            ("multi check /full v=1", "multi check /full v1"), // and nothing of it is pending: TX2
             ("set /full v=0", "-103"),
             ("set /full", "set /full v2"),
             ("set / data=x", "set / v1"),

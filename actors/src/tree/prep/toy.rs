@@ -6,6 +6,7 @@ use std::sync::Arc;
 use bytestring::ByteString;
 use paddock_messages::client::ops::{Create, PathVersion, Reconfig, SetAcl, SetData};
 use paddock_messages::client::request::{CreateOp, Write, WriteOp};
+use paddock_messages::error_code::ErrorCode;
 use paddock_messages::ids::SessionId;
 use paddock_messages::path;
 use paddock_messages::txn::{Op, Txn, TxnBody};
@@ -27,6 +28,8 @@ pub(crate) struct Toy {
     pub(crate) sessions: BTreeMap<SessionId, i32>,
     /// Paths at which no more bytes and znodes are taken.
     pub(crate) full: BTreeSet<String>,
+    /// Where a quota's text is not one.
+    pub(crate) unreadable: BTreeSet<String>,
 }
 
 impl Toy {
@@ -93,8 +96,12 @@ impl View for Toy {
         owned.map(|(path, _)| path.as_str().into()).collect()
     }
 
-    fn exceeds_quota(&self, path: &str, bytes: i64, count: i64) -> bool {
-        self.full.contains(path) && (bytes > 0 || count > 0)
+    fn check_quota(&self, path: &str, bytes: i64, count: i64) -> Result<(), ErrorCode> {
+        if self.unreadable.contains(path) {
+            return Err(ErrorCode::Marshalling);
+        }
+        let exceeds = self.full.contains(path) && (bytes > 0 || count > 0);
+        if exceeds { Err(ErrorCode::QuotaExceeded) } else { Ok(()) }
     }
 }
 
@@ -207,7 +214,7 @@ pub(crate) fn told(body: &TxnBody) -> String {
         TxnBody::DeleteContainer { path } => format!("reap {path}"),
         TxnBody::Multi(ops) => format!("multi {}", list(ops.iter().map(told_op).collect())),
         TxnBody::FailedMulti(codes) => {
-            let code = |code: &Option<_>| code.map_or(0, paddock_messages::error_code::ErrorCode::code);
+            let code = |code: &Option<_>| code.map_or(0, ErrorCode::code);
             format!("failed {}", list(codes.iter().map(|it| code(it).to_string()).collect()))
         }
     }

@@ -1,5 +1,8 @@
-//! Apache's server as our tests start it. Needs java and, the first time, Maven.
-#![allow(missing_docs, reason = "a test binary")]
+//! Apache's server as our tests start it, and `paddock bench` over both. Needs java and, the first time, Maven.
+#![allow(missing_docs, clippy::unwrap_used, reason = "a test binary")]
+
+#[path = "java_server/bench.rs"]
+mod bench;
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};

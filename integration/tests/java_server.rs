@@ -1,5 +1,9 @@
-//! Apache's server as our tests start it, and ours beside it. Needs java and, the first time, Maven.
-#![allow(missing_docs, reason = "a test binary")]
+//! Apache's server as our tests start it, and ours beside it: `paddock bench` over both, what each reaps.
+//! Needs java and, the first time, Maven.
+#![allow(missing_docs, clippy::unwrap_used, reason = "a test binary")]
+
+#[path = "java_server/bench.rs"]
+mod bench;
 
 #[path = "java_server/reaping.rs"]
 mod reaping;

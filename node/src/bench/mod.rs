@@ -243,6 +243,7 @@ impl Conductor {
                 }
             }
             Event::Counted(tally) => self.on_counted(&tally),
+            Event::Rest(tally) => self.total.add(&tally),
             Event::Ended { client, fresh, fault } => {
                 self.fresh[client as usize] = fresh;
                 if let Some(fault) = fault {
@@ -284,7 +285,6 @@ impl Conductor {
         self.interval.add(tally);
         self.heard += 1;
         let now = self.job.clock.now();
-        // The last word of each thread comes after the end and belongs to no interval.
         if self.heard == self.job.args.threads && self.job.window.is_open(now) {
             let (at, interval) = (now - self.job.window.begun(), now - self.told);
             eprintln!("{}", progress(at as f64 / 1e9, interval as f64 / 1e9, &self.interval.take()));

@@ -34,6 +34,8 @@ pub(super) enum Event {
     Ready,
     /// What has been counted since it told the last time.
     Counted(Box<Tally>),
+    /// What was left of that at its end.
+    Rest(Box<Tally>),
     /// A client is through: it has asked for so many fresh znodes, and ended well or not.
     Ended { client: u32, fresh: u32, fault: Option<Fault> },
 }
@@ -68,7 +70,7 @@ async fn work(job: Arc<Job>, number: u32, events: UnboundedSender<Event>, go: wa
         task.await.expect("a client's task is never aborted");
     }
     teller.abort();
-    let _ = events.send(Event::Counted(Box::new(tally.borrow_mut().take())));
+    let _ = events.send(Event::Rest(Box::new(tally.borrow_mut().take())));
 }
 
 async fn tell(tally: Rc<RefCell<Tally>>, events: UnboundedSender<Event>, mut go: watch::Receiver<bool>) {

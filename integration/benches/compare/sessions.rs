@@ -1,0 +1,161 @@
+//! What an idle session costs, and how soon all watches on one znode are delivered.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use paddock_integration::raw_client::RawClient;
+use paddock_messages::client::ops::PathWatch;
+use paddock_messages::client::session::{ConnectFields, ConnectRequest};
+use paddock_messages::client::{OpCode, RequestHeader};
+use paddock_messages::wire::{Wire, frame};
+use paddock_messages::znode::CreateMode;
+
+use crate::servers::{Kind, Server};
+use crate::{Options, median, verdict};
+
+const PATH: &str = "/watched";
+/// How long any answer may take.
+const PATIENCE: Duration = Duration::from_secs(120);
+/// Connections that are opened before the first of them is answered: backlogs are short.
+const AT_ONCE: usize = 32;
+/// Deliveries, for a median.
+const DELIVERIES: usize = 9;
+/// Bytes of an idle session, at most.
+const SESSION_GATE: f64 = 3_000.0;
+/// The last watch is delivered after at most this part of Java's time.
+const WATCH_GATE: f64 = 0.25;
+
+struct Measured {
+    session_bytes: f64,
+    watch_bytes: f64,
+    delivered_ms: f64,
+}
+
+/// Measures, prints, and says whether the gates hold.
+pub(crate) fn run(options: &Options) -> bool {
+    let [java, paddock] = [Kind::Java, Kind::Paddock].map(|kind| measure(kind, options.sessions));
+    let count = options.sessions;
+    let (ratio, sessions) = (paddock.delivered_ms / java.delivered_ms, paddock.session_bytes <= SESSION_GATE);
+    println!(
+        "\n| {count} sessions | Java | Paddock | : Java | at most | holds |\n|---|---:|---:|---:|---:|---:|"
+    );
+    println!(
+        "| idle session, bytes resident | {:.0} | {:.0} | {:.2} | {SESSION_GATE} B | {} |",
+        java.session_bytes,
+        paddock.session_bytes,
+        paddock.session_bytes / java.session_bytes,
+        verdict(sessions)
+    );
+    println!(
+        "| with a watch on the same znode, bytes more | {:.0} | {:.0} | | | |",
+        java.watch_bytes, paddock.watch_bytes
+    );
+    println!(
+        "| last watch delivered, ms | {:.1} | {:.1} | {ratio:.2} | {WATCH_GATE} | {} |",
+        java.delivered_ms,
+        paddock.delivered_ms,
+        verdict(ratio <= WATCH_GATE)
+    );
+    sessions && ratio <= WATCH_GATE
+}
+
+fn measure(kind: Kind, count: usize) -> Measured {
+    let server = Server::start(kind);
+    let mut writer = RawClient::connect(server.address()).expect("it serves");
+    writer.create(PATH, b"", CreateMode::Persistent).expect("it is new");
+    // What a server makes once, for its first clients, is not the price of a session.
+    let first = connect(server.address(), AT_ONCE);
+    let before = server.resident();
+    let mut sessions = connect(server.address(), count);
+    let idle = server.resident();
+    watch(&mut sessions);
+    let watching = server.resident();
+    let mut times = Vec::new();
+    for _ in 0..DELIVERIES {
+        times.push(deliver(&mut writer, &mut sessions).as_secs_f64() * 1e3);
+        watch(&mut sessions);
+    }
+    drop(first);
+    let measured = Measured {
+        session_bytes: (idle - before) / count as f64,
+        watch_bytes: (watching - idle) / count as f64,
+        delivered_ms: median(times),
+    };
+    eprintln!(
+        "{kind:?}: {:.0} B a session, {:.0} B a watch, last delivered after {:.1} ms",
+        measured.session_bytes, measured.watch_bytes, measured.delivered_ms
+    );
+    measured
+}
+
+/// Sessions whose handshake is answered.
+fn connect(to: SocketAddr, count: usize) -> Vec<TcpStream> {
+    let fields = ConnectFields {
+        protocol_version: 0,
+        last_zxid_seen: 0,
+        timeout_ms: 40_000,
+        session_id: 0,
+        password: Some(Bytes::from_static(&[0; 16])),
+    };
+    let mut hello = Vec::new();
+    frame(&mut hello, |to| ConnectRequest { fields, read_only: Some(false) }.write(to));
+    let mut sessions = Vec::with_capacity(count);
+    while sessions.len() < count {
+        let begin = sessions.len();
+        for _ in 0..AT_ONCE.min(count - begin) {
+            let mut stream =
+                TcpStream::connect(to).expect("it accepts; is the limit of open files high enough?");
+            stream.set_nodelay(true).expect("a socket");
+            stream.set_read_timeout(Some(PATIENCE)).expect("a socket");
+            stream.write_all(&hello).expect("it reads");
+            sessions.push(stream);
+        }
+        sessions[begin..].iter_mut().for_each(|stream| drop(take_frame(stream)));
+    }
+    sessions
+}
+
+/// Leaves a watch by each session; they are asked all at once.
+fn watch(sessions: &mut [TcpStream]) {
+    let mut request = Vec::new();
+    frame(&mut request, |to| {
+        RequestHeader { xid: 1, opcode: OpCode::GetData as i32 }.write(to);
+        PathWatch { path: PATH.into(), watch: true }.write(to);
+    });
+    sessions.iter_mut().for_each(|stream| stream.write_all(&request).expect("it reads"));
+    sessions.iter_mut().for_each(|stream| drop(take_frame(stream)));
+}
+
+/// From the write until the last session has its event.
+fn deliver(writer: &mut RawClient, sessions: &mut [TcpStream]) -> Duration {
+    let began = Instant::now();
+    writer.queue_set(PATH, b"", -1);
+    writer.flush().expect("it reads");
+    for stream in sessions.iter_mut() {
+        let event = take_frame(stream);
+        assert_eq!(event[..4], (-1i32).to_be_bytes(), "an event");
+    }
+    let took = began.elapsed();
+    writer.reply().and_then(|reply| reply.ok()).expect("the write is answered");
+    took
+}
+
+/// The only frame there is: all of it comes with one read, but for what the kernel cuts.
+fn take_frame(stream: &mut TcpStream) -> Vec<u8> {
+    let mut frame = vec![0; 512];
+    let mut have = 0;
+    loop {
+        have += match stream.read(&mut frame[have..]) {
+            Ok(0) => panic!("the server has closed the connection"),
+            Ok(count) => count,
+            Err(error) => panic!("no answer: {error}"),
+        };
+        let length = frame[..have].first_chunk().map(|length| 4 + u32::from_be_bytes(*length) as usize);
+        if length == Some(have) {
+            frame.truncate(have);
+            return frame.split_off(4);
+        }
+    }
+}

@@ -85,7 +85,7 @@ fn s12_each_file_lies_in_its_directory_and_both_are_taken() {
     for (log, data, taken) in [
         (place.log(), place.data(), place.log()),
         (other.clone(), place.data(), place.data()),
-        (place.log(), other.clone(), place.log()),
+        (place.log(), other, place.log()),
         (place.data(), place.data(), place.data()),
     ] {
         match open_in(&log, &data) {
@@ -114,7 +114,7 @@ fn s12_what_does_not_belong_together_is_refused_and_left_alone() {
     let empty = place.root.path().join("empty");
     for (log, data, because) in [
         (empty.clone(), place.data(), "the log is missing"),
-        (place.log(), empty.clone(), "its snapshots are missing"),
+        (place.log(), empty, "its snapshots are missing"),
         (other.log(), place.data(), "another server"),
         (stale.root.path().join("copy"), stale.data(), "an older copy"),
     ] {

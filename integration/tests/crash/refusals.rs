@@ -102,8 +102,7 @@ fn s12_a_log_of_its_own_is_refused_when_it_is_anothers_or_gone_and_nothing_is_to
         launch
     };
     let (launch, _) = (start(dir.path()), start(other.path()));
-    let names =
-        |path: &str| files(&dir.path().join(path)).into_iter().map(|(name, _)| name).collect::<Vec<_>>();
+    let names = |path: &str| files(&dir.path().join(path)).into_keys().collect::<Vec<_>>();
     let (in_data, in_log) = (format!("{:?}", names("data")), format!("{:?}", names("log")));
     assert!(in_data.contains("snapshot.") && !in_data.contains("segment."), "{in_data}");
     assert!(

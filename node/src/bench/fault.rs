@@ -27,8 +27,10 @@ pub(super) enum Fault {
     Silent(Duration, usize),
     #[error("wrong reply to {request} (xid {xid}): {problem}")]
     Wrong { request: String, xid: i32, problem: Problem },
-    #[error("cannot create {0}…: refused, {1}")]
-    Root(String, String),
+    #[error("cannot create {0}…: {1}")]
+    Root(String, Box<Fault>),
+    #[error("refused: {0}")]
+    Refused(String),
     #[error("{0} cannot be removed: {1}")]
     LeftBehind(String, Box<Fault>),
     #[error("it has znodes that this measurement did not make")]

@@ -22,6 +22,7 @@ mod timer;
 mod window;
 mod worker;
 
+use std::io;
 use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -94,10 +95,13 @@ impl Measured {
 
 async fn measure(args: &Bench) -> Result<Measured, Fault> {
     let mut signals = Signals::new()?;
-    let mut resolved = tokio::net::lookup_host(&args.server).await.map_err(Fault::Resolve)?;
-    let address = resolved.next().ok_or_else(|| Fault::Resolve(std::io::ErrorKind::NotFound.into()))?;
     let clock = Clock::new();
-    let root = make_root(address, clock, &args.path).await?;
+    let (address, link) = tokio::select! {
+        first = connect(&args.server, clock) => first?,
+        () = signals.recv() => return Err(Fault::Interrupted), // nothing is made yet
+    };
+    let made = make_root(link, &args.path).await;
+    let root = made.map_err(|fault| Fault::Root(args.path.clone(), Box::new(fault)))?;
     let window = Arc::new(Window::new());
     let job = Arc::new(Job { args: args.clone(), address, root, clock, window });
     let mut conductor = Conductor::new(Arc::clone(&job));
@@ -129,20 +133,31 @@ impl Signals {
     }
 }
 
+/// The first of the name's addresses that serves: `localhost` may have two, and a server one of them.
+async fn connect(server: &str, clock: Clock) -> Result<(SocketAddr, Link), Fault> {
+    let mut fault = Fault::Resolve(io::ErrorKind::NotFound.into());
+    for address in tokio::net::lookup_host(server).await.map_err(Fault::Resolve)? {
+        match Link::open(address, clock).await {
+            Ok(link) => return Ok((address, link)),
+            Err(failed) => fault = failed,
+        }
+    }
+    Err(fault)
+}
+
 /// Creates the znode that all others are below; the server completes its name.
-async fn make_root(to: SocketAddr, clock: Clock, path: &str) -> Result<String, Fault> {
-    let mut link = Link::open(to, clock).await?;
+async fn make_root(mut link: Link, path: &str) -> Result<String, Fault> {
     let acl = Some(Acl::open().iter().map(AclEntry::from).collect());
     let flags = CreateMode::PersistentSequential as i32;
     let create = Create { path: path.into(), data: Some(Bytes::new()), acl, flags };
-    let mut made = link.call(OpCode::Create, |to| create.write(to)).await?.map_err(|code| {
-        let reason = ErrorCode::from_code(code).map_or(format!("error {code}"), |code| code.to_string());
-        Fault::Root(path.to_owned(), reason)
-    })?;
-    let root =
-        ByteString::read(&mut made).map_err(|error| Fault::Root(path.to_owned(), error.to_string()))?;
+    let mut made = link.call(OpCode::Create, |to| create.write(to)).await?.map_err(refused)?;
+    let root = ByteString::read(&mut made).map_err(|error| Fault::Refused(error.to_string()))?;
     link.close().await?;
     Ok(root.to_string())
+}
+
+fn refused(code: i32) -> Fault {
+    Fault::Refused(ErrorCode::from_code(code).map_or(format!("error {code}"), |code| code.to_string()))
 }
 
 /// Removes all that may have been made, on a new connection: BN3.
@@ -161,7 +176,7 @@ async fn remove(job: &Job, fresh: &[u32]) -> Result<(), Fault> {
     match link.call(OpCode::Delete, |to| root.write(to)).await? {
         Ok(_) => link.close().await,
         Err(code) if code == ErrorCode::NotEmpty.code() => Err(Fault::Foreign),
-        Err(code) => Err(Fault::Root(job.root.clone(), format!("error {code}"))),
+        Err(code) => Err(refused(code)),
     }
 }
 

@@ -55,6 +55,11 @@ impl Window {
         now < self.until.load(Relaxed)
     }
 
+    /// When sending ended, looked at from `now`.
+    pub(super) fn end(&self, now: u64) -> u64 {
+        now.min(self.until.load(Relaxed))
+    }
+
     /// Whether a reply that came at `now` counts.
     pub(super) fn counts(&self, now: u64) -> bool {
         self.from.load(Relaxed) <= now && self.is_open(now)

@@ -3,6 +3,7 @@
 mod args;
 mod bench;
 mod check_config;
+mod compiler;
 mod health;
 mod limits;
 mod logging;

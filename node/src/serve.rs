@@ -9,6 +9,7 @@ use paddock_actors::runtime::ExitCode;
 use paddock_config::{Config, Loaded, Sources};
 
 use crate::args::Serve;
+use crate::compiler;
 use crate::limits;
 use crate::logging::{self, Level};
 use crate::not_yet;
@@ -19,6 +20,10 @@ const STOP_WITHIN: Duration = Duration::from_secs(5);
 
 /// Runs until a signal; the exit code is documented at [`ExitCode`].
 pub(crate) fn run(args: &Serve) -> ProcessExit {
+    if !compiler::is_sound() {
+        eprintln!("{}", compiler::ADVICE);
+        return ExitCode::Unexpected.into();
+    }
     let sources = Sources { file: args.file.clone(), env: std::env::vars(), flags: args.flags() };
     let loaded = match Config::load(sources) {
         Ok(loaded) => loaded,

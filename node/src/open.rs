@@ -129,7 +129,13 @@ pub(crate) fn open_data(config: &Config, rng: &mut Rng) -> Result<Opened, StartE
     let reign = reign(&recovered, ensemble).ok_or(StartError::NoEpochLeft)?;
     let tree = TreeOptions { hash_seed: rng.bits(), enforce_quota: config.enforce_quota };
     let mut restored = restore(&disk, &mut logger, &recovered, tree, reign.committed)?;
-    logger.change_facts(|facts| *facts = reign.facts)?;
+    match logger.change_facts(|facts| *facts = reign.facts) {
+        // It serves what it has, and purges: a node that does not start does neither.
+        Err(LogFailure::Full { .. }) if logger.make_way()? => {
+            logger.change_facts(|facts| *facts = reign.facts)?
+        }
+        done => done?,
+    }
     logger.keep_pair()?;
     restored.tree.begin_epoch(reign.epoch);
     tracing::info!(

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use paddock_actors::admin::four_letter::ConfFacts;
 use paddock_actors::auth::{AuthRules, DigestAlg};
-use paddock_actors::client::Settings;
 use paddock_actors::client::throttle::{Rate, Throttle};
+use paddock_actors::client::{MAX_ACL_GROWTH, Settings};
 use paddock_actors::memory::{SoftLimit, machine};
 use paddock_actors::proposer::Room;
 use paddock_actors::proposer::actor::Reaping;
@@ -120,8 +120,8 @@ pub(crate) fn log_thread(config: &Config) -> ThreadOptions {
 
 /// How much may be proposed and not durable, in bytes: what the log keeps room for.
 pub(crate) fn log_room(config: &Config) -> Room {
-    // A txn is a little longer than its request: ids in place of `auth`, a number behind a path.
-    let largest = 2 * config.jute_max_buffer as u64;
+    // A txn is longer than its request: identities in place of `auth`, a number behind a path, lengths.
+    let largest = (2 + MAX_ACL_GROWTH as u64) * config.jute_max_buffer as u64;
     Room { admitted: (2 * largest).max(16 << 20), largest }
 }
 

@@ -69,6 +69,9 @@ pub enum Remark {
     /// A request that grows what is kept, while there is no memory for it.
     #[error("asked to add znodes, data or watches, for which there is no memory; refused (memory.softLimit)")]
     OutOfMemory,
+    /// More identities than one connection may have.
+    #[error("proved more identities than a connection may have; closed")]
+    TooManyIds,
     /// A TLS ClientHello on the plain port.
     #[error("spoke TLS to the plain client port; closed (set secureClientPort, or the client to plain)")]
     Tls,
@@ -115,6 +118,7 @@ impl Remark {
             Self::HalfOpen(_) => Reason::HalfOpen,
             Self::Undecodable => Reason::Undecodable,
             Self::OutOfMemory => Reason::Memory,
+            Self::TooManyIds => Reason::Identities,
             Self::Tls => Reason::Tls,
             Self::Http => Reason::Http,
             Self::NoHandshake => Reason::NoHandshake,

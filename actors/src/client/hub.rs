@@ -120,6 +120,9 @@ impl std::fmt::Debug for Shared {
     }
 }
 
+/// Sessions that one log line names.
+const LISTED: usize = 8;
+
 /// A step of the core that panics is half done, in a socket's task as well: other clients' watches and
 /// replies may be lost, so the process ends.
 struct EndsOnPanic<'a>(&'a Fatal);
@@ -335,8 +338,12 @@ impl Serve<Silent> for ClientHub {
         if expired.is_empty() {
             return;
         }
-        self.shared.meters.sessions_expired(expired.len() as u64);
-        tracing::info!(sessions = ?expired, "expired: silent for longer than their timeout");
+        let first: Vec<_> = expired.iter().take(LISTED).map(|(session, _)| session).collect();
+        tracing::info!(
+            sessions = expired.len(),
+            ?first,
+            "silent for longer than their timeout: to be expired"
+        );
         if self.proposer.post(Internal::Expire(expired)).is_err() {
             ctx.fatal(ExitCode::ActorGone, "a client arbiter's Proposer has ended");
         }

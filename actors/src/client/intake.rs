@@ -2,13 +2,14 @@
 
 use bytes::Bytes;
 use paddock_messages::client::reply::write_header;
-use paddock_messages::client::request::{Read, Request, Write, path_of_prefix, read_header};
+use paddock_messages::client::request::{Read, Request, Write, WriteOp, path_of_prefix, read_header};
 use paddock_messages::client::session::AuthPacket;
 use paddock_messages::client::{OpCode, ReplyHeader, RequestHeader};
 use paddock_messages::error_code::ErrorCode;
 use paddock_messages::ids::ConnId;
 use paddock_messages::letters::{Asker, Submission};
 use paddock_messages::wire::{Wire, frame, write_nullable};
+use paddock_messages::znode::{AclEntry, Id};
 
 use super::connections::{Phase, Stall};
 use super::core::{ArbiterCore, Remark, Serving};
@@ -41,6 +42,33 @@ fn is_submitted(opcode: OpCode) -> bool {
 /// Whether it is a write: what the Learner is told of, but for a sync.
 pub(super) fn is_write(opcode: i32) -> bool {
     OpCode::from_code(opcode).is_some_and(|opcode| is_submitted(opcode) && opcode != OpCode::Sync)
+}
+
+/// Identities of one connection, by number and by bytes: each goes with every request, and into ACLs.
+const MAX_IDS: usize = 64;
+const MAX_ID_BYTES: usize = 16 << 10;
+
+/// What `auth` in its ACLs, for which the connection's identities are put, may add to one request, in
+/// frames of the largest size.
+pub const MAX_ACL_GROWTH: usize = 2;
+
+fn bytes_of(ids: &[Id]) -> usize {
+    ids.iter().map(|id| 32 + id.scheme.len() + id.id.len()).sum()
+}
+
+/// What `auth` in the request's ACLs comes to, in bytes.
+fn acl_bytes(request: &Request, ids: &[Id]) -> usize {
+    let autos = |acl: &Option<Vec<AclEntry>>| {
+        acl.iter().flatten().filter(|entry| entry.scheme.as_deref() == Some("auth")).count()
+    };
+    let of_op = |op: &WriteOp| if let WriteOp::Create(_, of) = op { autos(&of.acl) } else { 0 };
+    let count = match request {
+        Request::Write(Write::One(op)) => of_op(op),
+        Request::Write(Write::Multi(ops)) => ops.iter().map(of_op).sum(),
+        Request::Write(Write::SetAcl(of)) => autos(&of.acl),
+        _ => 0,
+    };
+    if count == 0 { 0 } else { count * bytes_of(ids) }
 }
 
 /// A request's header and how many bytes its frame had.
@@ -196,6 +224,9 @@ impl ArbiterCore {
             return self.close(conn);
         }
         let from = Self::asker(connection);
+        if acl_bytes(&request, &from.ids) > MAX_ACL_GROWTH * self.settings.max_frame {
+            return self.refuse(conn, head, ErrorCode::Marshalling, Stamp::Current);
+        }
         match self.over_memory(conn, &request) {
             Some(Excess::Closes) => return self.close(conn),
             Some(Excess::Refused) => return self.refuse(conn, head, ErrorCode::ThrottledOp, Stamp::Current),
@@ -295,6 +326,12 @@ impl ArbiterCore {
                     if !ids.contains(&id) {
                         ids.push(id);
                     }
+                }
+                if ids.len() > MAX_IDS || bytes_of(&ids) > MAX_ID_BYTES {
+                    self.tally.auth_failed += 1;
+                    self.remark(conn, Remark::TooManyIds);
+                    self.send_at_once(conn, xid, Some(ErrorCode::AuthFailed), |_| {});
+                    return self.close(conn);
                 }
                 connection.ids = ids.into();
                 self.send_at_once(conn, xid, None, |_| {});

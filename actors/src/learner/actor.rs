@@ -71,6 +71,8 @@ pub struct LearnerActor {
     commits: CommitTimes,
     /// What a batch wrote, by namespace; empty between batches.
     writes: KeyedTally,
+    /// A feed is full, and a timer is set to look again.
+    is_paused: bool,
 }
 
 /// How many feed items may wait for an arbiter before nothing more is applied: an arbiter that does
@@ -105,6 +107,7 @@ impl LearnerActor {
             meters,
             commits: CommitTimes::default(),
             writes: KeyedTally::default(),
+            is_paused: false,
         }
     }
 
@@ -144,7 +147,12 @@ impl LearnerActor {
         while self.core.is_ready() {
             let is_full = |feed: &Feed| feed.len() > FEED_LIMIT || feed.weight() > FEED_BYTES;
             if self.tree.feeds().iter().any(is_full) {
-                ctx.after(FULL_FEED_PAUSE, Self::apply);
+                if !std::mem::replace(&mut self.is_paused, true) {
+                    ctx.after(FULL_FEED_PAUSE, |learner, ctx| {
+                        learner.is_paused = false;
+                        learner.apply(ctx);
+                    });
+                }
                 return;
             }
             self.apply_batch(ctx);

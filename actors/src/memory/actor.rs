@@ -19,12 +19,14 @@ pub struct MemoryActor {
     limit: SoftLimit,
     gate: Arc<Gate>,
     tree: Arc<SharedTree>,
+    /// As last seen.
+    data_size: u64,
 }
 
 impl MemoryActor {
     /// Publishes in `gate` whether the process is above `limit`.
     pub fn new(limit: SoftLimit, gate: Arc<Gate>, tree: Arc<SharedTree>) -> Self {
-        Self { limit, gate, tree }
+        Self { limit, gate, tree, data_size: 0 }
     }
 
     fn look(&mut self) {
@@ -38,13 +40,23 @@ impl MemoryActor {
     fn look_once(&mut self) -> bool {
         let Ok(resident) = machine::resident() else { return false }; // the start has told
         let watches: usize = self.tree.feeds().iter().map(|feed| feed.watches()).sum();
-        let stored = self.tree.read().data_size() + watches as u64 * WATCH_BYTES;
+        // Never waits for the tree: the Guardian, on this thread, watches over those who write it.
+        if let Some(tree) = self.tree.try_read() {
+            self.data_size = tree.data_size();
+        }
+        let stored = self.data_size + watches as u64 * WATCH_BYTES;
         let step = self.limit.on_reading(Reading { resident, stored });
         if let Some(change) = step.change {
-            self.gate.set(change == Verdict::Tight, watches);
+            self.gate.set(change == Verdict::Tight, watches.max(self.always()));
             self.tell(change, resident);
         }
         step.trim
+    }
+
+    /// So many watches may be there in any case: clients that reconnect to a node that is tight from its
+    /// start bring those they had. 5 % of the limit.
+    fn always(&self) -> usize {
+        usize::try_from((self.limit.limit() - self.limit.resumes_below()) / WATCH_BYTES).unwrap_or(usize::MAX)
     }
 
     fn tell(&self, change: Verdict, resident: u64) {

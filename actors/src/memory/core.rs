@@ -30,6 +30,9 @@ pub struct Step {
 /// Of so many bytes stored, one part must have been freed before the allocator is bothered.
 const FREED_PART: u64 = 64;
 
+/// Readings while tight after which it is asked in any case.
+const TRIM_EVERY: u32 = 50;
+
 /// See the module.
 #[derive(Clone, Copy, Debug)]
 pub struct SoftLimit {
@@ -37,12 +40,14 @@ pub struct SoftLimit {
     is_tight: bool,
     /// The most that was stored since the last trim.
     peak: u64,
+    /// Readings since then.
+    since: u32,
 }
 
 impl SoftLimit {
     /// Of `limit` bytes.
     pub fn new(limit: u64) -> Self {
-        Self { limit, is_tight: false, peak: 0 }
+        Self { limit, is_tight: false, peak: 0, since: 0 }
     }
 
     /// In bytes.
@@ -67,8 +72,12 @@ impl SoftLimit {
             _ => None,
         };
         let freed = self.peak - reading.stored;
-        let trim = self.is_tight && freed > 0 && freed >= self.peak / FREED_PART;
+        self.since = self.since.saturating_add(1);
+        // What is not stored is given back too: replies that nobody took, buffers of a burst.
+        let is_time = !was || self.since >= TRIM_EVERY;
+        let trim = self.is_tight && (is_time || (freed > 0 && freed >= self.peak / FREED_PART));
         if trim {
+            self.since = 0;
             self.peak = reading.stored;
         }
         Step { change, trim }
@@ -84,8 +93,8 @@ mod tests {
         let mut limit = SoftLimit::new(1_000);
         for (resident, stored, change, trim) in [
             (999, 640, None, false),
-            (1_000, 640, None, false), // at the limit is not above it
-            (1_001, 640, Some(Verdict::Tight), false),
+            (1_000, 640, None, false),                // at the limit is not above it
+            (1_001, 640, Some(Verdict::Tight), true), // replies may wait, buffers be free
             (2_000, 640, None, false),
             (960, 640, None, false),
             (950, 631, None, false), // not below; too little freed to bother
@@ -98,5 +107,12 @@ mod tests {
             let step = limit.on_reading(Reading { resident, stored });
             assert_eq!(step, Step { change, trim }, "{resident} resident, {stored} stored");
         }
+    }
+
+    #[test]
+    fn mm1_while_tight_the_allocator_is_asked_now_and_then() {
+        let mut limit = SoftLimit::new(1_000);
+        let trims = (0..101).filter(|_| limit.on_reading(Reading { resident: 1_100, stored: 10 }).trim);
+        assert_eq!(trims.collect::<Vec<_>>(), [0, 50, 100]);
     }
 }

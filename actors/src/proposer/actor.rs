@@ -149,6 +149,7 @@ impl ProposerActor {
         self.meters.prepared(&Prepared { checked_in_us, posted_in_us, proposed, ..asked });
         self.meters.settled(between(self.told.1, applied));
         self.told = (self.core.last(), applied.max(self.told.1));
+        self.meters.sessions_expired(self.core.take_expired());
         for path in self.core.take_over_quota() {
             self.meters.quota_exceeded(&path);
         }

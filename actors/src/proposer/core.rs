@@ -1,6 +1,6 @@
 //! The Proposer's decisions: the txn and zxid of each write, and when it is committed.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
 use foldhash::fast::RandomState;
@@ -53,6 +53,9 @@ enum Held {
     Expired(SessionId, AttachNumber),
 }
 
+/// While so many requests are held back, no further session is begun.
+const MOST_HELD: usize = 1 << 16;
+
 /// What the leader's own log has room for, in bytes (P9).
 #[derive(Clone, Copy, Debug)]
 pub struct Room {
@@ -84,6 +87,9 @@ pub struct Proposer<Q> {
     roll: Roll,
     /// Bounded by what is admitted at the entrance.
     held: VecDeque<Held>,
+    /// Sessions whose expiry is held back.
+    expiring: HashSet<SessionId, RandomState>,
+    expired: u64,
 }
 
 impl<Q: Quorum> Proposer<Q> {
@@ -106,6 +112,8 @@ impl<Q: Quorum> Proposer<Q> {
             last_counter: LAST_COUNTER,
             roll: Roll::NotYet,
             held: VecDeque::new(),
+            expiring: HashSet::default(),
+            expired: 0,
         }
     }
 
@@ -148,7 +156,7 @@ impl<Q: Quorum> Proposer<Q> {
         let mut proposals = Vec::with_capacity(requests.items.len());
         for request in requests.items {
             if self.must_wait() || !self.held.is_empty() {
-                self.held.push_back(Held::Asked(request));
+                self.hold(request, &mut proposals);
             } else {
                 let proposal = self.request(view, request, now_ms);
                 self.add(proposal, &mut proposals);
@@ -161,6 +169,23 @@ impl<Q: Quorum> Proposer<Q> {
     /// disk, as when it did not take the epoch's file, refuses at once instead.
     fn must_wait(&self) -> bool {
         !self.is_full() && (self.needs_new_epoch() || self.credit.is_spent())
+    }
+
+    /// New sessions are no client's request yet, so no credit bounds how many are asked for: beyond
+    /// [`MOST_HELD`] they are refused, which closes their connections.
+    fn hold(&mut self, request: Request, proposals: &mut Vec<Proposal>) {
+        match request {
+            Request::Open { session, .. } if self.held.len() >= MOST_HELD => {
+                let (attach, code) = (AttachNumber::default(), ErrorCode::ThrottledOp);
+                proposals.push(Proposal::Refused { session, attach, xid: 0, code });
+            }
+            request => self.held.push_back(Held::Asked(request)),
+        }
+    }
+
+    /// Sessions expired since the last call: for the metrics.
+    pub fn take_expired(&mut self) -> u64 {
+        std::mem::take(&mut self.expired)
     }
 
     /// How many requests are held back.
@@ -186,6 +211,7 @@ impl<Q: Quorum> Proposer<Q> {
                     self.add(proposal, &mut proposals);
                 }
                 Held::Expired(session, attach) => {
+                    self.expiring.remove(&session);
                     self.expire(view, (session, attach), now_ms, &mut proposals);
                 }
             }
@@ -213,7 +239,9 @@ impl<Q: Quorum> Proposer<Q> {
             Internal::Expire(sessions) => {
                 for (session, attach) in sessions {
                     if self.must_wait() || !self.held.is_empty() {
-                        self.held.push_back(Held::Expired(session, attach));
+                        if self.expiring.insert(session) {
+                            self.held.push_back(Held::Expired(session, attach)); // asked again until then
+                        }
                     } else {
                         self.expire(view, (session, attach), now_ms, &mut proposals);
                     }
@@ -374,6 +402,7 @@ impl<Q: Quorum> Proposer<Q> {
         if let Some(body) = self.prep(view).close_session(session, zxid) {
             let proposal = self.server_txn(session, zxid, now_ms, body);
             self.add(proposal, proposals);
+            self.expired += 1;
         }
     }
 

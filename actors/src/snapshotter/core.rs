@@ -153,7 +153,10 @@ impl Snapshotter {
                 return self.draw(draw);
             }
             Ended::GivenUp => {}
-            Ended::Failed => self.not_before_ms = now_ms + RETRY_MS,
+            Ended::Failed => {
+                self.not_before_ms = now_ms + RETRY_MS;
+                self.purge_due_ms = self.purge_due_ms.map(|_| now_ms); // for want of space, most likely
+            }
         }
         self.txns = self.txns.max(self.txns_at); // N3: due at once
         self.begin_if_due(now_ms, out);
@@ -298,5 +301,17 @@ mod tests {
         assert!(!core.on_space(true, 0, &mut out), "nothing is to be expected of a purge");
         core.on_tick(1_000, &mut out);
         assert_eq!(out, []);
+    }
+
+    #[test]
+    fn n4_a_snapshot_that_failed_makes_a_purge_due() {
+        let (mut core, mut out) = (with(0, 0), vec![]);
+        core.on_tick(0, &mut out);
+        core.on_purged(true, 0);
+        assert_eq!(applied(&mut core, 100, 0), [Output::Begin]);
+        out.clear();
+        core.on_ended(Ended::Failed, 5, &mut |_| 0, &mut out);
+        core.on_tick(6, &mut out);
+        assert_eq!(out, [Output::Purge { keep: 3 }]);
     }
 }

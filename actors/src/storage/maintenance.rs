@@ -66,7 +66,17 @@ impl<D: Disk> Logger<D> {
     }
 
     /// Enters a finished, synced snapshot file into `history`, once the log is durable through it (S7).
+    /// One that is refused is deleted: nothing would ever name it, and the next has another name.
     pub fn add_snapshot(&mut self, name: &str, zxid: Zxid) -> Result<(), LogFailure> {
+        let entered = self.enter_snapshot(name, zxid);
+        let is_refused = entered.as_ref().is_err_and(|failure| !failure.is_fatal());
+        if is_refused && self.history.snapshots.iter().all(|snapshot| snapshot.name != name) {
+            remove(&self.disk, name);
+        }
+        entered
+    }
+
+    fn enter_snapshot(&mut self, name: &str, zxid: Zxid) -> Result<(), LogFailure> {
         let durable = self.flush()?.upto;
         // The start of an epoch is no txn: such a snapshot holds what the log does, and nothing more.
         let zxid = if zxid.counter() == 0 { zxid.min(durable) } else { zxid };

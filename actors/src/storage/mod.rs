@@ -19,7 +19,7 @@
 //! - S8  Until a full disk is announced, there is room for all that may be admitted before.
 //! - S9  Neither epoch goes back, and the current one never passes the accepted one.
 //! - S10 A txn at or below the commit watermark is never truncated.
-//! - S11 Older files can be purged on a disk without a free byte.
+//! - S11 On a disk without a free byte older files can be purged, and a start can keep its epoch.
 //!
 //! Source: ZooKeeper's FileTxnLog and PurgeTxnLog for what operators expect; the format is our own.
 

@@ -30,6 +30,8 @@ use super::recovery::{OpenError, io_error};
 /// Its name in the snapshots' directory.
 pub(super) const PAIR_FILE: &str = "pair";
 const FORMAT: u8 = 1;
+/// What a ZooKeeper server on Java keeps its data in.
+pub(super) const JAVA_DATA: &str = "version-2";
 /// What it takes at most, in bytes.
 const LIMIT: usize = 256;
 

@@ -181,3 +181,18 @@ fn s12_two_names_of_one_directory_are_one() {
     assert!(!RealDisk::split(place.log(), place.data()).unwrap().is_split());
     drop(place.open().unwrap());
 }
+
+#[test]
+fn a_java_servers_snapshots_are_no_empty_directory() {
+    for in_data in [true, false] {
+        let place = Place::new();
+        let java = if in_data { place.data() } else { place.log() }.join("version-2");
+        std::fs::create_dir_all(&java).unwrap();
+        match place.open() {
+            Err(OpenError::JavaData { file }) => assert_eq!(file, java),
+            Err(error) => panic!("{error}"),
+            Ok(_) => panic!("it would serve an empty tree"),
+        }
+        assert_eq!(names(&java.parent().unwrap()), ["lock", "version-2"]);
+    }
+}

@@ -10,7 +10,7 @@ use rustix::fs::{FlockOperation, fdatasync, flock, fsync, statvfs};
 
 use super::disk::{Disk, DiskFile};
 use super::history::{HISTORY_FILE, segment_number};
-use super::pair::lies_with_snapshots;
+use super::pair::{JAVA_DATA, lies_with_snapshots};
 
 const LOCK_FILE: &str = "lock";
 
@@ -67,7 +67,8 @@ impl RealDisk {
     }
 
     fn directory(&self, name: &str) -> &Path {
-        if lies_with_snapshots(name) { &self.snapshots } else { &self.log }
+        let is_javas = name == JAVA_DATA && !self.log.join(name).exists();
+        if lies_with_snapshots(name) || is_javas { &self.snapshots } else { &self.log }
     }
 }
 
@@ -107,7 +108,8 @@ impl Disk for RealDisk {
     fn list(&self) -> io::Result<Vec<String>> {
         let mut names = names_in(&self.log)?;
         if self.is_split() {
-            names.extend(names_in(&self.snapshots)?.into_iter().filter(|name| lies_with_snapshots(name)));
+            let belongs = |name: &String| lies_with_snapshots(name) || name == JAVA_DATA;
+            names.extend(names_in(&self.snapshots)?.into_iter().filter(belongs));
         }
         names.sort_unstable();
         Ok(names)

@@ -17,7 +17,7 @@ use super::history::{
     segment_name, segment_number,
 };
 use super::logger::{Logger, Options};
-use super::pair::{PAIR_FILE, check, is_paired};
+use super::pair::{JAVA_DATA, PAIR_FILE, check, is_paired};
 use super::snapshot_files::UNFINISHED;
 use super::txn_log::{BatchReader, Found, Segment};
 
@@ -211,12 +211,14 @@ fn read_history<D: Disk>(
     let there = |wanted: &str| names.iter().any(|name| name == wanted);
     if !there(HISTORY_FILE) {
         let own = |name: &&String| segment_number(name).is_some() || is_snapshot_name(name);
-        let has_pair = disk.is_split() && is_paired(disk); // that tells more: see `check`
+        // Snapshots without any log say more of themselves: see `check`.
+        let is_elsewhere = disk.is_split() || names.iter().all(|name| segment_number(name).is_none());
+        let has_pair = is_elsewhere && is_paired(disk);
         if let Some(found) = names.iter().find(own).filter(|_| !has_pair) {
             return Err(OpenError::MissingHistory { file, found: found.clone() });
         }
-        if there("version-2") {
-            return Err(OpenError::JavaData { file: disk.path("version-2") });
+        if there(JAVA_DATA) {
+            return Err(OpenError::JavaData { file: disk.path(JAVA_DATA) });
         }
         return Ok(None);
     }

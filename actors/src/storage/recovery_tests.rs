@@ -373,3 +373,31 @@ fn s8_a_truncated_log_keeps_room_for_what_is_admitted() {
         logger.flush().unwrap();
     }
 }
+
+#[test]
+fn s11_a_start_on_a_full_disk_makes_way_for_its_epoch() {
+    let disk = disk_with(&[1, 1]);
+    disk.set_capacity(disk.used_bytes());
+    let (mut logger, recovered) = opened(&disk);
+    assert_eq!(recovered.last, Zxid(2));
+    assert!(matches!(logger.set_epochs(Epoch(1), Epoch(1)), Err(LogFailure::Full { .. })));
+    assert!(logger.make_way().unwrap());
+    logger.set_epochs(Epoch(1), Epoch(1)).unwrap();
+    assert!(!logger.make_way().unwrap(), "there is one spare");
+}
+
+#[test]
+fn s7_a_snapshot_that_is_refused_leaves_no_file() {
+    let disk = disk_with(&[1, 1]);
+    let (mut logger, _) = opened(&disk);
+    let name = snapshot_name(Zxid(1));
+    let file = disk.create(&name).unwrap();
+    file.write_at(b"a tree", 0).unwrap();
+    disk.set_capacity(disk.used_bytes());
+    assert!(matches!(logger.add_snapshot(&name, Zxid(1)), Err(LogFailure::Full { .. })));
+    assert!(disk.open(&name).is_err(), "nothing would ever delete it");
+    disk.set_capacity(u64::MAX);
+    disk.create(&name).unwrap().write_at(b"a tree", 0).unwrap();
+    logger.add_snapshot(&name, Zxid(1)).unwrap();
+    assert!(disk.open(&name).is_ok());
+}

@@ -45,4 +45,11 @@ impl<D: Disk> Logger<D> {
             .map_err(|error| self.fatal(HISTORY_FILE, "syncing its directory", error))?;
         Ok(true)
     }
+
+    /// On a full disk, before what must be written for a start: lets the preparing of the next segment
+    /// end, which may hold what is free, and gives up the spare. False if there was none.
+    pub fn make_way(&mut self) -> Result<bool, LogFailure> {
+        self.await_reserve()?;
+        self.spend_spare()
+    }
 }

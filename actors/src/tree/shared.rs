@@ -37,6 +37,11 @@ impl SharedTree {
         self.tree.read()
     }
 
+    /// The same if that needs no waiting.
+    pub fn try_read(&self) -> Option<RwLockReadGuard<'_, DataTree>> {
+        self.tree.try_read()
+    }
+
     /// What each client arbiter still has to do, by its number.
     pub fn feeds(&self) -> &[Feed] {
         &self.feeds

@@ -46,6 +46,8 @@ reasons! {
     TooLarge = "too_large",
     /// A request that cannot be decoded.
     Undecodable = "undecodable",
+    /// Identities beyond what one connection may prove.
+    Identities = "identities",
     /// A client that has seen more than this server has.
     Ahead = "ahead",
     /// A client that does not take its replies.

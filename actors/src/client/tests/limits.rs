@@ -1,4 +1,5 @@
 use paddock_messages::client::OpCode;
+use paddock_messages::wire::{Wire, write_str};
 
 use super::super::core::{Notice, Remark};
 use super::super::{Refusal, Settings};
@@ -238,4 +239,60 @@ fn a_handshake_too_many_for_the_throttle_is_closed() {
     assert!(member.notices(late).iter().any(|it| matches!(it, Notice::Remark(_, Remark::Throttled))));
     member.now_ms = 1_000;
     member.connect(0);
+}
+
+fn digest(user: &str) -> Vec<u8> {
+    request(-4, OpCode::Auth as i32, |to| {
+        0i32.write(to);
+        write_str("digest", to);
+        write_str(&format!("{user}:secret"), to);
+    })
+}
+
+#[test]
+fn c3_a_connection_proves_only_so_many_identities() {
+    let mut member = member(Settings::default());
+    let (many, long) = (member.connect(0), member.connect(0));
+    for at in 0..63 {
+        assert_eq!(member.ask(many, &digest(&format!("user{at}")))[0].err, 0, "{at}, beside its address");
+    }
+    assert_eq!(member.ask(many, &digest("user0"))[0].err, 0, "one that it has");
+    assert_eq!(member.ask(many, &digest("one more"))[0].err, -115);
+    assert!(member.is_over(many));
+    assert_eq!(member.ask(long, &digest(&"x".repeat(20_000)))[0].err, -115);
+    assert!(member.is_over(long));
+}
+
+#[test]
+fn c3_auth_in_acls_is_not_expanded_without_end() {
+    use paddock_messages::client::ops::Create;
+    use paddock_messages::znode::AclEntry;
+    let mut member = member(Settings { max_frame: 1_000, ..Settings::default() });
+    let client = member.connect(0);
+    member.ask(client, &digest(&"x".repeat(100)));
+    let entry = AclEntry { perms: 31, scheme: Some("auth".into()), id: Some("".into()) };
+    let create = |xid, path: &str, entries| {
+        let acl = Some(vec![entry.clone(); entries]);
+        let create = Create { path: path.into(), data: None, acl, flags: 0 };
+        request(xid, OpCode::Create as i32, |to| create.write(to))
+    };
+    assert_eq!(member.ask(client, &create(1, "/a", 5))[0].err, 0);
+    assert_eq!(member.ask(client, &create(2, "/b", 40))[0].err, -5, "more than two frames of identities");
+    assert_eq!(member.ask(client, &create(3, "/c", 1))[0].err, 0);
+}
+
+#[test]
+fn while_memory_is_tight_clients_that_reconnect_bring_their_watches() {
+    use paddock_messages::client::ops::SetWatches;
+    let mut member = member(Settings::default());
+    let (few, many) = (member.connect(0), member.connect(0));
+    member.arbiters[0].entrance.gates().memory.set(true, 2);
+    let watches = |count: usize| {
+        let exist = (0..count).map(|at| format!("/none{at}").into()).collect();
+        let body = SetWatches { relative_zxid: i64::MAX, data: vec![], exist, child: vec![] };
+        request(-8, OpCode::SetWatches as i32, |to| body.write(to))
+    };
+    assert_eq!(member.ask(few, &watches(2))[0].err, 0);
+    assert!(member.ask(many, &watches(1)).is_empty(), "one more than there may be");
+    assert!(member.is_over(many) && !member.is_over(few));
 }

@@ -391,6 +391,21 @@ fn p9_no_more_is_proposed_than_the_log_has_room_for() {
 }
 
 #[test]
+fn p7_new_sessions_are_refused_while_too_much_is_held_back_and_an_expiry_is_held_once() {
+    let mut bench = small();
+    bench.step("7 0#1 set / | 8 0#1 set /");
+    let syncs = vec!["sync 8 0#1"; MOST_HELD - 1].join(" | ");
+    assert_eq!(bench.told(&syncs), "");
+    assert_eq!(bench.told("expire 7"), "");
+    assert_eq!(bench.told("expire 7"), "", "E4 asks again and again");
+    assert_eq!(bench.proposer.held(), MOST_HELD);
+    assert_eq!(bench.told("open 9 | attach 8"), "refused 9 -127", "who has a session waits");
+    assert_eq!(bench.proposer.held(), MOST_HELD + 1);
+    bench.step("ack 1 1.2");
+    assert_eq!((bench.proposer.held(), bench.proposer.take_expired()), (0, 1));
+}
+
+#[test]
 fn p9_what_is_larger_than_the_room_goes_alone() {
     let mut bench = small();
     let many = vec!["set /"; 40].join(" ; ");

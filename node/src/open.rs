@@ -132,7 +132,7 @@ pub(crate) fn open_data(config: &Config, rng: &mut Rng) -> Result<Opened, StartE
     match logger.change_facts(|facts| *facts = reign.facts) {
         // It serves what it has, and purges: a node that does not start does neither.
         Err(LogFailure::Full { .. }) if logger.make_way()? => {
-            logger.change_facts(|facts| *facts = reign.facts)?
+            logger.change_facts(|facts| *facts = reign.facts)?;
         }
         done => done?,
     }

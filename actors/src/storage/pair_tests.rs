@@ -193,6 +193,6 @@ fn a_java_servers_snapshots_are_no_empty_directory() {
             Err(error) => panic!("{error}"),
             Ok(_) => panic!("it would serve an empty tree"),
         }
-        assert_eq!(names(&java.parent().unwrap()), ["lock", "version-2"]);
+        assert_eq!(names(java.parent().unwrap()), ["lock", "version-2"]);
     }
 }

@@ -6,8 +6,9 @@
 //! that its own quota is full.) It is given on the spot, in the session's order, without a zxid.
 //!
 //! Only setWatches cannot be refused so: clients do not look at its error, and would wait for ever for
-//! events that nobody sends. As many watches as there were when memory became tight may be registered
-//! again, so clients that reconnect go on; one that brings more is closed and tries again elsewhere.
+//! events that nobody sends. As many watches as there were when memory became tight, or as fit into 5 % of
+//! the limit, may be registered again, so clients that reconnect go on, to a node that is tight from its
+//! start as well; one that brings more is closed and tries again elsewhere.
 
 use paddock_messages::client::request::{Read, ReadOp, Request, Write, WriteOp};
 use paddock_messages::ids::ConnId;

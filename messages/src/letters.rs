@@ -172,8 +172,8 @@ pub enum Proposal {
         /// Echoed.
         path: Option<ByteString>,
     },
-    /// Refused without a zxid: writes while the disk is full, a sync of a session that is gone or has
-    /// moved. Answered in its place in the session's order.
+    /// Refused without a zxid: writes while the disk is full, new sessions when too much waits for it, a
+    /// sync of a session that is gone or has moved. Answered in its place in the session's order.
     Refused {
         /// Which session asked; for a new session, which is not begun: its connection is closed.
         session: SessionId,

@@ -72,6 +72,9 @@ pub enum Remark {
     /// More identities than one connection may have.
     #[error("proved more identities than a connection may have; closed")]
     TooManyIds,
+    /// `auth` in its ACLs stands for too much.
+    #[error("sent ACLs in which auth stands for more than twice jute.maxbuffer of identities; refused")]
+    AclGrowth,
     /// A TLS ClientHello on the plain port.
     #[error("spoke TLS to the plain client port; closed (set secureClientPort, or the client to plain)")]
     Tls,
@@ -118,7 +121,7 @@ impl Remark {
             Self::HalfOpen(_) => Reason::HalfOpen,
             Self::Undecodable => Reason::Undecodable,
             Self::OutOfMemory => Reason::Memory,
-            Self::TooManyIds => Reason::Identities,
+            Self::TooManyIds | Self::AclGrowth => Reason::Identities,
             Self::Tls => Reason::Tls,
             Self::Http => Reason::Http,
             Self::NoHandshake => Reason::NoHandshake,

@@ -225,6 +225,7 @@ impl ArbiterCore {
         }
         let from = Self::asker(connection);
         if acl_bytes(&request, &from.ids) > MAX_ACL_GROWTH * self.settings.max_frame {
+            self.remark(conn, Remark::AclGrowth);
             return self.refuse(conn, head, ErrorCode::Marshalling, Stamp::Current);
         }
         match self.over_memory(conn, &request) {

@@ -85,10 +85,12 @@ pub struct Proposer<Q> {
     /// The counter of this epoch's last txn, at most [`LAST_COUNTER`].
     last_counter: u32,
     roll: Roll,
-    /// Bounded by what is admitted at the entrance.
+    /// Requests are bounded by what is admitted at the entrance, new sessions by [`MOST_HELD`], expiries
+    /// by the sessions there are. Reattachments have no bound yet.
     held: VecDeque<Held>,
     /// Sessions whose expiry is held back.
     expiring: HashSet<SessionId, RandomState>,
+    /// Sessions expired since the metrics were told.
     expired: u64,
 }
 

@@ -110,7 +110,7 @@ pub enum CloseReason {
     SessionEnded,
     /// Its session attached to another connection.
     SessionMoved,
-    /// The new session it asked for was not begun: the disk is full.
+    /// The new session it asked for was not begun: the disk is full, or has not answered for long.
     SessionNotBegun,
 }
 

@@ -46,7 +46,7 @@ reasons! {
     TooLarge = "too_large",
     /// A request that cannot be decoded.
     Undecodable = "undecodable",
-    /// Identities beyond what one connection may prove.
+    /// Identities beyond what one connection may prove, or one request put into its ACLs.
     Identities = "identities",
     /// A client that has seen more than this server has.
     Ahead = "ahead",

@@ -278,6 +278,7 @@ fn c3_auth_in_acls_is_not_expanded_without_end() {
     };
     assert_eq!(member.ask(client, &create(1, "/a", 5))[0].err, 0);
     assert_eq!(member.ask(client, &create(2, "/b", 40))[0].err, -5, "more than two frames of identities");
+    assert!(member.notices(client).iter().any(|it| matches!(it, Notice::Remark(_, Remark::AclGrowth))));
     assert_eq!(member.ask(client, &create(3, "/c", 1))[0].err, 0);
 }
 

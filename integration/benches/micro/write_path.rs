@@ -24,7 +24,7 @@ use paddock_messages::client::session::{ConnectFields, ConnectRequest};
 use paddock_messages::client::{OpCode, RequestHeader};
 use paddock_messages::codec;
 use paddock_messages::ids::{ConnId, ServerId};
-use paddock_messages::letters::{Ack, Asker, Requests};
+use paddock_messages::letters::{Ack, Asker, Proposal, Requests};
 use paddock_messages::txn::Txn;
 use paddock_messages::wire::{Wire, frame};
 use paddock_messages::znode::AclEntry;
@@ -44,7 +44,6 @@ struct Member {
     tree: Arc<SharedTree>,
     rules: AuthRules,
     records: Records,
-    scratch: Vec<u8>,
 }
 
 struct Live<'a, 't>(&'a mut TreeWriter<'t>, &'a AuthRules);
@@ -82,7 +81,6 @@ impl Member {
             tree,
             rules: AuthRules::default(),
             records: Records::default(),
-            scratch: Vec::new(),
         }
     }
 
@@ -98,12 +96,12 @@ impl Member {
         }
         for order in std::mem::take(&mut out) {
             if let Output::Propose(items) = order {
-                self.learner.on_proposals(items, &mut todo);
+                self.learner.on_proposals(Arc::new(items), &mut todo);
             }
         }
         for order in std::mem::take(&mut todo) {
-            if let ToDo::Append(txns) = order {
-                self.append(&txns);
+            if let ToDo::Append(batch) = order {
+                self.append(&batch);
             }
         }
         self.proposer.on_ack(Ack { from: ME, upto: self.proposer.last() }, &mut out);
@@ -116,12 +114,12 @@ impl Member {
         self.arbiter.drain_feed(1);
     }
 
-    fn append(&mut self, txns: &[Arc<Txn>]) {
+    fn append(&mut self, batch: &[Proposal]) {
         self.records.clear();
-        for txn in txns {
-            self.scratch.clear();
-            codec::encode_into(&mut self.scratch, &**txn).expect("every part of a txn can be written");
-            self.records.push(txn.header.zxid, &self.scratch);
+        for txn in batch.iter().filter_map(Proposal::txn) {
+            self.records.push_written(txn.header.zxid, |to| {
+                codec::encode_into(to, txn).expect("every part of a txn can be written");
+            });
         }
     }
 
@@ -147,13 +145,8 @@ impl Member {
 
 fn hello() -> Vec<u8> {
     let password = Some(Bytes::from_static(&[0; 16]));
-    let fields = ConnectFields {
-        protocol_version: 0,
-        last_zxid_seen: 0,
-        timeout_ms: 10_000,
-        session_id: 0,
-        password,
-    };
+    let fields =
+        ConnectFields { protocol_version: 0, last_zxid_seen: 0, timeout_ms: 10_000, session_id: 0, password };
     let mut bytes = Vec::new();
     frame(&mut bytes, |to| ConnectRequest { fields, read_only: Some(false) }.write(to));
     bytes
@@ -199,8 +192,7 @@ pub(crate) fn all(criterion: &mut Criterion) {
     group.throughput(Throughput::Elements((CLIENTS * PIPELINE) as u64));
     group.bench_function(format!("set, {CLIENTS} clients x {PIPELINE} in flight"), |bencher| {
         // Length, header and stat of each reply.
-        bencher
-            .iter(|| assert_eq!(member.round(&clients, &sets), CLIENTS * PIPELINE * (4 + 16 + 68)));
+        bencher.iter(|| assert_eq!(member.round(&clients, &sets), CLIENTS * PIPELINE * (4 + 16 + 68)));
     });
     group.finish();
 }

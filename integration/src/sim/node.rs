@@ -315,7 +315,7 @@ impl Node {
         if self.fault == Some(Fault::LoseAppend) && upto.counter().is_multiple_of(16) {
             return self.post(Who::Logger, Who::Learner, Mail::Durable(upto));
         }
-        self.logger.append_all(records);
+        self.logger.append_with(|to| to.push_all(records));
         self.logger.commit(committed);
         if self.fault == Some(Fault::AckBeforePersist) {
             self.post(Who::Logger, Who::Learner, Mail::Durable(upto));

@@ -172,6 +172,11 @@ pub struct ArbiterCore {
     pub(super) submissions: Vec<Submission>,
     pub(super) notices: Vec<Notice>,
     pub(super) by_session: HashMap<SessionId, ConnId>,
+    /// Bytes that all connections are still to be sent, and of them, which of the tally's are in it (C7).
+    pub(super) owed: usize,
+    pub(super) made: usize,
+    /// While it is exceeded, no read begins.
+    pub(super) roof: usize,
     /// Requests in flight here, and what the entrance was told of them.
     pub(super) in_flight: usize,
     pub(super) in_flight_told: usize,
@@ -193,6 +198,7 @@ impl ArbiterCore {
     ) -> Self {
         let mut core = Self {
             arbiter,
+            roof: settings.outboxes_limit,
             settings,
             rules,
             tree,
@@ -216,6 +222,8 @@ impl ArbiterCore {
             submissions: Vec::new(),
             notices: Vec::new(),
             by_session: HashMap::new(),
+            owed: 0,
+            made: 0,
             in_flight: 0,
             in_flight_told: 0,
             spare: Spare::default(),
@@ -259,35 +267,6 @@ impl ArbiterCore {
         self.conns
             .get(conn)
             .is_some_and(|it| matches!(it.phase, Phase::Word | Phase::Leaving | Phase::Closing))
-    }
-
-    /// The socket took `count` bytes of [`Self::unsent`].
-    pub fn on_sent(&mut self, conn: ConnId, count: usize, now_ms: u64) {
-        self.now_ms = now_ms;
-        let Self { conns, spare, .. } = self;
-        let Some(connection) = conns.get_mut(conn) else { return };
-        connection.outbox.took(count, spare);
-        connection.took_ms = now_ms;
-        if connection.stall.is_some() {
-            if connection.outbox.unsent().len() < self.settings.outbox_full {
-                connection.stall = None; // `pump` finds out whether anything else holds it up
-            }
-            self.make_ready(conn);
-            self.resume(conn);
-            self.go_on();
-        }
-    }
-
-    /// The connection's socket is gone: it is forgotten. Its session lives on.
-    pub fn on_closed(&mut self, conn: ConnId) {
-        self.forget_pending(conn);
-        if let Some(connection) = self.conns.remove(conn) {
-            self.entrance.leave(connection.peer.ip());
-            self.tally.connections_dropped += u64::from(connection.phase != Phase::Closing);
-            if connection.is_touched && connection.session != SessionId::NONE {
-                self.last_signs.push(connection.session);
-            }
-        }
     }
 
     /// The feed has something, or may have.
@@ -371,6 +350,7 @@ impl ArbiterCore {
         let Self { conns, spare, .. } = self;
         if let Some(connection) = conns.get_mut(conn).filter(|it| it.phase == Phase::Word) {
             connection.outbox.to(spare).extend_from_slice(answer);
+            self.owed += answer.len();
             self.close(conn);
         }
     }
@@ -412,6 +392,8 @@ impl ArbiterCore {
 
     /// What was counted for the metrics, to be taken and left empty.
     pub fn tally(&mut self) -> &mut ClientTally {
+        self.settle_owed();
+        self.made = 0; // it will be taken
         &mut self.tally
     }
 
@@ -465,6 +447,19 @@ impl ArbiterCore {
             connection.phase = Phase::Closing;
             connection.took_ms = self.now_ms;
             self.wake(conn);
+        }
+    }
+
+    /// A connection is no more.
+    pub(super) fn forget(&mut self, conn: ConnId) {
+        self.forget_pending(conn);
+        if let Some(connection) = self.conns.remove(conn) {
+            self.entrance.leave(connection.peer.ip());
+            self.owed = self.owed.saturating_sub(connection.outbox.unsent().len());
+            self.tally.connections_dropped += u64::from(connection.phase != Phase::Closing);
+            if connection.is_touched && connection.session != SessionId::NONE {
+                self.last_signs.push(connection.session);
+            }
         }
     }
 

@@ -74,8 +74,8 @@ impl ArbiterCore {
     /// Tells whoever watches and may know; the frame is made once for all of them.
     fn on_event(&mut self, kind: EventKind, path: &str, table: WatchTable, acl: Option<&[Acl]>) {
         self.event.clear();
-        let Self { watches, conns, spare, event, rules, totals, tally, at, woken, .. } = self;
-        let mut told = 0;
+        let Self { watches, conns, spare, event, rules, totals, tally, at, woken, settings, .. } = self;
+        let (mut told, mut overfull) = (0, Vec::new());
         for &slot in watches.trigger(path, table) {
             let Some((conn, connection)) = conns.in_slot(slot) else { continue };
             if !acl.is_none_or(|acl| permits(acl, Perms::READ, &connection.ids, rules)) {
@@ -84,7 +84,10 @@ impl ArbiterCore {
             if event.is_empty() {
                 write_event(Some(*at), kind, path, event);
             }
-            connection.outbox.to(spare).extend_from_slice(event);
+            connection.outbox.tell(event, spare);
+            if connection.outbox.unasked() > settings.outbox_limit {
+                overfull.push(conn);
+            }
             connection.last = *at;
             connection.stats.sent += 1;
             totals.sent += 1;
@@ -97,6 +100,7 @@ impl ArbiterCore {
         if told > 0 {
             tally.event(kind, told, event.len() as u64);
         }
+        self.close_overfull(&overfull);
     }
 
     fn on_reply(&mut self, conn: ConnId, xid: i32, outcome: &Outcome) {

@@ -15,6 +15,8 @@ pub(super) struct Entry {
     pub(super) since_ms: u64,
     /// Its frame's bytes.
     pub(super) bytes: usize,
+    /// Bytes that are kept free for its answer (C6); 0 while none are.
+    pub(super) expected: usize,
     pub(super) what: What,
 }
 
@@ -46,6 +48,7 @@ pub(super) struct Pipeline {
     submitted: usize,
     reads: usize,
     bytes: usize,
+    expected: usize,
 }
 
 impl Pipeline {
@@ -69,6 +72,28 @@ impl Pipeline {
     /// Reads among them.
     pub(super) fn reads(&self) -> usize {
         self.reads
+    }
+
+    /// Bytes that are kept free for the answers to some of them.
+    pub(super) fn expected(&self) -> usize {
+        self.expected
+    }
+
+    /// Keeps of `room` what `most` says that each read behind what was submitted last may need, by its
+    /// frame's bytes. False if it does not suffice; what was kept until then stays kept.
+    pub(super) fn expect(&mut self, mut room: usize, most: impl Fn(&Read, usize) -> Option<usize>) -> bool {
+        let waiting = self.entries.iter_mut().rev();
+        for entry in waiting.take_while(|entry| !matches!(entry.what, What::Submitted { .. })) {
+            let What::Read { read, .. } = &entry.what else { continue };
+            if entry.expected > 0 {
+                continue;
+            }
+            let Some(needs) = most(read, entry.bytes).filter(|needs| *needs <= room) else { return false };
+            room -= needs;
+            entry.expected = needs;
+            self.expected += needs;
+        }
+        true
     }
 
     /// Whether something submitted is not answered: a read that comes now must wait.
@@ -99,6 +124,7 @@ impl Pipeline {
     fn pop(&mut self) -> Option<Entry> {
         let entry = self.entries.pop_front()?;
         self.bytes -= entry.bytes;
+        self.expected -= entry.expected;
         self.reads -= usize::from(entry.what.is_read());
         if self.entries.is_empty() {
             self.entries = VecDeque::new(); // C3

@@ -60,6 +60,9 @@ pub enum Remark {
     /// More handshakes than `connection_throttle_tokens` lets in.
     #[error("connected while too many others did; closed (connection_throttle_tokens)")]
     Throttled,
+    /// No session now.
+    #[error("asked for a session while the disk is full or has not answered for long; closed")]
+    NotBegun,
     /// No handshake within so many ms.
     #[error("sent no whole handshake within {0} ms; closed (nio.sessionlessCnxnTimeout)")]
     HalfOpen(u64),
@@ -119,6 +122,7 @@ impl Remark {
             Self::Refused(Refusal::Member(_)) => Reason::MemberLimit,
             Self::Throttled => Reason::Throttled,
             Self::HalfOpen(_) => Reason::HalfOpen,
+            Self::NotBegun => Reason::NotBegun,
             Self::Undecodable => Reason::Undecodable,
             Self::OutOfMemory => Reason::Memory,
             Self::TooManyIds | Self::AclGrowth => Reason::Identities,

@@ -11,12 +11,12 @@ use paddock_messages::znode::{Acl, Perms};
 use paddock_messages::zxid::Zxid;
 
 use super::connections::Phase;
-use super::core::ArbiterCore;
+use super::core::{ArbiterCore, Remark};
 use super::outbox::counted;
 use super::reads::CatchUp;
 use super::serve::Done;
 use crate::auth::permits;
-use crate::tree::feed::{FeedItem, ReadAnswer, WatchTable};
+use crate::tree::feed::{CloseReason, FeedItem, ReadAnswer, WatchTable};
 use crate::watch::WatchKind;
 
 impl ArbiterCore {
@@ -67,7 +67,12 @@ impl ArbiterCore {
                 self.on_attached(conn, session, attach, timeout_ms);
             }
             FeedItem::AttachRefused { conn } => self.on_attach_refused(conn),
-            FeedItem::Close { conn, why: _ } => self.close(conn),
+            FeedItem::Close { conn, why } => {
+                if why == CloseReason::SessionNotBegun {
+                    self.remark(conn, Remark::NotBegun);
+                }
+                self.close(conn);
+            }
         }
     }
 

@@ -196,6 +196,11 @@ impl Learner {
                 Proposal::AttachRefused { client, session: _ } => {
                     state.push(client.arbiter, FeedItem::AttachRefused { conn: client.conn });
                 }
+                Proposal::NotAttached { client, has_moved } => {
+                    let why =
+                        if has_moved { CloseReason::SessionMoved } else { CloseReason::SessionNotBegun };
+                    state.push(client.arbiter, FeedItem::Close { conn: client.conn, why });
+                }
                 Proposal::Synced { session, attach, xid, path } => {
                     let Some(route) = self.routes.answer(session, attach) else { continue };
                     let (to, zxid) = (route.client, state.last_zxid());

@@ -158,6 +158,8 @@ pub struct ArbiterCore {
     pub(super) serving: Serving,
     pub(super) vouched: bool,
     pub(super) now_ms: u64,
+    /// The same time in µs, where it is known as exactly.
+    pub(super) exact_us: u64,
     /// Everything up to here is done: the zxid of what leaves now (W1).
     pub(super) at: Zxid,
     pub(super) items: Vec<FeedItem>,
@@ -214,6 +216,7 @@ impl ArbiterCore {
             serving: Serving::Nobody,
             vouched: true,
             now_ms: 0,
+            exact_us: 0,
             at: Zxid::ZERO,
             items: Vec::new(),
             ready: VecDeque::new(),

@@ -282,14 +282,14 @@ impl ArbiterCore {
     }
 
     fn enqueue(&mut self, conn: ConnId, head: Head, what: What) {
-        let since_ms = self.now_ms;
+        let since_us = self.now_us();
         let announced = usize::from(what.is_announced());
         let Some(connection) = self.conns.get_mut(conn).filter(|it| it.phase == Phase::Open) else {
             self.announced -= announced;
             return;
         };
         let Head { xid, opcode, bytes } = head;
-        connection.pipeline.push(Entry { xid, opcode, since_ms, bytes, expected: 0, what });
+        connection.pipeline.push(Entry { xid, opcode, since_us, bytes, expected: 0, what });
         self.in_flight += 1;
         self.make_ready(conn);
     }

@@ -11,8 +11,8 @@ use paddock_messages::znode::Id;
 pub(super) struct Entry {
     pub(super) xid: i32,
     pub(super) opcode: i32,
-    /// When it came, in ms.
-    pub(super) since_ms: u64,
+    /// When it came, in µs.
+    pub(super) since_us: u64,
     /// Its frame's bytes.
     pub(super) bytes: usize,
     /// Bytes that are kept free for its answer (C6); 0 while none are.

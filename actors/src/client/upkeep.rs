@@ -11,6 +11,16 @@ use super::core::{ArbiterCore, Remark};
 const SILENCE_GRACE_MS: u64 = 10_000;
 
 impl ArbiterCore {
+    /// What follows happens at `now_us`, of the clock whose ms each call is given: latencies are counted
+    /// in µs by it. What is answered in the step in which it came waited for nothing, and counts as 0.
+    pub fn at_us(&mut self, now_us: u64) {
+        self.exact_us = now_us;
+    }
+
+    pub(super) fn now_us(&self) -> u64 {
+        self.exact_us.max(self.now_ms * 1_000)
+    }
+
     /// Notes a sign of life of the connection's session.
     pub(super) fn touch(&mut self, conn: ConnId) {
         let Some(connection) = self.conns.get_mut(conn) else { return };

@@ -134,15 +134,16 @@ pub enum Internal {
     Reap(Vec<ByteString>),
 }
 
-/// To a Learner, from the leader's Proposer: in order, each once.
+/// To a Learner, from the leader's Proposer: in order, each once. One batch in memory serves the log, the
+/// tree and every member's link.
 #[derive(Debug)]
-pub struct Proposals(pub Vec<Proposal>);
+pub struct Proposals(pub Arc<Vec<Proposal>>);
 
 /// What a Learner appends, or keeps in its place in the order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Proposal {
     /// To be logged, acked, and applied once committed.
-    Txn(Arc<Txn>),
+    Txn(Txn),
     /// An attach was granted, in order with the writes; not logged.
     Attached {
         /// Who is answered.
@@ -192,6 +193,13 @@ pub enum Proposal {
         /// Why.
         code: ErrorCode,
     },
+}
+
+impl Proposal {
+    /// What is to be logged, if anything.
+    pub fn txn(&self) -> Option<&Txn> {
+        if let Self::Txn(txn) = self { Some(txn) } else { None }
+    }
 }
 
 /// To the Proposer: `from` has every proposal up to `upto` on disk.

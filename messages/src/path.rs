@@ -7,7 +7,9 @@ pub fn is_valid(path: &str) -> bool {
         return true;
     }
     let Some(rest) = path.strip_prefix('/') else { return false };
-    rest.split('/').all(|part| !matches!(part, "" | "." | "..")) && !path.chars().any(is_forbidden)
+    let is_plain = rest.bytes().all(|byte| matches!(byte, b' '..=b'~'));
+    rest.as_bytes().split(|byte| *byte == b'/').all(|part| !matches!(part, b"" | b"." | b".."))
+        && (is_plain || !rest.chars().any(is_forbidden))
 }
 
 /// Control characters, surrogates (so all beyond the basic plane), the private use area and specials.

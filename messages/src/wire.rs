@@ -152,8 +152,11 @@ impl Wire for Option<Bytes> {
 impl Wire for Option<ByteString> {
     const MIN: usize = 4;
     fn read(from: &mut Bytes) -> Result<Self, DecodeError> {
-        Ok(Option::<Bytes>::read(from)?
-            .map(|raw| ByteString::try_from(raw.clone()).unwrap_or_else(|_| repaired(&raw).into())))
+        let Some(raw) = Option::<Bytes>::read(from)? else { return Ok(None) };
+        if std::str::from_utf8(&raw).is_err() {
+            return Ok(Some(repaired(&raw).into()));
+        }
+        Ok(ByteString::try_from(raw).ok()) // never fails: a second look costs less than a second handle
     }
     fn write(&self, to: &mut Vec<u8>) {
         write_nullable(self.as_ref().map(|text| text.as_bytes().as_ref()), to);

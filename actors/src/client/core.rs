@@ -344,7 +344,8 @@ impl ArbiterCore {
 
     /// Takes what is for the Learner, in order.
     pub fn take_submissions(&mut self) -> Vec<Submission> {
-        std::mem::take(&mut self.submissions)
+        let next = Vec::with_capacity(self.submissions.len()); // most likely as many again
+        std::mem::replace(&mut self.submissions, next)
     }
 
     /// Takes what the shell must do or say.

@@ -13,7 +13,7 @@
 //! - C2  A watch that will be registered is announced to the feed, under the guard, before any change
 //!   that it must see.
 //! - C3  What a connection holds is bounded: its partial frame, requests in flight by count and bytes,
-//!   reads between its writes by count, its outbox; an idle one holds no buffer.
+//!   reads between its writes by count, its outbox; one that is idle at a tick holds no buffer.
 //! - C4  A connection that is not read for want of the server's credit counts as alive; one whose client
 //!   does not take its replies does not.
 //! - C5  Mail about a closed connection reaches nobody: slots have generations.

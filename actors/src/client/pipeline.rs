@@ -126,10 +126,14 @@ impl Pipeline {
         self.bytes -= entry.bytes;
         self.expected -= entry.expected;
         self.reads -= usize::from(entry.what.is_read());
-        if self.entries.is_empty() {
-            self.entries = VecDeque::new(); // C3
-        }
         Some(entry)
+    }
+
+    /// Gives back the memory of what was in flight, if nothing is (C3).
+    pub(super) fn settle(&mut self) {
+        if self.entries.is_empty() && self.entries.capacity() > 0 {
+            self.entries = VecDeque::new();
+        }
     }
 
     /// Before a further write or sync goes out: the reads of the tree that still wait go in front of
@@ -170,5 +174,26 @@ impl What {
             Self::Submitted { announced, .. } | Self::Read { announced, .. } => *announced,
             Self::Refused { .. } => false,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn c3_what_was_in_flight_gives_its_memory_back_once_nothing_is() {
+        let mut pipeline = Pipeline::default();
+        let what = || What::Refused { err: 0, zxid: Stamp::Current };
+        for xid in 0..50 {
+            pipeline.push(Entry { xid, opcode: 0, since_us: 0, bytes: 1, expected: 0, what: what() });
+        }
+        for left in (0..50).rev() {
+            pipeline.settle();
+            assert!(pipeline.entries.capacity() >= 50, "something is in flight");
+            assert!(pipeline.take_due().is_some_and(|entry| entry.xid == 49 - left));
+        }
+        pipeline.settle();
+        assert_eq!((pipeline.entries.capacity(), pipeline.bytes()), (0, 0));
     }
 }

@@ -37,6 +37,7 @@ impl ArbiterCore {
         self.now_ms = now_ms;
         for slot in 0..self.conns.slots() {
             let Some((conn, connection)) = self.conns.in_slot(slot) else { continue };
+            connection.pipeline.settle();
             let is_open = matches!(connection.phase, Phase::Open | Phase::Leaving);
             let is_alive = is_open && connection.stall == Some(Stall::Credit); // C4
             if is_alive {

@@ -8,7 +8,7 @@ use paddock_messages::client::request::Read;
 use paddock_messages::codec;
 use paddock_messages::ids::ServerId;
 use paddock_messages::letters::{
-    Ack, Asker, Commit, FeedReady, Proposals, Requests, SessionChanges, Submissions,
+    Ack, Asker, Commit, FeedReady, Proposal, Proposals, Requests, SessionChanges, Submissions,
 };
 use paddock_messages::mail::Outbox;
 use paddock_messages::txn::{Op, Txn, TxnBody};
@@ -64,8 +64,6 @@ pub struct LearnerActor {
     log: LoggerHandle,
     peers: Peers,
     out: Vec<Output>,
-    /// The bytes of one txn, used again and again.
-    scratch: Vec<u8>,
     logged_bytes: u64,
     meters: Arc<Meters>,
     commits: CommitTimes,
@@ -102,7 +100,6 @@ impl LearnerActor {
             log,
             peers,
             out: Vec::new(),
-            scratch: Vec::new(),
             logged_bytes: 0,
             meters,
             commits: CommitTimes::default(),
@@ -117,7 +114,7 @@ impl LearnerActor {
                 Output::Forward(items) => {
                     self.peers.requests.post(Requests { member: self.me, items }).map_err(drop)
                 }
-                Output::Append(txns) => self.append(&txns, ctx.clock().now_us()),
+                Output::Append(batch) => self.append(&batch, ctx.clock().now_us()),
                 Output::Ack(upto) => self.peers.acks.post(Ack { from: self.me, upto }).map_err(drop),
                 Output::Apply => continue, // once for all mail, in `drained`
             };
@@ -127,17 +124,16 @@ impl LearnerActor {
         }
     }
 
-    fn append(&mut self, txns: &[Arc<Txn>], now_us: u64) -> Result<(), ()> {
-        if let Some(last) = txns.last() {
-            self.commits.on_append(last.header.zxid, txns.len() as u64, now_us);
-        }
+    fn append(&mut self, batch: &[Proposal], now_us: u64) -> Result<(), ()> {
         let mut records: Records = self.log.records();
-        for txn in txns {
-            self.scratch.clear();
-            codec::encode_into(&mut self.scratch, &**txn).expect("every part of a txn can be written");
-            records.push(txn.header.zxid, &self.scratch);
-            self.logged_bytes += self.scratch.len() as u64;
+        let before = records.bytes();
+        for txn in batch.iter().filter_map(Proposal::txn) {
+            records.push_written(txn.header.zxid, |to| {
+                codec::encode_into(to, txn).expect("every part of a txn can be written");
+            });
         }
+        self.commits.on_append(records.last(), u64::from(records.len()), now_us);
+        self.logged_bytes += (records.bytes() - before) as u64;
         let append = Command::Append { role: self.role, records, committed: self.core.committed() };
         self.log.send(append).map_err(drop)
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use paddock_messages::client::reply::Outcome;
 use paddock_messages::client::request::Read;
 use paddock_messages::error_code::ErrorCode;
-use paddock_messages::ids::{AttachNumber, SessionId};
+use paddock_messages::ids::{AttachNumber, ClientRef, SessionId};
 use paddock_messages::letters::{Asker, Proposal, Request, SessionChange, Submission};
 use paddock_messages::txn::{Txn, TxnBody};
 use paddock_messages::zxid::Zxid;
@@ -26,8 +26,8 @@ pub const READ_BYTES: usize = 1 << 20;
 pub enum Output {
     /// Send these to the leader's Proposer, in order.
     Forward(Vec<Request>),
-    /// Append these to the log, in order, and say when they are durable.
-    Append(Vec<Arc<Txn>>),
+    /// Append the txns among these to the log, in order, and say when they are durable.
+    Append(Arc<Vec<Proposal>>),
     /// Tell the leader that everything up to here is on our disk.
     Ack(Zxid),
     /// There is something to apply: call [`Learner::apply`].
@@ -51,8 +51,8 @@ pub trait State {
 pub struct Learner {
     ids: SessionIds,
     routes: Routes,
-    /// What is proposed and not yet applied, in order.
-    queue: VecDeque<Proposal>,
+    /// What is proposed and not yet applied.
+    queue: Queue,
     appended: Zxid,
     committed: Zxid,
     /// Sessions with a read that waits for nothing any more: what it stands behind was answered before
@@ -63,7 +63,7 @@ pub struct Learner {
 impl Learner {
     /// A Learner whose tree holds everything up to `last`.
     pub fn new(last: Zxid, ids: SessionIds) -> Self {
-        let (routes, queue) = (Routes::default(), VecDeque::new());
+        let (routes, queue) = (Routes::default(), Queue::default());
         Self { ids, routes, queue, appended: last, committed: last, due: VecDeque::new() }
     }
 
@@ -112,18 +112,13 @@ impl Learner {
     }
 
     /// What the leader proposes, in order.
-    pub fn on_proposals(&mut self, items: Vec<Proposal>, out: &mut Vec<Output>) {
-        let mut append = Vec::new();
-        for item in items {
-            if let Proposal::Txn(txn) = &item {
-                self.follow(txn.header.zxid);
-                append.push(Arc::clone(txn));
-            }
-            self.queue.push_back(item);
+    pub fn on_proposals(&mut self, items: Arc<Vec<Proposal>>, out: &mut Vec<Output>) {
+        let before = self.appended;
+        items.iter().filter_map(Proposal::txn).for_each(|txn| self.follow(txn.header.zxid));
+        if self.appended != before {
+            out.push(Output::Append(Arc::clone(&items)));
         }
-        if !append.is_empty() {
-            out.push(Output::Append(append));
-        }
+        self.queue.push(items);
         self.ask_to_apply(out);
     }
 
@@ -155,61 +150,72 @@ impl Learner {
 
     /// Whether the oldest proposal may be applied, or a read be executed.
     pub fn is_ready(&self) -> bool {
-        !self.due.is_empty()
-            || self.queue.front().is_some_and(|item| match item {
-                Proposal::Txn(txn) => txn.header.zxid <= self.committed,
-                _ => true, // it stands behind nothing that is not applied
-            })
+        !self.due.is_empty() || self.next_in(&self.queue).is_some()
+    }
+
+    /// The oldest in `queue`, if it may be applied.
+    fn next_in<'a>(&self, queue: &'a Queue) -> Option<&'a Proposal> {
+        queue.front().filter(|item| match item {
+            Proposal::Txn(txn) => txn.header.zxid <= self.committed,
+            _ => true, // it stands behind nothing that is not applied
+        })
     }
 
     /// Applies what is committed, at most [`APPLY_BATCH`] of it. To be called under the tree's write
     /// lock.
     pub fn apply(&mut self, state: &mut impl State, changes: &mut Vec<SessionChange>) {
+        let mut queue = std::mem::take(&mut self.queue);
         let mut budget = READ_BYTES;
         for _ in 0..APPLY_BATCH {
             // L3: before the next write of the session, which stands in the queue or is on its way.
-            while let Some(&session) = self.due.front() {
-                let is_done = self.routes.get(session).is_none_or(|it| read_behind(it, &mut budget, state));
-                if !is_done {
-                    return;
-                }
-                self.due.pop_front();
+            if !self.read_due(&mut budget, state) {
+                break;
             }
-            if !self.is_ready() {
-                return;
+            let Some(item) = self.next_in(&queue) else { break };
+            self.apply_one(item, state, changes);
+            queue.pop();
+        }
+        self.queue = queue;
+    }
+
+    /// Executes the reads that wait for nothing any more; false if the budget ended first.
+    fn read_due(&mut self, budget: &mut usize, state: &mut impl State) -> bool {
+        while let Some(&session) = self.due.front() {
+            if !self.routes.get(session).is_none_or(|it| read_behind(it, budget, state)) {
+                return false;
             }
-            match self.queue.pop_front().expect("something is ready") {
-                Proposal::Txn(txn) => self.apply_txn(&txn, state, changes),
-                Proposal::Attached { client, session, attach, timeout_ms } => {
-                    if let Some(old) = self.routes.attach(session, client, attach) {
-                        state.push(
-                            old.arbiter,
-                            FeedItem::Close { conn: old.conn, why: CloseReason::SessionMoved },
-                        );
-                    }
-                    state.push(
-                        client.arbiter,
-                        FeedItem::Attached { conn: client.conn, session, attach, timeout_ms },
-                    );
-                    changes.push(SessionChange::Lives { session, attach, timeout_ms, home: client.arbiter });
+            self.due.pop_front();
+        }
+        true
+    }
+
+    fn apply_one(&mut self, item: &Proposal, state: &mut impl State, changes: &mut Vec<SessionChange>) {
+        match *item {
+            Proposal::Txn(ref txn) => self.apply_txn(txn, state, changes),
+            Proposal::Attached { client, session, attach, timeout_ms } => {
+                let ClientRef { arbiter, conn } = client;
+                if let Some(old) = self.routes.attach(session, client, attach) {
+                    let why = CloseReason::SessionMoved;
+                    state.push(old.arbiter, FeedItem::Close { conn: old.conn, why });
                 }
-                Proposal::AttachRefused { client, session: _ } => {
-                    state.push(client.arbiter, FeedItem::AttachRefused { conn: client.conn });
-                }
-                Proposal::NotAttached { client, has_moved } => {
-                    let why =
-                        if has_moved { CloseReason::SessionMoved } else { CloseReason::SessionNotBegun };
-                    state.push(client.arbiter, FeedItem::Close { conn: client.conn, why });
-                }
-                Proposal::Synced { session, attach, xid, path } => {
-                    let Some(route) = self.routes.answer(session, attach) else { continue };
-                    let (to, zxid) = (route.client, state.last_zxid());
-                    state.push(to.arbiter, FeedItem::Synced { conn: to.conn, xid, zxid, path });
-                    self.answered(session);
-                }
-                Proposal::Refused { session, attach, xid, code } => {
-                    self.refuse((session, attach), xid, code, state);
-                }
+                state.push(arbiter, FeedItem::Attached { conn, session, attach, timeout_ms });
+                changes.push(SessionChange::Lives { session, attach, timeout_ms, home: arbiter });
+            }
+            Proposal::AttachRefused { client, session: _ } => {
+                state.push(client.arbiter, FeedItem::AttachRefused { conn: client.conn });
+            }
+            Proposal::NotAttached { client, has_moved } => {
+                let why = if has_moved { CloseReason::SessionMoved } else { CloseReason::SessionNotBegun };
+                state.push(client.arbiter, FeedItem::Close { conn: client.conn, why });
+            }
+            Proposal::Synced { session, attach, xid, ref path } => {
+                let Some(route) = self.routes.answer(session, attach) else { return };
+                let (to, zxid, path) = (route.client, state.last_zxid(), path.clone());
+                state.push(to.arbiter, FeedItem::Synced { conn: to.conn, xid, zxid, path });
+                self.answered(session);
+            }
+            Proposal::Refused { session, attach, xid, code } => {
+                self.refuse((session, attach), xid, code, state);
             }
         }
     }
@@ -281,6 +287,34 @@ impl Learner {
             && attach != Some(by)
         {
             state.push(client.arbiter, FeedItem::Close { conn: client.conn, why: CloseReason::SessionEnded });
+        }
+    }
+}
+
+/// Batches of proposals, taken apart in order.
+#[derive(Debug, Default)]
+struct Queue {
+    /// None is empty.
+    batches: VecDeque<Arc<Vec<Proposal>>>,
+    /// How many of the first batch are gone.
+    gone: usize,
+}
+
+impl Queue {
+    fn push(&mut self, batch: Arc<Vec<Proposal>>) {
+        if !batch.is_empty() {
+            self.batches.push_back(batch);
+        }
+    }
+
+    fn front(&self) -> Option<&Proposal> {
+        self.batches.front().map(|batch| &batch[self.gone])
+    }
+
+    fn pop(&mut self) {
+        self.gone += 1;
+        if self.batches.pop_front_if(|batch| batch.len() == self.gone).is_some() {
+            self.gone = 0;
         }
     }
 }

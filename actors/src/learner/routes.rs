@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, VecDeque};
 
+use foldhash::fast::RandomState;
 use paddock_messages::client::request::Read;
 use paddock_messages::ids::{AttachNumber, ClientRef, SessionId};
 use paddock_messages::letters::Asker;
@@ -30,7 +31,7 @@ pub(super) struct Route {
 /// The routes of all sessions attached to this member. Grows with the sessions, which are limited at
 /// the entrance; an entry goes with its session.
 #[derive(Debug, Default)]
-pub(super) struct Routes(HashMap<SessionId, Route>);
+pub(super) struct Routes(HashMap<SessionId, Route, RandomState>);
 
 impl Route {
     /// Whether a read waits for nothing any more.

@@ -77,7 +77,7 @@ fn txn(counter: u32, attach: u64, body: TxnBody) -> Proposal {
         zxid: z(counter),
         time: 0,
     };
-    Proposal::Txn(Arc::new(Txn { header, body }))
+    Proposal::Txn(Txn { header, body })
 }
 
 fn change(counter: u32, attach: u64) -> Proposal {
@@ -112,7 +112,7 @@ impl World {
     }
 
     fn propose(&mut self, items: Vec<Proposal>) {
-        self.learner.on_proposals(items, &mut self.out);
+        self.learner.on_proposals(Arc::new(items), &mut self.out);
     }
 
     fn submit(&mut self, items: Vec<Submission>) {
@@ -154,7 +154,7 @@ fn short(item: &FeedItem) -> String {
 fn l1_only_what_is_durable_is_acked() {
     let mut world = World::new();
     world.propose(vec![change(1, 1), change(2, 1)]);
-    assert!(matches!(&world.out[..], [Output::Append(txns)] if txns.len() == 2));
+    assert!(matches!(&world.out[..], [Output::Append(batch)] if batch.len() == 2));
     world.out.clear();
     world.learner.on_persisted(z(1), &mut world.out);
     assert_eq!(world.out, [Output::Ack(z(1))]);
@@ -261,7 +261,7 @@ fn a_session_is_opened_closed_and_expired() {
     let Request::Open { session, timeout_ms } = requests[0] else { panic!("{requests:?}") };
     let begin = |session, counter, body| {
         let header = TxnHeader { session, attach: number(1), cxid: 0, zxid: z(counter), time: 0 };
-        Proposal::Txn(Arc::new(Txn { header, body }))
+        Proposal::Txn(Txn { header, body })
     };
     world.propose(vec![begin(session, 1, TxnBody::CreateSession { timeout_ms })]);
     world.commit(1);

@@ -85,7 +85,7 @@ impl ProposerActor {
     fn perform(&mut self, ctx: &mut Ctx<'_, Self>) {
         for order in std::mem::take(&mut self.out) {
             let sent = match order {
-                Output::Propose(items) => self.proposals.post(Proposals(items)).map_err(drop),
+                Output::Propose(items) => self.proposals.post(Proposals(Arc::new(items))).map_err(drop),
                 Output::Commit(upto) => self.commits.post(Commit { upto }).map_err(drop),
                 Output::HangUp(member) => {
                     return ctx.fatal(

@@ -1,7 +1,6 @@
 //! The Proposer's decisions: the txn and zxid of each write, and when it is committed.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::Arc;
 
 use foldhash::fast::RandomState;
 use paddock_messages::client::request::Write;
@@ -45,6 +44,16 @@ enum Roll {
     Asked,
     /// The disk was full: asked for again at the next tick.
     Refused,
+}
+
+/// What becomes of a request, by the session and attachment it came through.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Standing {
+    Lives,
+    /// It attached elsewhere since.
+    Moved,
+    /// It is closing, closed, or never was.
+    Ended,
 }
 
 /// What the leader's own log has room for, in bytes (P9).
@@ -311,7 +320,7 @@ impl<Q: Quorum> Proposer<Q> {
     /// number heard holds (P5).
     pub fn on_revalidated(&mut self, view: &impl View, session: SessionId, attach: AttachNumber) -> bool {
         self.pending.forget(view.last_zxid());
-        self.prep(view).is_live(session) && !self.is_moved(view, session, attach)
+        self.standing(view, session, attach) == Standing::Lives
     }
 
     /// A quorum has agreed on this epoch and synchronised for it. What waited is proposed now, at
@@ -363,11 +372,13 @@ impl<Q: Quorum> Proposer<Q> {
             return Proposal::Refused { session, attach, xid, code: ErrorCode::NotReadOnly };
         }
         let zxid = self.next();
-        let body = if self.is_moved(view, session, attach) {
-            TxnBody::Error(ErrorCode::SessionMoved)
-        } else {
-            let at = Place { session, ids: &from.ids, zxid, time: now_ms };
-            self.prep(view).write(at, write)
+        let body = match self.standing(view, session, attach) {
+            Standing::Moved => TxnBody::Error(ErrorCode::SessionMoved),
+            standing => {
+                let is_live = standing == Standing::Lives;
+                let at = Place { session, is_live, ids: &from.ids, zxid, time: now_ms };
+                self.prep(view).write(at, write)
+            }
         };
         self.propose(TxnHeader { session, attach, cxid: xid, zxid, time: now_ms }, body)
     }
@@ -406,7 +417,7 @@ impl<Q: Quorum> Proposer<Q> {
         if matches!(body, TxnBody::CloseSession { .. }) {
             self.newest.remove(&header.session);
         }
-        Proposal::Txn(Arc::new(Txn { header, body }))
+        Proposal::Txn(Txn { header, body })
     }
 
     fn next(&self) -> Zxid {
@@ -431,28 +442,29 @@ impl<Q: Quorum> Proposer<Q> {
         attach
     }
 
-    /// P5: whether the session has attached elsewhere since. A number not heard of before counts as
-    /// heard: its member was told that the session lives. One that nobody gave is no attachment.
-    fn is_moved(&mut self, view: &impl View, session: SessionId, attach: AttachNumber) -> bool {
+    /// P5. A number not heard of before counts as heard: its member was told that the session lives. One
+    /// that nobody gave is no attachment. Who has a number here lives, for it goes with the session.
+    fn standing(&mut self, view: &impl View, session: SessionId, attach: AttachNumber) -> Standing {
         if attach > self.latest_grant() {
-            return true;
+            return Standing::Moved;
         }
         if let Some(newest) = self.newest.get_mut(&session) {
             *newest = attach.max(*newest);
-            return attach < *newest;
+            return if attach < *newest { Standing::Moved } else { Standing::Lives };
         }
-        if self.prep(view).is_live(session) {
-            self.newest.insert(session, attach);
+        if !self.prep(view).is_live(session) {
+            return Standing::Ended;
         }
-        false
+        self.newest.insert(session, attach);
+        Standing::Lives
     }
 
     fn refusal(&mut self, view: &impl View, from: &Asker) -> Option<ErrorCode> {
-        if self.is_moved(view, from.session, from.attach) {
-            return Some(ErrorCode::SessionMoved);
+        match self.standing(view, from.session, from.attach) {
+            Standing::Moved => Some(ErrorCode::SessionMoved),
+            Standing::Ended => Some(ErrorCode::SessionExpired),
+            Standing::Lives => None,
         }
-        let is_live = self.prep(view).is_live(from.session);
-        (!is_live).then_some(ErrorCode::SessionExpired)
     }
 
     /// Panics where an invariant does not hold, for a tree that is at `applied`. For tests.

@@ -123,12 +123,20 @@ impl Records {
     /// Adds the txn `zxid`. Panics if it does not come after the one before (S2), or if all of them
     /// would pass 4 GiB.
     pub fn push(&mut self, zxid: Zxid, payload: &[u8]) {
+        self.push_written(zxid, |to| to.extend_from_slice(payload));
+    }
+
+    /// The same with a payload that `write` appends to what it is given.
+    pub fn push_written(&mut self, zxid: Zxid, write: impl FnOnce(&mut Vec<u8>)) {
         assert!(zxid > self.last, "S2: {zxid} appended after {}", self.last);
+        let at = self.bytes.len();
+        self.bytes.extend_from_slice(&[0; RECORD_HEADER]);
+        write(&mut self.bytes);
+        let (head, payload) = self.bytes[at..].split_at_mut(RECORD_HEADER);
         let length = u32::try_from(payload.len()).expect("a txn is far below 4 GiB");
-        self.bytes.extend_from_slice(&length.to_le_bytes());
-        self.bytes.extend_from_slice(&record_crc(zxid, payload).to_le_bytes());
-        self.bytes.extend_from_slice(&zxid.0.to_le_bytes());
-        self.bytes.extend_from_slice(payload);
+        head[..4].copy_from_slice(&length.to_le_bytes());
+        head[4..8].copy_from_slice(&record_crc(zxid, payload).to_le_bytes());
+        head[8..].copy_from_slice(&zxid.0.to_le_bytes());
         if self.count == 0 {
             self.first = zxid;
         }
@@ -213,8 +221,10 @@ pub struct Place {
 }
 
 fn record_crc(zxid: Zxid, payload: &[u8]) -> u32 {
-    let length = (payload.len() as u32).to_le_bytes();
-    crc32c::crc32c_append(crc32c::crc32c_append(crc32c::crc32c(&length), &zxid.0.to_le_bytes()), payload)
+    let mut head = [0; 12];
+    head[..4].copy_from_slice(&(payload.len() as u32).to_le_bytes());
+    head[4..].copy_from_slice(&zxid.0.to_le_bytes());
+    crc32c::crc32c_append(crc32c::crc32c(&head), payload)
 }
 
 /// The record `bytes` begin with, and the bytes it takes; `None` if it is cut short or fails its CRC.

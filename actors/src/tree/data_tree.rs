@@ -184,12 +184,12 @@ impl DataTree {
         if matches!(path, "" | "/") {
             return Some(ROOT);
         }
-        let mut names = path.strip_prefix('/')?.split('/');
-        names.try_fold(ROOT, |parent, name| self.child(parent, name))
+        let mut names = path.strip_prefix('/')?.as_bytes().split(|byte| *byte == b'/');
+        names.try_fold(ROOT, |parent, name| self.index.find(&self.arena, parent, name))
     }
 
     pub(super) fn child(&self, parent: Slot, name: &str) -> Option<Slot> {
-        self.index.find(&self.arena, parent, name)
+        self.index.find(&self.arena, parent, name.as_bytes())
     }
 
     pub(super) fn path_of(&self, slot: Slot) -> String {

@@ -19,7 +19,10 @@ const KEPT: usize = 1024;
 /// The CRC of `path` (the root's is empty) followed by `data`.
 pub(super) fn content_crc(path: &str, data: Option<&[u8]>) -> u32 {
     let path = if path == "/" { "" } else { path };
-    extend_crc(extend_crc(0, path.as_bytes()), data.unwrap_or_default())
+    let mut hasher = Hasher::new();
+    hasher.update(path.as_bytes());
+    hasher.update(data.unwrap_or_default());
+    hasher.finalize()
 }
 
 /// The CRC of what `crc` covers, followed by `bytes`.

@@ -20,6 +20,13 @@ pub(super) struct Index {
     hasher: FixedState,
 }
 
+/// A slot, and the hash of its parent and name.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Entry {
+    hash: u64,
+    slot: Slot,
+}
+
 impl Index {
     /// `seed` keeps clients from choosing names that collide; nothing else depends on it.
     pub(super) fn new(seed: u64) -> Self {
@@ -27,8 +34,26 @@ impl Index {
         Self { parts, hasher: FixedState::with_seed(seed) }
     }
 
-    pub(super) fn find(&self, arena: &Arena, parent: Slot, name: &str) -> Option<Slot> {
-        let hash = self.hash(parent, name.as_bytes());
+    /// With all of these at once: each part takes its memory once, and nothing is hashed again.
+    pub(super) fn filled(seed: u64, entries: &[Entry]) -> Self {
+        let mut counts = vec![0; PARTS];
+        entries.iter().for_each(|entry| counts[part(entry.hash)] += 1);
+        let mut index = Self::new(seed);
+        index.parts = counts.into_iter().map(HashTable::with_capacity).collect();
+        for &Entry { hash, slot } in entries {
+            let never = |_: &Slot| unreachable!("each part has room for all of its slots");
+            index.parts[part(hash)].insert_unique(hash, slot, never);
+        }
+        index
+    }
+
+    /// What `slot`, which holds `node`, is found by; for [`Self::filled`].
+    pub(super) fn entry(&self, slot: Slot, node: &Node) -> Entry {
+        Entry { hash: self.hash(node.parent, node.name_bytes()), slot }
+    }
+
+    pub(super) fn find(&self, arena: &Arena, parent: Slot, name: &[u8]) -> Option<Slot> {
+        let hash = self.hash(parent, name);
         let is_it = |&slot: &Slot| is_named(arena.get(slot), parent, name);
         self.parts[part(hash)].find(hash, is_it).copied()
     }
@@ -56,8 +81,8 @@ impl Index {
     }
 }
 
-fn is_named(node: &Node, parent: Slot, name: &str) -> bool {
-    node.parent == parent && node.name_bytes() == name.as_bytes()
+fn is_named(node: &Node, parent: Slot, name: &[u8]) -> bool {
+    node.parent == parent && node.name_bytes() == name
 }
 
 fn hash_of(hasher: &FixedState, parent: Slot, name: &[u8]) -> u64 {

@@ -2,12 +2,14 @@
 //! links, the counts and the digest are made anew, and must come out as they were.
 
 use std::collections::HashMap;
+use std::thread;
 
 use foldhash::fast::FixedState;
 
 use super::data_tree::{CONFIG_SLOT, DataTree, QUOTA_SLOT, ROOT, TreeOptions, ZOOKEEPER_SLOT};
 use super::digest::extend_crc;
 use super::image::decode;
+use super::index::{Entry, Index};
 use super::node::{NONE, Slot};
 use super::walk::WalkHead;
 
@@ -17,6 +19,8 @@ pub struct TreeLoader {
     tree: DataTree,
     /// Our number for each of the snapshot's.
     acls: HashMap<u32, u32, FixedState>,
+    /// What the index will hold; it is built beside the links, when nothing more comes.
+    entries: Vec<Entry>,
     expected: WalkHead,
 }
 
@@ -81,7 +85,7 @@ impl TreeLoader {
         for (id, acl) in &head.acls {
             acls.insert(*id, tree.acls.acquire(acl));
         }
-        Self { tree, acls, expected: head }
+        Self { tree, acls, entries: Vec::new(), expected: head }
     }
 
     /// Takes whole images, in any order.
@@ -92,10 +96,11 @@ impl TreeLoader {
             let acl = *self.acls.get(&node.acl).ok_or(LoadError::Acl { slot, acl: node.acl })?;
             self.tree.acls.share(acl);
             node.acl = acl;
+            let entry = self.tree.index.entry(slot, &node);
             if !self.tree.arena.place(slot, node) {
                 return Err(LoadError::Slot(slot));
             }
-            self.tree.index.insert(&self.tree.arena, slot);
+            self.entries.push(entry);
             self.tree.owners.add(slot, image.owner);
         }
         Ok(())
@@ -110,8 +115,14 @@ impl TreeLoader {
         if self.tree.arena.slots() == 0 || self.tree.arena.get(ROOT).is_vacant() {
             return Err(LoadError::Unreachable { reached: 0, count }); // nothing is below no root
         }
-        self.link()?;
-        let reached = self.count_and_digest();
+        let (entries, seed) = (std::mem::take(&mut self.entries), self.tree.options.hash_seed);
+        let (index, reached) = thread::scope(|scope| {
+            let index = scope.spawn(|| Index::filled(seed, &entries));
+            let reached = self.link().map(|()| self.count_and_digest());
+            (index.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)), reached)
+        });
+        self.tree.index = index;
+        let reached = reached?;
         if reached != count {
             return Err(LoadError::Unreachable { reached, count });
         }

@@ -60,10 +60,12 @@ impl Node {
         let length = u32::try_from(name.len()).ok().filter(|&length| length <= NAME_LEN);
         let length = length.expect("a name is shorter than the largest frame");
         let head = (kind as u32) << KIND_SHIFT | if counted { 0 } else { UNCOUNTED } | length;
-        let mut node = Self { head, ..Self::vacant() };
-        node.blob = name.as_bytes().into();
-        node.set_data(data);
-        node
+        let head = if data.is_none() { head | NULL_DATA } else { head };
+        let data = data.unwrap_or_default();
+        let mut blob = Vec::with_capacity(name.len() + data.len());
+        blob.extend_from_slice(name.as_bytes());
+        blob.extend_from_slice(data);
+        Self { head, blob: blob.into_boxed_slice(), ..Self::vacant() }
     }
 
     /// What stands in a freed slot.

@@ -10,10 +10,12 @@
 //! Source: PrepRequestProcessor's ChangeRecord, ZooKeeperServer.outstandingChanges.
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::hash::BuildHasher;
 use std::sync::Arc;
 
 use bytestring::ByteString;
 use foldhash::fast::RandomState;
+use hashbrown::HashTable;
 use paddock_messages::ids::SessionId;
 use paddock_messages::znode::{Acl, Owner};
 use paddock_messages::zxid::Zxid;
@@ -35,30 +37,97 @@ pub struct Image {
     pub data_length: usize,
     /// Who ends it.
     pub owner: Owner,
-    /// Who may do what.
-    pub acl: Arc<[Acl]>,
+    /// Who may do what; `None` where everybody may do everything.
+    pub acl: Option<Arc<[Acl]>>,
 }
 
+/// The newest image of one path, with the zxid of its txn.
 #[derive(Debug)]
-enum Key {
-    Node(ByteString),
-    Session(SessionId),
+struct Newest {
+    path: ByteString,
+    hash: u64,
+    zxid: Zxid,
+    image: Option<Image>,
 }
 
-/// Newest image of each, with the zxid of its txn; and the order in which they came.
+/// The newest image of each path. A write to a path that has one moves a few words, no path.
 #[derive(Debug, Default)]
-struct Images {
-    nodes: HashMap<ByteString, (Zxid, Option<Image>), RandomState>,
-    sessions: HashMap<SessionId, (Zxid, Option<i32>), RandomState>,
-    order: VecDeque<(Zxid, Key)>,
+struct Nodes {
+    /// Places in `all`, by path.
+    places: HashTable<u32>,
+    all: Vec<Option<Newest>>,
+    free: Vec<u32>,
+    hasher: RandomState,
+}
+
+impl Nodes {
+    fn get(&self, path: &str) -> Option<&Newest> {
+        if self.places.is_empty() {
+            return None;
+        }
+        let place = self.place(self.hasher.hash_one(path), path)?;
+        self.all[place as usize].as_ref()
+    }
+
+    fn place(&self, hash: u64, path: &str) -> Option<u32> {
+        let is_it = |place: &u32| self.all[*place as usize].as_ref().is_some_and(|it| it.path == path);
+        self.places.find(hash, is_it).copied()
+    }
+
+    /// The image at `path` is this from now on; gives its place, and the image before.
+    fn put(&mut self, zxid: Zxid, path: &ByteString, image: Option<Image>) -> (u32, Option<Image>) {
+        let hash = self.hasher.hash_one::<&str>(path);
+        if let Some(place) = self.place(hash, path)
+            && let Some(newest) = &mut self.all[place as usize]
+        {
+            newest.zxid = zxid;
+            return (place, std::mem::replace(&mut newest.image, image));
+        }
+        let newest = Newest { path: path.clone(), hash, zxid, image };
+        let place = self.free.pop().unwrap_or_else(|| {
+            self.all.push(None);
+            u32::try_from(self.all.len() - 1).expect("requests in flight are far fewer")
+        });
+        self.all[place as usize] = Some(newest);
+        let Self { places, all, .. } = self;
+        let hash_of = |place: &u32| all[*place as usize].as_ref().map_or(0, |it| it.hash);
+        places.insert_unique(hash, place, hash_of);
+        (place, None)
+    }
+
+    /// Takes out what is at `place` if it is of `zxid`: nothing newer came.
+    fn remove(&mut self, place: u32, zxid: Zxid) -> Option<Newest> {
+        let gone = self.all[place as usize].take_if(|it| it.zxid == zxid)?;
+        if let Ok(entry) = self.places.find_entry(gone.hash, |other| *other == place) {
+            entry.remove();
+        }
+        self.free.push(place);
+        Some(gone)
+    }
+
+    fn iter(&self) -> impl Iterator<Item = &Newest> {
+        self.all.iter().flatten()
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Key {
+    /// Its place in [`Nodes`].
+    Node(u32),
+    Session(SessionId),
 }
 
 /// What the tree will be beyond what it is. Lives and dies with one leader's reign.
 #[derive(Debug, Default)]
 pub struct Pending {
-    base: Images,
+    nodes: Nodes,
+    sessions: HashMap<SessionId, (Zxid, Option<i32>), RandomState>,
+    /// What became pending, in the order in which it did.
+    order: VecDeque<(Zxid, Key)>,
     owned: HashMap<SessionId, BTreeSet<ByteString>, RandomState>,
-    layer: Images,
+    /// What an open layer puts aside, and in which order.
+    layer: HashMap<ByteString, (Zxid, Option<Image>), RandomState>,
+    layer_order: Vec<ByteString>,
     layered: bool,
     over_quota: Vec<String>,
 }
@@ -66,13 +135,15 @@ pub struct Pending {
 impl Pending {
     /// The newest image at `path`: `None` if the tree is right, `Some(None)` if the znode will be gone.
     pub fn node(&self, path: &str) -> Option<Option<&Image>> {
-        let newest = self.layer.nodes.get(path).or_else(|| self.base.nodes.get(path));
-        newest.map(|(_, image)| image.as_ref())
+        if let Some((_, image)) = self.layer.get(path) {
+            return Some(image.as_ref());
+        }
+        self.nodes.get(path).map(|newest| newest.image.as_ref())
     }
 
     /// The session's timeout in ms: `None` if the tree is right, `Some(None)` if it is closing.
     pub fn session(&self, id: SessionId) -> Option<Option<i32>> {
-        self.base.sessions.get(&id).map(|(_, timeout)| *timeout)
+        self.sessions.get(&id).map(|(_, timeout)| *timeout)
     }
 
     /// The pending znodes that `session` owns, by path (PD4).
@@ -91,34 +162,34 @@ impl Pending {
     }
 
     /// The znode at `path` will be this, or be gone, once `zxid` is applied.
-    pub fn put(&mut self, zxid: Zxid, path: ByteString, image: Option<Image>) {
+    pub fn put(&mut self, zxid: Zxid, path: &ByteString, image: Option<Image>) {
         if self.layered {
-            self.layer.order.push_back((zxid, Key::Node(path.clone())));
-            self.layer.nodes.insert(path, (zxid, image));
+            self.layer_order.push(path.clone());
+            self.layer.insert(path.clone(), (zxid, image));
         } else {
             self.put_base(zxid, path, image);
         }
     }
 
-    fn put_base(&mut self, zxid: Zxid, path: ByteString, image: Option<Image>) {
+    fn put_base(&mut self, zxid: Zxid, path: &ByteString, image: Option<Image>) {
         let owner = owner_of(image.as_ref());
         if let Some(session) = owner {
             self.owned.entry(session).or_default().insert(path.clone());
         }
-        let before = self.base.nodes.insert(path.clone(), (zxid, image));
-        if let Some(session) = before.and_then(|(_, image)| owner_of(image.as_ref()))
+        let (place, before) = self.nodes.put(zxid, path, image);
+        if let Some(session) = owner_of(before.as_ref())
             && owner != Some(session)
         {
-            self.disown(session, &path);
+            self.disown(session, path);
         }
-        self.base.order.push_back((zxid, Key::Node(path)));
+        self.order.push_back((zxid, Key::Node(place)));
     }
 
     /// The session will live with this timeout in ms, or be closed, once `zxid` is applied.
     pub fn put_session(&mut self, zxid: Zxid, id: SessionId, timeout_ms: Option<i32>) {
         assert!(!self.layered, "PD3: no session begins or ends within a multi");
-        self.base.order.push_back((zxid, Key::Session(id)));
-        self.base.sessions.insert(id, (zxid, timeout_ms));
+        self.order.push_back((zxid, Key::Session(id)));
+        self.sessions.insert(id, (zxid, timeout_ms));
     }
 
     /// From here to [`Self::keep_layer`] or [`Self::drop_layer`], what is put is put aside (PD3).
@@ -130,45 +201,42 @@ impl Pending {
     /// All that was put since [`Self::open_layer`] is pending now.
     pub fn keep_layer(&mut self) {
         self.layered = false;
-        let mut order = std::mem::take(&mut self.layer.order);
-        for (_, key) in order.drain(..) {
-            if let Key::Node(path) = key
-                && let Some((zxid, image)) = self.layer.nodes.remove(&path)
-            {
-                self.put_base(zxid, path, image);
+        let mut order = std::mem::take(&mut self.layer_order);
+        for path in order.drain(..) {
+            if let Some((zxid, image)) = self.layer.remove(&path) {
+                self.put_base(zxid, &path, image);
             }
         }
-        self.layer.order = order; // its memory serves the next multi
+        self.layer_order = order; // its memory serves the next multi
     }
 
     /// Nothing was put since [`Self::open_layer`].
     pub fn drop_layer(&mut self) {
         self.layered = false;
-        self.layer.nodes.clear();
-        self.layer.order.clear();
+        self.layer.clear();
+        self.layer_order.clear();
     }
 
     /// The tree holds everything up to `applied`: what is no newer is dropped (PD2).
     pub fn forget(&mut self, applied: Zxid) {
-        while let Some((zxid, key)) = self.base.order.pop_front_if(|(zxid, _)| *zxid <= applied) {
+        while let Some((zxid, key)) = self.order.pop_front_if(|(zxid, _)| *zxid <= applied) {
             match key {
-                Key::Node(path) => self.forget_node(zxid, &path),
+                Key::Node(place) => self.forget_node(zxid, place),
                 Key::Session(id) => {
-                    if self.base.sessions.get(&id).is_some_and(|(newest, _)| *newest == zxid) {
-                        self.base.sessions.remove(&id);
+                    if self.sessions.get(&id).is_some_and(|(newest, _)| *newest == zxid) {
+                        self.sessions.remove(&id);
                     }
                 }
             }
         }
     }
 
-    fn forget_node(&mut self, zxid: Zxid, path: &ByteString) {
-        if self.base.nodes.get(path).is_none_or(|(newest, _)| *newest != zxid) {
-            return; // a newer image, or the second mention of one dropped just now
-        }
-        let gone = self.base.nodes.remove(path);
-        if let Some(session) = gone.and_then(|(_, image)| owner_of(image.as_ref())) {
-            self.disown(session, path);
+    /// Nothing is dropped where a newer image came, or at the second mention of one dropped just now.
+    fn forget_node(&mut self, zxid: Zxid, place: u32) {
+        if let Some(Newest { path, image, .. }) = self.nodes.remove(place, zxid)
+            && let Some(session) = owner_of(image.as_ref())
+        {
+            self.disown(session, &path);
         }
     }
 
@@ -183,7 +251,7 @@ impl Pending {
 
     /// How many images there are.
     pub fn len(&self) -> usize {
-        self.base.nodes.len() + self.base.sessions.len()
+        self.nodes.places.len() + self.sessions.len()
     }
 
     /// Whether the tree is all there is.
@@ -194,18 +262,23 @@ impl Pending {
     /// Panics where PD2 to PD4 do not hold for a tree that is at `applied` and a leader that proposed up
     /// to `last`. For tests: it looks at everything.
     pub fn check(&self, applied: Zxid, last: Zxid) {
-        let zxids: Vec<_> = self.base.order.iter().map(|(zxid, _)| *zxid).collect();
+        let zxids: Vec<_> = self.order.iter().map(|(zxid, _)| *zxid).collect();
         assert!(zxids.is_sorted(), "PD2: {zxids:?}");
-        let newest = self.base.nodes.values().map(|(zxid, _)| zxid);
-        for zxid in newest.chain(self.base.sessions.values().map(|(zxid, _)| zxid)) {
+        let newest = self.nodes.iter().map(|it| &it.zxid);
+        for zxid in newest.chain(self.sessions.values().map(|(zxid, _)| zxid)) {
             assert!(*zxid > applied && *zxid <= last, "PD2: {zxid:?}, applied {applied:?}, last {last:?}");
             assert!(zxids.binary_search(zxid).is_ok(), "PD2: {zxid:?} will not be forgotten");
         }
-        assert!(!self.layered && self.layer.nodes.is_empty() && self.layer.order.is_empty(), "PD3");
+        for it in self.nodes.iter() {
+            assert!(self.nodes.get(&it.path).is_some_and(|found| std::ptr::eq(found, it)), "PD1: {it:?}");
+        }
+        assert_eq!(self.nodes.iter().count(), self.nodes.places.len(), "PD1");
+        assert!(!self.layered && self.layer.is_empty() && self.layer_order.is_empty(), "PD3");
         let owned: BTreeSet<_> =
             self.owned.iter().flat_map(|(id, all)| all.iter().map(|p| (*id, p))).collect();
-        let owner = |(path, (_, image)): (_, &(Zxid, Option<Image>))| Some((owner_of(image.as_ref())?, path));
-        assert_eq!(owned, self.base.nodes.iter().filter_map(owner).collect(), "PD4");
+        let owner = |it: &'_ Newest| Some((owner_of(it.image.as_ref())?, it.path.clone()));
+        let owners: BTreeSet<_> = self.nodes.iter().filter_map(owner).collect();
+        assert!(owned.into_iter().eq(owners.iter().map(|(id, path)| (*id, path))), "PD4");
     }
 }
 
@@ -221,8 +294,16 @@ mod tests {
     use super::*;
 
     fn image(version: i32, owner: Owner) -> Option<Image> {
-        let acl = Arc::from([]);
-        Some(Image { version, aversion: 0, cversion: 0, children: 0, mtime: 0, data_length: 0, owner, acl })
+        Some(Image {
+            version,
+            aversion: 0,
+            cversion: 0,
+            children: 0,
+            mtime: 0,
+            data_length: 0,
+            owner,
+            acl: None,
+        })
     }
 
     fn version(pending: &Pending, path: &str) -> Option<Option<i32>> {
@@ -232,9 +313,9 @@ mod tests {
     #[test]
     fn pd1_pd2_the_newest_image_holds_until_it_is_applied() {
         let mut pending = Pending::default();
-        pending.put(Zxid(1), "/a".into(), image(1, Owner::Persistent));
-        pending.put(Zxid(2), "/a".into(), image(2, Owner::Persistent));
-        pending.put(Zxid(3), "/b".into(), None);
+        pending.put(Zxid(1), &"/a".into(), image(1, Owner::Persistent));
+        pending.put(Zxid(2), &"/a".into(), image(2, Owner::Persistent));
+        pending.put(Zxid(3), &"/b".into(), None);
         pending.put_session(Zxid(4), SessionId(7), Some(100));
         pending.put_session(Zxid(5), SessionId(7), None);
         for (applied, a, b, session, len) in [
@@ -250,19 +331,19 @@ mod tests {
             let is = (version(&pending, "/a"), version(&pending, "/b"), pending.session(SessionId(7)));
             assert_eq!((is, pending.len()), ((a, b, session), len), "applied {applied}");
         }
-        assert!(pending.base.order.is_empty());
+        assert!(pending.order.is_empty());
     }
 
     #[test]
     fn pd3_a_layer_is_kept_or_dropped_whole() {
         let mut pending = Pending::default();
         let mine = Owner::Session(SessionId(7));
-        pending.put(Zxid(1), "/a".into(), image(1, mine));
+        pending.put(Zxid(1), &"/a".into(), image(1, mine));
         for keep in [false, true] {
             pending.open_layer();
-            pending.put(Zxid(2), "/a".into(), image(2, mine));
-            pending.put(Zxid(2), "/b".into(), image(0, mine));
-            pending.put(Zxid(2), "/a".into(), None);
+            pending.put(Zxid(2), &"/a".into(), image(2, mine));
+            pending.put(Zxid(2), &"/b".into(), image(0, mine));
+            pending.put(Zxid(2), &"/a".into(), None);
             assert_eq!(version(&pending, "/a"), Some(None));
             if keep {
                 pending.keep_layer();
@@ -280,13 +361,13 @@ mod tests {
         let mut pending = Pending::default();
         let (one, two) = (SessionId(1), SessionId(2));
         let owned = |pending: &Pending, id| pending.owned_by(id).map(|p| p.to_string()).collect::<Vec<_>>();
-        pending.put(Zxid(1), "/b".into(), image(0, Owner::Session(one)));
-        pending.put(Zxid(2), "/a".into(), image(0, Owner::Session(one)));
-        pending.put(Zxid(3), "/b".into(), image(1, Owner::Session(one))); // the same, changed
+        pending.put(Zxid(1), &"/b".into(), image(0, Owner::Session(one)));
+        pending.put(Zxid(2), &"/a".into(), image(0, Owner::Session(one)));
+        pending.put(Zxid(3), &"/b".into(), image(1, Owner::Session(one))); // the same, changed
         pending.check(Zxid(0), Zxid(3));
         assert_eq!(owned(&pending, one), ["/a", "/b"]);
-        pending.put(Zxid(4), "/a".into(), None);
-        pending.put(Zxid(5), "/a".into(), image(0, Owner::Session(two)));
+        pending.put(Zxid(4), &"/a".into(), None);
+        pending.put(Zxid(5), &"/a".into(), image(0, Owner::Session(two)));
         pending.check(Zxid(0), Zxid(5));
         assert_eq!((owned(&pending, one), owned(&pending, two)), (vec!["/b".into()], vec!["/a".into()]));
         pending.forget(Zxid(3));

@@ -7,7 +7,7 @@ use std::ops::Deref;
 
 use paddock_messages::client::reply::Outcome;
 use paddock_messages::txn::Txn;
-use parking_lot::{RwLock, RwLockReadGuard, RwLockWriteGuard};
+use parking_lot::{Mutex, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use super::data_tree::DataTree;
 use super::events::Events;
@@ -18,13 +18,15 @@ use super::feed::{Feed, FeedItem};
 pub struct SharedTree {
     tree: RwLock<DataTree>,
     feeds: Box<[Feed]>,
+    /// The writer's, between two of its batches: a list for each feed, empty.
+    spare: Mutex<Vec<Vec<FeedItem>>>,
 }
 
 impl SharedTree {
     /// Around `tree`, with a feed for each of `arbiters` client arbiters.
     pub fn new(tree: DataTree, arbiters: usize) -> Self {
         let feeds = (0..arbiters).map(|_| Feed::new(tree.last_zxid())).collect();
-        Self { tree: RwLock::new(tree), feeds }
+        Self { tree: RwLock::new(tree), feeds, spare: Mutex::default() }
     }
 
     /// The tree, when nobody shares it any more.
@@ -50,9 +52,10 @@ impl SharedTree {
     /// For the Learner alone.
     pub fn write(&self) -> TreeWriter<'_> {
         let tree = self.tree.write();
-        let items = self.feeds.iter().map(|_| Vec::new()).collect();
+        let mut items = std::mem::take(&mut *self.spare.lock());
+        items.resize_with(self.feeds.len(), Vec::new);
         let watched = self.feeds.iter().any(Feed::has_watches);
-        TreeWriter { items, events: Events::new(watched), tree, feeds: &self.feeds }
+        TreeWriter { items, events: Events::new(watched), tree, shared: self }
     }
 }
 
@@ -62,7 +65,7 @@ impl SharedTree {
 #[derive(Debug)]
 pub struct TreeWriter<'a> {
     tree: RwLockWriteGuard<'a, DataTree>,
-    feeds: &'a [Feed],
+    shared: &'a SharedTree,
     items: Vec<Vec<FeedItem>>,
     events: Events,
 }
@@ -71,7 +74,7 @@ impl TreeWriter<'_> {
     /// Applies the next txn; its events go to each arbiter that has watches, before what is pushed next.
     pub fn apply(&mut self, txn: &Txn) -> Outcome {
         let outcome = self.tree.apply(txn, &mut self.events);
-        let watched = self.feeds.iter().zip(&mut self.items).filter(|(feed, _)| feed.has_watches());
+        let watched = self.shared.feeds.iter().zip(&mut self.items).filter(|(feed, _)| feed.has_watches());
         watched.for_each(|(_, items)| items.extend_from_slice(self.events.items()));
         self.events.drain();
         outcome
@@ -109,7 +112,7 @@ impl TreeWriter<'_> {
 
     fn fill_feeds(&mut self) -> Vec<u16> {
         let upto = self.tree.last_zxid();
-        let feeds = (0..).zip(self.feeds.iter().zip(&mut self.items));
+        let feeds = (0..).zip(self.shared.feeds.iter().zip(&mut self.items));
         feeds.filter_map(|(at, (feed, items))| feed.append(items, upto).then_some(at)).collect()
     }
 }
@@ -125,6 +128,7 @@ impl Deref for TreeWriter<'_> {
 impl Drop for TreeWriter<'_> {
     fn drop(&mut self) {
         self.fill_feeds();
+        *self.shared.spare.lock() = std::mem::take(&mut self.items);
     }
 }
 

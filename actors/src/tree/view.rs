@@ -24,7 +24,7 @@ impl View for DataTree {
             mtime: node.mtime(),
             data_length: node.data().map_or(0, <[u8]>::len),
             owner: node.owner(),
-            acl: node.acl().clone(),
+            acl: (!node.is_open()).then(|| node.acl().clone()),
         })
     }
 

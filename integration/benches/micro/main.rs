@@ -5,6 +5,7 @@
 mod codec;
 mod log;
 mod tree;
+mod write_path;
 
 use bytes::Bytes;
 use criterion::{Criterion, criterion_group, criterion_main};
@@ -31,5 +32,5 @@ fn short() -> Criterion {
     Criterion::default().without_plots()
 }
 
-criterion_group! { name = benches; config = short(); targets = codec::all, tree::all, log::all }
+criterion_group! { name = benches; config = short(); targets = codec::all, tree::all, log::all, write_path::all }
 criterion_main!(benches);

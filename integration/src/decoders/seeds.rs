@@ -109,7 +109,7 @@ fn history_of_requests() -> (Vec<Txn>, DataTree) {
         let Some(Request::Write(write)) = request else { continue };
         let zxid = Zxid(tree.last_zxid().0 + 1);
         let (session, time) = (SessionId(7), 1_700_000_000_000);
-        let place = Asked { session, ids: &[], zxid, time };
+        let place = Asked { session, is_live: false, ids: &[], zxid, time };
         let body = Prep { view: &tree, pending: &mut Pending::default(), rules: &rules }.write(place, write);
         let header = TxnHeader { session, attach: AttachNumber::default(), cxid: 1, zxid, time };
         let txn = Txn { header, body };

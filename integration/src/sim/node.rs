@@ -149,7 +149,7 @@ impl Node {
         let asks = matches!(mail, Mail::Requests(_) | Mail::Expire(_) | Mail::EpochKept(_)); // pending is brought up to date
         match mail {
             Mail::Submissions(items) => self.learner.on_submissions(items, &mut learned),
-            Mail::Proposals(items) => self.learner.on_proposals(items, &mut learned),
+            Mail::Proposals(items) => self.learner.on_proposals(Arc::new(items), &mut learned),
             Mail::Durable(upto) => self.learner.on_persisted(upto, &mut learned),
             Mail::Commit(upto) => self.learner.on_commit(upto, &mut learned),
             Mail::Requests(requests) => {
@@ -250,14 +250,14 @@ impl Node {
                     let requests = Requests { member: ME, items };
                     self.post(Who::Learner, Who::Proposer, Mail::Requests(requests));
                 }
-                Learned::Append(txns) => {
-                    let (mut records, mut scratch) = (Records::default(), Vec::new());
-                    for txn in &txns {
-                        scratch.clear();
-                        codec::encode_into(&mut scratch, &**txn).expect("every part of a txn can be written");
-                        records.push(txn.header.zxid, &scratch);
-                        self.logged += scratch.len() as u64;
+                Learned::Append(batch) => {
+                    let mut records = Records::default();
+                    for txn in batch.iter().filter_map(Proposal::txn) {
+                        records.push_written(txn.header.zxid, |to| {
+                            codec::encode_into(to, txn).expect("every part of a txn can be written");
+                        });
                     }
+                    self.logged += records.bytes() as u64;
                     let committed = self.learner.committed();
                     self.post(Who::Learner, Who::Logger, Mail::Append { records, committed });
                 }

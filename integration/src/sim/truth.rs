@@ -56,8 +56,8 @@ impl Truth {
         }
     }
 
-    pub(super) fn propose(&mut self, txn: &Arc<Txn>) {
-        let before = self.proposed.insert(txn.header.zxid, Arc::clone(txn));
+    pub(super) fn propose(&mut self, txn: &Txn) {
+        let before = self.proposed.insert(txn.header.zxid, Arc::new(txn.clone()));
         assert_eq!(before, None, "D1: {:?} means two things", txn.header.zxid);
     }
 

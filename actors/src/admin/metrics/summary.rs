@@ -186,7 +186,9 @@ pub const OTHER: &str = "_other";
 /// The key a path is counted under: its first component; the root has none. Source: PathUtils.java,
 /// getTopNamespace.
 pub fn namespace(path: &str) -> Option<&str> {
-    path.strip_prefix('/').and_then(|rest| rest.split('/').next()).filter(|first| !first.is_empty())
+    let rest = path.strip_prefix('/')?;
+    let end = rest.bytes().position(|byte| byte == b'/').unwrap_or(rest.len()); // names are short
+    Some(&rest[..end]).filter(|first| !first.is_empty())
 }
 
 /// One `T` for each key.

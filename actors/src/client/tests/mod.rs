@@ -156,15 +156,16 @@ impl Member {
         let mut out = Vec::new();
         match mail {
             ToLearner::Asked(items) => self.learner.on_submissions(items, &mut out),
-            ToLearner::Proposed(items) => self.learner.on_proposals(items, &mut out),
+            ToLearner::Proposed(items) => self.learner.on_proposals(Arc::new(items), &mut out),
             ToLearner::Durable(upto) => self.learner.on_persisted(upto, &mut out),
             ToLearner::Committed(upto) => self.learner.on_commit(upto, &mut out),
         }
         for order in out {
             match order {
                 Order::Forward(items) => self.to_proposer.push_back(ToProposer::Asked(items)),
-                Order::Append(txns) => {
-                    self.at_disk.extend(txns.last().map(|txn| txn.header.zxid));
+                Order::Append(batch) => {
+                    self.at_disk
+                        .extend(batch.iter().filter_map(Proposal::txn).last().map(|txn| txn.header.zxid));
                 }
                 Order::Ack(upto) => self.to_proposer.push_back(ToProposer::Acked(upto)),
                 Order::Apply => {}

@@ -1,4 +1,5 @@
 use std::collections::{BTreeSet, VecDeque};
+use std::sync::Arc;
 
 use paddock_messages::ids::{ClientRef, ConnId};
 use proptest::prelude::*;
@@ -15,7 +16,7 @@ const NOW: i64 = 10_000;
 struct Bench {
     toy: Toy,
     proposer: Proposer<Majority>,
-    txns: VecDeque<Arc<Txn>>,
+    txns: VecDeque<Txn>,
     /// What members were told that had a session.
     holds: Vec<bool>,
 }
@@ -130,7 +131,7 @@ impl Bench {
         for proposal in out.iter().flat_map(|out| if let Output::Propose(all) = out { &all[..] } else { &[] })
         {
             if let Proposal::Txn(txn) = proposal {
-                self.txns.push_back(Arc::clone(txn));
+                self.txns.push_back(txn.clone());
             }
         }
         if verb != "apply" {

@@ -31,7 +31,11 @@ impl<T> Backlog<T> {
         assert!(upto >= queue.upto, "F1: the feed reaches {:?} already, not {upto:?}", queue.upto);
         let was_idle = queue.items.is_empty() && queue.upto == queue.drained;
         queue.upto = upto;
-        queue.items.append(items);
+        if queue.items.is_empty() {
+            std::mem::swap(&mut queue.items, items); // the memory goes round
+        } else {
+            queue.items.append(items);
+        }
         queue.weight += weight;
         was_idle && (!queue.items.is_empty() || queue.upto != queue.drained)
     }

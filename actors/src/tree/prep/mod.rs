@@ -26,12 +26,14 @@
 mod nodes;
 mod sessions;
 
+use std::sync::Arc;
+
 use bytestring::ByteString;
 use paddock_messages::client::request::{Write, WriteOp};
 use paddock_messages::error_code::ErrorCode;
 use paddock_messages::ids::SessionId;
 use paddock_messages::txn::{Op, TxnBody};
-use paddock_messages::znode::{Id, Perms};
+use paddock_messages::znode::{Acl, Id, Perms};
 use paddock_messages::zxid::Zxid;
 
 use super::pending::{Image, Pending};
@@ -71,6 +73,8 @@ pub struct PrepRules {
 pub struct Place<'a> {
     /// Whose request it is.
     pub session: SessionId,
+    /// Whether the session is known to be there and not closing; if not, it is looked up.
+    pub is_live: bool,
     /// The connection's identities.
     pub ids: &'a [Id],
     /// The txn's.
@@ -139,7 +143,7 @@ impl<V: View> Prep<'_, V> {
         if !self.rules.reconfig_enabled {
             return ErrorCode::ReconfigDisabled;
         }
-        self.check_session(at.session).err().unwrap_or(ErrorCode::Unimplemented)
+        self.check_session(at).err().unwrap_or(ErrorCode::Unimplemented)
     }
 
     /// The znode at `path` as it will be.
@@ -152,11 +156,8 @@ impl<V: View> Prep<'_, V> {
     }
 
     fn check_acl(&self, at: Place<'_>, image: &Image, needed: Perms) -> Result<(), ErrorCode> {
-        if auth::permits(&image.acl, needed, at.ids, &self.rules.auth) {
-            Ok(())
-        } else {
-            Err(ErrorCode::NoAuth)
-        }
+        let permits = |acl: &Arc<[Acl]>| auth::permits(acl, needed, at.ids, &self.rules.auth);
+        if image.acl.as_ref().is_none_or(permits) { Ok(()) } else { Err(ErrorCode::NoAuth) }
     }
 
     fn check_quota(&mut self, path: &str, bytes: i64, count: i64) -> Result<(), ErrorCode> {

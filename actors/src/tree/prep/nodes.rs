@@ -9,18 +9,19 @@ use paddock_messages::error_code::ErrorCode;
 use paddock_messages::ids::SessionId;
 use paddock_messages::path;
 use paddock_messages::txn::{Op, TxnBody};
-use paddock_messages::znode::{CreateMode, Owner, Perms};
+use paddock_messages::znode::{Acl, CreateMode, Owner, Perms};
 use paddock_messages::zxid::Zxid;
 
 use super::sessions::parent_of;
 use super::{Image, Place, Prep, View};
 use crate::auth;
+use crate::tree::acl_table::is_open;
 
 impl<V: View> Prep<'_, V> {
     pub(super) fn create(&mut self, at: Place<'_>, op: CreateOp, create: Create) -> Result<Op, ErrorCode> {
         let mode = CreateMode::from_flag(create.flags).ok_or(ErrorCode::BadArguments)?;
         let owner = self.owner(op, mode, at.session)?;
-        self.check_session(at.session)?;
+        self.check_session(at)?;
         let above = parent_of(&create.path).ok_or(ErrorCode::BadArguments)?;
         let acl = auth::fix_up(create.acl.as_deref(), at.ids, &self.rules.auth)?;
         let mut parent = self.image(&above)?;
@@ -48,10 +49,10 @@ impl<V: View> Prep<'_, V> {
             data_length,
             owner,
             // Nearly always the parent's list again: one list serves both.
-            acl: if *parent.acl == *acl { Arc::clone(&parent.acl) } else { Arc::from(&*acl) },
+            acl: parent.acl.clone().filter(|it| **it == *acl).or_else(|| to_check(&acl)),
         };
-        self.pending.put(at.zxid, above, Some(parent));
-        self.pending.put(at.zxid, path.clone(), Some(image));
+        self.pending.put(at.zxid, &above, Some(parent));
+        self.pending.put(at.zxid, &path, Some(image));
         Ok(Op::Create { op, path, data: create.data, acl, owner, parent_cversion })
     }
 
@@ -75,7 +76,7 @@ impl<V: View> Prep<'_, V> {
 
     /// Its path is not validated: what cannot exist is not found.
     pub(super) fn delete(&mut self, at: Place<'_>, delete: PathVersion) -> Result<Op, ErrorCode> {
-        self.check_session(at.session)?;
+        self.check_session(at)?;
         let path = delete.path;
         let above = path::parent(&path).filter(|_| !path::is_reserved(&path));
         let parent = self.image(above.ok_or(ErrorCode::BadArguments)?)?;
@@ -89,11 +90,18 @@ impl<V: View> Prep<'_, V> {
         Ok(Op::Delete { path })
     }
 
+    /// The znode at `path`. The path is looked at only where there is none: what exists has a valid one.
+    fn existing(&self, path: &str) -> Result<Image, ErrorCode> {
+        match self.image(path) {
+            Ok(image) if !path.is_empty() => Ok(image), // the empty path finds the root
+            _ => Err(check_path(path).err().unwrap_or(ErrorCode::NoNode)),
+        }
+    }
+
     pub(super) fn set_data(&mut self, at: Place<'_>, set: SetData) -> Result<Op, ErrorCode> {
         let SetData { path, data, version } = set;
-        self.check_session(at.session)?;
-        check_path(&path)?;
-        let mut image = self.image(&path)?;
+        self.check_session(at)?;
+        let mut image = self.existing(&path)?;
         self.check_acl(at, &image, Perms::WRITE)?;
         let data_length = data.as_ref().map_or(0, |data| data.len());
         self.check_quota(&path, data_length as i64 - image.data_length as i64, 0)?;
@@ -102,28 +110,27 @@ impl<V: View> Prep<'_, V> {
         image.mtime = at.time;
         image.data_length = data_length;
         let version = image.version;
-        self.pending.put(at.zxid, path.clone(), Some(image));
+        self.pending.put(at.zxid, &path, Some(image));
         Ok(Op::SetData { path, data, version })
     }
 
     pub(super) fn set_acl(&mut self, at: Place<'_>, set: SetAcl) -> Result<TxnBody, ErrorCode> {
-        self.check_session(at.session)?;
+        self.check_session(at)?;
         check_path(&set.path)?;
         let acl = auth::fix_up(set.acl.as_deref(), at.ids, &self.rules.auth)?;
         let mut image = self.image(&set.path)?;
         self.check_acl(at, &image, Perms::ADMIN)?;
         check_version(image.aversion, set.version)?;
         image.aversion = image.aversion.wrapping_add(1);
-        image.acl = Arc::from(&*acl);
+        image.acl = to_check(&acl);
         let version = image.aversion;
-        self.pending.put(at.zxid, set.path.clone(), Some(image));
+        self.pending.put(at.zxid, &set.path, Some(image));
         Ok(TxnBody::SetAcl { path: set.path, acl, version })
     }
 
     pub(super) fn check(&mut self, at: Place<'_>, check: PathVersion) -> Result<Op, ErrorCode> {
-        self.check_session(at.session)?;
-        check_path(&check.path)?;
-        let image = self.image(&check.path)?;
+        self.check_session(at)?;
+        let image = self.existing(&check.path)?;
         self.check_acl(at, &image, Perms::READ)?;
         check_version(image.version, check.version)?;
         Ok(Op::Check { path: check.path, version: image.version })
@@ -156,6 +163,11 @@ fn numbered(path: &ByteString, parent: &Image) -> Result<ByteString, ErrorCode> 
         return Err(ErrorCode::BadArguments);
     }
     Ok(format!("{path}{number:010}").into())
+}
+
+/// The list that later checks go by; `None` where they need none.
+fn to_check(acl: &[Acl]) -> Option<Arc<[Acl]>> {
+    (!is_open(acl)).then(|| Arc::from(acl))
 }
 
 fn check_path(path: &str) -> Result<(), ErrorCode> {

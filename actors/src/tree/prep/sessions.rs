@@ -7,7 +7,7 @@ use paddock_messages::path;
 use paddock_messages::txn::TxnBody;
 use paddock_messages::zxid::Zxid;
 
-use super::{Prep, View};
+use super::{Place, Prep, View};
 
 impl<V: View> Prep<'_, V> {
     /// Whether the session will be there and not closing.
@@ -17,8 +17,8 @@ impl<V: View> Prep<'_, V> {
     }
 
     /// TX3.
-    pub(super) fn check_session(&self, session: SessionId) -> Result<(), ErrorCode> {
-        if self.is_live(session) { Ok(()) } else { Err(ErrorCode::SessionExpired) }
+    pub(super) fn check_session(&self, at: Place<'_>) -> Result<(), ErrorCode> {
+        if at.is_live || self.is_live(at.session) { Ok(()) } else { Err(ErrorCode::SessionExpired) }
     }
 
     /// The txn by which a session begins, with a timeout in ms.
@@ -49,9 +49,9 @@ impl<V: View> Prep<'_, V> {
             && let Ok(mut parent) = self.image(&above)
         {
             parent.children = parent.children.saturating_sub(1);
-            self.pending.put(zxid, above, Some(parent));
+            self.pending.put(zxid, &above, Some(parent));
         }
-        self.pending.put(zxid, path.clone(), None);
+        self.pending.put(zxid, path, None);
     }
 }
 

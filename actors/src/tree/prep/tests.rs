@@ -1,5 +1,6 @@
 use std::collections::VecDeque;
 
+use paddock_messages::client::ops::{PathVersion, SetData};
 use paddock_messages::client::reply::{OpResult, Outcome};
 use paddock_messages::client::request::CreateOp;
 use paddock_messages::ids::AttachNumber;
@@ -41,7 +42,7 @@ impl<S: State> Bench<S> {
         let session = SessionId(number(text, "as", 1).into());
         let ids: Vec<_> = option(text, "ids").iter().flat_map(|all| all.split(',')).map(id_of).collect();
         let zxid = self.last.next().unwrap();
-        let at = Place { session, ids: &ids, zxid, time: self.time };
+        let at = Place { session, is_live: false, ids: &ids, zxid, time: self.time };
         let path = || text.split(' ').nth(1).unwrap().into();
         let mut prep = Prep { view: &self.state, pending: &mut self.pending, rules: &self.rules };
         let body = match text.split(' ').next().unwrap() {
@@ -140,11 +141,24 @@ fn ttls_are_checked() {
     let prep = |ms| {
         let (toy, rules, mut pending) = (Toy::new(&[1]), extended(), Pending::default());
         let prep = Prep { view: &toy, pending: &mut pending, rules: &rules };
-        let at = Place { session: SessionId(1), ids: &[], zxid: Zxid(1), time: 0 };
+        let at = Place { session: SessionId(1), is_live: false, ids: &[], zxid: Zxid(1), time: 0 };
         let Write::One(WriteOp::Create(_, create)) = write_of("ttl /a ms=1") else { unreachable!() };
         { prep }.create(at, CreateOp::Ttl(ms), create).is_ok()
     };
     assert!(prep(Owner::TTL_MAX_MS) && !prep(Owner::TTL_MAX_MS + 1));
+}
+
+#[test]
+fn the_empty_path_finds_the_root_and_is_refused() {
+    let (tree, rules, mut pending) =
+        (DataTree::new(TreeOptions::default()), PrepRules::default(), Pending::default());
+    assert!(View::image(&tree, "").is_some(), "or this tests nothing");
+    let mut prep = Prep { view: &tree, pending: &mut pending, rules: &rules };
+    let at = Place { session: SessionId(1), is_live: true, ids: &[], zxid: Zxid(1), time: 0 };
+    let set = SetData { path: "".into(), data: None, version: -1 };
+    assert_eq!(prep.set_data(at, set), Err(ErrorCode::BadArguments));
+    let check = PathVersion { path: "".into(), version: -1 };
+    assert_eq!(prep.check(at, check), Err(ErrorCode::BadArguments));
 }
 
 #[test]

@@ -14,6 +14,7 @@ use paddock_messages::znode::{Acl, AclEntry, Id, Owner, Perms};
 use paddock_messages::zxid::Zxid;
 
 use super::View;
+use crate::tree::acl_table::is_open;
 use crate::tree::pending::Image;
 
 /// A committed state that txns can be applied to.
@@ -42,7 +43,7 @@ impl Toy {
         toy.nodes.get_mut("/").unwrap().children = 1;
         toy.nodes.get_mut(path::ZOOKEEPER).unwrap().children = 2;
         let config = toy.nodes.get_mut(path::CONFIG).unwrap();
-        (config.acl, config.aversion) = (Acl::read_only().into(), -1);
+        (config.acl, config.aversion) = (Some(Acl::read_only().into()), -1);
         toy.sessions = sessions.iter().map(|id| (SessionId(*id), 1000)).collect();
         toy
     }
@@ -74,7 +75,7 @@ impl Toy {
 }
 
 pub(crate) fn image(owner: Owner, acl: &[Acl], mtime: i64, data_length: usize) -> Image {
-    let acl = Arc::from(acl);
+    let acl = (!is_open(acl)).then(|| Arc::from(acl));
     Image { version: 0, aversion: 0, cversion: 0, children: 0, mtime, data_length, owner, acl }
 }
 
@@ -123,7 +124,7 @@ impl State for Toy {
             TxnBody::One(op) => self.apply_op(header.time, op),
             TxnBody::SetAcl { path, acl, version } => {
                 let node = self.nodes.get_mut(&**path).unwrap();
-                (node.acl, node.aversion) = (Arc::from(&**acl), *version);
+                (node.acl, node.aversion) = ((!is_open(acl)).then(|| Arc::from(&**acl)), *version);
             }
             TxnBody::DeleteContainer { path } => self.remove(path),
             TxnBody::Multi(ops) => ops.iter().for_each(|op| self.apply_op(header.time, op)),

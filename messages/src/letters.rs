@@ -162,6 +162,14 @@ pub enum Proposal {
         /// Which session it named.
         session: SessionId,
     },
+    /// An attach will not be granted, whatever becomes of the session: its connection is closed. Sent at
+    /// once, not in its place.
+    NotAttached {
+        /// Whose connection.
+        client: ClientRef,
+        /// The session attaches through another connection; otherwise too much waits for the disk.
+        has_moved: bool,
+    },
     /// All proposed before this is committed once this is reached.
     Synced {
         /// Which session asked.

@@ -74,6 +74,8 @@ impl StartError {
                 | O::MissingHistory { .. }
                 | O::MissingSnapshot { .. }
                 | O::NotAPair { .. }
+                | O::MissingPair { .. }
+                | O::DamagedPair { .. }
                 | O::Misplaced { .. },
             )
             | Self::Restore(

@@ -60,6 +60,9 @@ pub enum Remark {
     /// More handshakes than `connection_throttle_tokens` lets in.
     #[error("connected while too many others did; closed (connection_throttle_tokens)")]
     Throttled,
+    /// No session now.
+    #[error("asked for a session while the disk is full or has not answered for long; closed")]
+    NotBegun,
     /// No handshake within so many ms.
     #[error("sent no whole handshake within {0} ms; closed (nio.sessionlessCnxnTimeout)")]
     HalfOpen(u64),
@@ -119,6 +122,7 @@ impl Remark {
             Self::Refused(Refusal::Member(_)) => Reason::MemberLimit,
             Self::Throttled => Reason::Throttled,
             Self::HalfOpen(_) => Reason::HalfOpen,
+            Self::NotBegun => Reason::NotBegun,
             Self::Undecodable => Reason::Undecodable,
             Self::OutOfMemory => Reason::Memory,
             Self::TooManyIds | Self::AclGrowth => Reason::Identities,
@@ -154,6 +158,8 @@ pub struct ArbiterCore {
     pub(super) serving: Serving,
     pub(super) vouched: bool,
     pub(super) now_ms: u64,
+    /// The same time in µs, where it is known as exactly.
+    pub(super) exact_us: u64,
     /// Everything up to here is done: the zxid of what leaves now (W1).
     pub(super) at: Zxid,
     pub(super) items: Vec<FeedItem>,
@@ -172,6 +178,11 @@ pub struct ArbiterCore {
     pub(super) submissions: Vec<Submission>,
     pub(super) notices: Vec<Notice>,
     pub(super) by_session: HashMap<SessionId, ConnId>,
+    /// Bytes that all connections are still to be sent, and of them, which of the tally's are in it (C7).
+    pub(super) owed: usize,
+    pub(super) made: usize,
+    /// While it is exceeded, no read begins.
+    pub(super) roof: usize,
     /// Requests in flight here, and what the entrance was told of them.
     pub(super) in_flight: usize,
     pub(super) in_flight_told: usize,
@@ -193,6 +204,7 @@ impl ArbiterCore {
     ) -> Self {
         let mut core = Self {
             arbiter,
+            roof: settings.outboxes_limit,
             settings,
             rules,
             tree,
@@ -204,6 +216,7 @@ impl ArbiterCore {
             serving: Serving::Nobody,
             vouched: true,
             now_ms: 0,
+            exact_us: 0,
             at: Zxid::ZERO,
             items: Vec::new(),
             ready: VecDeque::new(),
@@ -216,6 +229,8 @@ impl ArbiterCore {
             submissions: Vec::new(),
             notices: Vec::new(),
             by_session: HashMap::new(),
+            owed: 0,
+            made: 0,
             in_flight: 0,
             in_flight_told: 0,
             spare: Spare::default(),
@@ -259,35 +274,6 @@ impl ArbiterCore {
         self.conns
             .get(conn)
             .is_some_and(|it| matches!(it.phase, Phase::Word | Phase::Leaving | Phase::Closing))
-    }
-
-    /// The socket took `count` bytes of [`Self::unsent`].
-    pub fn on_sent(&mut self, conn: ConnId, count: usize, now_ms: u64) {
-        self.now_ms = now_ms;
-        let Self { conns, spare, .. } = self;
-        let Some(connection) = conns.get_mut(conn) else { return };
-        connection.outbox.took(count, spare);
-        connection.took_ms = now_ms;
-        if connection.stall.is_some() {
-            if connection.outbox.unsent().len() < self.settings.outbox_full {
-                connection.stall = None; // `pump` finds out whether anything else holds it up
-            }
-            self.make_ready(conn);
-            self.resume(conn);
-            self.go_on();
-        }
-    }
-
-    /// The connection's socket is gone: it is forgotten. Its session lives on.
-    pub fn on_closed(&mut self, conn: ConnId) {
-        self.forget_pending(conn);
-        if let Some(connection) = self.conns.remove(conn) {
-            self.entrance.leave(connection.peer.ip());
-            self.tally.connections_dropped += u64::from(connection.phase != Phase::Closing);
-            if connection.is_touched && connection.session != SessionId::NONE {
-                self.last_signs.push(connection.session);
-            }
-        }
     }
 
     /// The feed has something, or may have.
@@ -372,6 +358,7 @@ impl ArbiterCore {
         let Self { conns, spare, .. } = self;
         if let Some(connection) = conns.get_mut(conn).filter(|it| it.phase == Phase::Word) {
             connection.outbox.to(spare).extend_from_slice(answer);
+            self.owed += answer.len();
             self.close(conn);
         }
     }
@@ -413,6 +400,8 @@ impl ArbiterCore {
 
     /// What was counted for the metrics, to be taken and left empty.
     pub fn tally(&mut self) -> &mut ClientTally {
+        self.settle_owed();
+        self.made = 0; // it will be taken
         &mut self.tally
     }
 
@@ -466,6 +455,19 @@ impl ArbiterCore {
             connection.phase = Phase::Closing;
             connection.took_ms = self.now_ms;
             self.wake(conn);
+        }
+    }
+
+    /// A connection is no more.
+    pub(super) fn forget(&mut self, conn: ConnId) {
+        self.forget_pending(conn);
+        if let Some(connection) = self.conns.remove(conn) {
+            self.entrance.leave(connection.peer.ip());
+            self.owed = self.owed.saturating_sub(connection.outbox.unsent().len());
+            self.tally.connections_dropped += u64::from(connection.phase != Phase::Closing);
+            if connection.is_touched && connection.session != SessionId::NONE {
+                self.last_signs.push(connection.session);
+            }
         }
     }
 

@@ -11,12 +11,12 @@ use paddock_messages::znode::{Acl, Perms};
 use paddock_messages::zxid::Zxid;
 
 use super::connections::Phase;
-use super::core::ArbiterCore;
+use super::core::{ArbiterCore, Remark};
 use super::outbox::counted;
 use super::reads::CatchUp;
 use super::serve::Done;
 use crate::auth::permits;
-use crate::tree::feed::{FeedItem, ReadAnswer, WatchTable};
+use crate::tree::feed::{CloseReason, FeedItem, ReadAnswer, WatchTable};
 use crate::watch::WatchKind;
 
 impl ArbiterCore {
@@ -67,15 +67,20 @@ impl ArbiterCore {
                 self.on_attached(conn, session, attach, timeout_ms);
             }
             FeedItem::AttachRefused { conn } => self.on_attach_refused(conn),
-            FeedItem::Close { conn, why: _ } => self.close(conn),
+            FeedItem::Close { conn, why } => {
+                if why == CloseReason::SessionNotBegun {
+                    self.remark(conn, Remark::NotBegun);
+                }
+                self.close(conn);
+            }
         }
     }
 
     /// Tells whoever watches and may know; the frame is made once for all of them.
     fn on_event(&mut self, kind: EventKind, path: &str, table: WatchTable, acl: Option<&[Acl]>) {
         self.event.clear();
-        let Self { watches, conns, spare, event, rules, totals, tally, at, woken, .. } = self;
-        let mut told = 0;
+        let Self { watches, conns, spare, event, rules, totals, tally, at, woken, settings, .. } = self;
+        let (mut told, mut overfull) = (0, Vec::new());
         for &slot in watches.trigger(path, table) {
             let Some((conn, connection)) = conns.in_slot(slot) else { continue };
             if !acl.is_none_or(|acl| permits(acl, Perms::READ, &connection.ids, rules)) {
@@ -84,7 +89,10 @@ impl ArbiterCore {
             if event.is_empty() {
                 write_event(Some(*at), kind, path, event);
             }
-            connection.outbox.to(spare).extend_from_slice(event);
+            connection.outbox.tell(event, spare);
+            if connection.outbox.unasked() > settings.outbox_limit {
+                overfull.push(conn);
+            }
             connection.last = *at;
             connection.stats.sent += 1;
             totals.sent += 1;
@@ -97,6 +105,7 @@ impl ArbiterCore {
         if told > 0 {
             tally.event(kind, told, event.len() as u64);
         }
+        self.close_overfull(&overfull);
     }
 
     fn on_reply(&mut self, conn: ConnId, xid: i32, outcome: &Outcome) {

@@ -138,9 +138,11 @@ impl Drop for EndsOnPanic<'_> {
 impl Shared {
     /// Lets the core do one thing, and does what comes of it.
     pub(crate) fn step<R>(&self, run: impl FnOnce(&mut ArbiterCore, u64) -> R) -> R {
-        let now_ms = self.clock.now_ms();
+        let now_us = self.clock.now_us();
+        let now_ms = now_us / 1_000;
         let _unfinished = EndsOnPanic(&self.fatal);
         let mut core = self.core.borrow_mut();
+        core.at_us(now_us);
         let result = run(&mut core, now_ms);
         let mut woken = self.woken.take();
         core.take_woken(&mut woken);

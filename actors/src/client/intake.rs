@@ -46,7 +46,7 @@ pub(super) fn is_write(opcode: i32) -> bool {
 
 /// Identities of one connection, by number and by bytes: each goes with every request, and into ACLs.
 const MAX_IDS: usize = 64;
-const MAX_ID_BYTES: usize = 16 << 10;
+pub(super) const MAX_ID_BYTES: usize = 16 << 10;
 
 /// What `auth` in its ACLs, for which the connection's identities are put, may add to one request, in
 /// frames of the largest size.
@@ -109,8 +109,8 @@ impl ArbiterCore {
     }
 
     /// Before a write is taken on, the reads that are due are answered: none may see it (C1). True if
-    /// they cannot be, because the client does not take the answers; or if more reads than are handed
-    /// to the Learner at once wait for earlier writes (C3).
+    /// they cannot be, because the client does not take the answers (or others do not: C7); or if more
+    /// reads than are handed to the Learner at once wait for earlier writes (C3, C6).
     fn must_answer_first(&mut self, conn: ConnId) -> bool {
         let Some(connection) = self.conns.get(conn) else { return false };
         if connection.pipeline.reads() == 0 && connection.pipeline.due().is_none() {
@@ -125,14 +125,12 @@ impl ArbiterCore {
         }
         let most = self.settings.max_reads_between;
         let Some(connection) = self.conns.get_mut(conn) else { return false };
-        if connection.pipeline.due().is_some() {
+        let is_due = connection.pipeline.due().is_some();
+        if is_due || connection.pipeline.reads() > most {
+            connection.stall.get_or_insert(Stall::Credit); // each answer looks again
             return true;
         }
-        let is_much = connection.pipeline.reads() > most;
-        if is_much {
-            connection.stall = Some(Stall::Credit); // each answer looks again
-        }
-        is_much
+        !self.keep_room(conn)
     }
 
     /// Whether the connection may ask for more; notes why not.
@@ -284,14 +282,14 @@ impl ArbiterCore {
     }
 
     fn enqueue(&mut self, conn: ConnId, head: Head, what: What) {
-        let since_ms = self.now_ms;
+        let since_us = self.now_us();
         let announced = usize::from(what.is_announced());
         let Some(connection) = self.conns.get_mut(conn).filter(|it| it.phase == Phase::Open) else {
             self.announced -= announced;
             return;
         };
         let Head { xid, opcode, bytes } = head;
-        connection.pipeline.push(Entry { xid, opcode, since_ms, bytes, what });
+        connection.pipeline.push(Entry { xid, opcode, since_us, bytes, expected: 0, what });
         self.in_flight += 1;
         self.make_ready(conn);
     }

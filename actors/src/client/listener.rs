@@ -64,25 +64,27 @@ impl Room {
 /// Accepts until no hub is left; ends then. A hub that is full or gone has its turn passed over; a
 /// client whom none takes is closed.
 pub async fn accept(listener: TcpListener, hubs: Vec<Outbox<NewClient>>, room: Room) {
-    let mut pausing = false;
+    let mut pauses = Pauses::default();
     let mut turn = 0;
     while let Some(place) = room.place().await {
         match listener.accept().await {
             Ok((stream, peer)) => {
-                if std::mem::take(&mut pausing) {
+                if pauses.on_accepted() {
                     tracing::info!("accepting clients again");
                 }
                 if !deal(stream, peer, place, &hubs, &mut turn) {
                     return;
                 }
             }
-            Err(error) if is_exhausted(&error) => {
-                if !std::mem::replace(&mut pausing, true) {
-                    tracing::warn!("accepting clients pauses: {error}; raise the limit of open files");
+            Err(error) => match pauses.on_error(&error) {
+                Failed::Pause(advice) => {
+                    if let Some(advice) = advice {
+                        tracing::warn!("accepting clients pauses: {error}; {advice}");
+                    }
+                    tokio::time::sleep(PAUSE).await;
                 }
-                tokio::time::sleep(PAUSE).await;
-            }
-            Err(error) => tracing::debug!("a client went away while it was accepted: {error}"),
+                Failed::GoOn => tracing::debug!("a client went away while it was accepted: {error}"),
+            },
         }
     }
 }
@@ -115,9 +117,79 @@ fn deal(
     gone < hubs.len()
 }
 
-/// Whether accepting failed for want of what other connections hold: EMFILE, ENFILE, ENOBUFS, ENOMEM.
-fn is_exhausted(error: &io::Error) -> bool {
+/// Whether accepting pauses, and what was said of it.
+#[derive(Debug, Default)]
+struct Pauses {
+    is_pausing: bool,
+}
+
+/// What follows from a failure to accept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Failed {
+    /// Something has run out: wait a while. With a line for the log, what to do about it, if none was
+    /// written since accepting last worked.
+    Pause(Option<&'static str>),
+    /// That one client's affair.
+    GoOn,
+}
+
+impl Pauses {
+    fn on_error(&mut self, error: &io::Error) -> Failed {
+        let Some(advice) = exhausted(error) else { return Failed::GoOn };
+        Failed::Pause((!std::mem::replace(&mut self.is_pausing, true)).then_some(advice))
+    }
+
+    /// Whether that ends a pause.
+    fn on_accepted(&mut self) -> bool {
+        std::mem::take(&mut self.is_pausing)
+    }
+}
+
+/// What to do if accepting failed for want of what other connections or processes hold.
+fn exhausted(error: &io::Error) -> Option<&'static str> {
     use rustix::io::Errno;
-    let exhausted = [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM];
-    error.raw_os_error().is_some_and(|code| exhausted.iter().any(|errno| errno.raw_os_error() == code))
+    match Errno::from_io_error(error)? {
+        Errno::MFILE => Some("raise this process' limit of open files (LimitNOFILE)"),
+        Errno::NFILE => {
+            Some("the whole machine has no file left to open: raise fs.file-max, or end what holds them")
+        }
+        Errno::NOBUFS | Errno::NOMEM => Some("the kernel has no memory left for sockets"),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rustix::io::Errno;
+
+    use super::*;
+
+    #[test]
+    fn accepting_pauses_while_something_has_run_out_and_one_line_says_what() {
+        let cases = [
+            (Errno::MFILE, Some("LimitNOFILE")),
+            (Errno::NFILE, Some("fs.file-max")),
+            (Errno::NOBUFS, Some("kernel")),
+            (Errno::NOMEM, Some("kernel")),
+            (Errno::CONNABORTED, None), // the client has gone again
+            (Errno::INTR, None),
+        ];
+        for (errno, advice) in cases {
+            let (mut pauses, error) = (Pauses::default(), io::Error::from(errno));
+            for _ in 0..2 {
+                match (pauses.on_error(&error), advice) {
+                    (Failed::GoOn, None) => {}
+                    (Failed::Pause(Some(says)), Some(advice)) => assert!(says.contains(advice), "{says}"),
+                    (found, _) => panic!("{errno:?}: {found:?}"),
+                }
+                assert_eq!(pauses.on_error(&error), advice.map_or(Failed::GoOn, |_| Failed::Pause(None)));
+                // While one thing has run out, another adds no line.
+                let other = pauses.on_error(&Errno::MFILE.into());
+                assert_eq!(matches!(other, Failed::Pause(None)), advice.is_some(), "{errno:?}");
+                assert!(pauses.on_accepted(), "the end of a pause is told");
+                assert!(!pauses.on_accepted(), "once");
+            }
+        }
+        assert_eq!(Pauses::default().on_error(&io::Error::other("no errno")), Failed::GoOn);
+    }
 }

@@ -17,6 +17,13 @@
 //! - C4  A connection that is not read for want of the server's credit counts as alive; one whose client
 //!   does not take its replies does not.
 //! - C5  Mail about a closed connection reaches nobody: slots have generations.
+//! - C6  A connection's outbox is bounded when something is appended, not when time passes. Reads wait
+//!   until there is room: one begins while less than `outbox_full` is unsent; those between writes go to
+//!   the Learner while all that they can be answered with, and what is unsent, fit into half of
+//!   `outbox_limit`. So a client that takes its answers is never closed for what it asked. Events cannot
+//!   wait: more than `outbox_limit` of them unsent closes the connection at that event.
+//! - C7  While all outboxes of the arbiter hold more than `outboxes_limit`, no read begins: those that are
+//!   due wait until enough is sent, or until the tick cuts those with the most.
 //!
 //! A panic while one connection is served ends the process: all connections of an arbiter share one
 //! core, and a half-done step of it may have lost another client's watch.
@@ -40,6 +47,7 @@ mod outbox;
 mod pipeline;
 pub mod reads;
 mod remarks;
+mod room;
 mod serve;
 pub mod settings;
 pub mod stats;

@@ -15,6 +15,8 @@ const SPARE_BYTES: usize = 64 << 10;
 pub(super) struct Outbox {
     bytes: Vec<u8>,
     sent: usize,
+    /// Bytes of events since it was last empty.
+    events: usize,
 }
 
 impl Outbox {
@@ -31,12 +33,23 @@ impl Outbox {
         &self.bytes[self.sent..]
     }
 
+    /// Appends an event.
+    pub(super) fn tell(&mut self, event: &[u8], spare: &mut Spare) {
+        self.to(spare).extend_from_slice(event);
+        self.events += event.len();
+    }
+
+    /// How much of what is unsent nobody asked for, at most.
+    pub(super) fn unasked(&self) -> usize {
+        self.events.min(self.unsent().len())
+    }
+
     /// The socket took `count` bytes.
     pub(super) fn took(&mut self, count: usize, spare: &mut Spare) {
         self.sent += count;
         debug_assert!(self.sent <= self.bytes.len(), "no more can be taken than there is");
         if self.sent == self.bytes.len() {
-            self.sent = 0;
+            (self.sent, self.events) = (0, 0);
             spare.give(std::mem::take(&mut self.bytes));
         } else if self.sent > self.bytes.len() / 2 {
             self.bytes.drain(..self.sent); // at most as many bytes move as were sent

@@ -11,10 +11,12 @@ use paddock_messages::znode::Id;
 pub(super) struct Entry {
     pub(super) xid: i32,
     pub(super) opcode: i32,
-    /// When it came, in ms.
-    pub(super) since_ms: u64,
+    /// When it came, in µs.
+    pub(super) since_us: u64,
     /// Its frame's bytes.
     pub(super) bytes: usize,
+    /// Bytes that are kept free for its answer (C6); 0 while none are.
+    pub(super) expected: usize,
     pub(super) what: What,
 }
 
@@ -46,6 +48,7 @@ pub(super) struct Pipeline {
     submitted: usize,
     reads: usize,
     bytes: usize,
+    expected: usize,
 }
 
 impl Pipeline {
@@ -69,6 +72,28 @@ impl Pipeline {
     /// Reads among them.
     pub(super) fn reads(&self) -> usize {
         self.reads
+    }
+
+    /// Bytes that are kept free for the answers to some of them.
+    pub(super) fn expected(&self) -> usize {
+        self.expected
+    }
+
+    /// Keeps of `room` what `most` says that each read behind what was submitted last may need, by its
+    /// frame's bytes. False if it does not suffice; what was kept until then stays kept.
+    pub(super) fn expect(&mut self, mut room: usize, most: impl Fn(&Read, usize) -> Option<usize>) -> bool {
+        let waiting = self.entries.iter_mut().rev();
+        for entry in waiting.take_while(|entry| !matches!(entry.what, What::Submitted { .. })) {
+            let What::Read { read, .. } = &entry.what else { continue };
+            if entry.expected > 0 {
+                continue;
+            }
+            let Some(needs) = most(read, entry.bytes).filter(|needs| *needs <= room) else { return false };
+            room -= needs;
+            entry.expected = needs;
+            self.expected += needs;
+        }
+        true
     }
 
     /// Whether something submitted is not answered: a read that comes now must wait.
@@ -99,6 +124,7 @@ impl Pipeline {
     fn pop(&mut self) -> Option<Entry> {
         let entry = self.entries.pop_front()?;
         self.bytes -= entry.bytes;
+        self.expected -= entry.expected;
         self.reads -= usize::from(entry.what.is_read());
         Some(entry)
     }
@@ -160,7 +186,7 @@ mod tests {
         let mut pipeline = Pipeline::default();
         let what = || What::Refused { err: 0, zxid: Stamp::Current };
         for xid in 0..50 {
-            pipeline.push(Entry { xid, opcode: 0, since_ms: 0, bytes: 1, what: what() });
+            pipeline.push(Entry { xid, opcode: 0, since_us: 0, bytes: 1, expected: 0, what: what() });
         }
         for left in (0..50).rev() {
             pipeline.settle();

@@ -101,7 +101,7 @@ pub fn watched_path(read: &Read) -> Option<&ByteString> {
 
 /// The most that one multiRead is answered with, in bytes: a small request may name a large znode many
 /// times over. Beyond it the whole request is refused; no client takes nearly as much.
-const MULTI_READ_LIMIT: usize = 16 << 20;
+pub(super) const MULTI_READ_LIMIT: usize = 16 << 20;
 
 /// The path under which it is counted.
 pub fn counted_path(read: &Read) -> Option<&ByteString> {

@@ -72,7 +72,7 @@ impl ArbiterCore {
             while let Some(conn) = self.ready.pop_front() {
                 self.serve_without_tree(conn);
             }
-            if self.readers.is_empty() {
+            if self.readers.is_empty() || !self.has_room() {
                 return;
             }
             self.read_batch();
@@ -289,25 +289,25 @@ impl ArbiterCore {
     pub(super) fn finish(&mut self, conn: ConnId, done: Done, zxid: Zxid) {
         self.in_flight -= 1;
         self.announced -= usize::from(done.announced);
-        let now = self.now_ms;
+        let (now_ms, latency_us) = (self.now_ms, self.now_us().saturating_sub(done.since_us));
+        let latency = latency_us / 1_000;
         let Some(connection) = self.conns.get_mut(conn) else { return };
         assert!(zxid >= connection.last, "W1: {zxid:?} after {:?}", connection.last);
         connection.last = zxid;
-        let latency = now.saturating_sub(done.since_ms);
         let stats = &mut connection.stats;
         stats.sent = stats.sent.wrapping_add(1);
         stats.latency.add(latency);
         stats.last_latency_ms = latency;
-        stats.last_response_ms = now;
+        stats.last_response_ms = now_ms;
         stats.last_op = Some(done.opcode);
         stats.last_cxid = done.xid;
         stats.last_zxid = zxid;
         self.totals.sent += 1;
         self.totals.latency.add(latency);
         if done.is_write {
-            self.tally.write_answered(latency * 1_000);
+            self.tally.write_answered(latency_us);
         } else {
-            self.tally.read_answered(latency * 1_000);
+            self.tally.read_answered(latency_us);
         }
         if connection.stall == Some(Stall::Credit) {
             self.resume(conn);
@@ -351,7 +351,7 @@ fn needs_guard(entry: &Entry) -> bool {
 pub(super) struct Done {
     xid: i32,
     pub(super) opcode: i32,
-    since_ms: u64,
+    since_us: u64,
     announced: bool,
     is_write: bool,
 }
@@ -360,6 +360,6 @@ impl Done {
     pub(super) fn of(entry: &Entry) -> Self {
         let announced = entry.what.is_announced();
         let is_write = matches!(entry.what, What::Submitted { .. }) && is_write(entry.opcode);
-        Self { xid: entry.xid, opcode: entry.opcode, since_ms: entry.since_ms, announced, is_write }
+        Self { xid: entry.xid, opcode: entry.opcode, since_us: entry.since_us, announced, is_write }
     }
 }

@@ -25,12 +25,13 @@ pub struct Settings {
     /// Reads of one connection that stand between its writes, at once: their answers wait in the feed,
     /// so a client that pipelines more of them is not read until some are answered.
     pub max_reads_between: usize,
-    /// A connection with so much unsent is not read.
+    /// A connection with so much unsent is not read, and none of its reads begins.
     pub outbox_full: usize,
-    /// A connection with so much unsent, or that took none of it for a session timeout, is closed.
+    /// A connection with so much of events unsent, or that took nothing for a session timeout, is closed.
+    /// Half of it is what reads between writes may be answered with.
     pub outbox_limit: usize,
-    /// While all connections of an arbiter together have more than so much unsent, those with the most of
-    /// it are cut.
+    /// While all connections of an arbiter together have more than so much unsent, no read begins, and
+    /// those with the most of it are cut at the next tick.
     pub outboxes_limit: usize,
     /// `zookeeper.nio.sessionlessCnxnTimeout`: how long a handshake may take to begin.
     pub sessionless_timeout_ms: u64,

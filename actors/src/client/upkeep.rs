@@ -11,6 +11,16 @@ use super::core::{ArbiterCore, Remark};
 const SILENCE_GRACE_MS: u64 = 10_000;
 
 impl ArbiterCore {
+    /// What follows happens at `now_us`, of the clock whose ms each call is given: latencies are counted
+    /// in µs by it. What is answered in the step in which it came waited for nothing, and counts as 0.
+    pub fn at_us(&mut self, now_us: u64) {
+        self.exact_us = now_us;
+    }
+
+    pub(super) fn now_us(&self) -> u64 {
+        self.exact_us.max(self.now_ms * 1_000)
+    }
+
     /// Notes a sign of life of the connection's session.
     pub(super) fn touch(&mut self, conn: ConnId) {
         let Some(connection) = self.conns.get_mut(conn) else { return };
@@ -58,29 +68,29 @@ impl ArbiterCore {
 
     /// Forgets a connection at once, whatever is unsent.
     fn cut(&mut self, conn: ConnId) {
-        self.on_closed(conn);
+        self.forget(conn);
         self.woken.push(conn);
     }
 
     /// Each outbox is bounded, and so are all of them together (C3): a thousand clients that subscribe to
-    /// everything and read nothing must not take a thousand times what one may.
+    /// everything and read nothing must not take a thousand times what one may. What those have that are
+    /// left alone, with little each, stops nobody's reads (C7).
     fn relieve(&mut self) {
-        let owed = |it: &Connection| it.outbox.unsent().len();
-        let mut all: usize = self.conns.iter().map(|(_, it)| owed(it)).sum();
-        if all <= self.settings.outboxes_limit {
-            return;
-        }
-        let full = self.settings.outbox_full;
-        let conns = self.conns.iter().filter(|(_, it)| owed(it) > full);
-        let mut most: Vec<_> = conns.map(|(conn, it)| (owed(it), conn)).collect();
-        most.sort_unstable_by_key(|(unsent, conn)| (std::cmp::Reverse(*unsent), conn.slot));
-        for (unsent, conn) in most {
-            self.remark(conn, Remark::Deaf(unsent));
-            self.cut(conn);
-            all -= unsent;
-            if all <= self.settings.outboxes_limit {
-                return;
+        let limit = self.settings.outboxes_limit;
+        self.roof = limit;
+        if self.count_owed() > limit {
+            let (full, owed) = (self.settings.outbox_full, |it: &Connection| it.outbox.unsent().len());
+            let conns = self.conns.iter().filter(|(_, it)| owed(it) > full);
+            let mut most: Vec<_> = conns.map(|(conn, it)| (owed(it), conn)).collect();
+            most.sort_unstable_by_key(|(unsent, conn)| (std::cmp::Reverse(*unsent), conn.slot));
+            for (unsent, conn) in most {
+                if self.owed <= limit {
+                    break;
+                }
+                self.remark(conn, Remark::Deaf(unsent));
+                self.cut(conn);
             }
+            self.roof = limit.max(self.owed + limit / 4);
         }
     }
 
@@ -99,7 +109,7 @@ impl ArbiterCore {
         let silent_ms = self.now_ms.saturating_sub(it.heard_ms);
         let timeout_ms = u64::try_from(it.timeout_ms).unwrap_or(0);
         let unsent = it.outbox.unsent().len();
-        let is_deaf = unsent > self.settings.outbox_limit || self.is_deaf(it, timeout_ms);
+        let is_deaf = it.outbox.unasked() > self.settings.outbox_limit || self.is_deaf(it, timeout_ms);
         match it.phase {
             Phase::First | Phase::Word if silent_ms >= self.settings.sessionless_timeout_ms => {
                 Verdict::Closes(Remark::HalfOpen(self.settings.sessionless_timeout_ms))

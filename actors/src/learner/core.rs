@@ -204,6 +204,10 @@ impl Learner {
             Proposal::AttachRefused { client, session: _ } => {
                 state.push(client.arbiter, FeedItem::AttachRefused { conn: client.conn });
             }
+            Proposal::NotAttached { client, has_moved } => {
+                let why = if has_moved { CloseReason::SessionMoved } else { CloseReason::SessionNotBegun };
+                state.push(client.arbiter, FeedItem::Close { conn: client.conn, why });
+            }
             Proposal::Synced { session, attach, xid, ref path } => {
                 let Some(route) = self.routes.answer(session, attach) else { return };
                 let (to, zxid, path) = (route.client, state.last_zxid(), path.clone());

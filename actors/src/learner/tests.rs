@@ -239,6 +239,12 @@ fn l3_a_refusal_without_a_txn_is_answered_in_its_place() {
     let Request::Open { session, .. } = requests[0] else { panic!("{requests:?}") };
     world.propose(vec![refused(session, AttachNumber::default(), 0)]);
     assert_eq!(world.apply(), ["4: not begun"]);
+    // An attach that is dropped closes its own connection, and leaves the session where it is.
+    let dropped = |slot, has_moved| Proposal::NotAttached { client: client(slot), has_moved };
+    world.propose(vec![dropped(5, true), dropped(6, false), change(2, 1)]);
+    world.submit(vec![write(4, 1)]);
+    world.commit(2);
+    assert_eq!(world.apply(), ["5: moved", "6: not begun", "0: reply 2"]);
 }
 
 #[test]

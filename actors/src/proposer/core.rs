@@ -1,6 +1,6 @@
 //! The Proposer's decisions: the txn and zxid of each write, and when it is committed.
 
-use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, HashMap};
 
 use foldhash::fast::RandomState;
 use paddock_messages::client::request::Write;
@@ -11,6 +11,7 @@ use paddock_messages::txn::{Txn, TxnBody, TxnHeader};
 use paddock_messages::zxid::{Epoch, Zxid};
 
 use super::credit::LogCredit;
+use super::held::{Held, Item, Kept};
 use super::quorum::Quorum;
 use crate::tree::pending::Pending;
 use crate::tree::prep::{Place, Prep, PrepRules, View};
@@ -55,16 +56,6 @@ enum Standing {
     Ended,
 }
 
-/// What waits for the next epoch or for the disk, in order.
-#[derive(Debug)]
-enum Held {
-    Asked(Request),
-    Expired(SessionId, AttachNumber),
-}
-
-/// While so many requests are held back, no further session is begun.
-const MOST_HELD: usize = 1 << 16;
-
 /// What the leader's own log has room for, in bytes (P9).
 #[derive(Clone, Copy, Debug)]
 pub struct Room {
@@ -94,11 +85,7 @@ pub struct Proposer<Q> {
     /// The counter of this epoch's last txn, at most [`LAST_COUNTER`].
     last_counter: u32,
     roll: Roll,
-    /// Requests are bounded by what is admitted at the entrance, new sessions by [`MOST_HELD`], expiries
-    /// by the sessions there are. Reattachments have no bound yet.
-    held: VecDeque<Held>,
-    /// Sessions whose expiry is held back.
-    expiring: HashSet<SessionId, RandomState>,
+    held: Held,
     /// Sessions expired since the metrics were told.
     expired: u64,
 }
@@ -122,8 +109,7 @@ impl<Q: Quorum> Proposer<Q> {
             credit: LogCredit::new(room.admitted, room.largest),
             last_counter: LAST_COUNTER,
             roll: Roll::NotYet,
-            held: VecDeque::new(),
-            expiring: HashSet::default(),
+            held: Held::default(),
             expired: 0,
         }
     }
@@ -182,15 +168,18 @@ impl<Q: Quorum> Proposer<Q> {
         !self.is_full() && (self.needs_new_epoch() || self.credit.is_spent())
     }
 
-    /// New sessions are no client's request yet, so no credit bounds how many are asked for: beyond
-    /// [`MOST_HELD`] they are refused, which closes their connections.
+    /// P10. Handshakes are no client's request yet, so no credit bounds how many are asked for.
     fn hold(&mut self, request: Request, proposals: &mut Vec<Proposal>) {
-        match request {
-            Request::Open { session, .. } if self.held.len() >= MOST_HELD => {
+        match self.held.keep(request) {
+            Kept::Refused(Request::Open { session, .. }) => {
                 let (attach, code) = (AttachNumber::default(), ErrorCode::ThrottledOp);
                 proposals.push(Proposal::Refused { session, attach, xid: 0, code });
             }
-            request => self.held.push_back(Held::Asked(request)),
+            Kept::Refused(Request::Attach { client, .. }) => {
+                proposals.push(Proposal::NotAttached { client, has_moved: false });
+            }
+            Kept::InsteadOf(client) => proposals.push(Proposal::NotAttached { client, has_moved: true }),
+            Kept::Refused(_) | Kept::Waits => {}
         }
     }
 
@@ -214,15 +203,14 @@ impl<Q: Quorum> Proposer<Q> {
         self.pending.forget(view.last_zxid());
         let mut proposals = Vec::new();
         while !self.must_wait()
-            && let Some(held) = self.held.pop_front()
+            && let Some(held) = self.held.pop()
         {
             match held {
-                Held::Asked(request) => {
+                Item::Asked(request) => {
                     let proposal = self.request(view, request, now_ms);
                     self.add(proposal, &mut proposals);
                 }
-                Held::Expired(session, attach) => {
-                    self.expiring.remove(&session);
+                Item::Expired(session, attach) => {
                     self.expire(view, (session, attach), now_ms, &mut proposals);
                 }
             }
@@ -250,9 +238,7 @@ impl<Q: Quorum> Proposer<Q> {
             Internal::Expire(sessions) => {
                 for (session, attach) in sessions {
                     if self.must_wait() || !self.held.is_empty() {
-                        if self.expiring.insert(session) {
-                            self.held.push_back(Held::Expired(session, attach)); // asked again until then
-                        }
+                        self.held.keep_expiry(session, attach);
                     } else {
                         self.expire(view, (session, attach), now_ms, &mut proposals);
                     }

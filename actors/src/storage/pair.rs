@@ -11,7 +11,9 @@
 //! `pair` says whose snapshots these are: member and salt of the `history`, and how far that had come
 //! (generation, accepted epoch) when `pair` was last written, always after `history`. So a `history`
 //! behind it is an older copy. It is written with one directory too, so that the log can be moved out:
-//! stop, move `history` and all `segment.*` into the new directory, set `dataLogDir`, start.
+//! stop, move `history` and all `segment.*` into the new directory, set `dataLogDir`, start. With one
+//! directory nothing depends on it: lost or damaged, it is written anew. So an operator who knows that two
+//! belong together though it is gone moves the log in, starts, and moves it out again.
 //!
 //! Source: ZooKeeper's FileTxnSnapLog (checkLogDir, checkSnapDir).
 
@@ -23,7 +25,7 @@ use paddock_messages::zxid::Epoch;
 use serde::{Deserialize, Serialize};
 
 use super::disk::{Disk, DiskFile, ReplaceError, is_full};
-use super::history::{HISTORY_FILE, History};
+use super::history::{HISTORY_FILE, History, is_snapshot_name};
 use super::logger::{LogFailure, Logger};
 use super::recovery::{OpenError, io_error};
 
@@ -50,6 +52,27 @@ struct Pair {
 }
 
 impl Pair {
+    /// Why the snapshots cannot be those of the log that has come as far as `log`.
+    fn misses(&self, log: &Self) -> Option<String> {
+        if self.server != log.server {
+            return Some(format!(
+                "the snapshots are server {}'s, the log is server {}'s",
+                self.server, log.server
+            ));
+        }
+        if self.salt != log.salt {
+            return Some("the snapshots belong to another log of this server, begun at another time".into());
+        }
+        let is_older = self.generation > log.generation || self.epoch > log.epoch;
+        is_older.then(|| {
+            format!(
+                "the log is an older copy of the one that the snapshots belong to: it ends at generation {}, epoch {}, \
+                 and they have seen generation {}, epoch {}; put the newer log back",
+                log.generation, log.epoch, self.generation, self.epoch
+            )
+        })
+    }
+
     fn of(history: &History) -> Self {
         let (server, salt) = (history.server, history.salt);
         Self { server, salt, generation: history.generation, epoch: history.facts.accepted_epoch }
@@ -63,16 +86,21 @@ impl Pair {
         out
     }
 
-    /// `None` for what is damaged: it says nothing then, as if it were missing.
-    fn decode(bytes: &[u8]) -> Option<Self> {
-        let (body, crc) = bytes.split_last_chunk::<4>()?;
-        let sound = crc32c::crc32c(body) == u32::from_le_bytes(*crc) && body.first() == Some(&FORMAT);
-        sound.then(|| codec::decode::<Self, LIMIT>(&body[1..]).ok()).flatten()
+    fn decode(bytes: &[u8]) -> Found {
+        let Some((body, crc)) = bytes.split_last_chunk::<4>() else { return Found::Damaged };
+        if crc32c::crc32c(body) != u32::from_le_bytes(*crc) {
+            return Found::Damaged;
+        }
+        match body.split_first() {
+            Some((&FORMAT, rest)) => codec::decode::<Self, LIMIT>(rest).map_or(Found::Damaged, Found::Sound),
+            Some((&format, _)) => Found::Newer(format),
+            None => Found::Damaged,
+        }
     }
 
-    fn read<D: Disk>(disk: &D) -> io::Result<Option<Self>> {
+    fn read<D: Disk>(disk: &D) -> io::Result<Found> {
         let file = match disk.open(PAIR_FILE) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Found::Nothing),
             opened => opened?,
         };
         let mut bytes = vec![0; LIMIT];
@@ -81,34 +109,41 @@ impl Pair {
     }
 }
 
-/// Whether the snapshots' directory says whose they are.
-pub(super) fn is_paired<D: Disk>(disk: &D) -> bool {
-    matches!(Pair::read(disk), Ok(Some(_)))
+/// What there is of `pair`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Found {
+    Nothing,
+    Damaged,
+    /// Of a later version, by its format.
+    Newer(u8),
+    Sound(Pair),
 }
 
 /// S12: whether the snapshots there are can be those of this history; `None` for a log that has none.
-pub(super) fn check<D: Disk>(disk: &D, history: Option<&History>) -> Result<(), OpenError> {
-    let found = Pair::read(disk).map_err(io_error(disk, PAIR_FILE, 0))?;
-    let apart = |what| {
+/// `names` are all files of both directories.
+pub(super) fn check<D: Disk>(disk: &D, history: Option<&History>, names: &[String]) -> Result<(), OpenError> {
+    let (log, pair) = (disk.path(HISTORY_FILE), disk.path(PAIR_FILE));
+    let apart = |what: String| {
         Err(OpenError::NotAPair { log: disk.path(HISTORY_FILE), snapshots: disk.path(PAIR_FILE), what })
     };
-    match (history, found) {
-        (None, None) => Ok(()),
-        (None, Some(_)) => apart("the log is missing; is its disk mounted?"),
-        (Some(history), None) if disk.is_split() && !history.snapshots.is_empty() => {
-            apart("its snapshots are missing; is their disk mounted?")
-        }
-        (Some(_), None) => Ok(()), // the first start was cut short here, or another release began it
-        (Some(history), Some(found)) => {
-            let now = Pair::of(history);
-            if (found.server, found.salt) != (now.server, now.salt) {
-                apart("the snapshots belong to another server's log")
-            } else if found.generation > now.generation || found.epoch > now.epoch {
-                apart("the log is an older copy of the one that the snapshots belong to")
-            } else {
-                Ok(())
+    match (history, Pair::read(disk).map_err(io_error(disk, PAIR_FILE, 0))?) {
+        (_, Found::Newer(format)) => Err(OpenError::Newer { file: pair, offset: 0, format: format.into() }),
+        (None, Found::Nothing) => Ok(()),
+        (None, _) => apart("the log is missing; is its disk mounted?".into()),
+        (Some(_), Found::Nothing | Found::Damaged) if !disk.is_split() => Ok(()), // one directory is its own
+        (Some(history), found @ (Found::Nothing | Found::Damaged)) => {
+            match names.iter().find(|name| is_snapshot_name(name)) {
+                // The first start was cut short here: nothing lies there that could be another's.
+                None if history.snapshots.is_empty() => Ok(()),
+                None => apart("its snapshots are missing; is their disk mounted?".into()),
+                Some(_) if found == Found::Damaged => Err(OpenError::DamagedPair { pair, log }),
+                Some(snapshot) => Err(OpenError::MissingPair { pair, log, snapshot: disk.path(snapshot) }),
             }
         }
+        (Some(history), Found::Sound(found)) => match found.misses(&Pair::of(history)) {
+            Some(what) => apart(what),
+            None => Ok(()),
+        },
     }
 }
 
@@ -118,7 +153,7 @@ impl<D: Disk> Logger<D> {
     pub fn keep_pair(&mut self) -> Result<(), LogFailure> {
         self.alive()?;
         let now = Pair::of(&self.history);
-        if Pair::read(&self.disk).is_ok_and(|found| found == Some(now)) {
+        if Pair::read(&self.disk).is_ok_and(|found| found == Found::Sound(now)) {
             return Ok(());
         }
         match self.disk.replace(PAIR_FILE, &now.encode()) {
@@ -128,6 +163,33 @@ impl<D: Disk> Logger<D> {
             }
             Err(failure) => Err(self.fatal(PAIR_FILE, "replacing the file", failure.error)),
             Ok(()) => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn s12_each_mismatch_has_its_own_words() {
+        let log = Pair { server: ServerId(1), salt: 7, generation: 3, epoch: Epoch(4) };
+        for (snapshots, says) in [
+            (log, None),
+            (Pair { generation: 2, epoch: Epoch(3), ..log }, None), // the log has gone on since
+            (Pair { server: ServerId(2), ..log }, Some("are server 2's, the log is server 1's")),
+            (Pair { salt: 8, ..log }, Some("another log of this server")),
+            (Pair { generation: 4, ..log }, Some("older copy of the one that the snapshots belong to")),
+            (
+                Pair { epoch: Epoch(5), ..log },
+                Some("generation 3, epoch 4, and they have seen generation 3, epoch 5"),
+            ),
+        ] {
+            match (snapshots.misses(&log), says) {
+                (None, None) => {}
+                (Some(what), Some(says)) => assert!(what.contains(says), "{what}"),
+                other => panic!("{snapshots:?}: {other:?}"),
+            }
         }
     }
 }

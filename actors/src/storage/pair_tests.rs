@@ -115,7 +115,7 @@ fn s12_what_does_not_belong_together_is_refused_and_left_alone() {
     for (log, data, because) in [
         (empty.clone(), place.data(), "the log is missing"),
         (place.log(), empty, "its snapshots are missing"),
-        (other.log(), place.data(), "another server"),
+        (other.log(), place.data(), "another log of this server"),
         (stale.root.path().join("copy"), stale.data(), "an older copy"),
     ] {
         let before = (names(&data), data.join("lock").exists());
@@ -151,26 +151,118 @@ fn s12_a_log_moved_out_of_the_data_directory_is_the_same_log_and_a_half_moved_on
     assert!(refused.to_string().contains("log/snapshot.0000000000000002: lies in the wrong"), "{refused}");
 }
 
+/// What is refused must say `because`, twice, and leave every file as it was.
+fn refused(log: &Path, data: &Path, because: &str) {
+    let state = || {
+        let all = |it: &Path| {
+            names(it).into_iter().filter(|name| name != "lock").map(|name| it.join(name)).collect()
+        };
+        let (mut files, more): (Vec<_>, Vec<_>) = (all(log), all(data));
+        files.extend(more);
+        files.into_iter().map(|file| (std::fs::read(&file).unwrap(), file)).collect::<Vec<_>>()
+    };
+    let before = state();
+    for _ in 0..2 {
+        let error = open_in(log, data).map(drop).unwrap_err().to_string();
+        assert!(error.contains(because), "{error}");
+        assert_eq!(error.contains("mounted"), because.contains("mounted"), "{error}");
+        assert!(state() == before, "{because}: nothing was changed");
+    }
+}
+
 #[test]
 fn s12_a_start_cut_short_before_the_pair_was_written_goes_on() {
+    for content in [None, Some(b"nonsense")] {
+        let place = Place::new();
+        drop(place.open().unwrap());
+        let pair = place.data().join("pair");
+        let sound = std::fs::read(&pair).unwrap();
+        std::fs::remove_file(&pair).unwrap();
+        if let Some(content) = content {
+            std::fs::write(&pair, content).unwrap();
+        }
+        assert!(!place.open().unwrap().1.fresh, "no snapshot is missed");
+        assert_eq!(std::fs::read(&pair).unwrap(), sound);
+    }
+}
+
+#[test]
+fn s12_a_pair_that_is_lost_damaged_or_newer_beside_snapshots_is_called_so() {
+    let place = Place::filled();
+    let pair = place.data().join("pair");
+    let sound = std::fs::read(&pair).unwrap();
+    std::fs::remove_file(&pair).unwrap();
+    refused(&place.log(), &place.data(), "data/pair: missing beside ");
+    for damage in [&b"nonsense"[..], b"", &sound[..sound.len() - 1], &[&sound[..], b"more"].concat()] {
+        std::fs::write(&pair, damage).unwrap();
+        refused(&place.log(), &place.data(), "data/pair: damaged, its checksum fails");
+    }
+    let mut newer = [&[2], &sound[1..sound.len() - 4]].concat();
+    newer.extend(crc32c::crc32c(&newer).to_le_bytes());
+    std::fs::write(&pair, newer).unwrap();
+    refused(&place.log(), &place.data(), "data/pair: at byte 0, format 2 is newer");
+    std::fs::write(&pair, sound).unwrap();
+    assert_eq!(place.open().unwrap().1.snapshots.len(), 1);
+}
+
+#[test]
+fn s12_snapshots_that_are_gone_with_their_pair_are_on_a_disk_that_is_not_mounted() {
+    let place = Place::filled();
+    std::fs::remove_file(place.data().join("pair")).unwrap();
+    place.aside(&place.data().join("snapshot.0000000000000002"));
+    refused(&place.log(), &place.data(), "its snapshots are missing; is their disk mounted?");
+}
+
+#[test]
+fn s12_snapshots_of_which_an_older_log_knows_nothing_are_not_swept_for_want_of_a_pair() {
     let place = Place::new();
     drop(place.open().unwrap());
+    let first = place.root.path().join("first");
+    std::fs::create_dir(&first).unwrap();
+    for name in names(&place.log()) {
+        std::fs::copy(place.log().join(&name), first.join(&name)).unwrap();
+    }
+    let (mut logger, _) = place.open().unwrap();
+    fill(&mut logger, &place.data());
+    drop(logger);
     std::fs::remove_file(place.data().join("pair")).unwrap();
-    assert!(!place.open().unwrap().1.fresh, "no snapshot is missed");
-    assert!(place.data().join("pair").exists());
-    // Damaged, it says as much as if it were missing.
-    std::fs::write(place.data().join("pair"), b"nonsense").unwrap();
-    drop(place.open().unwrap());
+    refused(&first, &place.data(), "data/pair: missing beside ");
+}
+
+#[test]
+fn s12_with_the_log_gone_a_damaged_pair_still_says_that_there_was_one() {
     let place = Place::filled();
     std::fs::write(place.data().join("pair"), b"nonsense").unwrap();
-    assert!(matches!(place.open().map(drop).unwrap_err(), OpenError::NotAPair { .. }));
-    let aside = place.aside(&place.log());
-    assert!(matches!(
-        place.open().map(drop).unwrap_err(),
-        OpenError::NotAPair { .. } | OpenError::MissingHistory { .. }
-    ));
-    std::fs::remove_dir_all(place.log()).unwrap();
-    rename(aside, place.log()).unwrap();
+    place.aside(&place.log());
+    std::fs::create_dir(place.log()).unwrap();
+    refused(&place.log(), &place.data(), "the log is missing; is its disk mounted?");
+    std::fs::remove_file(place.data().join("snapshot.0000000000000002")).unwrap();
+    refused(&place.log(), &place.data(), "the log is missing; is its disk mounted?");
+}
+
+#[test]
+fn s12_one_directory_needs_no_pair_and_so_an_operator_mends_two() {
+    let place = Place::filled();
+    let (log, data) = (place.log(), place.data());
+    let sound = std::fs::read(data.join("pair")).unwrap();
+    let move_log = |from: &Path, to: &Path| {
+        for name in names(from).iter().filter(|it| *it == "history" || it.starts_with("segment.")) {
+            rename(from.join(name), to.join(name)).unwrap();
+        }
+    };
+    for content in [None, Some(b"nonsense")] {
+        std::fs::remove_file(data.join("pair")).unwrap();
+        if let Some(content) = content {
+            std::fs::write(data.join("pair"), content).unwrap();
+        }
+        refused(&log, &data, "move `history` and all `segment.*` into dataDir");
+        move_log(&log, &data);
+        assert_eq!(open_in(&data, &data).map(drop).map_err(|it| it.to_string()), Ok(()), "{content:?}");
+        assert_eq!(std::fs::read(data.join("pair")).unwrap(), sound);
+        move_log(&data, &log);
+        let (_logger, recovered) = place.open().unwrap();
+        assert_eq!((recovered.last, recovered.snapshots.len()), (Zxid(3), 1));
+    }
 }
 
 #[test]

@@ -17,7 +17,7 @@ use super::history::{
     segment_name, segment_number,
 };
 use super::logger::{Logger, Options};
-use super::pair::{JAVA_DATA, PAIR_FILE, check, is_paired};
+use super::pair::{JAVA_DATA, PAIR_FILE, check};
 use super::snapshot_files::UNFINISHED;
 use super::txn_log::{BatchReader, Found, Segment};
 
@@ -76,7 +76,23 @@ pub enum OpenError {
     #[error(
         "{log} and {snapshots} do not belong together: {what}; correct dataLogDir or dataDir, nothing was changed"
     )]
-    NotAPair { log: PathBuf, snapshots: PathBuf, what: &'static str },
+    NotAPair { log: PathBuf, snapshots: PathBuf, what: String },
+    /// What shows that two directories belong together is gone; the snapshots are not.
+    #[error(
+        "{pair}: missing beside {snapshot}: nothing else shows that these snapshots belong to {log} and that it is no \
+         older copy. Restore the file. If neither directory was ever restored or exchanged, move `history` and all \
+         `segment.*` into dataDir, start once without dataLogDir, which writes the file anew, stop, and move them back; \
+         nothing was changed"
+    )]
+    MissingPair { pair: PathBuf, log: PathBuf, snapshot: PathBuf },
+    /// The same, of a file that is there.
+    #[error(
+        "{pair}: damaged, its checksum fails: nothing else shows that the snapshots beside it belong to {log} and that \
+         it is no older copy. Check the disk, and restore the file. If neither directory was ever restored or exchanged, \
+         move `history` and all `segment.*` into dataDir, start once without dataLogDir, which writes the file anew, \
+         stop, and move them back; nothing was changed"
+    )]
+    DamagedPair { pair: PathBuf, log: PathBuf },
     /// A snapshot among the log, or the log among the snapshots.
     #[error(
         "{file}: lies in the wrong directory: `history` and `segment.*` belong into dataLogDir, `snapshot.*` and `pair` \
@@ -125,7 +141,7 @@ pub fn open<D: Disk>(disk: D, options: Options) -> Result<(Logger<D>, Recovered)
     let lock = claim(&disk)?;
     let names = disk.list().map_err(|error| unusable(&disk, error))?;
     let found = read_history(&disk, &names, &options)?;
-    check(&disk, found.as_ref())?;
+    check(&disk, found.as_ref(), &names)?;
     let fresh = found.is_none();
     let mut history = match found {
         Some(history) => history,
@@ -163,7 +179,7 @@ pub fn discard<D: Disk>(disk: &D, options: &Options) -> Result<(), OpenError> {
     let _lock = claim(disk)?;
     let names = disk.list().map_err(|error| unusable(disk, error))?;
     let history = read_history(disk, &names, options)?;
-    check(disk, history.as_ref())?;
+    check(disk, history.as_ref(), &names)?;
     let Some(mut history) = history else { return Ok(()) };
     (history.facts.must_resync, history.facts.seed) = (true, false);
     history.generation += 1;
@@ -213,7 +229,7 @@ fn read_history<D: Disk>(
         let own = |name: &&String| segment_number(name).is_some() || is_snapshot_name(name);
         // Snapshots without any log say more of themselves: see `check`.
         let is_elsewhere = disk.is_split() || names.iter().all(|name| segment_number(name).is_none());
-        let has_pair = is_elsewhere && is_paired(disk);
+        let has_pair = is_elsewhere && there(PAIR_FILE);
         if let Some(found) = names.iter().find(own).filter(|_| !has_pair) {
             return Err(OpenError::MissingHistory { file, found: found.clone() });
         }

@@ -110,7 +110,8 @@ pub enum CloseReason {
     SessionEnded,
     /// Its session attached to another connection.
     SessionMoved,
-    /// The new session it asked for was not begun: the disk is full, or has not answered for long.
+    /// The session that its handshake asked for, new or not, was not given to it: the disk is full, or
+    /// has not answered for long, and too many wait.
     SessionNotBegun,
 }
 

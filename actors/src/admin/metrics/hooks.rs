@@ -81,6 +81,11 @@ impl ClientTally {
         self.response_sizes = Sizes { last: size, min, max: max.max(size) };
     }
 
+    /// Bytes of answers and notifications since it was last taken.
+    pub fn bytes_made(&self) -> usize {
+        usize::try_from(self.response_bytes + self.watch_bytes).unwrap_or(usize::MAX)
+    }
+
     /// Notifications of `bytes` together were made.
     pub fn notified(&mut self, bytes: u64) {
         self.watch_bytes += bytes;

@@ -32,6 +32,8 @@ reasons! {
     MemberLimit = "max_cnxns",
     /// `connection_throttle_tokens`.
     Throttled = "connection_throttle",
+    /// No session while the disk is full or does not answer.
+    NotBegun = "session_not_begun",
     /// TLS on the plain port.
     Tls = "tls",
     /// HTTP on the client port.

@@ -40,3 +40,25 @@ fn the_tally_agrees_with_what_went_over_the_wire() {
     let reads = meters.reads.of("app").read();
     assert_eq!((reads.count(), reads.sum()), (2, (4 + 1 + 68) + (4 + 5 + 68)));
 }
+
+#[test]
+fn latencies_are_counted_in_microseconds() {
+    let (mut member, meters) = (Member::new(1), Meters::default());
+    let client = member.connect(0);
+    member.now_ms = 5_000;
+    member.core(client).at_us(5_000_300);
+    member.send(client, &[create(1, "/a"), look(2, OpCode::Exists, "/a", false)].concat());
+    member.core(client).at_us(5_000_750);
+    member.settle();
+    member.now_ms = 5_001;
+    member.core(client).at_us(5_001_100);
+    member.send(client, &create(3, "/b"));
+    member.now_ms = 5_003; // a step whose time is known in ms only is not before the last
+    member.settle();
+    meters.absorb(member.core(client).tally());
+    let (writes, reads) = (meters.update_latency.read(), meters.read_latency.read());
+    assert_eq!((writes.count(), writes.min(), writes.max()), (2, 450, 1_900));
+    assert_eq!((reads.count(), reads.max()), (1, 450));
+    let (info, totals) = (member.arbiters[0].connections().next().unwrap(), member.arbiters[0].totals());
+    assert_eq!((info.stats.last_latency_ms, totals.latency.max_ms), (1, 1), "cons tells whole ms");
+}

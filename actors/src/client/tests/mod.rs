@@ -6,6 +6,7 @@ mod limits;
 mod metering;
 mod order;
 mod protocol;
+mod room;
 mod shell;
 mod watching;
 

@@ -328,3 +328,21 @@ fn writes_on_a_read_only_member_are_refused_in_their_turn() {
         [(1, -119), (2, -119), (-2, 0)]
     );
 }
+
+#[test]
+fn a_handshake_that_gets_no_session_now_is_closed_unanswered_and_counted() {
+    use crate::tree::feed::{CloseReason, FeedItem};
+    for (why, is_remarked) in [(CloseReason::SessionNotBegun, true), (CloseReason::SessionMoved, false)] {
+        let mut member = Member::new(1);
+        let client = member.accept(0);
+        member.send(client, &hello(SessionId::NONE, 0, None));
+        let mut tree = member.tree.write();
+        tree.push(0, FeedItem::Close { conn: client.conn, why });
+        tree.commit(|_| ());
+        member.drain(0);
+        assert!(member.is_over(client) && member.take_bytes(client).is_empty());
+        let remarks = member.notices(client);
+        let found = remarks.iter().any(|it| matches!(it, Notice::Remark(_, Remark::NotBegun)));
+        assert_eq!(found, is_remarked, "{why:?}: {remarks:?}");
+    }
+}

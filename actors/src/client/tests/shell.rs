@@ -1,29 +1,33 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use paddock_messages::client::OpCode;
-use paddock_messages::ids::{AttachNumber, SessionId};
+use paddock_messages::ids::{AttachNumber, ConnId, SessionId};
 use paddock_messages::letters::{FeedReady, Internal, Submission, Submissions, Touched};
 use paddock_messages::mail::{Bound, Outbox};
+use paddock_messages::wire::write_str;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use super::super::hub::{ClientHub, Control, HubSetup, NewClient, WordAnswer, WordAsked};
 use super::super::{Entrance, Serving, Settings, listener};
-use super::{hello, look, packets, ping};
+use super::{hello, look, packets, ping, request};
+use crate::admin::metrics::Meters;
 use crate::auth::AuthRules;
-use crate::runtime::{Ctx, Duty, Env, Inbox, Serve, Service, SystemClock};
+use crate::runtime::{Clock, Ctx, Duty, Env, Inbox, Serve, Service, SystemClock};
 use crate::tree::feed::FeedItem;
 use crate::tree::{DataTree, SharedTree, TreeOptions};
 use crate::watch::WatchDispatcher;
 
-/// Everybody else: gives sessions, answers words, notes who was touched.
+/// Everybody else: gives sessions, answers syncs and words, notes who was touched.
 struct Rest {
     tree: Arc<SharedTree>,
     dispatcher: Outbox<FeedReady>,
     hub: Outbox<WordAnswer>,
     touched: std::sync::mpsc::Sender<Touched>,
+    conn: Option<ConnId>,
 }
 
 impl Service for Rest {}
@@ -32,9 +36,18 @@ impl Serve<Submissions> for Rest {
     fn serve(&mut self, letter: Submissions, _: &mut Ctx<'_, Self>) {
         let mut writer = self.tree.write();
         for submission in letter.0 {
-            let Submission::Open { client, timeout_ms } = submission else { panic!("{submission:?}") };
-            let (session, attach) = (SessionId(7), AttachNumber::default());
-            writer.push(0, FeedItem::Attached { conn: client.conn, session, attach, timeout_ms });
+            match submission {
+                Submission::Open { client, timeout_ms } => {
+                    let (session, attach, conn) = (SessionId(7), AttachNumber::default(), client.conn);
+                    self.conn = Some(conn);
+                    writer.push(0, FeedItem::Attached { conn, session, attach, timeout_ms });
+                }
+                Submission::Sync { xid, path, .. } => {
+                    let (conn, zxid) = (self.conn.unwrap(), writer.last_zxid());
+                    writer.push(0, FeedItem::Synced { conn, xid, zxid, path });
+                }
+                other => panic!("{other:?}"),
+            }
         }
         writer.commit(|_| self.dispatcher.post(FeedReady).unwrap());
     }
@@ -61,8 +74,15 @@ impl Serve<WordAsked> for Rest {
 
 /// A hub behind a listener on loopback; gives its address, its control, and what is touched.
 fn start() -> (SocketAddr, Outbox<Control>, std::sync::mpsc::Receiver<Touched>) {
+    start_with(Arc::new(SystemClock::new()), &Arc::default())
+}
+
+fn start_with(
+    clock: Arc<dyn Clock>,
+    meters: &Arc<Meters>,
+) -> (SocketAddr, Outbox<Control>, std::sync::mpsc::Receiver<Touched>) {
     const BOUND: Bound = Bound::Entrance(64);
-    let (env, _) = Env::recorded(Arc::new(SystemClock::new()));
+    let (env, _) = Env::recorded(clock);
     let tree = Arc::new(SharedTree::new(DataTree::new(TreeOptions::default()), 1));
     let hub: Inbox<ClientHub> = Inbox::new("client hub", Duty::Core, &env);
     let dispatcher: Inbox<WatchDispatcher> = Inbox::new("watch dispatcher", Duty::Core, &env);
@@ -77,14 +97,14 @@ fn start() -> (SocketAddr, Outbox<Control>, std::sync::mpsc::Receiver<Touched>) 
         learner: rest.outbox(BOUND),
         sessions: rest.outbox(BOUND),
         proposer: rest.outbox(BOUND),
-        meters: Arc::default(),
+        meters: meters.clone(),
         words: Some(rest.outbox(BOUND)),
         touch_every: Duration::from_millis(5),
         dispatcher,
     };
     let woken = setup.dispatcher.outbox(BOUND);
     let (clients, control, words) = (hub.outbox::<NewClient>(BOUND), hub.outbox(BOUND), hub.outbox(BOUND));
-    rest.start_here(Rest { tree, dispatcher: woken, hub: words, touched });
+    rest.start_here(Rest { tree, dispatcher: woken, hub: words, touched, conn: None });
     hub.start_here(ClientHub::new(setup, env.clock.clone(), env.fatal.clone()));
     let port = listener::listen("127.0.0.1:0".parse().unwrap(), 16).unwrap();
     let at = port.local_addr().unwrap();
@@ -132,4 +152,36 @@ async fn a_word_is_answered_even_after_the_client_ended_its_side() {
     let mut answer = Vec::new();
     client.read_to_end(&mut answer).await.unwrap();
     assert_eq!(answer, b"ruok");
+}
+
+/// Each reading is a µs after the last.
+#[derive(Debug, Default)]
+struct Ticking(AtomicU64);
+
+impl Clock for Ticking {
+    fn now_us(&self) -> u64 {
+        self.0.fetch_add(1, Relaxed)
+    }
+
+    fn wall_ms(&self) -> i64 {
+        0
+    }
+}
+
+#[actix_rt::test]
+async fn latencies_are_taken_from_the_clock_in_microseconds() {
+    let meters = Arc::<Meters>::default();
+    let (at, _control, _touched) = start_with(Arc::new(Ticking::default()), &meters);
+    let mut client = TcpStream::connect(at).await.unwrap();
+    let sync = request(5, OpCode::Sync as i32, |to| write_str("/", to));
+    client.write_all(&[hello(SessionId::NONE, 0, None), sync].concat()).await.unwrap();
+    read_exactly(&mut client, 40 + 20 + 5).await;
+    loop {
+        let read = meters.read_latency.read();
+        if read.count() > 0 {
+            // Answered in a later step, some readings after.
+            return assert!((1..1_000).contains(&read.max()), "{}", read.max());
+        }
+        tokio::task::yield_now().await;
+    }
 }

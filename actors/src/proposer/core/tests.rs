@@ -1,4 +1,4 @@
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use paddock_messages::ids::{ClientRef, ConnId};
@@ -7,6 +7,8 @@ use proptest::prelude::*;
 use super::super::Majority;
 use super::*;
 use crate::tree::prep::toy::{State, Toy, told, write_of};
+
+mod held;
 
 const NOW: i64 = 10_000;
 
@@ -37,7 +39,9 @@ fn request(text: &str) -> Request {
     match words[0] {
         "open" => Request::Open { session: id(words[1]), timeout_ms: 1000 },
         "attach" => {
-            let client = ClientRef { arbiter: 0, conn: ConnId { slot: 0, generation: 0 } };
+            // "attach 7 2" comes through connection 2.
+            let slot = words.get(2).map_or(0, |slot| slot.parse().unwrap());
+            let client = ClientRef { arbiter: 0, conn: ConnId { slot, generation: 0 } };
             Request::Attach { client, session: id(words[1]), timeout_ms: 2000 }
         }
         "sync" => Request::Sync { from: asker(id(words[1]), words[2]), xid: 5, path: None },
@@ -57,6 +61,9 @@ fn told_proposal(proposal: &Proposal) -> String {
         }
         Proposal::Attached { session, attach, .. } => format!("attached {} {attach:?}", session.0),
         Proposal::AttachRefused { session, .. } => format!("no session {}", session.0),
+        Proposal::NotAttached { client, has_moved } => {
+            format!("{} of {}", if *has_moved { "moved" } else { "no place" }, client.conn.slot)
+        }
         Proposal::Synced { session, .. } => format!("synced {}", session.0),
         Proposal::Refused { session, code, .. } => format!("refused {} {}", session.0, code.code()),
     }
@@ -389,21 +396,6 @@ fn p9_no_more_is_proposed_than_the_log_has_room_for() {
     ] {
         assert_eq!(bench.told(input), expected, "{input}");
     }
-}
-
-#[test]
-fn p7_new_sessions_are_refused_while_too_much_is_held_back_and_an_expiry_is_held_once() {
-    let mut bench = small();
-    bench.step("7 0#1 set / | 8 0#1 set /");
-    let syncs = vec!["sync 8 0#1"; MOST_HELD - 1].join(" | ");
-    assert_eq!(bench.told(&syncs), "");
-    assert_eq!(bench.told("expire 7"), "");
-    assert_eq!(bench.told("expire 7"), "", "E4 asks again and again");
-    assert_eq!(bench.proposer.held(), MOST_HELD);
-    assert_eq!(bench.told("open 9 | attach 8"), "refused 9 -127", "who has a session waits");
-    assert_eq!(bench.proposer.held(), MOST_HELD + 1);
-    bench.step("ack 1 1.2");
-    assert_eq!((bench.proposer.held(), bench.proposer.take_expired()), (0, 1));
 }
 
 #[test]

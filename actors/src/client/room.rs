@@ -1,0 +1,138 @@
+//! How much may wait to be sent, and what waits for it to become less.
+//!
+//! Answers to reads are what a client can ask for without end, so they are held back: a read begins only
+//! while there is room for what it brings (C6, C7). Nobody is cut for having asked. Events come unasked
+//! and cannot be held back: who lets too many of them pile up is closed.
+
+use std::sync::Arc;
+
+use paddock_messages::client::request::{Read, ReadOp};
+use paddock_messages::ids::ConnId;
+
+use super::connections::{Connection, Stall};
+use super::core::{ArbiterCore, Remark};
+use super::intake::{MAX_ACL_GROWTH, MAX_ID_BYTES};
+use super::reads::MULTI_READ_LIMIT;
+use super::settings::Settings;
+use crate::tree::{DataTree, SharedTree};
+
+/// What any answer takes beside what it tells, in bytes: length, header, stat.
+const AROUND: usize = 128;
+/// Children whose names are added up under the tree's guard; nobody knows how long a longer list is.
+const MOST_CHILDREN: u32 = 1_000;
+/// How much longer an event of setWatches is than what asked for it, at most.
+const EVENT_GROWTH: usize = 8;
+
+impl ArbiterCore {
+    /// The socket took `count` bytes of [`Self::unsent`].
+    pub fn on_sent(&mut self, conn: ConnId, count: usize, now_ms: u64) {
+        self.now_ms = now_ms;
+        self.settle_owed();
+        let Self { conns, spare, .. } = self;
+        let Some(connection) = conns.get_mut(conn) else { return };
+        connection.outbox.took(count, spare);
+        connection.took_ms = now_ms;
+        self.owed = self.owed.saturating_sub(count);
+        if connection.stall.is_some() {
+            if connection.outbox.unsent().len() < self.settings.outbox_full {
+                connection.stall = None; // `pump` finds out whether anything else holds it up
+            }
+            self.make_ready(conn);
+            self.resume(conn);
+            self.go_on();
+        } else if !self.readers.is_empty() {
+            self.go_on(); // C7: others wait for what was sent
+        }
+    }
+
+    /// The connection's socket is gone: it is forgotten. Its session lives on.
+    pub fn on_closed(&mut self, conn: ConnId) {
+        self.forget(conn);
+        if !self.readers.is_empty() {
+            self.go_on(); // C7
+        }
+    }
+
+    /// C7: whether reads may begin, as to what all connections together are still to be sent.
+    pub(super) fn has_room(&mut self) -> bool {
+        self.settle_owed();
+        self.owed <= self.roof
+    }
+
+    /// Adds what was appended to the outboxes since the last call.
+    pub(super) fn settle_owed(&mut self) {
+        let made = self.tally.bytes_made();
+        self.owed += made.saturating_sub(std::mem::replace(&mut self.made, made));
+    }
+
+    /// Counts what all are still to be sent.
+    pub(super) fn count_owed(&mut self) -> usize {
+        self.made = self.tally.bytes_made();
+        self.owed = self.conns.iter().map(|(_, it)| it.outbox.unsent().len()).sum();
+        self.owed
+    }
+
+    /// C6: keeps room for the answers of the reads that wait for earlier writes, before the next write
+    /// puts them into the Learner's hands. False if there is none: it has to wait for some answers.
+    pub(super) fn keep_room(&mut self, conn: ConnId) -> bool {
+        let has_room = self.has_room();
+        let tree = Arc::clone(&self.tree);
+        let Some(connection) = self.conns.get_mut(conn) else { return false };
+        let Connection { outbox, pipeline, .. } = connection;
+        let weigher = Weigher { tree: &tree, settings: &self.settings };
+        let waiting = outbox.unsent().len() + pipeline.expected();
+        let room = if has_room { (self.settings.outbox_limit / 2).saturating_sub(waiting) } else { 0 };
+        let is_kept = pipeline.expect(room, |read, request| weigher.most(read, request));
+        if !is_kept {
+            connection.stall = Some(Stall::Credit); // each answer looks again
+        }
+        is_kept
+    }
+
+    /// C6: closes who let too many events pile up.
+    pub(super) fn close_overfull(&mut self, overfull: &[ConnId]) {
+        for &conn in overfull {
+            self.remark(conn, Remark::Deaf(self.unsent(conn).len()));
+            self.close(conn);
+        }
+    }
+}
+
+/// Tells what answers may come to, before there are any.
+struct Weigher<'a> {
+    tree: &'a SharedTree,
+    settings: &'a Settings,
+}
+
+impl Weigher<'_> {
+    /// The most bytes that `read`, a frame of `request` bytes, can be answered with; `None` if nobody
+    /// can tell. What others create meanwhile may come on top of a list of children.
+    fn most(&self, read: &Read, request: usize) -> Option<usize> {
+        let body = match read {
+            Read::Ping | Read::Exists(_) | Read::GetAllChildrenNumber(_) => 0,
+            Read::CheckWatches(_) | Read::RemoveWatches(_) | Read::AddWatch(_) => 0,
+            Read::WhoAmI => MAX_ID_BYTES,
+            Read::GetAcl(_) => (1 + MAX_ACL_GROWTH) * self.settings.max_frame,
+            Read::SetWatches(..) => EVENT_GROWTH * request,
+            Read::One(ReadOp::GetData(_)) => self.settings.max_frame, // no znode's data is longer
+            Read::One(ReadOp::GetChildren(of)) | Read::GetChildren2(of) => self.names(&of.path)?,
+            Read::MultiRead(ops) if ops.iter().all(|op| matches!(op, ReadOp::GetData(_))) => {
+                (ops.len() * (AROUND + self.settings.max_frame)).min(MULTI_READ_LIMIT)
+            }
+            Read::MultiRead(_) => MULTI_READ_LIMIT,
+            Read::GetEphemerals(_) => return None,
+        };
+        Some(AROUND + body)
+    }
+
+    /// The names there are, and those that the client's own requests in flight may add.
+    fn names(&self, path: &str) -> Option<usize> {
+        let now = names_now(&self.tree.read(), path)?;
+        Some(now + self.settings.max_in_flight_bytes + self.settings.max_frame)
+    }
+}
+
+fn names_now(tree: &DataTree, path: &str) -> Option<usize> {
+    let Some(node) = tree.node(path) else { return Some(0) };
+    (node.child_count() <= MOST_CHILDREN).then(|| node.children().map(|name| 4 + name.len()).sum())
+}

@@ -1,0 +1,38 @@
+//! What is held back, and how much of it.
+
+use super::super::super::held::MOST_HELD;
+use super::small;
+
+#[test]
+fn p7_new_sessions_are_refused_while_too_much_is_held_back_and_an_expiry_is_held_once() {
+    let mut bench = small();
+    bench.step("7 0#1 set / | 8 0#1 set /");
+    let syncs = vec!["sync 8 0#1"; MOST_HELD - 1].join(" | ");
+    assert_eq!(bench.told(&syncs), "");
+    assert_eq!(bench.told("expire 7"), "");
+    assert_eq!(bench.told("expire 7"), "", "E4 asks again and again");
+    assert_eq!(bench.proposer.held(), MOST_HELD);
+    assert_eq!(bench.told("open 9 | attach 8"), "refused 9 -127", "who has a session waits");
+    assert_eq!(bench.proposer.held(), MOST_HELD + 1);
+    bench.step("ack 1 1.2");
+    assert_eq!((bench.proposer.held(), bench.proposer.take_expired()), (0, 1));
+}
+
+#[test]
+fn p10_a_session_that_attaches_once_more_takes_the_place_of_its_first_attach() {
+    let mut bench = small();
+    bench.step("7 0#1 set / | 8 0#1 set /");
+    for (input, expected) in [
+        ("attach 8 1", ""),
+        ("expire 8@0#1", ""), // judged by the attachment before
+        ("8 0#1 set /", ""),
+        ("attach 8 2 | attach 7 3", "moved of 1"),
+        ("attach 8 4", "moved of 2"),
+        // As if all of them were done in order: 8 has attached, so it lives, and its older write is moved.
+        ("ack 1 1.2", "attached 8 1#1 | 1.3 8 -118 | attached 7 1#2"),
+        ("attach 8 5", "attached 8 1#3"),
+    ] {
+        assert_eq!(bench.told(input), expected, "{input}");
+    }
+    assert_eq!(bench.proposer.held(), 0);
+}

@@ -1,0 +1,137 @@
+//! What waits for the next epoch or for the disk, in order, and bounded however long it waits (P10).
+
+use std::collections::{HashMap, HashSet, VecDeque};
+
+use foldhash::fast::RandomState;
+use paddock_messages::ids::{AttachNumber, ClientRef, SessionId};
+use paddock_messages::letters::Request;
+
+/// While so much is held back, no further session is begun.
+pub(super) const MOST_HELD: usize = 1 << 16;
+
+/// While so much is held back, no session attaches anew: those who have one go before those who want one.
+pub(super) const MOST_ATTACHING: usize = 4 * MOST_HELD;
+
+/// Something that waits.
+#[derive(Debug)]
+pub(super) enum Item {
+    Asked(Request),
+    Expired(SessionId, AttachNumber),
+}
+
+/// What came of holding a request back.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Kept {
+    /// It waits.
+    Waits,
+    /// It waits, in the place of an attach of the same session through this connection, which is dropped:
+    /// nothing was asked through it yet, and it would be closed as soon as this one's turn comes.
+    InsteadOf(ClientRef),
+    /// Too much waits.
+    Refused(Request),
+}
+
+/// See the module.
+#[derive(Debug, Default)]
+pub(super) struct Held {
+    items: VecDeque<Item>,
+    /// How many were ever taken: the number of the oldest.
+    taken: u64,
+    /// Sessions whose attach waits, and its number.
+    attaching: HashMap<SessionId, u64, RandomState>,
+    /// Sessions whose expiry waits.
+    expiring: HashSet<SessionId, RandomState>,
+}
+
+impl Held {
+    pub(super) fn len(&self) -> usize {
+        self.items.len()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.items.is_empty()
+    }
+
+    pub(super) fn keep(&mut self, request: Request) -> Kept {
+        match request {
+            Request::Open { .. } if self.len() >= MOST_HELD => return Kept::Refused(request),
+            Request::Attach { client, session, .. } => {
+                if let Some(number) = self.attaching.get(&session) {
+                    let at = usize::try_from(number - self.taken).expect("it is in memory");
+                    let Item::Asked(Request::Attach { client: older, .. }) = &self.items[at] else {
+                        unreachable!("P10: {session} attaches at {at}, says its number");
+                    };
+                    let older = *older;
+                    self.items[at] = Item::Asked(request);
+                    return if older == client { Kept::Waits } else { Kept::InsteadOf(older) };
+                }
+                if self.len() >= MOST_ATTACHING {
+                    return Kept::Refused(request);
+                }
+                self.attaching.insert(session, self.taken + self.len() as u64);
+            }
+            _ => {}
+        }
+        self.items.push_back(Item::Asked(request));
+        Kept::Waits
+    }
+
+    /// It is asked for again and again until it is done: once is enough.
+    pub(super) fn keep_expiry(&mut self, session: SessionId, attach: AttachNumber) {
+        if self.expiring.insert(session) {
+            self.items.push_back(Item::Expired(session, attach));
+        }
+    }
+
+    pub(super) fn pop(&mut self) -> Option<Item> {
+        let item = self.items.pop_front()?;
+        self.taken += 1;
+        match &item {
+            Item::Asked(Request::Attach { session, .. }) => _ = self.attaching.remove(session),
+            Item::Expired(session, _) => _ = self.expiring.remove(session),
+            Item::Asked(_) => {}
+        }
+        Some(item)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use paddock_messages::ids::ConnId;
+
+    use super::*;
+
+    fn attach(session: u64, slot: u32) -> Request {
+        let client = ClientRef { arbiter: 0, conn: ConnId { slot, generation: 1 } };
+        Request::Attach { client, session: SessionId(session as i64), timeout_ms: 1_000 }
+    }
+
+    #[test]
+    fn p10_sessions_that_attach_wait_once_each_and_their_number_ends() {
+        let mut held = Held::default();
+        for round in 0..3 {
+            for session in 0..MOST_ATTACHING as u64 {
+                let kept = held.keep(attach(session, round));
+                assert_eq!(
+                    matches!(kept, Kept::InsteadOf(it) if it.conn.slot + 1 == round),
+                    round > 0,
+                    "{kept:?}"
+                );
+            }
+            assert_eq!(held.len(), MOST_ATTACHING);
+        }
+        let more = attach(u64::from(u32::MAX), 7);
+        assert_eq!(held.keep(more.clone()), Kept::Refused(more.clone()));
+        assert!(matches!(held.keep(attach(5, 9)), Kept::InsteadOf(_)), "who waits may still come anew");
+        for session in 0..6 {
+            let slot = if session == 5 { 9 } else { 2 };
+            let Some(Item::Asked(request)) = held.pop() else { panic!("{session} waits") };
+            assert_eq!(request, attach(session, slot), "in the place of its first, through its last");
+        }
+        assert_eq!(held.keep(more), Kept::Waits);
+        assert_eq!(held.keep(attach(0, 4)), Kept::Waits, "behind what waits: its turn was");
+        assert!(matches!(held.keep(attach(6, 4)), Kept::InsteadOf(_)), "numbers hold when others are taken");
+        while held.pop().is_some() {}
+        assert!(held.attaching.is_empty() && held.expiring.is_empty());
+    }
+}

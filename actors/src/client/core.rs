@@ -15,7 +15,7 @@ use paddock_messages::zxid::Zxid;
 
 use super::connections::{Connection, Connections, Phase};
 use super::outbox::Spare;
-use super::stats::{ConnectionInfo, Totals};
+use super::stats::Totals;
 use super::{Entrance, Refusal, Settings};
 use crate::admin::metrics::{ClientTally, Reason};
 use crate::auth::{AuthRules, ip_id};
@@ -371,21 +371,6 @@ impl ArbiterCore {
     /// The watches here, for operators.
     pub fn watches(&self) -> &Watches {
         &self.watches
-    }
-
-    /// Every connection, for operators.
-    pub fn connections(&self) -> impl Iterator<Item = ConnectionInfo> + '_ {
-        self.conns.iter().map(|(conn, it)| ConnectionInfo {
-            conn,
-            peer: it.peer,
-            session: (it.session != SessionId::NONE).then_some(it.session),
-            timeout_ms: it.timeout_ms,
-            established_ms: it.accepted_ms,
-            queued: it.pipeline.len(),
-            reading: self.wants_read(conn),
-            writing: !it.outbox.unsent().is_empty(),
-            stats: it.stats,
-        })
     }
 
     /// The session of the connection in `slot`, as watches name it.

@@ -18,6 +18,7 @@ use paddock_actors::storage::{
 };
 use paddock_actors::tree::prep::PrepRules;
 use paddock_actors::tree::{SharedTree, TreeOptions};
+use paddock_actors::watch::Mistake;
 use paddock_messages::codec;
 use paddock_messages::ids::AttachNumber;
 use paddock_messages::letters::SessionChange;
@@ -144,6 +145,12 @@ pub(super) fn start(
         })
         .collect();
     arbiters.iter_mut().for_each(|core| core.serve(Serving::Everybody));
+    let mistake = match setup.fault {
+        Some(Fault::PersistentOnce) => Some(Mistake::PersistentOnce),
+        Some(Fault::KeepRemoved) => Some(Mistake::KeepRemoved),
+        _ => None,
+    };
+    arbiters.iter_mut().for_each(|core| mistake.into_iter().for_each(|mistake| core.mistake(mistake)));
     let prep = PrepRules { extended_types: true, ..PrepRules::default() };
     let quorum = Majority(BTreeSet::from([ME]));
     let last = tree.read().last_zxid();

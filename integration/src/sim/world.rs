@@ -112,6 +112,13 @@ impl World {
             ("reads checked", heard.reads_checked),
             ("reads between two writes", heard.reads_between),
             ("watch events", heard.events),
+            ("persistent events", heard.persistent_events),
+            ("events delivered by setWatches", heard.missed_events),
+            ("watches set again after a reconnect", heard.set_again),
+            ("persistent watches set again", heard.persistent_again),
+            ("watches removed", heard.removed),
+            ("watches found by checkWatches", heard.found),
+            ("watches asked for that there were not", heard.no_watcher),
             ("numbers given", heard.sequence_numbers),
             ("clients told of expiry", heard.expired),
             ("writes refused by a full disk", heard.refused),
@@ -242,7 +249,14 @@ impl World {
             return;
         };
         let Self { people, truth, numbers, heard, .. } = self;
-        people[who].client.receive(&bytes, sent_ms, truth, numbers, heard);
+        let client = &mut people[who].client;
+        let was_up = client.is_up;
+        client.receive(&bytes, sent_ms, truth, numbers, heard);
+        if client.is_up && !was_up {
+            let floor = self.truth.acked();
+            let again = requests::set_watches(client, floor, self.setup.fault, &mut self.rng);
+            self.links[at].to_server.extend(again);
+        }
         // An answer that was under way when the session ended had promised as much.
         if let Some(held) = &people[who].client.session
             && let Some(&ended) = self.ended.get(&held.id)

@@ -23,6 +23,7 @@ use paddock_messages::wire::Wire;
 use paddock_messages::znode::Stat;
 use paddock_messages::zxid::Zxid;
 
+use super::met::Met;
 use super::truth::Truth;
 use super::watching::{Kind, Watch, Watching};
 
@@ -112,6 +113,29 @@ pub(super) struct Heard {
     pub(super) sequence_numbers: u64,
     pub(super) refused: u64,
     pub(super) expired: u64,
+}
+
+impl Heard {
+    pub(super) fn note(&self, met: &mut Met) {
+        for (what, many) in [
+            ("replies", self.replies),
+            ("reads checked", self.reads_checked),
+            ("reads between two writes", self.reads_between),
+            ("watch events", self.events),
+            ("persistent events", self.persistent_events),
+            ("events delivered by setWatches", self.missed_events),
+            ("watches set again after a reconnect", self.set_again),
+            ("persistent watches set again", self.persistent_again),
+            ("watches removed", self.removed),
+            ("watches found by checkWatches", self.found),
+            ("watches asked for that there were not", self.no_watcher),
+            ("numbers given", self.sequence_numbers),
+            ("clients told of expiry", self.expired),
+            ("writes refused by a full disk", self.refused),
+        ] {
+            met.add(what, many);
+        }
+    }
 }
 
 impl Client {

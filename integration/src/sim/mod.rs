@@ -57,11 +57,13 @@ pub enum Fault {
     PersistentOnce,
     /// removeWatches removes nothing.
     KeepRemoved,
+    /// The Proposer does not count what is proposed and not durable.
+    IgnoreCredit,
 }
 
 impl Fault {
     /// Every one.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::AckBeforePersist,
         Self::LoseAppend,
         Self::CommitEarly,
@@ -75,6 +77,7 @@ impl Fault {
         Self::ForgetSince,
         Self::PersistentOnce,
         Self::KeepRemoved,
+        Self::IgnoreCredit,
     ];
 }
 

@@ -20,6 +20,10 @@ use super::watching::{Kind, Watch};
 /// The parents that all clients share, and their znodes below.
 const PARENTS: u32 = 3;
 const NAMES: u32 = 6;
+/// The most data that a request carries.
+const LARGE: usize = 2_000;
+/// The most requests that a client has under way.
+pub(super) const MOST_DUE: usize = 20;
 
 pub(super) fn handshake(client: &Client, timeout_ms: i32) -> Vec<u8> {
     let session = client.session.as_ref();
@@ -64,7 +68,7 @@ fn path(rng: &mut StdRng) -> String {
 }
 
 fn data(rng: &mut StdRng) -> Option<Bytes> {
-    let len = [0, 8, 40, 300, 2_000][rng.random_range(0..5)];
+    let len = [0, 8, 40, 300, LARGE][rng.random_range(0..5)];
     rng.random_bool(0.95).then(|| (0..len).map(|_| rng.random::<u8>()).collect())
 }
 
@@ -94,6 +98,19 @@ fn read_data(client: &mut Client, floor: Zxid, path: String, watch: bool, exists
     let body = PathWatch { path: path.as_str().into(), watch };
     let xid = client.ask(Asked::Data { path, watch, exists }, floor);
     framed(xid, if exists { OpCode::Exists } else { OpCode::GetData }, |to| body.write(to))
+}
+
+/// As much as one client may have under way, all of it large.
+pub(super) fn flood(client: &mut Client, floor: Zxid, rng: &mut StdRng) -> Vec<u8> {
+    let path = format!("/p{}", rng.random_range(0..PARENTS));
+    let mut to = Vec::new();
+    while client.due.len() < MOST_DUE {
+        let xid = client.ask(Asked::Write { sequential: false, set: Some(path.clone()) }, floor);
+        let data = Some(Bytes::from(vec![rng.random(); LARGE]));
+        let body = SetData { path: path.as_str().into(), data, version: -1 };
+        to.extend(framed(xid, OpCode::SetData, |to| body.write(to)));
+    }
+    to
 }
 
 /// Any request.

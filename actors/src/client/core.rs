@@ -21,7 +21,7 @@ use crate::admin::metrics::{ClientTally, Reason};
 use crate::auth::{AuthRules, ip_id};
 use crate::tree::SharedTree;
 use crate::tree::feed::FeedItem;
-use crate::watch::Watches;
+use crate::watch::{Mistake, Watches};
 
 /// Whom this member serves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -240,6 +240,11 @@ impl ArbiterCore {
         };
         core.drain();
         core
+    }
+
+    /// Its watches are wrong on purpose, for the tests that must find it.
+    pub fn mistake(&mut self, mistake: Mistake) {
+        self.watches.make(mistake);
     }
 
     /// A socket was accepted. Refused: to be closed at once.

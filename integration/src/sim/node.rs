@@ -53,6 +53,7 @@ pub(super) struct Node {
     pub(super) space: Space,
     /// Bytes appended since the Snapshotter was told.
     pub(super) logged: u64,
+    pub(super) busy_disk: f64,
     pub(super) fault: Option<Fault>,
     /// Why the process has ended, if it has.
     pub(super) ended: Option<String>,
@@ -138,6 +139,7 @@ impl Node {
                 self.deliver(to, mail.expect("it waits"), rng, truth, met);
             }
             Action::Apply => self.apply(truth),
+            Action::Flush if rng.random_bool(self.busy_disk) => {}
             Action::Flush => self.flush(),
             Action::Walk => self.walk(rng, met),
         }

@@ -19,7 +19,7 @@ use paddock_messages::zxid::Zxid;
 
 use super::change::{NewNode, is_reserved};
 use super::data_tree::DataTree;
-use super::digest::content_crc;
+use super::digest::{DigestLog, content_crc};
 use super::events::Events;
 use super::feed::WatchTable;
 use super::node::{NONE, Slot};
@@ -43,7 +43,10 @@ impl DataTree {
         self.check_walk(txn.header.zxid);
         let outcome = self.apply_body(&txn.header, &txn.body, events);
         self.last_zxid = self.last_zxid.max(txn.header.zxid);
-        self.digest_log.note(txn.header.zxid, self.digest);
+        if DigestLog::wants(txn.header.zxid) {
+            self.settle_digest();
+            self.digest_log.note(txn.header.zxid, self.digest());
+        }
         outcome
     }
 

@@ -29,17 +29,39 @@ impl DataTree {
 
     fn before_change(&mut self, slot: Slot) {
         self.hand_over(slot);
-        self.digest = self.digest.wrapping_sub(self.digest_at(slot));
+        self.leave_digest(slot);
         let node = self.arena.get(slot);
         self.data_size -= node.data_len() as u64;
         self.owners.withdraw(slot, node);
     }
 
     fn after_change(&mut self, slot: Slot) {
-        self.digest = self.digest.wrapping_add(self.digest_at(slot));
         let node = self.arena.get(slot);
         self.data_size += node.data_len() as u64;
         self.owners.enlist(slot, node);
+    }
+
+    /// The znode's share leaves the sum, as it is before it changes; [`Self::settle_digest`] adds what it
+    /// will have become.
+    fn leave_digest(&mut self, slot: Slot) {
+        if !self.digest.is_open(slot) {
+            self.make_room_in_digest();
+            let share = self.digest_at(slot);
+            self.digest.subtract(share);
+            self.digest.open(slot);
+        }
+    }
+
+    fn make_room_in_digest(&mut self) {
+        if self.digest.is_full() {
+            self.settle_digest();
+        }
+    }
+
+    /// Adds the shares of all znodes that changed.
+    pub(super) fn settle_digest(&mut self) {
+        let sum = self.digest();
+        self.digest.settle(sum);
     }
 
     /// Puts a new znode below `parent` ([`NONE`] for the root), which knows of it from its links and
@@ -66,6 +88,8 @@ impl DataTree {
             self.link(parent, slot);
         }
         self.after_change(slot);
+        self.make_room_in_digest();
+        self.digest.open(slot);
         slot
     }
 
@@ -77,6 +101,7 @@ impl DataTree {
         self.unlink(slot);
         self.owners.remove(slot, owner);
         self.data_size -= path.len() as u64;
+        self.digest.forget(slot);
         let node = self.arena.remove(slot);
         self.acls.release(node.acl);
         node

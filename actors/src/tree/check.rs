@@ -30,7 +30,7 @@ impl DataTree {
             at = self.next_within(ROOT, slot);
         }
         assert_eq!(counted.nodes, self.node_count(), "T3: every znode is below the root");
-        assert_eq!(counted.digest, self.digest, "T2: the digest");
+        assert_eq!(counted.digest, self.digest(), "T2: the digest");
         assert_eq!(counted.data_size, self.data_size, "T2: the size of the data");
         let users = self.acls.in_use().map(|(id, _, users)| (id, users)).collect();
         assert_eq!(counted.acl_users, users, "T7: the users of each ACL");

@@ -11,7 +11,7 @@ use paddock_messages::zxid::{Epoch, Zxid};
 use super::acl_table::AclTable;
 use super::arena::Arena;
 use super::change::NewNode;
-use super::digest::{DigestLog, node_digest};
+use super::digest::{DigestLog, DigestSum, node_digest};
 use super::index::Index;
 use super::node::{NONE, Slot};
 use super::node_ref::NodeRef;
@@ -45,7 +45,7 @@ pub struct DataTree {
     pub(super) acls: AclTable,
     pub(super) owners: Owners,
     pub(super) sessions: Sessions,
-    pub(super) digest: u64,
+    pub(super) digest: DigestSum,
     pub(super) digest_log: DigestLog,
     /// Bytes of all paths and data.
     pub(super) data_size: u64,
@@ -84,7 +84,7 @@ impl DataTree {
             acls: AclTable::new(options.hash_seed),
             owners: Owners::default(),
             sessions: Sessions::default(),
-            digest: 0,
+            digest: DigestSum::default(),
             digest_log: DigestLog::default(),
             data_size: 0,
             walk: None,
@@ -160,7 +160,7 @@ impl DataTree {
 
     /// Equal on members whose znodes are equal; everything below `/zookeeper/` is left out.
     pub fn digest(&self) -> u64 {
-        self.digest
+        self.digest.of(|slot| self.digest_at(slot))
     }
 
     /// The digests at the last 1,024 zxids divisible by 128, oldest first.

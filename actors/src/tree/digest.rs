@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 use crc32fast::Hasher;
 use paddock_messages::zxid::Zxid;
 
-use super::node::Node;
+use super::node::{Node, Slot};
 
 /// Digests are kept at each zxid divisible by this.
 const INTERVAL: u64 = 128;
@@ -56,18 +56,73 @@ fn put(to: &mut &mut [u8], bytes: &[u8]) {
     *to = rest;
 }
 
+/// Znodes that may be left out of the sum at a time: few enough to be looked through at each change. Fewer
+/// in tests, whose trees are small.
+const OPEN: usize = if cfg!(test) { 3 } else { 64 };
+
+/// The sum of the znodes' digests. A znode that changes leaves it, and comes back when the digest is noted
+/// or too many are out: one that changes again and again between is summed once.
+#[derive(Clone, Debug, Default)]
+pub(super) struct DigestSum {
+    sum: u64,
+    /// Those that are out.
+    open: Vec<Slot>,
+}
+
+impl DigestSum {
+    /// With the shares of those that are out.
+    pub(super) fn of(&self, share: impl Fn(Slot) -> u64) -> u64 {
+        self.open.iter().fold(self.sum, |sum, &slot| sum.wrapping_add(share(slot)))
+    }
+
+    pub(super) fn is_open(&self, slot: Slot) -> bool {
+        self.open.contains(&slot)
+    }
+
+    pub(super) fn is_full(&self) -> bool {
+        self.open.len() >= OPEN
+    }
+
+    /// The znode in `slot`, whose share is not in the sum, is out.
+    pub(super) fn open(&mut self, slot: Slot) {
+        self.open.push(slot);
+    }
+
+    /// A znode that was out is no more.
+    pub(super) fn forget(&mut self, slot: Slot) {
+        self.open.retain(|other| *other != slot);
+    }
+
+    pub(super) fn add(&mut self, share: u64) {
+        self.sum = self.sum.wrapping_add(share);
+    }
+
+    pub(super) fn subtract(&mut self, share: u64) {
+        self.sum = self.sum.wrapping_sub(share);
+    }
+
+    /// `sum` is that of all: nobody is out.
+    pub(super) fn settle(&mut self, sum: u64) {
+        self.sum = sum;
+        self.open.clear();
+    }
+}
+
 /// The last 1,024 digests at zxids divisible by 128, for operators who compare members.
 #[derive(Clone, Debug, Default)]
 pub(super) struct DigestLog(VecDeque<(Zxid, u64)>);
 
 impl DigestLog {
+    /// Whether the digest at `zxid` is to be noted.
+    pub(super) fn wants(zxid: Zxid) -> bool {
+        zxid.0.is_multiple_of(INTERVAL)
+    }
+
     pub(super) fn note(&mut self, zxid: Zxid, digest: u64) {
-        if zxid.0.is_multiple_of(INTERVAL) {
-            if self.0.len() == KEPT {
-                self.0.pop_front();
-            }
-            self.0.push_back((zxid, digest));
+        if self.0.len() == KEPT {
+            self.0.pop_front();
         }
+        self.0.push_back((zxid, digest));
     }
 
     /// Oldest first.

@@ -132,7 +132,7 @@ impl TreeLoader {
             tree.acls.release(acl); // held since `new`, so that each number lasted until here
         }
         tree.arena.rebuild_free_list();
-        let (found, digest) = (tree.digest, self.expected.digest);
+        let (found, digest) = (tree.digest(), self.expected.digest);
         if found == digest { Ok(tree) } else { Err(LoadError::Digest { found, digest }) }
     }
 
@@ -194,7 +194,7 @@ impl TreeLoader {
         let node = tree.arena.get(at.slot);
         tree.data_size += at.path_len.max(1) + node.data_len() as u64;
         tree.owners.enlist(at.slot, node);
-        tree.digest = tree.digest.wrapping_add(tree.digest_at(at.slot));
+        tree.digest.add(tree.digest_at(at.slot));
     }
 
     /// Adds the descendants of `slot` to its parent's, and says which sibling comes next.

@@ -149,7 +149,7 @@ impl DataTree {
         self.acls.freeze();
         self.walk = Some(shared.clone());
         Some(Walk {
-            digest: self.digest,
+            digest: self.digest(),
             count: self.arena.live(),
             sessions: self.sessions.clone(),
             acls: self.acls.by_number(),

@@ -15,7 +15,7 @@ use paddock_messages::txn::{Op, Txn, TxnBody};
 use paddock_messages::zxid::Zxid;
 
 use super::core::{Learner, Output, State};
-use super::timing::CommitTimes;
+use super::timing::{CommitTimes, DurableTimes};
 use crate::admin::metrics::{self, KeyedTally, Meters};
 use crate::auth::AuthRules;
 use crate::client::reads;
@@ -67,6 +67,7 @@ pub struct LearnerActor {
     logged_bytes: u64,
     meters: Arc<Meters>,
     commits: CommitTimes,
+    durable: DurableTimes,
     /// What a batch wrote, by namespace; empty between batches.
     writes: KeyedTally,
     /// A feed is full, and a timer is set to look again.
@@ -103,6 +104,7 @@ impl LearnerActor {
             logged_bytes: 0,
             meters,
             commits: CommitTimes::default(),
+            durable: DurableTimes::default(),
             writes: KeyedTally::default(),
             is_paused: false,
         }
@@ -133,6 +135,7 @@ impl LearnerActor {
             });
         }
         self.commits.on_append(records.last(), u64::from(records.len()), now_us);
+        self.durable.on_append(records.last(), u64::from(records.len()), now_us);
         self.logged_bytes += (records.bytes() - before) as u64;
         let append = Command::Append { role: self.role, records, committed: self.core.committed() };
         self.log.send(append).map_err(drop)
@@ -255,6 +258,10 @@ impl Serve<Proposals> for LearnerActor {
 
 impl Serve<Durable> for LearnerActor {
     fn serve(&mut self, letter: Durable, ctx: &mut Ctx<'_, Self>) {
+        for (txns, waited_us) in self.durable.on_durable(letter.0.upto, ctx.clock().now_us()) {
+            self.meters.made_durable(txns, waited_us);
+        }
+        self.meters.log_queue(self.durable.queued());
         self.core.on_persisted(letter.0.upto, &mut self.out);
         self.perform(ctx);
     }

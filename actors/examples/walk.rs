@@ -1,5 +1,7 @@
 //! How long a snapshot of a million znodes holds up whoever applies txns:
 //! `cargo run --release -p paddock-actors --example walk`. Takes half a gigabyte.
+//!
+//! A busy machine stops a thread in the middle of a hold: those holds are told apart.
 
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -7,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use paddock_actors::storage::snapshot::write;
-use paddock_actors::tree::walk::QUEUE_LIMIT;
+use paddock_actors::tree::walk::{QUEUE_LIMIT, Step};
 use paddock_actors::tree::{DataTree, Events, SharedTree, TreeOptions};
 use paddock_messages::client::request::CreateOp;
 use paddock_messages::ids::{AttachNumber, SessionId};
@@ -16,9 +18,11 @@ use paddock_messages::znode::{Acl, Owner};
 use paddock_messages::zxid::{Epoch, Zxid};
 
 const ZNODES: u32 = 1_000_000;
-const SESSIONS: u32 = 100_000;
+const SESSIONS: u32 = 200_000;
 /// Txns under one hold of the lock, as a Learner under load applies them.
 const BATCH: u32 = 64;
+/// As many as a snapshot visits at a time.
+const SLOTS_PER_STEP: u32 = 256;
 /// The writer's time off between two batches.
 const PAUSE: Duration = Duration::from_micros(200);
 
@@ -65,12 +69,74 @@ fn main() {
                  {held:?} under the write lock to begin",
                 began.elapsed()
             );
+            holds(&tree);
         });
         let alone = load(&tree, &mut at, || over.load(Relaxed));
         let beside = load(&tree, &mut at, || walker.is_finished());
         report("without a walk", alone);
         report("during the walk", beside);
     });
+}
+
+/// One more walk, each hold of the lock for itself.
+fn holds(tree: &SharedTree) {
+    let begin = Hold::of(|| {
+        let mut writer = tree.write();
+        let locked = Instant::now();
+        let walk = writer.tree_mut().begin_walk(QUEUE_LIMIT).expect("no other walk goes on");
+        writer.commit(|_| {});
+        (walk, locked.elapsed())
+    });
+    let (mut walk, mut raw, mut steps) = (begin.1, Vec::new(), Vec::new());
+    walk.head(); // what it visits is visited here
+    loop {
+        let hold = Hold::of(|| {
+            let guard = tree.read();
+            let locked = Instant::now();
+            let step = walk.step(&guard, SLOTS_PER_STEP, &mut raw);
+            (step, locked.elapsed())
+        });
+        walk.take_handed(&mut raw);
+        raw.clear();
+        steps.push(hold.0);
+        match hold.1 {
+            Step::More => {}
+            Step::Done => break,
+            Step::Abandoned => return println!("the second walk was given up"),
+        }
+    }
+    let whole = steps.iter().filter(|hold| !hold.stopped).map(|hold| hold.took);
+    let longest = whole.clone().max().unwrap_or_default();
+    let stopped = steps.iter().map(|hold| hold.took).max().unwrap_or_default();
+    println!(
+        "holds: the beginning {:?}; of {} steps {} were stopped by the scheduler: the longest of the others \
+         {longest:?}, of all {stopped:?}",
+        begin.0.took,
+        steps.len(),
+        steps.len() - whole.count(),
+    );
+}
+
+/// One hold of the lock.
+struct Hold {
+    took: Duration,
+    /// Whether the thread was taken off its CPU meanwhile, or right before or behind.
+    stopped: bool,
+}
+
+impl Hold {
+    fn of<T>(hold: impl FnOnce() -> (T, Duration)) -> (Self, T) {
+        let before = stops();
+        let (done, took) = hold();
+        (Self { took, stopped: stops() != before }, done)
+    }
+}
+
+/// How often this thread was taken off its CPU against its will.
+fn stops() -> u64 {
+    let text = std::fs::read_to_string("/proc/thread-self/status").expect("Linux says so");
+    let line = text.lines().find_map(|line| line.strip_prefix("nonvoluntary_ctxt_switches:"));
+    line.and_then(|many| many.trim().parse().ok()).expect("it is among them")
 }
 
 fn path(at: u32) -> String {

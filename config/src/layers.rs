@@ -121,6 +121,25 @@ impl Source for Given {
     fn collect(&self) -> Result<Map<String, Value>, config::ConfigError> {
         Ok(self.0.clone())
     }
+
+    /// The same as without it, but that no name is parsed: they are our own.
+    fn collect_to(&self, cache: &mut Value) -> Result<(), config::ConfigError> {
+        self.0.iter().for_each(|(name, value)| put(cache, name, value.clone()));
+        Ok(())
+    }
+}
+
+/// Puts `value` where the steps of `name` lead, as config-rs does.
+fn put(root: &mut Value, name: &str, value: Value) {
+    let mut at = root;
+    for step in name.split('.') {
+        if !matches!(at.kind, ValueKind::Table(_)) {
+            *at = Value::from(Map::<String, Value>::new());
+        }
+        let ValueKind::Table(table) = &mut at.kind else { unreachable!("it is one now") };
+        at = table.entry(step.to_owned()).or_insert_with(|| Value::new(None, ValueKind::Nil));
+    }
+    *at = value;
 }
 
 /// All layers as one.

@@ -26,6 +26,7 @@ pub mod keys;
 mod kind;
 mod layers;
 mod load;
+mod machine;
 pub mod members;
 pub mod properties;
 pub mod quorum;
@@ -49,6 +50,7 @@ pub use groups::{
 };
 pub use kind::{FOUR_LETTER_WORDS, Kind};
 pub use load::{Loaded, Sources};
+pub use machine::{Machine, ThisMachine};
 pub use members::Members;
 pub use quorum::Quorum;
 pub use report::{Effective, Report};
@@ -173,7 +175,19 @@ impl Config {
         E: IntoIterator<Item = (String, String)>,
         F: IntoIterator<Item = (String, String)>,
     {
-        load::load(sources)
+        load::load(&ThisMachine, sources)
+    }
+
+    /// The same on another machine: its files, its names.
+    ///
+    /// # Errors
+    /// As [`Self::load`].
+    pub fn load_on<E, F>(machine: &dyn Machine, sources: Sources<E, F>) -> Result<Loaded, ConfigError>
+    where
+        E: IntoIterator<Item = (String, String)>,
+        F: IntoIterator<Item = (String, String)>,
+    {
+        load::load(machine, sources)
     }
 
     /// Where the log is: `data_log_dir`, or `data_dir` without one.

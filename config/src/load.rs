@@ -1,6 +1,5 @@
 //! The way from the sources to a [`Config`]: read, layer, derive, check.
 
-use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -8,6 +7,7 @@ use crate::Config;
 use crate::environment::Environment;
 use crate::error::{ConfigError, Findings, Note, Origin};
 use crate::layers::{Layer, Merged};
+use crate::machine::Machine;
 use crate::members::{MemberLine, Members, is_member_key};
 use crate::report::{Effective, effective};
 use crate::zoo_cfg::{Gathered, Written};
@@ -42,7 +42,7 @@ pub struct Loaded {
     pub notes: Vec<Note>,
 }
 
-pub(crate) fn load<E, F>(sources: Sources<E, F>) -> Result<Loaded, ConfigError>
+pub(crate) fn load<E, F>(machine: &dyn Machine, sources: Sources<E, F>) -> Result<Loaded, ConfigError>
 where
     E: IntoIterator<Item = (String, String)>,
     F: IntoIterator<Item = (String, String)>,
@@ -51,24 +51,24 @@ where
     let env = Environment::of(sources.env);
     let defaults = Layer::defaults(sources.file.is_some());
     let jvm = env.jvm_flags(&mut gathered, &mut findings);
-    let mut file = read_file(sources.file.as_deref(), &mut gathered, &mut findings)?;
+    let mut file = read_file(machine, sources.file.as_deref(), &mut gathered, &mut findings)?;
     let zoo = env.zoo(&mut gathered, &mut findings);
     let paddock = env.paddock(&mut findings);
     let flags = flags(sources.flags, &mut findings);
 
     let requests = gathered.judge(&mut findings);
     if let Some((path, at)) = &requests.dynamic_file {
-        read_dynamic(path, at, &mut file, &mut findings);
+        read_dynamic(machine, path, at, &mut file, &mut findings);
     }
     let version = requests.dynamic_file.as_ref().map_or(0, |(path, _)| version_of(path));
 
     let mut layers = vec![defaults, jvm, file, zoo, paddock, flags];
     let merged = Merged::of(&layers)?;
-    layers.push(validity::derived(&merged, sources.file.as_deref(), &mut findings));
+    layers.push(validity::derived(machine, &merged, sources.file.as_deref(), &mut findings));
     let merged = Merged::of(&layers)?;
     let members = Members { version, ..Members::from_lines(&merged.members, &mut findings) };
 
-    let checked = validity::check(&merged, members, &requests, &mut findings);
+    let checked = validity::check(machine, &merged, members, &requests, &mut findings);
     let mut notes = findings.finish()?;
     let mut config = merged.typed()?;
     (config.client_addr, config.members) = (checked.client_addr, checked.members);
@@ -83,21 +83,22 @@ fn sort(notes: &mut Vec<Note>) {
     notes.dedup();
 }
 
-fn read(path: &Path) -> Result<String, ConfigError> {
+fn read(machine: &dyn Machine, path: &Path) -> Result<String, ConfigError> {
     let why = |error: io::Error| ConfigError::Unreadable { path: path.to_owned(), why: error.to_string() };
-    let bytes = fs::read(path).map_err(why)?;
+    let bytes = machine.read(path).map_err(why)?;
     // Java reads Latin-1; people write UTF-8, which is the same for every key there is.
     Ok(String::from_utf8(bytes)
         .unwrap_or_else(|error| error.as_bytes().iter().copied().map(char::from).collect()))
 }
 
 fn read_file(
+    machine: &dyn Machine,
     path: Option<&Path>,
     gathered: &mut Gathered,
     findings: &mut Findings,
 ) -> Result<Layer, ConfigError> {
     let Some(path) = path else { return Ok(Layer::default()) };
-    let text = read(path)?;
+    let text = read(machine, path)?;
     if is_toml(path, &text) {
         return Ok(toml_file::read(path, &text, findings));
     }
@@ -136,12 +137,12 @@ fn read_properties(path: &Path, text: &str, findings: &mut Findings) -> Result<V
 }
 
 /// The member list of a file of its own. Source: compat: QuorumPeerConfig.java, parse.
-fn read_dynamic(path: &Path, at: &Origin, layer: &mut Layer, findings: &mut Findings) {
+fn read_dynamic(machine: &dyn Machine, path: &Path, at: &Origin, layer: &mut Layer, findings: &mut Findings) {
     if let Some(line) = layer.members.first() {
         let why = format!("{} must be in {}, the dynamic file that is named here", line.key, path.display());
         findings.error(ConfigError::Conflict { at: at.clone(), why });
     }
-    let lines = read(path).and_then(|text| read_properties(path, &text, findings));
+    let lines = read(machine, path).and_then(|text| read_properties(path, &text, findings));
     let lines = match lines {
         Ok(lines) => lines,
         Err(error) => return findings.error(error),

@@ -1,7 +1,6 @@
 //! What settings mean for each other: derived values, and combinations that cannot hold.
 
-use std::fs;
-use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
+use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 
 use config::ValueKind;
@@ -11,6 +10,7 @@ use crate::error::{ConfigError, Findings, NoteKind, Origin};
 use crate::groups::PeerType;
 use crate::kind::{FOUR_LETTER_WORDS, integer};
 use crate::layers::{Layer, Merged};
+use crate::machine::Machine;
 use crate::members::{HostPort, Members, Server};
 use crate::zoo_cfg::{Requests, bad_value, refused};
 
@@ -30,7 +30,12 @@ pub(crate) struct Checked {
 }
 
 /// Values that follow from others, for what nobody set, and `myid`.
-pub(crate) fn derived(merged: &Merged, file: Option<&Path>, findings: &mut Findings) -> Layer {
+pub(crate) fn derived(
+    machine: &dyn Machine,
+    merged: &Merged,
+    file: Option<&Path>,
+    findings: &mut Findings,
+) -> Layer {
     let mut layer = Layer::default();
     let number = |name| merged.number(name).unwrap_or(1);
     let (tick, init, sync) =
@@ -52,7 +57,7 @@ pub(crate) fn derived(merged: &Merged, file: Option<&Path>, findings: &mut Findi
         layer.put(retained, ValueKind::I64(FEWEST_SNAPSHOTS), merged.at(retained));
     }
     match merged.text("data_dir") {
-        Some(dir) => my_id(Path::new(dir), merged, &mut layer, findings),
+        Some(dir) => my_id(machine, Path::new(dir), merged, &mut layer, findings),
         None => findings.error(ConfigError::Missing {
             at: file.map_or_else(String::new, |file| file.display().to_string()),
             key: "dataDir (data_dir)",
@@ -64,9 +69,15 @@ pub(crate) fn derived(merged: &Merged, file: Option<&Path>, findings: &mut Findi
 
 /// The id in `dataDir/myid`, which must not differ from one given otherwise: two members with one id
 /// would be counted as one. Source: compat: QuorumPeerConfig.java, setupMyId.
-fn my_id(data_dir: &Path, merged: &Merged, layer: &mut Layer, findings: &mut Findings) {
+fn my_id(
+    machine: &dyn Machine,
+    data_dir: &Path,
+    merged: &Merged,
+    layer: &mut Layer,
+    findings: &mut Findings,
+) {
     let path = data_dir.join("myid");
-    let Ok(text) = fs::read_to_string(&path) else { return };
+    let Some(text) = machine.read(&path).ok().and_then(|bytes| String::from_utf8(bytes).ok()) else { return };
     let line = text.lines().next().unwrap_or("").trim().to_owned();
     let at = Origin::File { path, line: 1 };
     let Some(id) = integer(&line).filter(|id| (0..=255).contains(id)) else {
@@ -85,6 +96,7 @@ fn my_id(data_dir: &Path, merged: &Merged, layer: &mut Layer, findings: &mut Fin
 
 /// Every combination that cannot hold is an error; what is merely odd is a remark.
 pub(crate) fn check(
+    machine: &dyn Machine,
     merged: &Merged,
     members: Members,
     requests: &Requests,
@@ -94,7 +106,7 @@ pub(crate) fn check(
     let own = id.and_then(|id| members.servers.get(&ServerId(u64::try_from(id).ok()?)));
     session_timeouts(merged, findings);
     server_id(merged, id, findings);
-    let client_addr = client_addr(merged, own, findings);
+    let client_addr = client_addr(machine, merged, own, findings);
     tls_port(merged, requests, own, client_addr.is_some(), findings);
     membership(merged, &members, findings);
     if is_distributed(merged, &members) {
@@ -145,7 +157,12 @@ fn server_id(merged: &Merged, id: Option<i64>, findings: &mut Findings) {
 
 /// The address of this server's own line, else `client_host` and `client_port`. If both are written
 /// they must agree. Source: compat: QuorumPeerConfig.java, setupClientPort.
-fn client_addr(merged: &Merged, own: Option<&Server>, findings: &mut Findings) -> Option<SocketAddr> {
+fn client_addr(
+    machine: &dyn Machine,
+    merged: &Merged,
+    own: Option<&Server>,
+    findings: &mut Findings,
+) -> Option<SocketAddr> {
     let port = merged.number("client_port").and_then(|port| u16::try_from(port).ok());
     if port.is_none() && is_set(merged, "client_host") {
         let at = merged.at("client_host").to_string();
@@ -154,11 +171,11 @@ fn client_addr(merged: &Merged, own: Option<&Server>, findings: &mut Findings) -
     }
     let host = merged.text("client_host").unwrap_or("0.0.0.0");
     let line = own.and_then(|server| server.client.as_ref());
-    let Some(line) = line else { return resolve(host, port?, &merged.at("client_host"), findings) };
+    let Some(line) = line else { return resolve(machine, host, port?, &merged.at("client_host"), findings) };
     let line_at = merged.member_at(own);
-    let of_line = resolve(&line.host, line.port, &line_at, findings)?;
+    let of_line = resolve(machine, &line.host, line.port, &line_at, findings)?;
     if let Some(port) = port.filter(|_| is_set(merged, "client_port")) {
-        let of_file = resolve(host, port, &merged.at("client_host"), findings)?;
+        let of_file = resolve(machine, host, port, &merged.at("client_host"), findings)?;
         let agrees =
             of_file.port() == of_line.port() && (of_file.ip().is_unspecified() || of_file == of_line);
         if !agrees {
@@ -171,13 +188,19 @@ fn client_addr(merged: &Merged, own: Option<&Server>, findings: &mut Findings) -
 }
 
 /// IPv4 before IPv6 when a name has both, as Java prefers.
-fn resolve(host: &str, port: u16, at: &Origin, findings: &mut Findings) -> Option<SocketAddr> {
+fn resolve(
+    machine: &dyn Machine,
+    host: &str,
+    port: u16,
+    at: &Origin,
+    findings: &mut Findings,
+) -> Option<SocketAddr> {
     if let Ok(ip) = host.parse::<IpAddr>() {
         return Some((ip, port).into());
     }
-    let found = (host, port).to_socket_addrs().map(|addrs| addrs.min_by_key(|addr| !addr.is_ipv4()));
+    let found = machine.look_up(host).map(|all| all.into_iter().min_by_key(|ip| !ip.is_ipv4()));
     match found {
-        Ok(Some(addr)) => Some(addr),
+        Ok(Some(ip)) => Some((ip, port).into()),
         Ok(None) => {
             conflict(findings, at.clone(), format!("{host} has no address"));
             None

@@ -63,8 +63,9 @@ impl Hub {
     }
 
     fn append(&self) {
-        let records = self.records.replace(self.log.records());
-        let append = Command::Append { role: 0, records, committed: self.durable.get() };
+        let records = self.records.take();
+        let write = Box::new(move |to: &mut Records| to.push_all(&records));
+        let append = Command::Append { role: 0, write, committed: self.durable.get() };
         assert!(self.log.send(append).is_ok(), "the log has ended");
     }
 

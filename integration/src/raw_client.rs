@@ -198,6 +198,11 @@ impl RawClient {
         Ok(Self { stream, out, due, next_xid: 1, session, read_only, last_zxid, events })
     }
 
+    /// This side's address, by which the server's log names it.
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.stream.local_addr()
+    }
+
     /// The session this connection speaks for.
     pub fn session(&self) -> &Session {
         &self.session

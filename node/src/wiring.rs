@@ -315,7 +315,9 @@ fn log_events(mail: &Mailboxes, env: &Env, meters: Arc<Meters>) -> impl Fn(Logge
     move |event| {
         // An actor that is gone is the guardian's business.
         match event {
-            LoggerEvent::Persisted { persisted, .. } => drop(durable.post(Durable(persisted))),
+            LoggerEvent::Persisted { persisted, bytes, .. } => {
+                drop(durable.post(Durable { upto: persisted.upto, bytes: bytes as u64 }));
+            }
             LoggerEvent::Synced { records, sync_us, .. } => {
                 meters.synced(&Synced { txns: u64::from(records), took_us: sync_us });
             }

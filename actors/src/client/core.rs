@@ -15,13 +15,13 @@ use paddock_messages::zxid::Zxid;
 
 use super::connections::{Connection, Connections, Phase};
 use super::outbox::Spare;
-use super::stats::{ConnectionInfo, Totals};
+use super::stats::Totals;
 use super::{Entrance, Refusal, Settings};
 use crate::admin::metrics::{ClientTally, Reason};
 use crate::auth::{AuthRules, ip_id};
 use crate::tree::SharedTree;
 use crate::tree::feed::FeedItem;
-use crate::watch::Watches;
+use crate::watch::{Mistake, Watches};
 
 /// Whom this member serves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -242,6 +242,11 @@ impl ArbiterCore {
         core
     }
 
+    /// Its watches are wrong on purpose, for the tests that must find it.
+    pub fn mistake(&mut self, mistake: Mistake) {
+        self.watches.make(mistake);
+    }
+
     /// A socket was accepted. Refused: to be closed at once.
     pub fn on_accept(&mut self, peer: SocketAddr, now_ms: u64) -> Result<ConnId, Refusal> {
         self.now_ms = now_ms;
@@ -371,21 +376,6 @@ impl ArbiterCore {
     /// The watches here, for operators.
     pub fn watches(&self) -> &Watches {
         &self.watches
-    }
-
-    /// Every connection, for operators.
-    pub fn connections(&self) -> impl Iterator<Item = ConnectionInfo> + '_ {
-        self.conns.iter().map(|(conn, it)| ConnectionInfo {
-            conn,
-            peer: it.peer,
-            session: (it.session != SessionId::NONE).then_some(it.session),
-            timeout_ms: it.timeout_ms,
-            established_ms: it.accepted_ms,
-            queued: it.pipeline.len(),
-            reading: self.wants_read(conn),
-            writing: !it.outbox.unsent().is_empty(),
-            stats: it.stats,
-        })
     }
 
     /// The session of the connection in `slot`, as watches name it.

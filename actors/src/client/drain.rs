@@ -13,7 +13,6 @@ use paddock_messages::zxid::Zxid;
 use super::connections::Phase;
 use super::core::{ArbiterCore, Remark};
 use super::outbox::counted;
-use super::reads::CatchUp;
 use super::serve::Done;
 use crate::auth::permits;
 use crate::tree::feed::{CloseReason, FeedItem, ReadAnswer, WatchTable};
@@ -24,9 +23,10 @@ impl ArbiterCore {
     pub(super) fn drain(&mut self) {
         let mut items = std::mem::take(&mut self.items);
         let upto = self.tree.feeds()[usize::from(self.arbiter)].drain(&mut items);
-        for item in items.drain(..) {
+        for item in &items {
             self.on_item(item);
         }
+        items.clear();
         self.items = items;
         self.advance(upto);
     }
@@ -37,17 +37,17 @@ impl ArbiterCore {
         self.at = zxid;
     }
 
-    fn on_item(&mut self, item: FeedItem) {
-        match item {
-            FeedItem::Event { zxid, kind, path, table, acl } => {
+    fn on_item(&mut self, item: &FeedItem) {
+        match *item {
+            FeedItem::Event { zxid, kind, ref path, table, ref acl } => {
                 self.advance(zxid);
-                self.on_event(kind, &path, table, acl.as_deref());
+                self.on_event(kind, path, table, acl.as_deref());
             }
-            FeedItem::Reply { conn, xid, zxid, outcome } => {
+            FeedItem::Reply { conn, xid, zxid, ref outcome } => {
                 self.advance(zxid);
-                self.on_reply(conn, xid, &outcome);
+                self.on_reply(conn, xid, outcome);
             }
-            FeedItem::Synced { conn, xid, zxid, path } => {
+            FeedItem::Synced { conn, xid, zxid, ref path } => {
                 self.advance(zxid);
                 if let Some(done) = self.take_answered(conn, xid) {
                     self.send(conn, xid, None, |to| path.write(to));
@@ -55,7 +55,7 @@ impl ArbiterCore {
                     self.serve_between(conn);
                 }
             }
-            FeedItem::Read { conn, xid, zxid, answer } => {
+            FeedItem::Read { conn, xid, zxid, ref answer } => {
                 self.advance(zxid);
                 if let Some(done) = self.take_answered(conn, xid) {
                     self.on_read_answer(conn, xid, answer);
@@ -134,7 +134,7 @@ impl ArbiterCore {
         Some(Done::of(&connection.pipeline.take_submitted(xid)))
     }
 
-    fn on_read_answer(&mut self, conn: ConnId, xid: i32, answer: ReadAnswer) {
+    fn on_read_answer(&mut self, conn: ConnId, xid: i32, answer: &ReadAnswer) {
         let zxid = self.at;
         match answer {
             ReadAnswer::Tree { err, body, watch, found } => {
@@ -144,23 +144,21 @@ impl ArbiterCore {
                     frame(to, |to| {
                         let err = err.map_or(0, ErrorCode::code);
                         ReplyHeader { xid, zxid: zxid.to_wire(), err }.write(to);
-                        to.extend_from_slice(&body);
+                        to.extend_from_slice(body);
                     });
                 });
                 if let Some((path, bytes)) = found {
-                    tally.read_from(&path, bytes);
+                    tally.read_from(path, *bytes);
                 }
                 if let Some((path, table)) = watch {
-                    watches.add(conn.slot, &path, WatchKind::standard(table));
+                    watches.add(conn.slot, path, WatchKind::standard(*table));
                 }
             }
             ReadAnswer::Local(read) => {
                 let Some(ids) = self.conns.get(conn).map(|it| it.ids.clone()) else { return };
-                self.answer_here(conn, xid, &read, &ids);
+                self.answer_here(conn, xid, read, &ids);
             }
-            ReadAnswer::SetWatches { missed, register, persistent } => {
-                self.answer_set_watches(conn, xid, zxid, &CatchUp { missed, register, persistent });
-            }
+            ReadAnswer::SetWatches(missed) => self.answer_set_watches(conn, xid, zxid, missed),
         }
     }
 }

@@ -185,12 +185,24 @@ impl Shared {
 
     /// The connection's task has ended.
     pub(super) fn closed(&self, conn: ConnId) {
+        self.tell_end(conn);
         self.step(|core, _| core.on_closed(conn));
         let mut wakers = self.wakers.borrow_mut();
         if let Some(place) = wakers.get_mut(conn.slot as usize)
             && place.as_ref().is_some_and(|(generation, _)| *generation == conn.generation)
         {
             *place = None;
+        }
+    }
+
+    /// For whoever looks at one client: at level debug only, with what there was of it.
+    fn tell_end(&self, conn: ConnId) {
+        if tracing::enabled!(tracing::Level::DEBUG)
+            && let Some(it) = self.look(|core| core.connection(conn))
+        {
+            let session = it.session.map_or_else(|| "none".to_owned(), |session| session.to_string());
+            let (received, sent) = (it.stats.received, it.stats.sent);
+            tracing::debug!(session, received, sent, "client {} is gone", it.peer);
         }
     }
 
@@ -276,6 +288,7 @@ impl ClientHub {
         P: 'static,
     {
         let conn = self.shared.step(|core, now_ms| core.on_accept(peer, now_ms)).ok()?;
+        tracing::debug!("client {peer} has come");
         let run = connection::run(stream, conn, Rc::clone(&self.shared));
         actix_rt::spawn(async move {
             run.await;

@@ -16,7 +16,7 @@ use paddock_messages::znode::{Id, Perms};
 use paddock_messages::zxid::Zxid;
 
 use crate::auth::{AuthRules, display_name, permits, visible_acl};
-use crate::tree::feed::{ReadAnswer, WatchTable};
+use crate::tree::feed::{CatchUp, ReadAnswer, WatchTable};
 use crate::tree::{DataTree, NodeRef};
 
 /// Bytes of a stat on the wire.
@@ -48,25 +48,13 @@ pub struct Found {
     pub bytes: Option<u64>,
 }
 
-/// What setWatches comes to: in the order in which the client listed the paths.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct CatchUp {
-    /// Changes the client missed; sent at once.
-    pub missed: Vec<(EventKind, ByteString)>,
-    /// Standard watches to register.
-    pub register: Vec<(ByteString, WatchTable)>,
-    /// Persistent watches to register: path, whether recursive.
-    pub persistent: Vec<(ByteString, bool)>,
-}
-
 /// Executes, under the tree's write lock, a read that stands between two writes of its session.
 pub fn answer(tree: &DataTree, rules: &AuthRules, from: &Asker, read: Read) -> ReadAnswer {
     if needs_no_tree(&read) {
         return ReadAnswer::Local(read);
     }
     if let Read::SetWatches(standard, more) = read {
-        let CatchUp { missed, register, persistent } = catch_up(tree, standard, more);
-        return ReadAnswer::SetWatches { missed, register, persistent };
+        return ReadAnswer::SetWatches(catch_up(tree, standard, more));
     }
     let mut body = Vec::new();
     let against = Against { tree, rules, session: from.session, ids: &from.ids };

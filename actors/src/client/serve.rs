@@ -19,9 +19,10 @@ use super::intake::is_write;
 use super::outbox::counted;
 use super::pipeline::{Entry, Stamp, What};
 use super::reads::{
-    Against, CatchUp, Found, catch_up, counted_path, execute, needs_no_tree, watched_path, write_identities,
+    Against, Found, catch_up, counted_path, execute, needs_no_tree, watched_path, write_identities,
 };
 use crate::tree::DataTree;
+use crate::tree::feed::CatchUp;
 use crate::watch::WatchKind;
 
 /// Reads under one guard, at most.

@@ -6,6 +6,9 @@ use paddock_messages::client::OpCode;
 use paddock_messages::ids::{ConnId, SessionId};
 use paddock_messages::zxid::Zxid;
 
+use super::connections::Connection;
+use super::core::ArbiterCore;
+
 /// Latencies in ms: from a request's arrival to its answer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Latency {
@@ -132,5 +135,31 @@ pub fn short_name(opcode: Option<i32>) -> &'static str {
         Some(O::WhoAmI) => "HOMI",
         Some(O::GetEphemerals) => "GETE",
         Some(O::Auth | O::Sasl) | None => "NA",
+    }
+}
+
+impl ArbiterCore {
+    /// Every connection, for operators.
+    pub fn connections(&self) -> impl Iterator<Item = ConnectionInfo> + '_ {
+        self.conns.iter().map(|(conn, it)| self.info(conn, it))
+    }
+
+    /// One connection, for operators.
+    pub fn connection(&self, conn: ConnId) -> Option<ConnectionInfo> {
+        self.conns.get(conn).map(|it| self.info(conn, it))
+    }
+
+    fn info(&self, conn: ConnId, it: &Connection) -> ConnectionInfo {
+        ConnectionInfo {
+            conn,
+            peer: it.peer,
+            session: (it.session != SessionId::NONE).then_some(it.session),
+            timeout_ms: it.timeout_ms,
+            established_ms: it.accepted_ms,
+            queued: it.pipeline.len(),
+            reading: self.wants_read(conn),
+            writing: !it.outbox.unsent().is_empty(),
+            stats: it.stats,
+        }
     }
 }

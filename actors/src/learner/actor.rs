@@ -20,13 +20,18 @@ use crate::admin::metrics::{self, KeyedTally, Meters};
 use crate::auth::AuthRules;
 use crate::client::reads;
 use crate::runtime::{Ctx, ExitCode, Serve, Service};
-use crate::storage::{Command, LoggerHandle, Persisted, Records};
+use crate::storage::{Command, LoggerHandle, Records};
 use crate::tree::feed::{Feed, FeedItem, ReadAnswer};
 use crate::tree::shared::{SharedTree, TreeWriter};
 
-/// Mail from the Logger's thread: everything up to here is on disk.
+/// Mail from the Logger's thread: everything up to `upto` is on disk.
 #[derive(Clone, Copy, Debug)]
-pub struct Durable(pub Persisted);
+pub struct Durable {
+    /// The last durable zxid.
+    pub upto: Zxid,
+    /// What was written for it, in the log.
+    pub bytes: u64,
+}
 
 /// Mail to the Snapshotter: so much was applied.
 #[derive(Clone, Copy, Debug)]
@@ -116,7 +121,7 @@ impl LearnerActor {
                 Output::Forward(items) => {
                     self.peers.requests.post(Requests { member: self.me, items }).map_err(drop)
                 }
-                Output::Append(batch) => self.append(&batch, ctx.clock().now_us()),
+                Output::Append(batch) => self.append(batch, ctx.clock().now_us()),
                 Output::Ack(upto) => self.peers.acks.post(Ack { from: self.me, upto }).map_err(drop),
                 Output::Apply => continue, // once for all mail, in `drained`
             };
@@ -126,18 +131,21 @@ impl LearnerActor {
         }
     }
 
-    fn append(&mut self, batch: &[Proposal], now_us: u64) -> Result<(), ()> {
-        let mut records: Records = self.log.records();
-        let before = records.bytes();
-        for txn in batch.iter().filter_map(Proposal::txn) {
-            records.push_written(txn.header.zxid, |to| {
-                codec::encode_into(to, txn).expect("every part of a txn can be written");
-            });
+    fn append(&mut self, batch: Arc<Vec<Proposal>>, now_us: u64) -> Result<(), ()> {
+        let txns = batch.iter().filter_map(Proposal::txn);
+        if let Some(last) = txns.clone().last() {
+            let (upto, count) = (last.header.zxid, txns.count() as u64);
+            self.commits.on_append(upto, count, now_us);
+            self.durable.on_append(upto, count, now_us);
         }
-        self.commits.on_append(records.last(), u64::from(records.len()), now_us);
-        self.durable.on_append(records.last(), u64::from(records.len()), now_us);
-        self.logged_bytes += (records.bytes() - before) as u64;
-        let append = Command::Append { role: self.role, records, committed: self.core.committed() };
+        let write = Box::new(move |to: &mut Records| {
+            for txn in batch.iter().filter_map(Proposal::txn) {
+                to.push_written(txn.header.zxid, |to| {
+                    codec::encode_into(to, txn).expect("every part of a txn can be written");
+                });
+            }
+        });
+        let append = Command::Append { role: self.role, write, committed: self.core.committed() };
         self.log.send(append).map_err(drop)
     }
 
@@ -258,11 +266,12 @@ impl Serve<Proposals> for LearnerActor {
 
 impl Serve<Durable> for LearnerActor {
     fn serve(&mut self, letter: Durable, ctx: &mut Ctx<'_, Self>) {
-        for (txns, waited_us) in self.durable.on_durable(letter.0.upto, ctx.clock().now_us()) {
+        for (txns, waited_us) in self.durable.on_durable(letter.upto, ctx.clock().now_us()) {
             self.meters.made_durable(txns, waited_us);
         }
         self.meters.log_queue(self.durable.queued());
-        self.core.on_persisted(letter.0.upto, &mut self.out);
+        self.logged_bytes += letter.bytes;
+        self.core.on_persisted(letter.upto, &mut self.out);
         self.perform(ctx);
     }
 }

@@ -228,10 +228,11 @@ impl<D: Disk> Logger<D> {
         self.records.push(zxid, payload);
     }
 
-    /// Adds txns encoded elsewhere. Panics as [`append`](Self::append).
-    pub fn append_all(&mut self, records: &Records) {
-        assert!(records.is_empty() || records.first() > self.durable, "S2: {} repeats", records.first());
-        self.records.push_all(records);
+    /// Adds the txns that `write` pushes. Panics as [`append`](Self::append).
+    pub fn append_with(&mut self, write: impl FnOnce(&mut Records)) {
+        write(&mut self.records);
+        let first = self.records.first();
+        assert!(self.records.is_empty() || first > self.durable, "S2: {first} repeats");
     }
 
     /// Everything up to `zxid` is committed; the next batch says so. Never goes back.

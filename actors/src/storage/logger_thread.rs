@@ -6,7 +6,7 @@ use std::io;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, RecvTimeoutError, SendError, Sender, TryRecvError, bounded, unbounded};
+use crossbeam_channel::{Receiver, RecvTimeoutError, SendError, Sender, TryRecvError, unbounded};
 use paddock_messages::zxid::Zxid;
 
 use super::batch::Records;
@@ -29,8 +29,9 @@ const SMALL: u32 = 64;
 /// it, so that one to a role that has ended is dropped.
 #[expect(missing_docs, reason = "each variant says what its fields are")]
 pub enum Command {
-    /// Log these, and know that everything up to `committed` is. Answer: `Persisted`.
-    Append { role: u64, records: Records, committed: Zxid },
+    /// Log what `write` pushes, and know that everything up to `committed` is. Answer: `Persisted`. It runs
+    /// on the log's thread, so that encoding costs its sender nothing.
+    Append { role: u64, write: Box<dyn FnOnce(&mut Records) + Send>, committed: Zxid },
     /// Make epochs and identity durable, all of them. Answer: `FactsKept` or `FactsRefused`.
     KeepFacts { role: u64, facts: Facts },
     /// A snapshot file is finished and synced. Answer: `SnapshotAdded` or `SnapshotRefused`.
@@ -53,8 +54,8 @@ pub enum Command {
 #[expect(missing_docs, reason = "each variant says what its fields are")]
 #[derive(Debug)]
 pub enum LoggerEvent {
-    /// Durable through `persisted.upto`.
-    Persisted { role: u64, persisted: Persisted },
+    /// Durable through `persisted.upto`; the records took so many bytes.
+    Persisted { role: u64, persisted: Persisted, bytes: usize },
     /// A batch was written and synced: for the meters.
     Synced { records: u32, bytes: usize, sync_us: u64 },
     /// These facts are durable.
@@ -106,18 +107,12 @@ impl Default for ThreadOptions {
 #[derive(Clone)]
 pub struct LoggerHandle {
     commands: Sender<Command>,
-    spare: Receiver<Records>,
 }
 
 impl LoggerHandle {
     /// Queues a command; never waits. An error hands it back: the thread has ended.
     pub fn send(&self, command: Command) -> Result<(), SendError<Command>> {
         self.commands.send(command)
-    }
-
-    /// An empty buffer, one that has come back if there is one.
-    pub fn records(&self) -> Records {
-        self.spare.try_recv().unwrap_or_default()
     }
 
     /// Commands that wait.
@@ -149,7 +144,6 @@ impl LoggerThread {
     {
         // What is admitted bounds it: a disk that does not answer must not hold up the thread that sends.
         let (commands, queue) = unbounded();
-        let (returned, spare) = bounded(64);
         let watch = SyncWatch::new(&logger);
         let mut shell = Shell {
             space: logger.space(),
@@ -157,7 +151,6 @@ impl LoggerThread {
             logger,
             options,
             queue,
-            returned,
             watch: watch.clone(),
             events,
             waiting: None,
@@ -173,7 +166,7 @@ impl LoggerThread {
                 Err(failure) => (shell.events)(LoggerEvent::Failed(failure)),
             }
         })?;
-        Ok(Self { handle: LoggerHandle { commands, spare }, watch, thread })
+        Ok(Self { handle: LoggerHandle { commands }, watch, thread })
     }
 }
 
@@ -181,7 +174,6 @@ struct Shell<D: Disk, E> {
     logger: Logger<D>,
     options: ThreadOptions,
     queue: Receiver<Command>,
-    returned: Sender<Records>,
     watch: SyncWatch,
     events: E,
     space: Space,
@@ -270,8 +262,8 @@ impl<D: Disk, E: Fn(LoggerEvent)> Shell<D, E> {
     /// Does one command; true if it was the last.
     fn take(&mut self, command: Command) -> Result<bool, LogFailure> {
         let command = match command {
-            Command::Append { role, records, committed } => {
-                self.append(role, records, committed)?;
+            Command::Append { role, write, committed } => {
+                self.append(role, write, committed)?;
                 return Ok(false);
             }
             Command::Shutdown => return Ok(true),
@@ -291,17 +283,20 @@ impl<D: Disk, E: Fn(LoggerEvent)> Shell<D, E> {
         Ok(false)
     }
 
-    fn append(&mut self, role: u64, mut records: Records, committed: Zxid) -> Result<(), LogFailure> {
+    fn append(
+        &mut self,
+        role: u64,
+        write: impl FnOnce(&mut Records),
+        committed: Zxid,
+    ) -> Result<(), LogFailure> {
         if self.waiting.is_some_and(|waiting| waiting != role) {
             self.flush()?;
         }
-        self.logger.append_all(&records);
+        self.logger.append_with(write);
         self.logger.commit(committed);
-        if !records.is_empty() {
+        if self.logger.open_batch().1 > 0 {
             self.waiting = Some(role);
         }
-        records.clear();
-        let _ = self.returned.try_send(records); // enough are on their way back
         Ok(())
     }
 
@@ -368,7 +363,7 @@ impl<D: Disk, E: Fn(LoggerEvent)> Shell<D, E> {
             tracing::warn!(file = %self.logger.current_file().display(), ms = took.as_millis() as u64,
                 "writing and syncing this file was slow; give the log (dataLogDir) a disk of its own, or a faster one");
         }
-        (self.events)(LoggerEvent::Persisted { role, persisted });
+        (self.events)(LoggerEvent::Persisted { role, persisted, bytes });
         (self.events)(LoggerEvent::Synced { records, bytes, sync_us: took.as_micros() as u64 });
         Ok(())
     }

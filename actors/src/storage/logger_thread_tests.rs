@@ -23,15 +23,17 @@ fn started<D: Disk>(disk: D, reserve: Reserve) -> (LoggerThread, Receiver<Logger
     (thread.unwrap(), seen)
 }
 
+fn append(role: u64, zxid: Zxid, payload: impl AsRef<[u8]> + Send + 'static, committed: Zxid) -> Command {
+    Command::Append { role, write: Box::new(move |to| to.push(zxid, payload.as_ref())), committed }
+}
+
 #[test]
 fn what_is_persisted_in_a_file_system_is_there_after_the_next_start() {
     let directory = tempfile::tempdir().unwrap();
     let (logger, seen) = started(RealDisk::new(directory.path()).unwrap(), Reserve::Thread);
     for zxid in 1..=500u64 {
-        let mut records = logger.handle.records();
-        records.push(Zxid(zxid), &[zxid as u8; 700]); // several segments
-        let append = Command::Append { role: 4, records, committed: Zxid(zxid - 1) };
-        logger.handle.send(append).unwrap();
+        // several segments
+        logger.handle.send(append(4, Zxid(zxid), vec![zxid as u8; 700], Zxid(zxid - 1))).unwrap();
     }
     let facts = Facts { accepted_epoch: Epoch(2), ..Facts::default() };
     logger.handle.send(Command::KeepFacts { role: 5, facts }).unwrap();
@@ -40,7 +42,7 @@ fn what_is_persisted_in_a_file_system_is_there_after_the_next_start() {
     let (mut upto, mut records, mut batches, mut kept) = (Zxid::ZERO, 0, 0, false);
     for event in seen.try_iter() {
         match event {
-            LoggerEvent::Persisted { role: 4, persisted } => {
+            LoggerEvent::Persisted { role: 4, persisted, .. } => {
                 assert!(persisted.upto > upto && !kept, "answers come in the order of the commands");
                 upto = persisted.upto;
             }
@@ -68,9 +70,7 @@ fn what_is_persisted_in_a_file_system_is_there_after_the_next_start() {
 fn an_idle_thread_writes_one_empty_batch() {
     let disk = MemoryDisk::new(1);
     let (logger, seen) = started(disk.clone(), Reserve::Inline);
-    let mut records = Records::default();
-    records.push(Zxid(1), b"one");
-    logger.handle.send(Command::Append { role: 1, records, committed: Zxid(1) }).unwrap();
+    logger.handle.send(append(1, Zxid(1), *b"one", Zxid(1))).unwrap();
     assert!(matches!(seen.recv_timeout(LONG), Ok(LoggerEvent::Persisted { .. })));
     let before = disk.counters().operations;
     let began = Instant::now();
@@ -91,9 +91,7 @@ fn a_failed_sync_ends_the_thread_and_acknowledges_nothing() {
     let disk = MemoryDisk::new(1);
     let (logger, seen) = started(disk.clone(), Reserve::Inline);
     disk.fail_syncs(1);
-    let mut records = Records::default();
-    records.push(Zxid(1), b"one");
-    logger.handle.send(Command::Append { role: 1, records, committed: Zxid::ZERO }).unwrap();
+    logger.handle.send(append(1, Zxid(1), *b"one", Zxid::ZERO)).unwrap();
     logger.thread.join().unwrap();
     let events: Vec<LoggerEvent> = seen.try_iter().collect();
     assert!(matches!(&events[..], [LoggerEvent::Failed(failure)] if failure.is_fatal()), "{events:?}");
@@ -103,9 +101,7 @@ fn a_failed_sync_ends_the_thread_and_acknowledges_nothing() {
 /// Writes until the disk is announced to be full; how many bytes are missing then.
 fn fill(logger: &LoggerThread, seen: &Receiver<LoggerEvent>) -> u64 {
     for zxid in 1.. {
-        let mut records = Records::default();
-        records.push(Zxid(zxid), &[1; 1000]);
-        logger.handle.send(Command::Append { role: 1, records, committed: Zxid::ZERO }).unwrap();
+        logger.handle.send(append(1, Zxid(zxid), [1; 1000], Zxid::ZERO)).unwrap();
         logger.handle.send(Command::Drain { role: 1 }).unwrap();
         loop {
             match seen.recv_timeout(LONG).unwrap() {
@@ -147,9 +143,7 @@ fn s8_a_disk_that_is_full_at_the_start_is_announced_too() {
 fn a_snapshot_that_history_has_no_room_for_is_answered_so_that_it_is_tried_again() {
     let disk = MemoryDisk::new(1);
     let (logger, seen) = started(disk.clone(), Reserve::Inline);
-    let mut records = Records::default();
-    records.push(Zxid(1), &[1; 100]);
-    logger.handle.send(Command::Append { role: 1, records, committed: Zxid(1) }).unwrap();
+    logger.handle.send(append(1, Zxid(1), [1; 100], Zxid(1))).unwrap();
     logger.handle.send(Command::Drain { role: 1 }).unwrap();
     let drained = |event: &LoggerEvent| matches!(event, LoggerEvent::Drained { .. });
     assert!(std::iter::from_fn(|| seen.recv_timeout(LONG).ok()).any(|event| drained(&event)));
@@ -166,9 +160,7 @@ fn filled() -> (MemoryDisk, LoggerThread, Receiver<LoggerEvent>) {
     let disk = MemoryDisk::new(3);
     let (logger, seen) = started(disk.clone(), Reserve::Inline);
     for zxid in 1..=200u64 {
-        let mut records = Records::default();
-        records.push(Zxid(zxid), &[7; 2_000]);
-        logger.handle.send(Command::Append { role: 1, records, committed: Zxid(zxid) }).unwrap();
+        logger.handle.send(append(1, Zxid(zxid), [7; 2_000], Zxid(zxid))).unwrap();
         if zxid % 50 == 0 {
             let name = snapshot_name(Zxid(zxid));
             disk.create(&name).unwrap().write_at(&[1; 5_000], 0).unwrap();

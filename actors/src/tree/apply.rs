@@ -249,7 +249,7 @@ impl DataTree {
         for path in self.ephemerals(header.session) {
             let _ = self.delete(header.zxid, &path.into(), events);
         }
-        self.sessions.remove(&header.session);
+        self.sessions.remove(header.session);
         Outcome::Done
     }
 

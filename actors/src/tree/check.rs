@@ -21,7 +21,7 @@ struct Counted {
 
 impl DataTree {
     /// # Panics
-    /// If T2, T3, T4, T5 or T7 does not hold; the message begins with which. Takes a visit of all znodes.
+    /// If T2, T3, T4, T5, T7 or T11 does not hold; the message begins with which. Takes a visit of all znodes.
     pub fn check(&self) {
         let mut counted = Counted::default();
         let mut at = Some(ROOT);
@@ -37,6 +37,7 @@ impl DataTree {
         let owned = self.owners.owning().map(|(session, slots)| (session.0, slots.clone())).collect();
         assert_eq!(counted.ephemerals, owned, "T4: the ephemerals of each session");
         self.check_reaping();
+        self.sessions.check();
         for (slot, path) in (ROOT..).zip(["/", "/zookeeper", "/zookeeper/quota", "/zookeeper/config"]) {
             assert_eq!(self.find(path), Some(slot), "T5: {path}");
         }

@@ -1,6 +1,5 @@
 //! The replicated state, and what is read of it.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytestring::ByteString;
@@ -17,6 +16,7 @@ use super::index::Index;
 use super::node::{NONE, Slot};
 use super::node_ref::NodeRef;
 use super::owners::Owners;
+use super::sessions::Sessions;
 use super::walk::WalkState;
 
 /// The root's slot; the other reserved znodes follow. They are never deleted (T5).
@@ -44,7 +44,7 @@ pub struct DataTree {
     pub(super) index: Index,
     pub(super) acls: AclTable,
     pub(super) owners: Owners,
-    pub(super) sessions: BTreeMap<SessionId, i32>,
+    pub(super) sessions: Sessions,
     pub(super) digest: u64,
     pub(super) digest_log: DigestLog,
     /// Bytes of all paths and data.
@@ -83,7 +83,7 @@ impl DataTree {
             index: Index::new(options.hash_seed),
             acls: AclTable::new(options.hash_seed),
             owners: Owners::default(),
-            sessions: BTreeMap::new(),
+            sessions: Sessions::default(),
             digest: 0,
             digest_log: DigestLog::default(),
             data_size: 0,
@@ -118,12 +118,12 @@ impl DataTree {
 
     /// The timeout of a session, in ms; `None` if there is no such session.
     pub fn session_timeout(&self, id: SessionId) -> Option<i32> {
-        self.sessions.get(&id).copied()
+        self.sessions.get(id)
     }
 
     /// Every session with its timeout in ms, by id.
     pub fn sessions(&self) -> impl Iterator<Item = (SessionId, i32)> + '_ {
-        self.sessions.iter().map(|(&id, &timeout)| (id, timeout))
+        self.sessions.iter()
     }
 
     /// How many sessions there are.

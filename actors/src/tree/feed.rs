@@ -142,15 +142,19 @@ pub enum ReadAnswer {
     },
     /// It asks only for what the arbiter knows (watches, identities, ping): answer it now.
     Local(Read),
-    /// setWatches: these events at once, those watches from now on.
-    SetWatches {
-        /// Changes the client missed.
-        missed: Vec<(EventKind, ByteString)>,
-        /// Standard watches to register.
-        register: Vec<(ByteString, WatchTable)>,
-        /// Persistent watches to register: path, whether recursive.
-        persistent: Vec<(ByteString, bool)>,
-    },
+    /// setWatches.
+    SetWatches(CatchUp),
+}
+
+/// What setWatches comes to: in the order in which the client listed the paths.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CatchUp {
+    /// Changes the client missed; sent at once.
+    pub missed: Vec<(EventKind, ByteString)>,
+    /// Standard watches to register.
+    pub register: Vec<(ByteString, WatchTable)>,
+    /// Persistent watches to register: path, whether recursive.
+    pub persistent: Vec<(ByteString, bool)>,
 }
 
 impl ReadAnswer {
@@ -159,7 +163,7 @@ impl ReadAnswer {
         64 + match self {
             Self::Tree { body, .. } => body.len(),
             Self::Local(_) => 0,
-            Self::SetWatches { missed, register, persistent } => {
+            Self::SetWatches(CatchUp { missed, register, persistent }) => {
                 64 * (missed.len() + register.len() + persistent.len())
             }
         }

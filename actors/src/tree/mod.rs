@@ -11,7 +11,8 @@
 //! - T8  A walk begun at zxid Z yields each znode there was at Z once, as it was at Z, whatever is
 //!   applied meanwhile.
 //! - T9  No ACL's number gets another meaning while a walk goes on.
-//! - T10 A step of a walk holds up the writer for the copying of 256 KiB and one znode at most.
+//! - T10 A step of a walk holds up the writer for the copying of 256 KiB and one znode at most; its
+//!   beginning, for that of a reference to each chunk of the tables of sessions and ACLs (T11, T12).
 
 pub mod data_tree;
 pub mod events;
@@ -35,6 +36,7 @@ mod index;
 pub mod load;
 mod node;
 mod owners;
+mod sessions;
 
 pub use data_tree::{DataTree, TreeOptions};
 pub use events::Events;

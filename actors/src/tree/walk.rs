@@ -5,17 +5,19 @@
 //! visited hands over its image first, once. Slots never move, and a znode created after Z has a later
 //! czxid, so a slot freed and used again is told apart. Links are not written: loading makes them anew.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{Arc, OnceLock};
 
 use paddock_messages::ids::SessionId;
 use paddock_messages::znode::{Acl, Owner};
 use paddock_messages::zxid::Zxid;
 use parking_lot::Mutex;
 
+use super::acl_table::ByNumber;
 use super::data_tree::DataTree;
 use super::image::encode;
 use super::node::{Node, Slot};
+use super::sessions::Sessions;
 
 /// How many bytes of old images may wait for the walker before the walk is given up: 8 MiB.
 pub const QUEUE_LIMIT: usize = 8 << 20;
@@ -53,7 +55,12 @@ pub enum Step {
 /// A walk under way: the walker's end. Dropping it ends the walk.
 #[derive(Debug)]
 pub struct Walk {
-    head: WalkHead,
+    digest: u64,
+    count: u32,
+    sessions: Sessions,
+    acls: ByNumber,
+    /// Made of all that by whoever asks first: not under the lock.
+    head: OnceLock<WalkHead>,
     shared: Arc<WalkState>,
     next: Slot,
     /// Images handed over, taken at the last step.
@@ -123,24 +130,17 @@ impl WalkState {
 impl DataTree {
     /// Begins a walk over the tree as it is now; `None` while another goes on. At most `queue_limit`
     /// bytes of old images wait for the walker, [`QUEUE_LIMIT`] but for tests.
-    /// Copies the tables of sessions and ACLs.
+    /// Shares the tables of sessions and ACLs, and visits neither (T10).
     pub fn begin_walk(&mut self, queue_limit: usize) -> Option<Walk> {
         self.end_walk_if_over();
         if self.walk.is_some() {
             return None;
         }
-        let head = WalkHead {
-            zxid: self.last_zxid,
-            digest: self.digest,
-            count: self.arena.live(),
-            slots: self.arena.slots(),
-            sessions: self.sessions().collect(),
-            acls: self.acls.in_use().map(|(id, acl, _)| (id, acl.clone())).collect(),
-        };
-        let seen = vec![0; head.slots.div_ceil(64) as usize].into_boxed_slice();
+        let slots = self.arena.slots();
+        let seen = vec![0; slots.div_ceil(64) as usize].into_boxed_slice();
         let shared = Arc::new(WalkState {
-            zxid: head.zxid,
-            slots: head.slots,
+            zxid: self.last_zxid,
+            slots,
             limit: queue_limit,
             abandoned: AtomicBool::new(false),
             over: AtomicBool::new(false),
@@ -148,7 +148,16 @@ impl DataTree {
         });
         self.acls.freeze();
         self.walk = Some(shared.clone());
-        Some(Walk { head, shared, next: 0, handed: Vec::new() })
+        Some(Walk {
+            digest: self.digest,
+            count: self.arena.live(),
+            sessions: self.sessions.clone(),
+            acls: self.acls.by_number(),
+            head: OnceLock::new(),
+            shared,
+            next: 0,
+            handed: Vec::new(),
+        })
     }
 
     /// To be called before a stored field of `slot` changes (T8).
@@ -179,9 +188,22 @@ impl DataTree {
 }
 
 impl Walk {
-    /// What goes before the znodes.
+    /// What goes before the znodes. To be asked for without the tree's guard: it visits every session.
     pub fn head(&self) -> &WalkHead {
-        &self.head
+        self.head.get_or_init(|| WalkHead {
+            zxid: self.shared.zxid,
+            digest: self.digest,
+            count: self.count,
+            slots: self.shared.slots,
+            sessions: self.sessions.iter().collect(),
+            acls: self.acls.in_use().map(|(id, acl)| (id, acl.clone())).collect(),
+        })
+    }
+
+    /// References that beginning it copied, if nobody has asked for the head since.
+    #[cfg(test)]
+    pub(super) fn references(&self) -> Option<usize> {
+        self.head.get().is_none().then(|| self.sessions.chunks() + self.acls.chunks())
     }
 
     /// Visits up to `max` more slots of `tree`, and appends to `out` the images of the znodes there. The
@@ -197,7 +219,7 @@ impl Walk {
         let mut work = self.shared.work.lock();
         assert!(self.handed.is_empty(), "T8: what was handed over is written before the next step");
         self.handed = std::mem::take(&mut work.images);
-        let end = self.next.saturating_add(max).min(self.head.slots);
+        let end = self.next.saturating_add(max).min(self.shared.slots);
         let full = out.len() + STEP_BYTES;
         while self.next < end && out.len() < full {
             let slot = self.next;
@@ -207,10 +229,10 @@ impl Walk {
             }
             self.next += 1;
         }
-        if self.next < self.head.slots {
+        if self.next < self.shared.slots {
             return Step::More;
         }
-        assert_eq!(work.yielded(), self.head.count, "T8: a walk yields each znode once");
+        assert_eq!(work.yielded(), self.count, "T8: a walk yields each znode once");
         Step::Done
     }
 

@@ -1,5 +1,7 @@
 //! Walks over a tree that changes: what is loaded from them is the tree at which they began.
 
+use paddock_messages::ids::SessionId;
+use paddock_messages::znode::{Acl, Id, Perms};
 use proptest::prelude::*;
 
 use super::data_tree::{DataTree, TreeOptions};
@@ -130,6 +132,24 @@ fn t10_a_step_copies_little_however_large_the_znodes_and_whatever_waits() {
     let (mut walk, mut images) = (tree.begin_walk(QUEUE_LIMIT).unwrap(), Vec::new());
     assert_eq!(walk.step(&tree, 256, &mut images), Step::More);
     assert!((256 << 10..(256 << 10) + 100_100).contains(&images.len()), "{}", images.len());
+}
+
+#[test]
+fn t10_a_walk_begins_without_a_visit_to_each_session_and_acl() {
+    let (mut tree, _) = tree_of(10);
+    let session = |id: i64| (SessionId(id), 4_000);
+    tree.sessions = (0..50_000).map(session).collect();
+    for number in 0..5_000 {
+        tree.acls.acquire(&[Acl {
+            perms: Perms::READ,
+            id: Id { scheme: "ip".into(), id: number.to_string().into() },
+        }]);
+    }
+    let walk = tree.begin_walk(QUEUE_LIMIT).unwrap();
+    assert!(walk.references().is_some_and(|copied| copied <= 1 + 55_000 / 500), "{:?}", walk.references());
+    tree.sessions.remove(SessionId(7));
+    assert!(walk.head().sessions.iter().copied().eq((0..50_000).map(session)), "as they were");
+    assert_eq!(walk.head().acls.len(), 5_001, "and that of the configuration");
 }
 
 #[test]

@@ -15,7 +15,7 @@ mod paths;
 mod table;
 
 pub use self::actor::WatchDispatcher;
-pub use self::table::{Counts, WatchKind, Watches};
+pub use self::table::{Counts, Mistake, WatchKind, Watches};
 
 #[cfg(test)]
 mod tests;

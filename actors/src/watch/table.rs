@@ -62,6 +62,15 @@ pub struct Counts {
     pub watches: usize,
 }
 
+/// What this table could do wrong, for the tests that must find it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mistake {
+    /// A persistent watch is gone after its first event.
+    PersistentOnce,
+    /// What is removed stays.
+    KeepRemoved,
+}
+
 /// The watches of one client arbiter's connections. Connections are named by slot, below 2^28; whoever
 /// gives a slot to another connection calls [`Watches::close`] first.
 #[derive(Debug, Default)]
@@ -72,6 +81,7 @@ pub struct Watches {
     pairs: usize,
     recursive: usize,
     hits: Vec<u32>,
+    mistake: Option<Mistake>,
 }
 
 #[derive(Debug, Default)]
@@ -81,6 +91,11 @@ pub(super) struct Held {
 }
 
 impl Watches {
+    /// From here on it makes this mistake: only tests want that.
+    pub fn make(&mut self, mistake: Mistake) {
+        self.mistake = Some(mistake);
+    }
+
     /// Registers; again is the same as once.
     pub fn add(&mut self, slot: u32, path: &str, kind: WatchKind) {
         let id = self.paths.intern(path);
@@ -108,6 +123,9 @@ impl Watches {
         if !before.meets(asked_kinds(asked)) {
             return false;
         }
+        if self.mistake == Some(Mistake::KeepRemoved) {
+            return true;
+        }
         self.change(slot, id, before, before.without(asked_kinds(asked)));
         self.paths.release(id);
         true
@@ -133,11 +151,14 @@ impl Watches {
         if self.pairs == 0 {
             return &[];
         }
-        let (matching, fired) = match table {
+        let (matching, mut fired) = match table {
             WatchTable::Data => (DATA_TABLE, Kinds::DATA),
             WatchTable::Child => (Kinds::CHILD.and(Kinds::PERSISTENT), Kinds::CHILD),
             WatchTable::Both => (Kinds::ALL, Kinds::STANDARD),
         };
+        if self.mistake == Some(Mistake::PersistentOnce) {
+            fired = fired.and(Kinds::PERSISTENT);
+        }
         if let Some(id) = self.paths.find(path) {
             self.fire(id, matching, fired);
         }

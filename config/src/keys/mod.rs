@@ -131,17 +131,40 @@ pub fn find(key: &str) -> Option<&'static Key> {
 /// The name in `names` nearest to `name`, and whether it is so near that `name` must be a typo: equal
 /// but for case, or one edit in six letters.
 pub(crate) fn nearest<'a>(name: &str, names: impl Iterator<Item = &'a str>) -> Option<(&'a str, bool)> {
+    let (nearest, distance) = nearest_below(usize::MAX, name, names)?;
+    Some((nearest, distance <= typo_distance(name)))
+}
+
+fn typo_distance(name: &str) -> usize {
+    (name.chars().count() / 6).max(1)
+}
+
+/// The first of those nearest to `name` and how many edits away it is: fewer than `limit`.
+fn nearest_below<'a>(
+    mut limit: usize,
+    name: &str,
+    names: impl Iterator<Item = &'a str>,
+) -> Option<(&'a str, usize)> {
     let lower = name.to_lowercase();
-    let distance = |other: &str| strsim::osa_distance(&lower, &other.to_lowercase());
-    let (distance, nearest) =
-        names.map(|other| (distance(other), other)).min_by_key(|(distance, _)| *distance)?;
-    Some((nearest, distance <= (name.chars().count() / 6).max(1)))
+    let length = lower.chars().count();
+    let mut found = None;
+    for other in names {
+        // As many edits as one is longer are needed in any case; counting them all is far slower.
+        if other.chars().count().abs_diff(length) >= limit {
+            continue;
+        }
+        let distance = strsim::osa_distance(&lower, &other.to_lowercase());
+        if distance < limit {
+            (limit, found) = (distance, Some((other, distance)));
+        }
+    }
+    found
 }
 
 /// The key that `key`, which is none, was probably meant to be.
 pub(crate) fn typo_of(key: &str) -> Option<&'static str> {
     let names = all().map(|row| row.name).filter(|name| !name.ends_with('*'));
-    if let Some((nearest, true)) = nearest(key, names) {
+    if let Some((nearest, _)) = nearest_below(typo_distance(key) + 1, key, names) {
         return Some(nearest);
     }
     // `server1`, `servr.1`: the number stands for the star.

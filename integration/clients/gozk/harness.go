@@ -19,6 +19,7 @@ const (
 	_testMyIDFileName = "myid"
 	startLimit        = 60 * time.Second // far above what a sound server needs, to start or to end
 	look              = 10 * time.Millisecond
+	question          = 2 * time.Second // Java's server never answers one that comes at the wrong moment of its start
 )
 
 type TestServer struct {
@@ -86,7 +87,7 @@ func (tc *TestCluster) await(up bool) error {
 	for end := time.Now().Add(startLimit); ; time.Sleep(look) {
 		settled := true
 		for _, srv := range tc.Servers {
-			answer, err := fourLetterWord(fmt.Sprintf("127.0.0.1:%d", srv.Port), "srvr", startLimit)
+			answer, err := fourLetterWord(fmt.Sprintf("127.0.0.1:%d", srv.Port), "srvr", question)
 			serves := err == nil && strings.HasPrefix(string(answer), "Zookeeper version")
 			settled = settled && serves == up
 		}

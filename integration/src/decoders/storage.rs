@@ -1,5 +1,7 @@
 //! What is on disk: txns, batches, whole logs, snapshots, the history file, configurations.
 
+use std::io;
+use std::net::IpAddr;
 use std::path::Path;
 
 use paddock_actors::storage::batch::{HEADER, Header, NotAHeader, check_body, record};
@@ -7,7 +9,7 @@ use paddock_actors::storage::history::{History, segment_name};
 use paddock_actors::storage::snapshot::load;
 use paddock_actors::storage::{Crash, MemoryDisk, Options, Reserve, open};
 use paddock_actors::tree::TreeOptions;
-use paddock_config::{Config, Sources, properties};
+use paddock_config::{Config, Machine, Sources, properties};
 use paddock_messages::codec;
 use paddock_messages::ids::ServerId;
 use paddock_messages::txn::Txn;
@@ -122,18 +124,26 @@ pub fn history(data: &[u8]) {
     }
 }
 
-/// A `zoo.cfg`. One that names a further file is only parsed: that file would be this machine's.
-pub fn config(data: &[u8]) {
-    let Ok(text) = std::str::from_utf8(data) else { return };
-    let Ok(parsed) = properties::parse(text) else { return };
-    if parsed.entries.iter().any(|entry| entry.key.contains("dynamicConfigFile")) {
-        return;
+/// A machine that has one file, whatever its name, and knows no host.
+struct OneFile<'a>(&'a [u8]);
+
+impl Machine for OneFile<'_> {
+    fn read(&self, _: &Path) -> io::Result<Vec<u8>> {
+        Ok(self.0.to_vec())
     }
-    let path = std::env::temp_dir().join(format!("paddock-zoo-{}.cfg", std::process::id()));
-    std::fs::write(&path, text).expect("the temporary directory is writable");
-    let loaded = Config::load(Sources { file: Some(path.clone()), env: [], flags: [] });
-    std::fs::remove_file(&path).expect("it was written");
-    match loaded {
+
+    fn look_up(&self, _: &str) -> io::Result<Vec<IpAddr>> {
+        Err(io::ErrorKind::NotFound.into())
+    }
+}
+
+/// A `zoo.cfg` or TOML, whichever it looks like, which is its own dynamic file and `myid`, too, if it asks
+/// for them. Without endings in names: what decides is what it holds.
+pub fn config(data: &[u8]) {
+    if let Ok(text) = std::str::from_utf8(data) {
+        let _ = properties::parse(text);
+    }
+    match Config::load_on(&OneFile(data), Sources::file(Some("config".into()))) {
         Ok(loaded) => drop(loaded.report().to_string()),
         Err(error) => assert!(!error.to_string().is_empty()),
     }

@@ -3,15 +3,18 @@
 //! - VC1  Replies come in the order of the requests.
 //! - VC2  No header's zxid is behind one that came before on the connection.
 //! - VC3  A read finds exactly what is so at its reply's zxid.
-//! - VC4  A watched change is told before anything that shows its zxid, once, with its zxid.
 //! - VC5  A write's zxid is beyond that of every read asked before it.
 //! - VC6  No two sequential creates get the same number, as long as their parent is the same.
 //! - VC7  A write's reply names its own txn, and says what that came to.
-//! - VC8  What is answered holds everything that any client was told before it was asked (pings aside).
+//! - VC8  What is answered holds everything that any client was told before it was asked; pings, and
+//!   questions about the connection's own watches, aside: they show nothing of the tree.
+//!
+//! What watches bring is stated in [`watching`](super::watching).
 
-use std::collections::{BTreeMap, HashSet, VecDeque};
+use std::collections::{HashSet, VecDeque};
 
 use bytes::{Buf, Bytes};
+use paddock_messages::client::event::EventKind;
 use paddock_messages::client::session::ConnectResponse;
 use paddock_messages::client::{ReplyHeader, xid};
 use paddock_messages::ids::SessionId;
@@ -20,7 +23,9 @@ use paddock_messages::wire::Wire;
 use paddock_messages::znode::Stat;
 use paddock_messages::zxid::Zxid;
 
+use super::met::Met;
 use super::truth::Truth;
+use super::watching::{Kind, Watch, Watching};
 
 /// What a request was, as far as its reply is checked.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,6 +39,12 @@ pub(super) enum Asked {
     Children { path: String, watch: bool },
     /// A sync.
     Sync,
+    /// setWatches, or setWatches2.
+    SetWatches { since: Zxid, watches: Vec<Watch> },
+    /// addWatch.
+    AddWatch(Watch),
+    /// checkWatches, or removeWatches, of the kind with this number.
+    AskWatches { path: String, number: i32, removes: bool },
     /// Anything else that is answered in its turn.
     Other,
     /// Ends the session.
@@ -72,8 +83,7 @@ pub(super) struct Client {
     pub(super) due: VecDeque<Due>,
     next_xid: i32,
     received: Vec<u8>,
-    /// One-shot watches, by path and whether of children, and the zxid of the reply that registered them.
-    watches: BTreeMap<(String, bool), Zxid>,
+    pub(super) watching: Watching,
     /// Writes that were done, and reads that were answered, since it was last asked.
     pub(super) done: (u64, u64),
     /// The last zxid of this connection that a read was answered with.
@@ -88,18 +98,58 @@ pub(super) struct Heard {
     /// Those of them that stood between two writes of their session when they were answered.
     pub(super) reads_between: u64,
     pub(super) events: u64,
+    /// Those of them that a persistent watch was for.
+    pub(super) persistent_events: u64,
+    /// Those made up by setWatches.
+    pub(super) missed_events: u64,
+    /// Watches that setWatches registered again: one-shot ones, and persistent ones.
+    pub(super) set_again: u64,
+    pub(super) persistent_again: u64,
+    /// Replies to removeWatches and checkWatches that found something.
+    pub(super) removed: u64,
+    pub(super) found: u64,
+    /// And those that did not.
+    pub(super) no_watcher: u64,
     pub(super) sequence_numbers: u64,
     pub(super) refused: u64,
     pub(super) expired: u64,
+}
+
+impl Heard {
+    pub(super) fn note(&self, met: &mut Met) {
+        for (what, many) in [
+            ("replies", self.replies),
+            ("reads checked", self.reads_checked),
+            ("reads between two writes", self.reads_between),
+            ("watch events", self.events),
+            ("persistent events", self.persistent_events),
+            ("events delivered by setWatches", self.missed_events),
+            ("watches set again after a reconnect", self.set_again),
+            ("persistent watches set again", self.persistent_again),
+            ("watches removed", self.removed),
+            ("watches found by checkWatches", self.found),
+            ("watches asked for that there were not", self.no_watcher),
+            ("numbers given", self.sequence_numbers),
+            ("clients told of expiry", self.expired),
+            ("writes refused by a full disk", self.refused),
+        ] {
+            met.add(what, many);
+        }
+    }
 }
 
 impl Client {
     /// The next request's xid.
     pub(super) fn ask(&mut self, asked: Asked, floor: Zxid) -> i32 {
         self.next_xid += 1;
+        self.ask_as(self.next_xid, asked, floor)
+    }
+
+    /// A request with this xid.
+    pub(super) fn ask_as(&mut self, xid: i32, asked: Asked, floor: Zxid) -> i32 {
         let behind_write = self.due.iter().any(|due| matches!(due.asked, Asked::Write { .. }));
-        self.due.push_back(Due { xid: self.next_xid, asked, floor, behind_write });
-        self.next_xid
+        self.due.push_back(Due { xid, asked, floor, behind_write });
+        xid
     }
 
     /// A ping is under way, too.
@@ -114,9 +164,15 @@ impl Client {
 
     /// The connection is gone, and with it everything that was not answered.
     pub(super) fn disconnected(&mut self) {
-        self.due.clear();
+        let unanswered = self.due.drain(..).filter_map(|due| match due.asked {
+            Asked::SetWatches { since, watches } => Some((since, watches)),
+            _ => None,
+        });
+        self.watching.lost(self.last_zxid, unanswered);
+        if self.session.is_none() {
+            self.watching.take_wanted(); // they end with it
+        }
         self.received.clear();
-        self.watches.clear();
         self.is_up = false;
         self.shown = Zxid::ZERO;
     }
@@ -175,26 +231,21 @@ impl Client {
         heard: &mut Heard,
     ) {
         let header = ReplyHeader::read(&mut frame).expect("a reply");
-        let zxid = Zxid::from_wire(header.zxid);
-        assert!(zxid >= self.last_zxid, "VC2: {zxid:?} after {:?}", self.last_zxid);
-        self.last_zxid = zxid;
         if header.xid == xid::EVENT {
-            heard.events += 1;
-            return self.event(zxid, frame, truth);
+            return self.event(header.zxid, frame, truth, heard);
         }
-        for ((path, of_children), &since) in &self.watches {
-            let change = truth.next_change(path, *of_children, since).filter(|change| *change <= zxid);
-            assert_eq!(
-                change, None,
-                "VC4: {header:?} came before the event of {path}, watched since {since:?}"
-            );
-        }
+        let zxid = self.shows(header.zxid);
+        self.watching.on_reply(zxid, truth);
         heard.replies += 1;
         let due = self.due.pop_front().unwrap_or_else(|| panic!("VC1: nothing was asked: {header:?}"));
         let Due { xid, asked, floor, behind_write } = due;
         assert_eq!(header.xid, xid, "VC1: {asked:?} was due");
+        if !matches!(asked, Asked::SetWatches { .. }) {
+            self.watching.nothing_missed();
+        }
+        let of_the_tree = !matches!(asked, Asked::AskWatches { .. });
         assert!(
-            zxid >= floor,
+            zxid >= floor || !of_the_tree,
             "VC8: {asked:?} was answered as of {zxid:?}, {floor:?} was known when it was asked"
         );
         if let Some(session) = &mut self.session {
@@ -228,7 +279,8 @@ impl Client {
                 self.done.1 += 1;
                 check_read(&path, zxid, header.err, frame, exists, truth);
                 if watch && (header.err == 0 || exists) {
-                    self.watches.entry((path, false)).or_insert(zxid);
+                    let kind = if header.err == 0 { Kind::Data } else { Kind::Exist };
+                    self.watching.register(kind, path);
                 }
             }
             Asked::Children { path, watch } => {
@@ -239,7 +291,7 @@ impl Client {
                     assert_eq!(header.err, 0, "VC3: {path} exists at {zxid:?}");
                     check_children(&path, zxid, &mut frame, truth);
                     if watch {
-                        self.watches.entry((path, true)).or_insert(zxid);
+                        self.watching.register(Kind::Child, path);
                     }
                 }
             }
@@ -248,6 +300,23 @@ impl Client {
                 self.check_write(xid, zxid, header.err, truth);
                 truth.ack(zxid);
                 self.session = None;
+            }
+            Asked::SetWatches { since, watches } => {
+                assert_eq!(header.err, 0, "VC9: setWatches does not fail");
+                let (one_shot, persistent, missed) = self.watching.on_set_again(since, watches, zxid, truth);
+                heard.set_again += one_shot;
+                heard.persistent_again += persistent;
+                heard.missed_events += missed;
+            }
+            Asked::AddWatch((kind, path)) => {
+                assert_eq!(header.err, 0, "addWatch does not fail");
+                self.watching.register(kind, path);
+            }
+            Asked::AskWatches { path, number, removes } => {
+                let found = self.watching.on_asked(&path, number, removes, header.err);
+                heard.removed += u64::from(found && removes);
+                heard.found += u64::from(found && !removes);
+                heard.no_watcher += u64::from(!found);
             }
             Asked::Sync => assert!(header.err == 0 || header.err == -112, "a sync fails with {}", header.err),
             Asked::Other => {}
@@ -266,40 +335,33 @@ impl Client {
         assert_eq!(err, expected, "VC7: {txn:?}");
     }
 
-    fn event(&mut self, zxid: Zxid, mut frame: Bytes, truth: &Truth) {
+    /// VC2.
+    fn shows(&mut self, zxid: i64) -> Zxid {
+        let zxid = Zxid::from_wire(zxid);
+        assert!(zxid >= self.last_zxid, "VC2: {zxid:?} after {:?}", self.last_zxid);
+        self.last_zxid = zxid;
+        zxid
+    }
+
+    fn event(&mut self, zxid: i64, mut frame: Bytes, truth: &Truth, heard: &mut Heard) {
         let kind = frame.get_i32();
+        let kind = EVENTS.into_iter().find(|event| *event as i32 == kind).expect("a kind of event");
         frame.advance(4);
         let path = bytestring::ByteString::read(&mut frame).expect("a path").to_string();
-        let mut fired = false;
-        for of_children in [false, true] {
-            let concerned = match kind {
-                DELETED => true,
-                CHILDREN => of_children,
-                _ => !of_children,
-            };
-            let watch = (path.clone(), of_children);
-            if concerned && let Some(since) = self.watches.remove(&watch) {
-                fired = true;
-                assert_eq!(
-                    truth.next_change(&path, of_children, since),
-                    Some(zxid),
-                    "VC4: {path}, event {kind}, watched since {since:?}"
-                );
-            }
+        if zxid == -1 {
+            return self.watching.on_missed(kind, path);
         }
-        assert!(fired, "VC4: {path} is not watched for {kind}");
-        for ((other, of_children), &since) in &self.watches {
-            let change = truth.next_change(other, *of_children, since).filter(|change| *change < zxid);
-            assert_eq!(change, None, "VC4: the event of {other} comes after a later one");
-        }
+        let zxid = self.shows(zxid);
+        heard.events += 1;
+        heard.persistent_events += u64::from(self.watching.on_event(zxid, kind, &path, truth));
     }
 }
 
+/// What a server tells of.
+const EVENTS: [EventKind; 4] =
+    [EventKind::Created, EventKind::Deleted, EventKind::DataChanged, EventKind::ChildrenChanged];
 /// notReadOnly: what a full disk makes of writes.
 const REFUSED: i32 = -119;
-/// Event types.
-const DELETED: i32 = 2;
-const CHILDREN: i32 = 4;
 
 fn check_children(path: &str, zxid: Zxid, body: &mut Bytes, truth: &Truth) {
     let mut names = Vec::<bytestring::ByteString>::read(body).expect("names");

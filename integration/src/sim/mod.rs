@@ -2,12 +2,13 @@
 //! that check every byte, and everything that may go wrong between any two steps.
 //!
 //! A seed is a run: it draws the set-up, the schedule, what the clients ask and what breaks. The same seed
-//! is the same run. Besides what [`truth`] and [`client`] check, and what the cores assert:
+//! is the same run. Besides what [`truth`], [`client`] and [`watching`] check, and what the cores assert:
 //! - G1  Once nothing goes wrong any more, every client gets a write and a read through, and a snapshot
 //!   comes about.
 //!
 //! E1 and E2, on sessions, are stated beside the SessionTracker.
 
+mod changes;
 mod client;
 mod crash;
 mod damage;
@@ -18,6 +19,7 @@ mod node;
 mod requests;
 mod start;
 mod truth;
+mod watching;
 mod world;
 
 use std::cell::RefCell;
@@ -49,11 +51,19 @@ pub enum Fault {
     ExpireUnasked,
     /// A roll-over does not make its epoch durable.
     ForgetRollOver,
+    /// The zxid since which a client asks what it missed does not reach the server.
+    ForgetSince,
+    /// A persistent watch is gone after its first event.
+    PersistentOnce,
+    /// removeWatches removes nothing.
+    KeepRemoved,
+    /// The Proposer does not count what is proposed and not durable.
+    IgnoreCredit,
 }
 
 impl Fault {
     /// Every one.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 14] = [
         Self::AckBeforePersist,
         Self::LoseAppend,
         Self::CommitEarly,
@@ -64,6 +74,10 @@ impl Fault {
         Self::ForgetEpoch,
         Self::ExpireUnasked,
         Self::ForgetRollOver,
+        Self::ForgetSince,
+        Self::PersistentOnce,
+        Self::KeepRemoved,
+        Self::IgnoreCredit,
     ];
 }
 

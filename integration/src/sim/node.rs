@@ -53,6 +53,7 @@ pub(super) struct Node {
     pub(super) space: Space,
     /// Bytes appended since the Snapshotter was told.
     pub(super) logged: u64,
+    pub(super) busy_disk: f64,
     pub(super) fault: Option<Fault>,
     /// Why the process has ended, if it has.
     pub(super) ended: Option<String>,
@@ -138,6 +139,7 @@ impl Node {
                 self.deliver(to, mail.expect("it waits"), rng, truth, met);
             }
             Action::Apply => self.apply(truth),
+            Action::Flush if rng.random_bool(self.busy_disk) => {}
             Action::Flush => self.flush(),
             Action::Walk => self.walk(rng, met),
         }
@@ -315,7 +317,7 @@ impl Node {
         if self.fault == Some(Fault::LoseAppend) && upto.counter().is_multiple_of(16) {
             return self.post(Who::Logger, Who::Learner, Mail::Durable(upto));
         }
-        self.logger.append_all(records);
+        self.logger.append_with(|to| to.push_all(records));
         self.logger.commit(committed);
         if self.fault == Some(Fault::AckBeforePersist) {
             self.post(Who::Logger, Who::Learner, Mail::Durable(upto));

@@ -2,7 +2,8 @@
 
 use bytes::Bytes;
 use paddock_messages::client::ops::{
-    Create, CreateTtl, MaybePath, MultiHeader, PathVersion, PathWatch, SetAcl, SetData,
+    AddWatch, Create, CreateTtl, MaybePath, MultiHeader, PathType, PathVersion, PathWatch, PersistentWatches,
+    SetAcl, SetData, SetWatches,
 };
 use paddock_messages::client::session::{ConnectFields, ConnectRequest};
 use paddock_messages::client::{OpCode, RequestHeader, xid};
@@ -12,11 +13,17 @@ use paddock_messages::zxid::Zxid;
 use rand::Rng;
 use rand::rngs::StdRng;
 
+use super::Fault;
 use super::client::{Asked, Client};
+use super::watching::{Kind, Watch};
 
 /// The parents that all clients share, and their znodes below.
 const PARENTS: u32 = 3;
 const NAMES: u32 = 6;
+/// The most data that a request carries.
+const LARGE: usize = 2_000;
+/// The most requests that a client has under way.
+pub(super) const MOST_DUE: usize = 20;
 
 pub(super) fn handshake(client: &Client, timeout_ms: i32) -> Vec<u8> {
     let session = client.session.as_ref();
@@ -61,7 +68,7 @@ fn path(rng: &mut StdRng) -> String {
 }
 
 fn data(rng: &mut StdRng) -> Option<Bytes> {
-    let len = [0, 8, 40, 300, 2_000][rng.random_range(0..5)];
+    let len = [0, 8, 40, 300, LARGE][rng.random_range(0..5)];
     rng.random_bool(0.95).then(|| (0..len).map(|_| rng.random::<u8>()).collect())
 }
 
@@ -93,10 +100,23 @@ fn read_data(client: &mut Client, floor: Zxid, path: String, watch: bool, exists
     framed(xid, if exists { OpCode::Exists } else { OpCode::GetData }, |to| body.write(to))
 }
 
+/// As much as one client may have under way, all of it large.
+pub(super) fn flood(client: &mut Client, floor: Zxid, rng: &mut StdRng) -> Vec<u8> {
+    let path = format!("/p{}", rng.random_range(0..PARENTS));
+    let mut to = Vec::new();
+    while client.due.len() < MOST_DUE {
+        let xid = client.ask(Asked::Write { sequential: false, set: Some(path.clone()) }, floor);
+        let data = Some(Bytes::from(vec![rng.random(); LARGE]));
+        let body = SetData { path: path.as_str().into(), data, version: -1 };
+        to.extend(framed(xid, OpCode::SetData, |to| body.write(to)));
+    }
+    to
+}
+
 /// Any request.
 pub(super) fn any(client: &mut Client, floor: Zxid, rng: &mut StdRng) -> Vec<u8> {
     let write = Asked::Write { sequential: false, set: None };
-    match rng.random_range(0..104) {
+    match rng.random_range(0..118) {
         0..8 => create_request(client, floor, format!("/p{}", rng.random_range(0..PARENTS)), 0, rng),
         8..16 => create_request(client, floor, path(rng), 0, rng),
         16..22 => create_request(client, floor, path(rng), 1, rng),
@@ -143,8 +163,81 @@ pub(super) fn any(client: &mut Client, floor: Zxid, rng: &mut StdRng) -> Vec<u8>
             framed(xid, OpCode::Sync, |to| MaybePath { path: Some("/".into()) }.write(to))
         }
         97..100 => ping(client),
-        _ => set_acl(client, floor, rng),
+        100..104 => set_acl(client, floor, rng),
+        104..110 => add_watch(client, floor, rng),
+        _ => ask_watches(client, floor, rng),
     }
+}
+
+fn add_watch(client: &mut Client, floor: Zxid, rng: &mut StdRng) -> Vec<u8> {
+    let path = if rng.random_bool(0.1) { "/".to_owned() } else { path(rng) };
+    let (mode, kind) = [(0, Kind::Persistent), (1, Kind::Recursive)][rng.random_range(0..2)];
+    let body = AddWatch { path: path.as_str().into(), mode };
+    let xid = client.ask(Asked::AddWatch((kind, path)), floor);
+    framed(xid, OpCode::AddWatch, |to| body.write(to))
+}
+
+/// Whether there is a watch, or to remove it: mostly of one that there is, unless it fires before.
+fn ask_watches(client: &mut Client, floor: Zxid, rng: &mut StdRng) -> Vec<u8> {
+    let held = client.watching.held();
+    let one = if held.is_empty() || rng.random_bool(0.3) {
+        (rng.random_range(1..=5), path(rng))
+    } else {
+        let (kind, path) = held.iter().nth(rng.random_range(0..held.len())).expect("so many are held");
+        let number = match kind {
+            _ if rng.random_bool(0.2) => 3,
+            Kind::Child => 1,
+            Kind::Data | Kind::Exist => 2,
+            Kind::Persistent => 4,
+            Kind::Recursive => 5,
+        };
+        (number, path.clone())
+    };
+    let ((kind, path), removes) = (one, rng.random());
+    let body = PathType { path: path.as_str().into(), kind };
+    let xid = client.ask(Asked::AskWatches { path, number: kind, removes }, floor);
+    framed(xid, if removes { OpCode::RemoveWatches } else { OpCode::CheckWatches }, |to| body.write(to))
+}
+
+/// Everything that the client watched when it lost its connection: each zxid's watches in one packet or in
+/// several, as the Java client sends them.
+pub(super) fn set_watches(
+    client: &mut Client,
+    floor: Zxid,
+    fault: Option<Fault>,
+    rng: &mut StdRng,
+) -> Vec<u8> {
+    let mut to = Vec::new();
+    for (since, mut watches) in client.watching.take_wanted() {
+        if rng.random_bool(0.1) {
+            continue; // not every client sets them again
+        }
+        watches.sort_unstable(); // the order of the lists
+        let most = if rng.random() { watches.len() } else { rng.random_range(1..=watches.len()) };
+        for some in watches.chunks(most) {
+            let xid =
+                client.ask_as(xid::SET_WATCHES, Asked::SetWatches { since, watches: some.to_vec() }, floor);
+            let since = if fault == Some(Fault::ForgetSince) { i64::MAX } else { since.to_wire() };
+            to.extend(set_watches_frame(xid, since, some, rng.random()));
+        }
+    }
+    to
+}
+
+fn set_watches_frame(xid: i32, relative_zxid: i64, watches: &[Watch], newer: bool) -> Vec<u8> {
+    let of = |kind: Kind| {
+        let those = watches.iter().filter(|watch| watch.0 == kind);
+        those.map(|(_, path)| path.as_str().into()).collect::<Vec<_>>()
+    };
+    let [data, exist, child] = [Kind::Data, Kind::Exist, Kind::Child].map(of);
+    let [persistent, persistent_recursive] = [Kind::Persistent, Kind::Recursive].map(of);
+    let newer = newer || !persistent.is_empty() || !persistent_recursive.is_empty();
+    framed(xid, if newer { OpCode::SetWatches2 } else { OpCode::SetWatches }, |to| {
+        SetWatches { relative_zxid, data, exist, child }.write(to);
+        if newer {
+            PersistentWatches { persistent, persistent_recursive }.write(to);
+        }
+    })
 }
 
 /// To one of two ACLs that let everybody do everything.
@@ -157,11 +250,11 @@ fn set_acl(client: &mut Client, floor: Zxid, rng: &mut StdRng) -> Vec<u8> {
     framed(xid, OpCode::SetAcl, |to| body.write(to))
 }
 
-/// Each path once: then what watchers see of it is what it was before and after.
+/// Three ops below one parent, sometimes two of one znode.
 fn multi(rng: &mut StdRng, to: &mut Vec<u8>) {
     let parent = rng.random_range(0..PARENTS);
-    let mut ops = |name: u32, to: &mut Vec<u8>| {
-        let path = format!("/p{parent}/n{name}");
+    let mut op = |to: &mut Vec<u8>| {
+        let path = format!("/p{parent}/n{}", rng.random_range(0..NAMES));
         let kind = [OpCode::Create as i32, OpCode::Delete as i32, OpCode::SetData as i32, 13]
             [rng.random_range(0..4)];
         MultiHeader { kind, done: false, err: -1 }.write(to);
@@ -171,8 +264,6 @@ fn multi(rng: &mut StdRng, to: &mut Vec<u8>) {
             _ => PathVersion { path: path.into(), version: version(rng) }.write(to),
         }
     };
-    ops(0, to);
-    ops(1, to);
-    ops(2, to);
+    (0..3).for_each(|_| op(to));
     MultiHeader::END.write(to);
 }

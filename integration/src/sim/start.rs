@@ -18,6 +18,7 @@ use paddock_actors::storage::{
 };
 use paddock_actors::tree::prep::PrepRules;
 use paddock_actors::tree::{SharedTree, TreeOptions};
+use paddock_actors::watch::Mistake;
 use paddock_messages::codec;
 use paddock_messages::ids::AttachNumber;
 use paddock_messages::letters::SessionChange;
@@ -44,6 +45,9 @@ pub(super) struct Setup {
     pub(super) settings: Arc<Settings>,
     /// The counter of an epoch's last txn.
     pub(super) last_counter: u32,
+    /// How likely it is that the disk is not ready when the log would be written: only where requests pile
+    /// up behind it does it matter how much is let in.
+    pub(super) busy_disk: f64,
     pub(super) fault: Option<Fault>,
 }
 
@@ -51,15 +55,17 @@ pub(super) struct Setup {
 const LARGEST: u64 = 8 << 10;
 
 impl Setup {
-    /// What the log has room for.
+    /// What the log has room for, as the Proposer is told.
     fn room(&self) -> Room {
-        Room { admitted: self.options.admitted_bytes, largest: LARGEST }
+        let ignored = self.fault == Some(Fault::IgnoreCredit);
+        let admitted = if ignored { u64::MAX } else { self.options.admitted_bytes };
+        Room { admitted, largest: LARGEST }
     }
 
     pub(super) fn drawn(rng: &mut StdRng, fault: Option<Fault>) -> Self {
         let mut options = Options::new(ME, rng.random());
         options.segment_bytes = [16 << 10, 48 << 10][rng.random_range(0..2)];
-        options.admitted_bytes = [16 << 10, 48 << 10][rng.random_range(0..2)];
+        options.admitted_bytes = [10 << 10, 16 << 10, 48 << 10][rng.random_range(0..3)];
         options.reserve = if rng.random() { Reserve::Inline } else { Reserve::Late };
         options.force_sync = fault != Some(Fault::NoSync);
         let settings = Settings {
@@ -78,6 +84,7 @@ impl Setup {
                 purge_every_ms: Some(5_000),
             },
             settings: Arc::new(settings),
+            busy_disk: if rng.random_bool(0.15) { 0.95 } else { 0.0 },
             last_counter: if rng.random() { rng.random_range(1..60) } else { LAST_COUNTER },
             fault,
         }
@@ -144,6 +151,12 @@ pub(super) fn start(
         })
         .collect();
     arbiters.iter_mut().for_each(|core| core.serve(Serving::Everybody));
+    let mistake = match setup.fault {
+        Some(Fault::PersistentOnce) => Some(Mistake::PersistentOnce),
+        Some(Fault::KeepRemoved) => Some(Mistake::KeepRemoved),
+        _ => None,
+    };
+    arbiters.iter_mut().for_each(|core| mistake.into_iter().for_each(|mistake| core.mistake(mistake)));
     let prep = PrepRules { extended_types: true, ..PrepRules::default() };
     let quorum = Majority(BTreeSet::from([ME]));
     let last = tree.read().last_zxid();
@@ -166,6 +179,7 @@ pub(super) fn start(
         logged: 0,
         fault: setup.fault,
         ended: None,
+        busy_disk: setup.busy_disk,
         signs: sessions.iter().map(|(session, _)| (*session, now_ms)).collect(),
         now_ms,
         snapshots: 0,

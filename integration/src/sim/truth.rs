@@ -7,7 +7,7 @@
 //!   attachment behind one of a newer.
 //! - D4  An ephemeral is there exactly as long as its session.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -18,6 +18,8 @@ use paddock_messages::path;
 use paddock_messages::txn::{Op, Txn, TxnBody};
 use paddock_messages::znode::Stat;
 use paddock_messages::zxid::{Epoch, Zxid};
+
+use super::changes::{Change, changes};
 
 /// What a read finds: data and stat, or nothing.
 pub(super) type Found = Option<(Option<Bytes>, Stat)>;
@@ -30,6 +32,8 @@ pub(super) struct Truth {
     applied: BTreeMap<Zxid, Arc<Txn>>,
     /// Each znode's states since the beginning, oldest first.
     states: BTreeMap<String, Vec<(Zxid, Found)>>,
+    /// All that watchers may have had to hear of, in order.
+    changes: Vec<Change>,
     /// The highest zxid that any client was answered with.
     acked: Zxid,
     epoch: Epoch,
@@ -48,6 +52,7 @@ impl Truth {
             proposed: BTreeMap::new(),
             applied: BTreeMap::new(),
             states: BTreeMap::new(),
+            changes: Vec::new(),
             acked: Zxid::ZERO,
             epoch: Epoch(0),
             latest: BTreeMap::new(),
@@ -68,6 +73,12 @@ impl Truth {
         assert_eq!(**proposed, *txn, "{zxid:?} is not what was proposed");
         self.applied.insert(zxid, Arc::clone(proposed));
         self.acls_set += u64::from(matches!(txn.body, TxnBody::SetAcl { .. }));
+        if let TxnBody::CloseSession { ephemerals } = &txn.body {
+            let owned: BTreeSet<_> = self.tree.ephemerals(txn.header.session).collect();
+            let listed = ephemerals.iter().map(ToString::to_string).collect();
+            assert_eq!(owned, listed, "D4: what goes with {}", txn.header.session);
+        }
+        self.changes.extend(changes(txn));
         self.tree.apply(txn, &mut Events::unwanted());
         self.in_order(txn);
         if matches!(txn.body, TxnBody::CloseSession { .. }) {
@@ -195,6 +206,11 @@ impl Truth {
             before.clone_from(found);
         }
         None
+    }
+
+    /// Every change there was, in order.
+    pub(super) fn changes(&self) -> &[Change] {
+        &self.changes
     }
 
     pub(super) fn lives(&self, session: SessionId) -> bool {

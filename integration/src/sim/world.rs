@@ -106,18 +106,7 @@ impl World {
             self.step();
         }
         self.heal();
-        let heard = self.heard;
-        for (what, many) in [
-            ("replies", heard.replies),
-            ("reads checked", heard.reads_checked),
-            ("reads between two writes", heard.reads_between),
-            ("watch events", heard.events),
-            ("numbers given", heard.sequence_numbers),
-            ("clients told of expiry", heard.expired),
-            ("writes refused by a full disk", heard.refused),
-        ] {
-            self.met.add(what, many);
-        }
+        self.heard.note(&mut self.met);
         self.met.add("ACLs replaced", self.truth.acls_set);
         let disk = self.disk.counters();
         self.met.add("crashes at a write", disk.crashes_at_write);
@@ -137,8 +126,8 @@ impl World {
             303..306 => self.disk.crash_in(self.rng.random_range(0..60)),
             306..307 => self.disk.fail_syncs(1),
             307..310 => {
-                let room = self.disk.used_bytes() + self.rng.random_range(0..32 << 10);
-                self.disk.set_capacity(room);
+                let most = [1, 4 << 10, 32 << 10][self.rng.random_range(0..3)];
+                self.disk.set_capacity(self.disk.used_bytes() + self.rng.random_range(0..most));
                 self.full_until = Some(self.now_ms + self.rng.random_range(1_000..8_000));
             }
             310..313 => self.stall(),
@@ -242,7 +231,14 @@ impl World {
             return;
         };
         let Self { people, truth, numbers, heard, .. } = self;
-        people[who].client.receive(&bytes, sent_ms, truth, numbers, heard);
+        let client = &mut people[who].client;
+        let was_up = client.is_up;
+        client.receive(&bytes, sent_ms, truth, numbers, heard);
+        if client.is_up && !was_up {
+            let floor = self.truth.acked();
+            let again = requests::set_watches(client, floor, self.setup.fault, &mut self.rng);
+            self.links[at].to_server.extend(again);
+        }
         // An answer that was under way when the session ended had promised as much.
         if let Some(held) = &people[who].client.session
             && let Some(&ended) = self.ended.get(&held.id)
@@ -305,10 +301,14 @@ impl World {
                 let bytes = requests::close(&mut person.client, floor);
                 self.links[at].to_server.extend(bytes);
             }
+            10..15 => {
+                let bytes = requests::flood(&mut person.client, floor, &mut self.rng);
+                self.links[at].to_server.extend(bytes);
+            }
             draw => {
                 let burst = if draw < 30 { self.rng.random_range(2..20) } else { 1 };
                 for _ in 0..burst {
-                    if person.client.due.len() < 20 {
+                    if person.client.due.len() < requests::MOST_DUE {
                         let bytes = requests::any(&mut person.client, floor, &mut self.rng);
                         self.links[at].to_server.extend(bytes);
                     }

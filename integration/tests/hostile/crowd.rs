@@ -2,6 +2,8 @@
 
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -102,10 +104,12 @@ fn maxclientcnxns_counts_each_address_by_itself() {
 
 /// Requests that one connection sends without waiting for an answer.
 const PIPELINED: i32 = 1_000_000;
+/// A sender that got rid of nothing for so long is stuck.
+const STUCK_AFTER: Duration = Duration::from_millis(500);
 /// Each tenth is a write.
 const WRITE_EVERY: i32 = 10;
 
-fn pipeline(mut stream: TcpStream) {
+fn pipeline(mut stream: TcpStream, sent: &AtomicUsize) {
     let mut bytes = Vec::new();
     for xid in 1..=PIPELINED {
         let is_write = xid % WRITE_EVERY == 0;
@@ -120,9 +124,26 @@ fn pipeline(mut stream: TcpStream) {
             }
         });
         if bytes.len() > 1 << 20 || xid == PIPELINED {
-            stream.write_all(&bytes).unwrap();
+            for part in bytes.chunks(1 << 14) {
+                stream.write_all(part).unwrap();
+                sent.fetch_add(part.len(), Ordering::Relaxed);
+            }
             bytes.clear();
         }
+    }
+}
+
+/// Returns once no more was sent for a while: all of it, or what the server takes before it is read
+/// from. (Should the machine have stood still meanwhile, less has piled up, and nothing fails for it.)
+fn until_stuck(sent: &AtomicUsize) -> usize {
+    let mut before = 0;
+    loop {
+        std::thread::sleep(STUCK_AFTER);
+        let now = sent.load(Ordering::Relaxed);
+        if now == before && now > 0 {
+            return now;
+        }
+        before = now;
     }
 }
 
@@ -137,7 +158,11 @@ fn a_million_pipelined_requests_are_answered_in_order_in_bounded_memory() {
     greeted(&stream);
     let began = Instant::now();
     let sender = stream.try_clone().unwrap();
-    let sending = std::thread::spawn(move || pipeline(sender));
+    let sent = Arc::new(AtomicUsize::new(0));
+    let counting = Arc::clone(&sent);
+    let sending = std::thread::spawn(move || pipeline(sender, &counting));
+    let taken = until_stuck(&sent);
+    println!("pipeline: {taken} bytes of requests taken before the first answer is");
     let mut answers = std::io::BufReader::with_capacity(1 << 20, stream);
     let mut version = 0;
     for xid in 1..=PIPELINED {
@@ -157,4 +182,40 @@ fn a_million_pipelined_requests_are_answered_in_order_in_bounded_memory() {
     println!("pipeline: {PIPELINED} requests in {took:?}, {} MiB before", before / MIB);
     assert!(most < before + 64 * MIB, "{} MiB, then {} MiB", before / MIB, most / MIB);
     assert!(took < Duration::from_secs(120));
+}
+
+/// strace makes each sync last so long, as a bad disk does.
+const SYNC: Duration = Duration::from_millis(300);
+
+#[test]
+fn requests_that_wait_for_a_slow_disk_take_bounded_memory() {
+    let inject = format!("inject=fdatasync:delay_enter={}", SYNC.as_micros());
+    let slow = ["strace", "-D", "-f", "-qq", "-o", "/dev/null", "-e", "trace=fdatasync", "-e", &inject];
+    let field = Field::under("maxClientCnxns=0\nsnapCount=1000000000", &slow);
+    field.client().create("/a", b"", CreateMode::Persistent).unwrap();
+    let before = field.resident();
+    let witness = Witness::start(&field);
+    let mut stream = field.socket();
+    stream.write_all(&hello(40_000)).unwrap();
+    greeted(&stream);
+    // A client that sends 10 KB writes as fast as they are taken: gigabytes a second if all are.
+    stream.set_write_timeout(Some(SYNC)).unwrap();
+    let data = Bytes::from(vec![7; 10_000]);
+    let began = Instant::now();
+    let mut bytes = Vec::new();
+    for xid in 1.. {
+        if began.elapsed() > 10 * SYNC {
+            break;
+        }
+        frame(&mut bytes, |to| {
+            RequestHeader { xid, opcode: OpCode::SetData as i32 }.write(to);
+            SetData { path: "/a".into(), data: Some(data.clone()), version: -1 }.write(to);
+        });
+        if let Ok(count) = stream.write(&bytes) {
+            bytes.drain(..count);
+        }
+    }
+    let most = witness.stop("slow disk");
+    // What one connection may have in flight is a megabyte, here and in each step of a write's way.
+    assert!(most < before + 64 * MIB, "{} MiB, then {} MiB", before / MIB, most / MIB);
 }

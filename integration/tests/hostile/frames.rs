@@ -1,9 +1,9 @@
 //! Frames that are none, too large, or cut short.
 
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::net::Shutdown;
 
-use paddock_integration::raw_client::RawClient;
+use paddock_integration::raw_client::{ClientError, RawClient};
 use paddock_messages::client::OpCode;
 use paddock_messages::error_code::ErrorCode;
 use paddock_messages::wire::write_str;
@@ -20,7 +20,8 @@ fn framed(length: i32, body: &[u8]) -> Vec<u8> {
 
 #[test]
 fn what_is_no_handshake_is_closed_counted_and_logged_with_its_peer() {
-    let field = Field::new(&format!("jute.maxbuffer={MAX}"));
+    // Not because its time is up: there is more of that than the test waits for.
+    let field = Field::new(&format!("jute.maxbuffer={MAX}\nnio.sessionlessCnxnTimeout=600000"));
     let witness = Witness::start(&field);
     for (what, bytes, reason) in [
         ("a negative length", framed(-1, b""), "bad_length"),
@@ -50,15 +51,19 @@ fn what_is_no_handshake_is_closed_counted_and_logged_with_its_peer() {
     witness.stop("no handshakes");
 }
 
-/// Sends bytes behind the handshake; true if the connection is closed for them.
+/// Of sessions here, in ms: nothing is closed because one has expired.
+const NEVER: i32 = 600_000;
+
+/// Sends bytes behind the handshake; true if the connection is closed for them, and not only silent.
 fn closes(mut client: RawClient, bytes: &[u8]) -> bool {
     client.send_bytes(bytes).unwrap();
-    client.reply().is_err_and(|error| error.is_disconnect())
+    let waited = [ErrorKind::WouldBlock, ErrorKind::TimedOut];
+    matches!(client.reply(), Err(ClientError::Io(error)) if !waited.contains(&error.kind()))
 }
 
 #[test]
 fn frames_after_the_handshake_are_refused_one_by_one_or_close_their_connection_alone() {
-    let field = Field::new(&format!("jute.maxbuffer={MAX}"));
+    let field = Field::new(&format!("jute.maxbuffer={MAX}\nmaxSessionTimeout={NEVER}"));
     let witness = Witness::start(&field);
     field.client().create("/a", b"", CreateMode::Persistent).unwrap();
 
@@ -75,13 +80,13 @@ fn frames_after_the_handshake_are_refused_one_by_one_or_close_their_connection_a
         ("less than a header", framed(5, b"12345"), "undecodable"),
     ] {
         let before = field.refused(reason);
-        assert!(closes(field.client(), &bytes), "{what} does not close");
+        assert!(closes(field.client_for(NEVER), &bytes), "{what} does not close");
         assert_eq!(field.refused(reason), before + 1, "{what}");
     }
 
     // One connection is refused in every way that leaves it open, and goes on.
     let mut client = field.client();
-    let large = vec![b'x'; MAX];
+    let large = vec![b'x'; 15 * MAX]; // more than is read at once, and than at twice
     for _ in 0..3 {
         let refused = client.set("/a", &large, -1).unwrap_err();
         assert_eq!(refused.to_string(), format!("refused: {}", ErrorCode::Marshalling));
@@ -98,7 +103,7 @@ fn frames_after_the_handshake_are_refused_one_by_one_or_close_their_connection_a
     let codes = [0; 3].map(|_| client.reply().unwrap().header.err);
     assert_eq!(codes, [ErrorCode::Marshalling.code(), ErrorCode::Unimplemented.code(), 0]);
     assert_eq!(field.refused("undecodable"), 2);
-    field.wait_for_line(&["sent 1", "bytes for", "/a", "jute.maxbuffer"]);
+    field.wait_for_line(&["sent 150", "bytes for", "/a", "jute.maxbuffer"]);
     field.wait_for_line(&["cannot be decoded"]);
     client.close().unwrap();
 

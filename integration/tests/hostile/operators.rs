@@ -1,5 +1,6 @@
 //! What operators and supervisors rely on, on the real binary.
 
+use std::io::Write;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::os::unix::net::UnixDatagram;
 use std::process::Command;
@@ -7,7 +8,7 @@ use std::process::Command;
 use paddock_integration::process::{Launch, binary, free_port};
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::field::{Field, PATIENCE};
+use crate::field::{Field, PATIENCE, wait_until};
 
 fn health(at: SocketAddr, args: &[&str]) -> (bool, String) {
     let mut command = Command::new(binary().unwrap());
@@ -41,15 +42,44 @@ fn health_tells_serving_waiting_and_dead_apart() {
     }
 }
 
+/// A client that comes and goes; returns its address, once the log has said whatever it says of it.
+fn come_and_go(field: &Field) -> SocketAddr {
+    let client = field.client();
+    let peer = client.local_addr().unwrap();
+    client.close().unwrap();
+    let only_mntr = || field.told("num_alive_connections") <= 1;
+    wait_until("its connection's end", || field.server.log(), only_mntr);
+    // What the log says at any level comes behind it.
+    let stranger = field.socket();
+    let told = stranger.local_addr().unwrap();
+    (&stranger).write_all(b"GET / HTTP/1.1\r\n\r\n").unwrap();
+    field.wait_for_line(&["INFO", &format!("client {told} ")]);
+    peer
+}
+
 #[test]
 fn sigusr1_changes_the_log_level_and_changes_it_back() {
     let field = Field::new("");
     let toggle = || kill_process(Pid::from_raw(field.server.id() as i32).unwrap(), Signal::USR1).unwrap();
+    let before = come_and_go(&field);
+    assert_eq!(field.lines_with("DEBUG"), 0, "none yet:\n{}", field.server.log());
+
     toggle();
     field.wait_for_line(&["log level changed by SIGUSR1", "debug"]);
+    let meanwhile = come_and_go(&field);
+    for what in ["has come", "is gone"] {
+        field.wait_for_line(&["DEBUG", &format!("client {meanwhile} {what}")]);
+    }
+
     toggle();
     field.wait_for_line(&["log level changed by SIGUSR1", "info"]);
-    field.client().close().unwrap();
+    come_and_go(&field); // and what was under way is written
+    let debug = field.lines_with("DEBUG");
+    let after = come_and_go(&field);
+    assert_eq!(field.lines_with("DEBUG"), debug, "no more of them:\n{}", field.server.log());
+    for peer in [before, after] {
+        assert_eq!(field.lines_with(&format!("client {peer} ")), 0, "{peer}");
+    }
 }
 
 #[test]

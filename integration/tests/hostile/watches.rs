@@ -32,7 +32,11 @@ fn watches_by_the_hundred_thousand_take_at_most_100_bytes_each() {
     println!("watches: {each} bytes of resident memory each, {WATCHES} of them");
     assert_eq!(field.told("watch_count"), WATCHES);
     assert!(each <= MOST, "{each} bytes a watch");
+    let once = field.resident();
     ask(0, WATCHES, true); // the same again cost nothing
     assert_eq!(field.told("watch_count"), WATCHES);
+    let again = field.resident().saturating_sub(once);
+    println!("watches: {again} bytes of resident memory for all of them a second time");
+    assert!(again < WATCHES, "{again} bytes for {WATCHES} watches that were there");
     witness.stop("watches");
 }

@@ -5,6 +5,7 @@ import static java.nio.charset.StandardCharsets.UTF_8;
 import java.util.concurrent.BlockingQueue;
 import java.util.concurrent.Future;
 import org.apache.curator.framework.CuratorFramework;
+import org.apache.curator.framework.recipes.atomic.DistributedAtomicInteger;
 import org.apache.curator.framework.recipes.atomic.DistributedAtomicLong;
 import org.apache.curator.framework.recipes.atomic.DistributedAtomicValue;
 import org.apache.curator.framework.recipes.atomic.PromotedToLock;
@@ -26,6 +27,7 @@ final class Counters {
         checks.check("SharedCount", Counters::shared);
         checks.check("SharedValue", Counters::value);
         checks.check("DistributedAtomicLong", Counters::atomic);
+        checks.check("DistributedAtomicInteger", Counters::atomicInteger);
         checks.check("DistributedAtomicValue", Counters::compareAndSet);
     }
 
@@ -124,5 +126,21 @@ final class Counters {
                 pair.a.reconnect();
             }
         }
+    }
+
+    private static DistributedAtomicInteger atomicInteger(Peer peer) {
+        return new DistributedAtomicInteger(peer.curator, "/integer", new RetryNTimes(3, 1));
+    }
+
+    private static void atomicInteger(Pair pair) throws Exception {
+        DistributedAtomicInteger a = atomicInteger(pair.a);
+        DistributedAtomicInteger b = atomicInteger(pair.b);
+        Checks.holds("A sets it first", a.initialize(40));
+        Checks.holds("not B too", !b.initialize(1));
+        pair.b.reconnect(() -> Checks.equal("added", 42, a.add(2).postValue()));
+        Checks.equal("B finds what it missed", 42, b.get().postValue());
+        Checks.equal("subtracted", 40, b.subtract(2).postValue());
+        pair.a.reconnect();
+        Checks.equal("A sees it", 40, a.get().postValue());
     }
 }

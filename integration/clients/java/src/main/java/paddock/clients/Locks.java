@@ -13,6 +13,7 @@ import org.apache.curator.framework.recipes.locks.InterProcessSemaphoreV2;
 import org.apache.curator.framework.recipes.locks.Lease;
 import org.apache.curator.framework.recipes.locks.RevocationListener;
 import org.apache.curator.framework.recipes.locks.Revoker;
+import org.apache.curator.framework.recipes.shared.SharedCount;
 
 /** Curator's locks. A lock belongs to the thread that took it, so each side works on a thread of its own. */
 final class Locks {
@@ -30,6 +31,7 @@ final class Locks {
         checks.check("InterProcessReadWriteLock", Locks::readWrite);
         checks.check("InterProcessMultiLock", Locks::multi);
         checks.check("InterProcessSemaphoreV2", Locks::semaphore);
+        checks.check("InterProcessSemaphoreV2, as many leases as a SharedCount says", Locks::countedSemaphore);
     }
 
     private static boolean acquire(InterProcessLock lock) throws Exception {
@@ -159,6 +161,27 @@ final class Locks {
             Lease third = Checks.result(waiting);
             Checks.holds("B has a lease", third != null);
             b.returnLease(third);
+            a.returnLease(first);
+        }
+    }
+
+    private static void countedSemaphore(Pair pair) throws Exception {
+        try (SharedCount ofA = new SharedCount(pair.a.curator, "/leases", 1);
+                SharedCount ofB = new SharedCount(pair.b.curator, "/leases", 1); Checks.Worker onB = new Checks.Worker()) {
+            ofA.start();
+            ofB.start();
+            InterProcessSemaphoreV2 a = new InterProcessSemaphoreV2(pair.a.curator, PATH, ofA);
+            InterProcessSemaphoreV2 b = new InterProcessSemaphoreV2(pair.b.curator, PATH, ofB);
+            Lease first = a.acquire(Checks.LIMIT_S, TimeUnit.SECONDS);
+            Checks.holds("A has the only lease", first != null);
+            Future<Lease> waiting = onB.start(() -> b.acquire(Checks.LIMIT_S, TimeUnit.SECONDS));
+            Checks.eventually("B stands in line", () -> a.getParticipantNodes().size() == 2);
+            Checks.holds("B waits", !waiting.isDone());
+            // B learns that there are two from the watch that it set again.
+            pair.b.reconnect(() -> ofA.setCount(2));
+            Lease second = Checks.result(waiting);
+            Checks.holds("B has the second lease", second != null);
+            b.returnLease(second);
             a.returnLease(first);
         }
     }

@@ -3,7 +3,9 @@ package paddock.clients;
 import static java.nio.charset.StandardCharsets.UTF_8;
 
 import java.net.InetSocketAddress;
+import java.util.HashSet;
 import java.util.List;
+import java.util.Set;
 import java.util.concurrent.BlockingQueue;
 import org.apache.zookeeper.AddWatchMode;
 import org.apache.zookeeper.CreateMode;
@@ -27,6 +29,7 @@ final class Tutorial {
         checks.check("tutorial: an ephemeral goes with its session", Tutorial::ephemeral);
         checks.check("tutorial: a multi happens whole or not at all", Tutorial::multi);
         checks.check("tutorial: a recursive persistent watch", Tutorial::recursive);
+        checks.check("plain client: every kind of watch outlives a reconnect", Tutorial::reconnect);
     }
 
     private static void life(Pair pair) throws Exception {
@@ -124,16 +127,80 @@ final class Tutorial {
         }
     }
 
+    /** What happens while cut off is told afterwards; what happens later, too. */
+    private static void reconnect(Pair pair) throws Exception {
+        try (Relay relay = new Relay(pair.server); Plain one = new Plain(pair.server);
+                Plain two = new Plain(relay.address())) {
+            String data = one.create("/data", CreateMode.PERSISTENT);
+            String parent = one.create("/parent", CreateMode.PERSISTENT);
+            String later = one.root + "/later";
+            BlockingQueue<WatchedEvent> seen = Checks.queue();
+            two.zk.getData(data, seen::add, null);
+            two.zk.exists(later, seen::add);
+            two.zk.getChildren(parent, seen::add);
+            BlockingQueue<WatchedEvent> persistent = Checks.queue();
+            BlockingQueue<WatchedEvent> recursive = Checks.queue();
+            two.zk.addWatch(data, persistent::add, AddWatchMode.PERSISTENT);
+            two.zk.addWatch(parent, recursive::add, AddWatchMode.PERSISTENT_RECURSIVE);
+            long session = two.zk.getSessionId();
+
+            relay.down();
+            two.await(KeeperState.Disconnected);
+            one.zk.setData(data, new byte[1], -1);
+            one.create("/later", CreateMode.PERSISTENT);
+            String child = one.create("/parent/child", CreateMode.PERSISTENT);
+            relay.up();
+            two.await(KeeperState.SyncConnected);
+            Checks.equal("session after the reconnect", session, two.zk.getSessionId());
+
+            Set<String> missed = new HashSet<>();
+            while (missed.size() < 3) {
+                WatchedEvent event = Checks.next("what was missed", seen);
+                if (event.getType() != EventType.None) {
+                    missed.add(event.getType() + " " + event.getPath());
+                }
+            }
+            Checks.equal("missed", Set.of("NodeDataChanged " + data, "NodeCreated " + later,
+                    "NodeChildrenChanged " + parent), missed);
+            one.zk.setData(data, new byte[2], -1);
+            one.zk.setData(child, new byte[2], -1);
+            Checks.eventually("the persistent watch goes on", () -> fired(persistent, EventType.NodeDataChanged, data));
+            Checks.eventually("the recursive one as well", () -> fired(recursive, EventType.NodeDataChanged, child));
+            one.zk.setData(data, new byte[3], -1); // the one-shot watches are spent
+            Checks.eventually("again", () -> fired(persistent, EventType.NodeDataChanged, data));
+            Checks.holds("each fired once", seen.stream().allMatch(event -> event.getType() == EventType.None));
+        }
+    }
+
+    /** Whether such an event is among those that came, which are then gone. */
+    private static boolean fired(BlockingQueue<WatchedEvent> events, EventType type, String path) {
+        for (WatchedEvent event = events.poll(); event != null; event = events.poll()) {
+            if (event.getType() == type && path.equals(event.getPath())) {
+                return true;
+            }
+        }
+        return false;
+    }
+
     /** A plain client and a folder of its own to work in. */
     private static final class Plain implements AutoCloseable {
         final ZooKeeper zk;
         final String root;
 
+        private final BlockingQueue<WatchedEvent> states = Checks.queue();
+
         Plain(InetSocketAddress server) throws Exception {
-            BlockingQueue<WatchedEvent> connected = Checks.queue();
-            zk = new ZooKeeper(server.getHostString() + ":" + server.getPort(), 20_000, connected::add);
-            Checks.equal("state", KeeperState.SyncConnected, Checks.next("the connection", connected).getState());
+            this(server.getHostString() + ":" + server.getPort());
+        }
+
+        Plain(String server) throws Exception {
+            zk = new ZooKeeper(server, 20_000, states::add);
+            await(KeeperState.SyncConnected);
             root = zk.create("/tutorial-", null, Ids.OPEN_ACL_UNSAFE, CreateMode.PERSISTENT_SEQUENTIAL);
+        }
+
+        void await(KeeperState wanted) throws InterruptedException {
+            Checks.equal("state", wanted, Checks.next("the connection", states).getState());
         }
 
         String create(String name, CreateMode mode) throws Exception {

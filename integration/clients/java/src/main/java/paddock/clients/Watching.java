@@ -9,6 +9,8 @@ import org.apache.curator.framework.CuratorFramework;
 import org.apache.curator.framework.recipes.cache.ChildData;
 import org.apache.curator.framework.recipes.cache.CuratorCache;
 import org.apache.curator.framework.recipes.cache.CuratorCacheListener;
+import org.apache.curator.framework.recipes.cache.NodeCache;
+import org.apache.curator.framework.recipes.cache.PathChildrenCache;
 import org.apache.curator.framework.recipes.cache.TreeCache;
 import org.apache.curator.framework.recipes.cache.TreeCacheEvent;
 import org.apache.curator.framework.recipes.watch.PersistentWatcher;
@@ -23,6 +25,8 @@ final class Watching {
         checks.check("CuratorCache", Watching::cache);
         checks.check("CuratorCache, one znode", Watching::single);
         checks.check("TreeCache", Watching::tree);
+        checks.check("PathChildrenCache", Watching::children);
+        checks.check("NodeCache", Watching::node);
         checks.check("PersistentWatcher", Watching::watcher);
     }
 
@@ -122,7 +126,50 @@ final class Watching {
 
     @SuppressWarnings("deprecation")
     private static String data(TreeCache cache, String path) {
-        ChildData found = cache.getCurrentData(path);
+        return text(cache.getCurrentData(path));
+    }
+
+    /** The oldest caches, still in many programs: of one znode's children, and of one znode. */
+    @SuppressWarnings("deprecation")
+    private static void children(Pair pair) throws Exception {
+        CuratorFramework a = pair.a.curator;
+        put(a, "/children/kept", "1");
+        put(a, "/children/gone", "1");
+        try (PathChildrenCache cache = new PathChildrenCache(pair.b.curator, "/children", true)) {
+            cache.start(PathChildrenCache.StartMode.BUILD_INITIAL_CACHE);
+            Checks.equal("found at the start", "1", text(cache.getCurrentData("/children/kept")));
+            put(a, "/children/kept", "2");
+            put(a, "/children/new", "2");
+            Checks.eventually("changed", () -> "2".equals(text(cache.getCurrentData("/children/kept"))));
+            Checks.eventually("created", () -> "2".equals(text(cache.getCurrentData("/children/new"))));
+            pair.b.reconnect(() -> {
+                put(a, "/children/unseen", "3");
+                put(a, "/children/kept", "3");
+                a.delete().forPath("/children/gone");
+            });
+            Checks.eventually("created while cut off", () -> "3".equals(text(cache.getCurrentData("/children/unseen"))));
+            Checks.eventually("changed while cut off", () -> "3".equals(text(cache.getCurrentData("/children/kept"))));
+            Checks.eventually("deleted while cut off", () -> cache.getCurrentData("/children/gone") == null);
+            Checks.equal("all of them", 3, cache.getCurrentData().size());
+        }
+    }
+
+    @SuppressWarnings("deprecation")
+    private static void node(Pair pair) throws Exception {
+        CuratorFramework a = pair.a.curator;
+        try (NodeCache cache = new NodeCache(pair.b.curator, "/node")) {
+            cache.start(true);
+            Checks.equal("not there yet", null, cache.getCurrentData());
+            put(a, "/node", "1");
+            Checks.eventually("created", () -> "1".equals(text(cache.getCurrentData())));
+            pair.b.reconnect(() -> put(a, "/node", "2"));
+            Checks.eventually("changed while cut off", () -> "2".equals(text(cache.getCurrentData())));
+            pair.b.reconnect(() -> a.delete().forPath("/node"));
+            Checks.eventually("deleted while cut off", () -> cache.getCurrentData() == null);
+        }
+    }
+
+    private static String text(ChildData found) {
         return found == null ? null : new String(found.getData(), UTF_8);
     }
 

@@ -15,7 +15,7 @@ use paddock_messages::txn::{Op, Txn, TxnBody};
 use paddock_messages::zxid::Zxid;
 
 use super::core::{Learner, Output, State};
-use super::timing::CommitTimes;
+use super::timing::{CommitTimes, DurableTimes};
 use crate::admin::metrics::{self, KeyedTally, Meters};
 use crate::auth::AuthRules;
 use crate::client::reads;
@@ -72,6 +72,7 @@ pub struct LearnerActor {
     logged_bytes: u64,
     meters: Arc<Meters>,
     commits: CommitTimes,
+    durable: DurableTimes,
     /// What a batch wrote, by namespace; empty between batches.
     writes: KeyedTally,
     /// A feed is full, and a timer is set to look again.
@@ -108,6 +109,7 @@ impl LearnerActor {
             logged_bytes: 0,
             meters,
             commits: CommitTimes::default(),
+            durable: DurableTimes::default(),
             writes: KeyedTally::default(),
             is_paused: false,
         }
@@ -132,7 +134,9 @@ impl LearnerActor {
     fn append(&mut self, batch: Arc<Vec<Proposal>>, now_us: u64) -> Result<(), ()> {
         let txns = batch.iter().filter_map(Proposal::txn);
         if let Some(last) = txns.clone().last() {
-            self.commits.on_append(last.header.zxid, txns.count() as u64, now_us);
+            let (upto, count) = (last.header.zxid, txns.count() as u64);
+            self.commits.on_append(upto, count, now_us);
+            self.durable.on_append(upto, count, now_us);
         }
         let write = Box::new(move |to: &mut Records| {
             for txn in batch.iter().filter_map(Proposal::txn) {
@@ -262,6 +266,10 @@ impl Serve<Proposals> for LearnerActor {
 
 impl Serve<Durable> for LearnerActor {
     fn serve(&mut self, letter: Durable, ctx: &mut Ctx<'_, Self>) {
+        for (txns, waited_us) in self.durable.on_durable(letter.upto, ctx.clock().now_us()) {
+            self.meters.made_durable(txns, waited_us);
+        }
+        self.meters.log_queue(self.durable.queued());
         self.logged_bytes += letter.bytes;
         self.core.on_persisted(letter.upto, &mut self.out);
         self.perform(ctx);

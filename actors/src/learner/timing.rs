@@ -1,4 +1,4 @@
-//! How long txns wait for their commit: measured per append, not per txn.
+//! How long txns wait to be durable, and for their commit: measured per append, not per txn.
 
 use std::collections::VecDeque;
 
@@ -42,9 +42,56 @@ impl CommitTimes {
     }
 }
 
+/// From a txn's append until this member's log says that it is durable. Times as above.
+#[derive(Debug, Default)]
+pub(super) struct DurableTimes {
+    /// Not durable, in order.
+    waiting: VecDeque<Appended>,
+    /// Txns in it.
+    queued: u64,
+}
+
+impl DurableTimes {
+    /// `txns` up to `upto` were appended.
+    pub(super) fn on_append(&mut self, upto: Zxid, txns: u64, now_us: u64) {
+        self.waiting.push_back(Appended { upto, txns, at_us: now_us });
+        self.queued += txns;
+    }
+
+    /// Everything up to `upto` is durable: gives the txns of each append that this covers, and for how
+    /// long they waited. An append that is durable in part counts with its last txn.
+    pub(super) fn on_durable(&mut self, upto: Zxid, now_us: u64) -> impl Iterator<Item = (u64, u64)> + '_ {
+        std::iter::from_fn(move || {
+            let Appended { txns, at_us, .. } = self.waiting.pop_front_if(|batch| batch.upto <= upto)?;
+            self.queued -= txns;
+            Some((txns, now_us.saturating_sub(at_us)))
+        })
+    }
+
+    /// Txns that were appended and are not durable.
+    pub(super) fn queued(&self) -> u64 {
+        self.queued
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn waits_end_when_an_append_is_durable_to_its_last_txn_and_the_rest_is_queued() {
+        let mut times = DurableTimes::default();
+        times.on_append(Zxid(3), 3, 100);
+        times.on_append(Zxid(4), 1, 200);
+        times.on_append(Zxid(9), 5, 300);
+        let mut durable = |upto, now_us| {
+            let waits: Vec<_> = times.on_durable(Zxid(upto), now_us).collect();
+            (waits, times.queued())
+        };
+        assert_eq!(durable(2, 350), (vec![], 9));
+        assert_eq!(durable(4, 500), (vec![(3, 400), (1, 300)], 5));
+        assert_eq!(durable(9, 900), (vec![(5, 600)], 0));
+    }
 
     #[test]
     fn waits_are_averaged_over_txns_and_end_with_the_commit() {

@@ -263,6 +263,16 @@ impl Meters {
         self.fsync_time.add(batch.took_us);
     }
 
+    /// The log has made `txns` durable, so long after each was appended: waiting, writing and syncing.
+    pub fn made_durable(&self, txns: u64, waited_us: u64) {
+        self.sync_queue_and_flush_time.add_many(waited_us, txns);
+    }
+
+    /// When a batch became durable, so many txns waited for the next.
+    pub fn log_queue(&self, txns: u64) {
+        self.sync_queue_size.add(txns);
+    }
+
     /// A snapshot was written and is durable.
     pub fn snapshot_taken(&self, took_us: u64) {
         self.snapshot_time.add(took_us);

@@ -84,6 +84,8 @@ pub struct Meters {
     pub sync_queued: Counter,
     pub sync_batch_size: Summary,
     pub sync_flush_time: Summary,
+    pub sync_queue_size: Summary,
+    pub sync_queue_and_flush_time: Summary,
     pub fsync_time: Summary,
     pub snapshot_time: Summary,
     pub snapshot_errors: Counter,

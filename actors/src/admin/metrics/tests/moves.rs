@@ -152,10 +152,14 @@ fn the_learner_moves_its_meters() {
 fn the_disk_moves_its_meters() {
     check("the_disk_moves_its_meters", |meters, _| {
         meters.synced(&Synced { txns: 3, took_us: 9_000 });
+        meters.made_durable(3, 11_000);
+        meters.log_queue(2);
         meters.snapshot_taken(9_000);
         meters.snapshot_failed();
         meters.recovered(&Recovered { snapshot_us: 5_000, log_us: 4_000, txns: 12 });
         assert_eq!(meters.sync_batch_size.read().sum(), 3);
+        let waited = meters.sync_queue_and_flush_time.read();
+        assert_eq!((waited.count(), waited.sum(), meters.sync_queue_size.read().sum()), (3, 33_000, 2));
         assert_eq!(meters.db_init_time.read().sum(), 9_000);
     });
 }

@@ -1,7 +1,8 @@
 //! Seeded operations by two sessions, sent to Apache's server and to Paddock: what comes back is equal
 //! or a listed deviation. Needs java and `cargo build -p paddock`.
 //!
-//! `SEED=81` runs that one; `SEEDS=1000` runs the first thousand; `TRACE=1` tells each step.
+//! `SEED=81` runs that one; `SEEDS=1000` runs the first thousand, with `FIRST=1000` the thousand after
+//! those; `TRACE=1` tells each step.
 #![allow(missing_docs, reason = "a test binary")]
 
 use paddock_integration::differential::counters::MINIMUMS;
@@ -70,7 +71,7 @@ fn number(name: &str) -> Option<u64> {
 fn y1_to_y5_both_servers_answer_alike() {
     let seeds: Vec<u64> = match number("SEED") {
         Some(seed) => vec![seed],
-        None => (0..number("SEEDS").unwrap_or(200)).collect(),
+        None => (number("FIRST").unwrap_or(0)..).take(number("SEEDS").unwrap_or(200) as usize).collect(),
     };
     let mut bench = Bench::start();
     let (mut met, mut failures) = (Met::default(), Vec::new());

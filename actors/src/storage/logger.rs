@@ -15,6 +15,7 @@ use super::batch::{ALIGN, HEADER, Place, RECORD_HEADER, Records, padded};
 use super::disk::{Disk, DiskFile, is_full};
 use super::history::{Chain, Facts, History, SegmentEntry, segment_name};
 use super::recovery::{FoundLog, OpenError, Recovered, io_error};
+use super::reserve::prepare;
 use super::txn_log::{LogReader, Segment};
 
 /// What each write counts for in [`Options::admitted_bytes`] beyond its payload: in the worst case it
@@ -181,7 +182,7 @@ impl<D: Disk> Logger<D> {
         if found.segments.is_empty() {
             let (name, bytes) = (segment_name(next_file), options.reserve_bytes());
             let failed = io_error(&disk, &name, bytes);
-            let file = prepare(&disk, next_file, bytes, &options).map_err(&failed)?;
+            let file = prepare(&disk, next_file, bytes, options.faults).map_err(&failed)?;
             let entry = SegmentEntry { file: next_file, generation: history.generation };
             history.segments.push(entry);
             disk.replace(super::history::HISTORY_FILE, &history.encode()).map_err(|f| failed(f.error))?;
@@ -383,7 +384,7 @@ impl<D: Disk> Logger<D> {
         self.next_file += 1;
         let (disk, options) = (self.disk.clone(), self.options.clone());
         let job = move || {
-            let _ = answer.send(prepare(&disk, number, options.reserve_bytes(), &options));
+            let _ = answer.send(prepare(&disk, number, options.reserve_bytes(), options.faults));
         };
         let mut late: Option<Box<dyn FnOnce() + Send>> = None;
         match self.options.reserve {
@@ -471,7 +472,7 @@ impl<D: Disk> Logger<D> {
         let number = self.next_file;
         self.next_file += 1;
         let bytes = bytes.max(self.options.reserve_bytes());
-        prepare(&self.disk, number, bytes, &self.options).map(|file| (number, file)).map_err(|error| {
+        prepare(&self.disk, number, bytes, self.options.faults).map(|file| (number, file)).map_err(|error| {
             let name = segment_name(number);
             if is_full(&error) {
                 LogFailure::Full { file: self.disk.path(&name), needed: bytes }
@@ -480,21 +481,4 @@ impl<D: Disk> Logger<D> {
             }
         })
     }
-}
-
-/// Makes a segment of `bytes` zeros that survives a crash. A failed one is removed again.
-fn prepare<D: Disk>(disk: &D, number: u64, bytes: u64, options: &Options) -> io::Result<D::File> {
-    let name = segment_name(number);
-    let make = || {
-        let file = disk.create(&name)?;
-        file.zero_fill(0, bytes)?;
-        if !options.faults.skip_reserve_sync {
-            file.sync_data()?;
-            disk.sync_dir(&name)?;
-        }
-        Ok(file)
-    };
-    make().inspect_err(|_| {
-        let _ = disk.remove(&name);
-    })
 }

@@ -41,6 +41,7 @@ mod real_disk;
 mod recovery;
 #[cfg(test)]
 mod recovery_tests;
+mod reserve;
 #[cfg(test)]
 mod simulation;
 pub mod snapshot;

@@ -2,7 +2,6 @@
 //! links, the counts and the digest are made anew, and must come out as they were.
 
 use std::collections::HashMap;
-use std::thread;
 
 use foldhash::fast::FixedState;
 
@@ -19,7 +18,7 @@ pub struct TreeLoader {
     tree: DataTree,
     /// Our number for each of the snapshot's.
     acls: HashMap<u32, u32, FixedState>,
-    /// What the index will hold; it is built beside the links, when nothing more comes.
+    /// What the index will hold: it is built when nothing more comes.
     entries: Vec<Entry>,
     expected: WalkHead,
 }
@@ -106,8 +105,14 @@ impl TreeLoader {
         Ok(())
     }
 
-    /// The tree, if it is the one that was walked.
-    pub fn finish(mut self) -> Result<DataTree, LoadError> {
+    /// What is left to do of the index, when all images are there; for [`Self::finish`].
+    pub fn index_job(&mut self) -> IndexJob {
+        IndexJob { seed: self.tree.options.hash_seed, entries: std::mem::take(&mut self.entries) }
+    }
+
+    /// The tree, if it is the one that was walked. `index` gives what [`Self::index_job`] led to: another
+    /// thread may do it meanwhile.
+    pub fn finish(mut self, index: impl FnOnce() -> IndexDone) -> Result<DataTree, LoadError> {
         let (found, count) = (self.tree.arena.live(), self.expected.count);
         if found != count {
             return Err(LoadError::Count { found, count });
@@ -115,14 +120,9 @@ impl TreeLoader {
         if self.tree.arena.slots() == 0 || self.tree.arena.get(ROOT).is_vacant() {
             return Err(LoadError::Unreachable { reached: 0, count }); // nothing is below no root
         }
-        let (entries, seed) = (std::mem::take(&mut self.entries), self.tree.options.hash_seed);
-        let (index, reached) = thread::scope(|scope| {
-            let index = scope.spawn(|| Index::filled(seed, &entries));
-            let reached = self.link().map(|()| self.count_and_digest());
-            (index.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)), reached)
-        });
-        self.tree.index = index;
-        let reached = reached?;
+        self.link()?;
+        let reached = self.count_and_digest();
+        self.tree.index = index().0;
         if reached != count {
             return Err(LoadError::Unreachable { reached, count });
         }
@@ -218,6 +218,24 @@ impl TreeLoader {
             }
         }
         Ok(())
+    }
+}
+
+/// The index of a tree that is loaded, still to be built.
+#[derive(Debug)]
+pub struct IndexJob {
+    seed: u64,
+    entries: Vec<Entry>,
+}
+
+/// The index, built.
+#[derive(Debug)]
+pub struct IndexDone(Index);
+
+impl IndexJob {
+    /// Builds it.
+    pub fn run(self) -> IndexDone {
+        IndexDone(Index::filled(self.seed, &self.entries))
     }
 }
 

@@ -20,7 +20,8 @@ fn load(walk: &Walk, images: &[u8]) -> Result<DataTree, LoadError> {
     let mut loader =
         TreeLoader::new(TreeOptions { hash_seed: 9, ..TreeOptions::default() }, walk.head().clone());
     loader.add(images)?;
-    loader.finish()
+    let job = loader.index_job();
+    loader.finish(|| job.run())
 }
 
 fn finish(walk: &mut Walk, tree: &DataTree) -> Vec<u8> {

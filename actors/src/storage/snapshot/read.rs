@@ -162,11 +162,16 @@ fn build(file: &Path, options: TreeOptions, blocks: Receiver<Block>) -> Built {
                 Ok(()) => Some((loader, footer)),
                 Err(error) => return not_a_tree(error),
             },
-            (FOOTER, Some((loader, footer))) => {
+            (FOOTER, Some((mut loader, footer))) => {
                 if decode_footer(&raw) != Some(footer) {
                     return damaged("the footer does not fit the head");
                 }
-                return match loader.finish() {
+                let job = loader.index_job();
+                let finished = thread::scope(|scope| {
+                    let index = scope.spawn(|| job.run());
+                    loader.finish(|| index.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+                });
+                return match finished {
                     Ok(tree) => Built::Tree(Box::new(tree)),
                     Err(error) => not_a_tree(error),
                 };

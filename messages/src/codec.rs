@@ -24,8 +24,19 @@ pub enum CodecError {
 /// Appends `value` to `out`, which is meant to be used again and again. Fails only for a type that
 /// serde cannot write.
 pub fn encode_into<T: Serialize>(out: &mut Vec<u8>, value: &T) -> Result<(), CodecError> {
-    bincode::serde::encode_into_std_write(value, out, bincode::config::standard())?;
+    bincode::serde::encode_into_writer(value, Appended(out), bincode::config::standard())?;
     Ok(())
+}
+
+/// Bytes at the end of a vector: no errors to turn into others at each number.
+struct Appended<'a>(&'a mut Vec<u8>);
+
+impl bincode::enc::write::Writer for Appended<'_> {
+    #[inline]
+    fn write(&mut self, bytes: &[u8]) -> Result<(), bincode::error::EncodeError> {
+        self.0.extend_from_slice(bytes);
+        Ok(())
+    }
 }
 
 /// The one value that `bytes` hold, all of them. No decoder takes more than `LIMIT` bytes of memory

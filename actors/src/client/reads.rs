@@ -54,7 +54,7 @@ pub fn answer(tree: &DataTree, rules: &AuthRules, from: &Asker, read: Read) -> R
         return ReadAnswer::Local(read);
     }
     if let Read::SetWatches(standard, more) = read {
-        return ReadAnswer::SetWatches(catch_up(tree, standard, more));
+        return ReadAnswer::SetWatches(catch_up(tree, *standard, more));
     }
     let mut body = Vec::new();
     let against = Against { tree, rules, session: from.session, ids: &from.ids };
@@ -224,7 +224,7 @@ fn write_result(against: &Against<'_>, op: &ReadOp, to: &mut Vec<u8>) {
 }
 
 /// What a client missed since its last zxid, and which watches go on. Source: DataTree.setWatches.
-pub fn catch_up(tree: &DataTree, asked: SetWatches, more: Option<PersistentWatches>) -> CatchUp {
+pub fn catch_up(tree: &DataTree, asked: SetWatches, more: Option<Box<PersistentWatches>>) -> CatchUp {
     let since = asked.relative_zxid;
     let newer = |zxid: Zxid| zxid.to_wire() > since;
     let mut result = CatchUp::default();

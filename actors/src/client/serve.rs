@@ -153,7 +153,7 @@ impl ArbiterCore {
             }
             (What::Read { read, .. }, Some(tree)) if matches!(*read, Read::SetWatches(..)) => {
                 if let Read::SetWatches(standard, more) = *read {
-                    self.answer_set_watches(conn, entry.xid, at, &catch_up(tree, standard, more));
+                    self.answer_set_watches(conn, entry.xid, at, &catch_up(tree, *standard, more));
                 }
             }
             (What::Read { read, ids, .. }, Some(tree)) => {

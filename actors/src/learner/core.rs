@@ -328,7 +328,7 @@ fn read_behind(route: &mut Route, budget: &mut usize, state: &mut impl State) ->
         }
         let Some(Waiting { from, xid, read, .. }) = route.pop_read() else { break };
         let zxid = state.last_zxid();
-        let answer = state.read(&from, read);
+        let answer = Box::new(state.read(&from, read));
         *budget = budget.saturating_sub(answer.weight());
         state.push(to.arbiter, FeedItem::Read { conn: to.conn, xid, zxid, answer });
     }

@@ -103,7 +103,7 @@ impl DataTree {
                 let stat = self.create(header, &new, events)?;
                 Ok(match op {
                     CreateOp::Create => Outcome::Path(path.clone()),
-                    _ => Outcome::Created(path.clone(), stat),
+                    _ => Outcome::Created(Box::new((path.clone(), stat))),
                 })
             }
             Op::Delete { path } => self.delete(header.zxid, path, events).map(|()| Outcome::Done),

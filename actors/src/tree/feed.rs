@@ -75,8 +75,8 @@ pub enum FeedItem {
         xid: i32,
         /// The last zxid applied then.
         zxid: Zxid,
-        /// What the tree said.
-        answer: ReadAnswer,
+        /// What the tree said. In a box: nearly all items are replies, and those are small.
+        answer: Box<ReadAnswer>,
     },
     /// The handshake succeeded: a new session, or an old one that is this connection's from here on.
     Attached {

@@ -146,11 +146,15 @@ impl Model {
                 self.parent_event(header.zxid, path, events);
                 match op {
                     CreateOp::Create => (Some(OpCode::Create), Outcome::Path(path.clone())),
-                    CreateOp::Create2 => (Some(OpCode::Create2), Outcome::Created(path.clone(), stat)),
-                    CreateOp::Container => {
-                        (Some(OpCode::CreateContainer), Outcome::Created(path.clone(), stat))
+                    CreateOp::Create2 => {
+                        (Some(OpCode::Create2), Outcome::Created(Box::new((path.clone(), stat))))
                     }
-                    CreateOp::Ttl(_) => (Some(OpCode::CreateTtl), Outcome::Created(path.clone(), stat)),
+                    CreateOp::Container => {
+                        (Some(OpCode::CreateContainer), Outcome::Created(Box::new((path.clone(), stat))))
+                    }
+                    CreateOp::Ttl(_) => {
+                        (Some(OpCode::CreateTtl), Outcome::Created(Box::new((path.clone(), stat))))
+                    }
                 }
             }
             Op::Delete { path } => {

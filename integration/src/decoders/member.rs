@@ -99,7 +99,7 @@ impl Member {
                     Submission::Sync { xid, path, .. } => FeedItem::Synced { conn, xid, zxid, path },
                     Submission::Read { from, xid, read } => {
                         let from: Asker = from;
-                        let answer = reads::answer(&writer, &self.rules, &from, read);
+                        let answer = Box::new(reads::answer(&writer, &self.rules, &from, read));
                         FeedItem::Read { conn, xid, zxid, answer }
                     }
                 };

@@ -18,7 +18,7 @@ pub enum Outcome {
     /// create.
     Path(ByteString),
     /// create2, createContainer, createTTL.
-    Created(ByteString, Stat),
+    Created(Box<(ByteString, Stat)>),
     /// setData, setACL.
     Stat(Stat),
     /// reconfig: the new configuration's text.
@@ -57,7 +57,8 @@ impl Outcome {
         match self {
             Self::Done | Self::Refused(_) => {}
             Self::Path(path) => write_str(path, to),
-            Self::Created(path, stat) => {
+            Self::Created(created) => {
+                let (path, stat) = &**created;
                 write_str(path, to);
                 stat.write(to);
             }

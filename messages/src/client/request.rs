@@ -28,8 +28,8 @@ pub enum CreateOp {
 /// A write that can stand in a multi.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum WriteOp {
-    /// Any of the four creates.
-    Create(CreateOp, Create),
+    /// Any of the four creates. In a box, as are other large ones here: a write moves from hand to hand.
+    Create(CreateOp, Box<Create>),
     /// Delete a childless znode.
     Delete(PathVersion),
     /// Replace the data.
@@ -48,7 +48,7 @@ pub enum Write {
     /// Several writes as one.
     Multi(Vec<WriteOp>),
     /// Change the membership.
-    Reconfig(Reconfig),
+    Reconfig(Box<Reconfig>),
     /// End the session.
     CloseSession,
 }
@@ -88,7 +88,7 @@ pub enum Read {
     /// Leave a persistent watch.
     AddWatch(AddWatch),
     /// Register anew what was registered before a reconnect.
-    SetWatches(SetWatches, Option<PersistentWatches>),
+    SetWatches(Box<SetWatches>, Option<Box<PersistentWatches>>),
     /// Keep the session alive.
     Ping,
 }
@@ -124,7 +124,7 @@ impl Request {
             O::SetData => Self::Write(Write::One(WriteOp::SetData(SetData::read(from)?))),
             O::SetAcl => Self::Write(Write::SetAcl(SetAcl::read(from)?)),
             O::Multi => Self::Write(Write::Multi(read_ops(from, read_write_op)?)),
-            O::Reconfig => Self::Write(Write::Reconfig(Reconfig::read(from)?)),
+            O::Reconfig => Self::Write(Write::Reconfig(Box::new(Reconfig::read(from)?))),
             O::CloseSession => Self::Write(Write::CloseSession),
             O::Exists => Self::Read(Read::Exists(PathWatch::read(from)?)),
             O::GetData => Self::Read(Read::One(ReadOp::GetData(PathWatch::read(from)?))),
@@ -138,10 +138,10 @@ impl Request {
             O::CheckWatches => Self::Read(Read::CheckWatches(read_watch_kind(from)?)),
             O::RemoveWatches => Self::Read(Read::RemoveWatches(read_watch_kind(from)?)),
             O::AddWatch => Self::Read(Read::AddWatch(read_add_watch(from)?)),
-            O::SetWatches => Self::Read(Read::SetWatches(SetWatches::read(from)?, None)),
+            O::SetWatches => Self::Read(Read::SetWatches(Box::new(SetWatches::read(from)?), None)),
             O::SetWatches2 => {
-                let standard = SetWatches::read(from)?;
-                Self::Read(Read::SetWatches(standard, Some(PersistentWatches::read(from)?)))
+                let standard = Box::new(SetWatches::read(from)?);
+                Self::Read(Read::SetWatches(standard, Some(Box::new(PersistentWatches::read(from)?))))
             }
             O::Ping => Self::Read(Read::Ping),
             O::Sync => Self::Sync(MaybePath::read(from)?),
@@ -151,7 +151,7 @@ impl Request {
     }
 
     fn write(op: CreateOp, create: Create) -> Self {
-        Self::Write(Write::One(WriteOp::Create(op, create)))
+        Self::Write(Write::One(WriteOp::Create(op, Box::new(create))))
     }
 }
 

@@ -109,7 +109,7 @@ impl<V: View> Prep<'_, V> {
 
     fn op(&mut self, at: Place<'_>, op: WriteOp) -> Result<Op, ErrorCode> {
         match op {
-            WriteOp::Create(op, create) => self.create(at, op, create),
+            WriteOp::Create(op, create) => self.create(at, op, *create),
             WriteOp::Delete(delete) => self.delete(at, delete),
             WriteOp::SetData(set) => self.set_data(at, set),
             WriteOp::Check(check) => self.check(at, check),

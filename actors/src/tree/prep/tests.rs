@@ -143,7 +143,7 @@ fn ttls_are_checked() {
         let prep = Prep { view: &toy, pending: &mut pending, rules: &rules };
         let at = Place { session: SessionId(1), is_live: false, ids: &[], zxid: Zxid(1), time: 0 };
         let Write::One(WriteOp::Create(_, create)) = write_of("ttl /a ms=1") else { unreachable!() };
-        { prep }.create(at, CreateOp::Ttl(ms), create).is_ok()
+        { prep }.create(at, CreateOp::Ttl(ms), *create).is_ok()
     };
     assert!(prep(Owner::TTL_MAX_MS) && !prep(Owner::TTL_MAX_MS + 1));
 }

@@ -159,12 +159,12 @@ pub(crate) fn write_of(text: &str) -> Write {
             let acl = acl(&option(text, "acl").unwrap_or_default()).iter().map(AclEntry::from).collect();
             Write::SetAcl(SetAcl { path: path(), acl: Some(acl), version: number(text, "v", -1) })
         }
-        "reconfig" => Write::Reconfig(Reconfig {
+        "reconfig" => Write::Reconfig(Box::new(Reconfig {
             joining_servers: None,
             leaving_servers: None,
             new_members: None,
             current_config_id: -1,
-        }),
+        })),
         "close" => Write::CloseSession,
         _ => Write::One(op_of(text)),
     }
@@ -178,7 +178,8 @@ fn op_of(text: &str) -> WriteOp {
         let acl = option(text, "acl").unwrap_or("31:world:anyone".into());
         let acl = self::acl(&acl).iter().map(AclEntry::from).collect();
         let flags = number(text, "flags", flags);
-        WriteOp::Create(op, Create { path: path.clone(), data: data.clone(), acl: Some(acl), flags })
+        let create = Create { path: path.clone(), data: data.clone(), acl: Some(acl), flags };
+        WriteOp::Create(op, Box::new(create))
     };
     match text.split(' ').next().unwrap() {
         "create" => create(CreateOp::Create, 0),

@@ -51,6 +51,10 @@ pub(super) struct Pipeline {
     expected: usize,
 }
 
+/// A connection that never had more in flight keeps no memory for more; one that had is likely to have it
+/// again before the next tick.
+const FEW: usize = 8;
+
 impl Pipeline {
     pub(super) fn push(&mut self, entry: Entry) {
         self.submitted += usize::from(matches!(entry.what, What::Submitted { .. }));
@@ -126,6 +130,9 @@ impl Pipeline {
         self.bytes -= entry.bytes;
         self.expected -= entry.expected;
         self.reads -= usize::from(entry.what.is_read());
+        if self.entries.capacity() <= FEW {
+            self.settle();
+        }
         Some(entry)
     }
 
@@ -184,10 +191,11 @@ mod tests {
     #[test]
     fn c3_what_was_in_flight_gives_its_memory_back_once_nothing_is() {
         let mut pipeline = Pipeline::default();
-        let what = || What::Refused { err: 0, zxid: Stamp::Current };
-        for xid in 0..50 {
-            pipeline.push(Entry { xid, opcode: 0, since_us: 0, bytes: 1, expected: 0, what: what() });
-        }
+        let entry = |xid| {
+            let what = What::Refused { err: 0, zxid: Stamp::Current };
+            Entry { xid, opcode: 0, since_us: 0, bytes: 1, expected: 0, what }
+        };
+        (0..50).for_each(|xid| pipeline.push(entry(xid)));
         for left in (0..50).rev() {
             pipeline.settle();
             assert!(pipeline.entries.capacity() >= 50, "something is in flight");
@@ -195,5 +203,8 @@ mod tests {
         }
         pipeline.settle();
         assert_eq!((pipeline.entries.capacity(), pipeline.bytes()), (0, 0));
+        pipeline.push(entry(0));
+        assert!(pipeline.take_due().is_some());
+        assert_eq!(pipeline.entries.capacity(), 0, "little is given back at once");
     }
 }

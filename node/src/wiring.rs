@@ -344,6 +344,7 @@ fn log_events(mail: &Mailboxes, env: &Env, meters: Arc<Meters>) -> impl Fn(Logge
                 tracing::warn!(%failure, "the log refused a command; it goes on");
             }
             LoggerEvent::Failed(failure) => fatal.end(ExitCode::LogIo, &failure.to_string()),
+            LoggerEvent::Panicked => fatal.end(ExitCode::Panic, "the logger's thread panicked"),
             _ => {}
         }
     }

@@ -3,6 +3,7 @@
 //! Group commit needs no timer: whatever was queued while a batch was synced goes into the next.
 
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -82,6 +83,8 @@ pub enum LoggerEvent {
     Refused { role: Option<u64>, failure: LogFailure },
     /// The process must end. The thread has.
     Failed(LogFailure),
+    /// The same, by a panic, which was written to stderr: an invariant does not hold.
+    Panicked,
     /// The thread ends as asked.
     Stopped,
 }
@@ -161,10 +164,13 @@ impl LoggerThread {
             if shell.space != Space::Enough {
                 (shell.events)(LoggerEvent::Space(shell.space)); // full from the start
             }
-            match shell.run() {
-                Ok(()) => (shell.events)(LoggerEvent::Stopped),
-                Err(failure) => (shell.events)(LoggerEvent::Failed(failure)),
-            }
+            // Nothing of the shell but `events` is used after a panic.
+            let event = match catch_unwind(AssertUnwindSafe(|| shell.run())) {
+                Ok(Ok(())) => LoggerEvent::Stopped,
+                Ok(Err(failure)) => LoggerEvent::Failed(failure),
+                Err(_) => LoggerEvent::Panicked,
+            };
+            (shell.events)(event);
         })?;
         Ok(Self { handle: LoggerHandle { commands }, watch, thread })
     }

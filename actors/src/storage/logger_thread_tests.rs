@@ -87,6 +87,18 @@ fn an_idle_thread_writes_one_empty_batch() {
 }
 
 #[test]
+fn s2_a_broken_invariant_ends_the_thread_and_is_told() {
+    let (logger, seen) = started(MemoryDisk::new(1), Reserve::Inline);
+    for _ in 0..2 {
+        logger.handle.send(append(1, Zxid(1), *b"one", Zxid::ZERO)).unwrap();
+    }
+    logger.thread.join().unwrap();
+    let events: Vec<LoggerEvent> = seen.try_iter().collect();
+    assert!(matches!(events.last(), Some(LoggerEvent::Panicked)), "{events:?}");
+    assert!(logger.handle.send(Command::Shutdown).is_err());
+}
+
+#[test]
 fn a_failed_sync_ends_the_thread_and_acknowledges_nothing() {
     let disk = MemoryDisk::new(1);
     let (logger, seen) = started(disk.clone(), Reserve::Inline);

@@ -156,7 +156,8 @@ impl Wire for Option<ByteString> {
         if std::str::from_utf8(&raw).is_err() {
             return Ok(Some(repaired(&raw).into()));
         }
-        Ok(ByteString::try_from(raw).ok()) // never fails: a second look costs less than a second handle
+        // A second look costs less than a second handle.
+        Ok(Some(ByteString::try_from(raw).expect("it has just been looked at")))
     }
     fn write(&self, to: &mut Vec<u8>) {
         write_nullable(self.as_ref().map(|text| text.as_bytes().as_ref()), to);

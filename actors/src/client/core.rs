@@ -183,6 +183,8 @@ pub struct ArbiterCore {
     pub(super) made: usize,
     /// While it is exceeded, no read begins.
     pub(super) roof: usize,
+    /// When connections were last cut for what they are owed, or might have been.
+    pub(super) relieved_ms: u64,
     /// Requests in flight here, and what the entrance was told of them.
     pub(super) in_flight: usize,
     pub(super) in_flight_told: usize,
@@ -205,6 +207,7 @@ impl ArbiterCore {
         let mut core = Self {
             arbiter,
             roof: settings.outboxes_limit,
+            relieved_ms: 0,
             settings,
             rules,
             tree,
@@ -450,6 +453,7 @@ impl ArbiterCore {
 
     /// A connection is no more.
     pub(super) fn forget(&mut self, conn: ConnId) {
+        self.settle_owed();
         self.forget_pending(conn);
         if let Some(connection) = self.conns.remove(conn) {
             self.entrance.leave(connection.peer.ip());

@@ -23,7 +23,7 @@
 //!   `outbox_limit`. So a client that takes its answers is never closed for what it asked. Events cannot
 //!   wait: more than `outbox_limit` of them unsent closes the connection at that event.
 //! - C7  While all outboxes of the arbiter hold more than `outboxes_limit`, no read begins: those that are
-//!   due wait until enough is sent, or until the tick cuts those with the most.
+//!   due wait until enough is sent, or until those with the most are cut: 50 ms later, or at the tick.
 //!
 //! A panic while one connection is served ends the process: all connections of an arbiter share one
 //! core, and a half-done step of it may have lost another client's watch.

@@ -20,6 +20,8 @@ use crate::tree::{DataTree, SharedTree};
 const AROUND: usize = 128;
 /// Children whose names are added up under the tree's guard; nobody knows how long a longer list is.
 const MOST_CHILDREN: u32 = 1_000;
+/// How long everybody's reads may wait for those whose outboxes are full, in ms.
+const PATIENCE_MS: u64 = 50;
 /// How much longer an event of setWatches is than what asked for it, at most.
 const EVENT_GROWTH: usize = 8;
 
@@ -57,6 +59,15 @@ impl ArbiterCore {
     pub(super) fn has_room(&mut self) -> bool {
         self.settle_owed();
         self.owed <= self.roof
+    }
+
+    /// The same; where there is none, and those who fill it had some time to take their answers, the fullest
+    /// are cut: a few that take nothing do not keep all others waiting.
+    pub(super) fn makes_room(&mut self) -> bool {
+        if !self.has_room() && self.now_ms.saturating_sub(self.relieved_ms) >= PATIENCE_MS {
+            self.relieve();
+        }
+        self.has_room()
     }
 
     /// Adds what was appended to the outboxes since the last call.

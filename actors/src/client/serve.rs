@@ -73,7 +73,7 @@ impl ArbiterCore {
             while let Some(conn) = self.ready.pop_front() {
                 self.serve_without_tree(conn);
             }
-            if self.readers.is_empty() || !self.has_room() {
+            if self.readers.is_empty() || !self.makes_room() {
                 return;
             }
             self.read_batch();

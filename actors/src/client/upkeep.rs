@@ -75,17 +75,17 @@ impl ArbiterCore {
     /// Each outbox is bounded, and so are all of them together (C3): a thousand clients that subscribe to
     /// everything and read nothing must not take a thousand times what one may. What those have that are
     /// left alone, with little each, stops nobody's reads (C7).
-    fn relieve(&mut self) {
+    pub(super) fn relieve(&mut self) {
         let limit = self.settings.outboxes_limit;
-        self.roof = limit;
+        (self.roof, self.relieved_ms) = (limit, self.now_ms);
         if self.count_owed() > limit {
             let (full, owed) = (self.settings.outbox_full, |it: &Connection| it.outbox.unsent().len());
             let conns = self.conns.iter().filter(|(_, it)| owed(it) > full);
             let mut most: Vec<_> = conns.map(|(conn, it)| (owed(it), conn)).collect();
             most.sort_unstable_by_key(|(unsent, conn)| (std::cmp::Reverse(*unsent), conn.slot));
             for (unsent, conn) in most {
-                if self.owed <= limit {
-                    break;
+                if self.owed <= limit / 4 * 3 {
+                    break; // the next few answers do not stop everybody again
                 }
                 self.remark(conn, Remark::Deaf(unsent));
                 self.cut(conn);

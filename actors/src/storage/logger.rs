@@ -6,6 +6,8 @@
 use std::collections::VecDeque;
 use std::io;
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use crossbeam_channel::{Receiver, bounded};
 use paddock_messages::ids::ServerId;
@@ -141,6 +143,8 @@ pub(super) struct Reserving<F> {
     done: Receiver<io::Result<F>>,
     /// What is to be run first, if no thread does.
     late: Option<Box<dyn FnOnce() + Send>>,
+    /// Told to whoever makes it.
+    is_awaited: Arc<AtomicBool>,
 }
 
 /// See the module. Owned by one thread.
@@ -182,7 +186,8 @@ impl<D: Disk> Logger<D> {
         if found.segments.is_empty() {
             let (name, bytes) = (segment_name(next_file), options.reserve_bytes());
             let failed = io_error(&disk, &name, bytes);
-            let file = prepare(&disk, next_file, bytes, options.faults).map_err(&failed)?;
+            let file =
+                prepare(&disk, next_file, bytes, &AtomicBool::new(true), options.faults).map_err(&failed)?;
             let entry = SegmentEntry { file: next_file, generation: history.generation };
             history.segments.push(entry);
             disk.replace(super::history::HISTORY_FILE, &history.encode()).map_err(|f| failed(f.error))?;
@@ -383,8 +388,10 @@ impl<D: Disk> Logger<D> {
         let number = self.next_file;
         self.next_file += 1;
         let (disk, options) = (self.disk.clone(), self.options.clone());
+        let is_awaited = Arc::new(AtomicBool::new(false));
+        let waits = Arc::clone(&is_awaited);
         let job = move || {
-            let _ = answer.send(prepare(&disk, number, options.reserve_bytes(), options.faults));
+            let _ = answer.send(prepare(&disk, number, options.reserve_bytes(), &waits, options.faults));
         };
         let mut late: Option<Box<dyn FnOnce() + Send>> = None;
         match self.options.reserve {
@@ -396,7 +403,7 @@ impl<D: Disk> Logger<D> {
             Reserve::Inline => job(),
             Reserve::Late => late = Some(Box::new(job)),
         }
-        self.reserving = Some(Reserving { number, done, late });
+        self.reserving = Some(Reserving { number, done, late, is_awaited });
     }
 
     /// Takes in the next segment if it is ready. Only a failure other than a full disk is an error.
@@ -438,7 +445,10 @@ impl<D: Disk> Logger<D> {
     }
 
     fn take_reserve(&mut self) -> Result<(), LogFailure> {
-        let Some(Reserving { number, done, late }) = self.reserving.take() else { return Ok(()) };
+        let Some(Reserving { number, done, late, is_awaited }) = self.reserving.take() else {
+            return Ok(());
+        };
+        is_awaited.store(true, Relaxed);
         late.into_iter().for_each(|job| job());
         let name = segment_name(number);
         let gone = || Err(io::Error::other("the thread that prepares the next segment did not run"));
@@ -472,13 +482,15 @@ impl<D: Disk> Logger<D> {
         let number = self.next_file;
         self.next_file += 1;
         let bytes = bytes.max(self.options.reserve_bytes());
-        prepare(&self.disk, number, bytes, self.options.faults).map(|file| (number, file)).map_err(|error| {
-            let name = segment_name(number);
-            if is_full(&error) {
-                LogFailure::Full { file: self.disk.path(&name), needed: bytes }
-            } else {
-                self.fatal(&name, "preparing a segment", error)
-            }
-        })
+        prepare(&self.disk, number, bytes, &AtomicBool::new(true), self.options.faults)
+            .map(|file| (number, file))
+            .map_err(|error| {
+                let name = segment_name(number);
+                if is_full(&error) {
+                    LogFailure::Full { file: self.disk.path(&name), needed: bytes }
+                } else {
+                    self.fatal(&name, "preparing a segment", error)
+                }
+            })
     }
 }

@@ -111,7 +111,7 @@ fn s12_a_log_of_its_own_is_refused_when_it_is_anothers_or_gone_and_nothing_is_to
     );
     let before = (files(&launch.data_dir), files(&other.path().join("log")));
     for (log, because) in [
-        (other.path().join("log"), "another server's log"),
+        (other.path().join("log"), "another log of this server"),
         (dir.path().join("not-mounted"), "is its disk mounted?"),
         (launch.data_dir.clone(), "do not belong together"),
     ] {

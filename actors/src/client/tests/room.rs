@@ -190,6 +190,28 @@ fn c7_while_all_outboxes_are_full_reads_wait_until_something_is_sent_or_cut() {
 }
 
 #[test]
+fn c7_who_takes_nothing_keeps_the_others_waiting_for_50_ms_and_no_longer() {
+    let settings = Settings { outboxes_limit: 1_500, outbox_full: 1_000, ..settings() };
+    let mut member = Member::with(1, settings, AuthRules::default());
+    let [one, late] = [member.connect(0), member.connect(0)];
+    member.ask(one, &create(1, "/a"));
+    member.ask(one, &set(2, "/a", &"x".repeat(900)));
+    let ask = look(3, OpCode::GetData, "/a", false);
+    member.now_ms = 1_000;
+    member.arbiters[0].on_tick(1_000);
+    for client in [one, one, late] {
+        member.send(client, &ask);
+    }
+    assert_eq!([one, late].map(|client| unsent(&mut member, client) > 0), [true, false]);
+    for (now_ms, is_cut) in [(1_049, false), (1_050, true)] {
+        member.now_ms = now_ms;
+        member.arbiters[0].drain_feed(now_ms); // anything that happens
+        assert_eq!(member.core(one).conns.get(one.conn).is_none(), is_cut, "at {now_ms}");
+    }
+    assert_eq!(member.receive(late).len(), 1);
+}
+
+#[test]
 fn c7_a_connection_that_ends_makes_room_and_many_small_outboxes_stop_nobody() {
     let settings = Settings { outboxes_limit: 50_000, outbox_full: 45_000, ..Settings::default() };
     let mut member = Member::with(1, settings, AuthRules::default());

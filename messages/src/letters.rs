@@ -162,14 +162,6 @@ pub enum Proposal {
         /// Which session it named.
         session: SessionId,
     },
-    /// An attach will not be granted, whatever becomes of the session: its connection is closed. Sent at
-    /// once, not in its place.
-    NotAttached {
-        /// Whose connection.
-        client: ClientRef,
-        /// The session attaches through another connection; otherwise too much waits for the disk.
-        has_moved: bool,
-    },
     /// All proposed before this is committed once this is reached.
     Synced {
         /// Which session asked.
@@ -181,14 +173,14 @@ pub enum Proposal {
         /// Echoed.
         path: Option<ByteString>,
     },
-    /// Refused without a zxid: writes while the disk is full, new sessions when too much waits for it, a
-    /// sync of a session that is gone or has moved. Answered in its place in the session's order.
+    /// Refused without a zxid: writes while the disk is full, a sync of a session that is gone or has
+    /// moved. Answered in its place in the session's order.
     Refused {
-        /// Which session asked; for a new session, which is not begun: its connection is closed.
+        /// Which session asked.
         session: SessionId,
-        /// Through which attachment; the default for a new session.
+        /// Through which attachment.
         attach: AttachNumber,
-        /// The client's xid; 0 for a new session.
+        /// The client's xid.
         xid: i32,
         /// Why.
         code: ErrorCode,
@@ -200,6 +192,26 @@ impl Proposal {
     pub fn txn(&self) -> Option<&Txn> {
         if let Self::Txn(txn) = self { Some(txn) } else { None }
     }
+}
+
+/// To a Learner, from the leader's Proposer: these handshakes will not be granted. They stand behind
+/// nothing, so they do not wait for their place in the order: each connection is closed at once, without an
+/// answer.
+#[derive(Debug, PartialEq, Eq)]
+pub struct TurnedAway(pub Vec<Handshake>);
+
+/// A handshake that is not granted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Handshake {
+    /// This session is not begun: the disk is full, or too much waits for it.
+    Open(SessionId),
+    /// This connection's attach is not granted, whatever becomes of the session.
+    Attach {
+        /// Whose connection.
+        client: ClientRef,
+        /// The session attaches through another connection; otherwise too much waits for the disk.
+        has_moved: bool,
+    },
 }
 
 /// To the Proposer: `from` has every proposal up to `upto` on disk.

@@ -156,7 +156,7 @@ impl Node {
             )
             .with_last_counter(config.epoch_txns),
             Arc::clone(&tree),
-            (mail.learner.outbox(ADMITTED), mail.learner.outbox(ADMITTED)),
+            (mail.learner.outbox(ADMITTED), mail.learner.outbox(ADMITTED), mail.learner.outbox(ADMITTED)),
             settings::reaping(config),
             (log.handle.clone(), ROLE, reign.facts),
             Arc::clone(&meters),

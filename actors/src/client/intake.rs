@@ -52,7 +52,8 @@ pub(super) const MAX_ID_BYTES: usize = 16 << 10;
 /// frames of the largest size.
 pub const MAX_ACL_GROWTH: usize = 2;
 
-fn bytes_of(ids: &[Id]) -> usize {
+/// About, as an ACL has them.
+pub(super) fn bytes_of(ids: &[Id]) -> usize {
     ids.iter().map(|id| 32 + id.scheme.len() + id.id.len()).sum()
 }
 
@@ -109,8 +110,8 @@ impl ArbiterCore {
     }
 
     /// Before a write is taken on, the reads that are due are answered: none may see it (C1). True if
-    /// they cannot be, because the client does not take the answers (or others do not: C7); or if more
-    /// reads than are handed to the Learner at once wait for earlier writes (C3, C6).
+    /// they cannot be, because the client does not take the answers (or others do not: C7); or if there
+    /// is no room for the answers to those that wait for earlier writes (C6).
     fn must_answer_first(&mut self, conn: ConnId) -> bool {
         let Some(connection) = self.conns.get(conn) else { return false };
         if connection.pipeline.reads() == 0 && connection.pipeline.due().is_none() {
@@ -123,10 +124,9 @@ impl ArbiterCore {
         if connection.pipeline.due().is_some() {
             self.serve_ready();
         }
-        let most = self.settings.max_reads_between;
         let Some(connection) = self.conns.get_mut(conn) else { return false };
         let is_due = connection.pipeline.due().is_some();
-        if is_due || connection.pipeline.reads() > most {
+        if is_due {
             connection.stall.get_or_insert(Stall::Credit); // each answer looks again
             return true;
         }

@@ -13,15 +13,16 @@
 //! - C2  A watch that will be registered is announced to the feed, under the guard, before any change
 //!   that it must see.
 //! - C3  What a connection holds is bounded: its partial frame, requests in flight by count and bytes,
-//!   reads between its writes by count, its outbox; one that is idle at a tick holds no buffer.
+//!   its outbox; one that is idle at a tick holds no buffer.
 //! - C4  A connection that is not read for want of the server's credit counts as alive; one whose client
 //!   does not take its replies does not.
 //! - C5  Mail about a closed connection reaches nobody: slots have generations.
 //! - C6  A connection's outbox is bounded when something is appended, not when time passes. Reads wait
 //!   until there is room: one begins while less than `outbox_full` is unsent; those between writes go to
-//!   the Learner while all that they can be answered with, and what is unsent, fit into half of
-//!   `outbox_limit`. So a client that takes its answers is never closed for what it asked. Events cannot
-//!   wait: more than `outbox_limit` of them unsent closes the connection at that event.
+//!   the Learner while all that they would be answered with, by what there is and what the connection's own
+//!   requests add, and what is unsent, fit into half of `outbox_limit`. So a client that takes its answers is
+//!   not closed for what it asked. Events cannot wait, nor what others add to those answers: with more than
+//!   `outbox_limit` unsent, of events or when such an answer comes, the connection is closed.
 //! - C7  While all outboxes of the arbiter hold more than `outboxes_limit`, no read begins: those that are
 //!   due wait until enough is sent, or until those with the most are cut: 50 ms later, or at the tick.
 //!

@@ -15,7 +15,7 @@ const SPARE_BYTES: usize = 64 << 10;
 pub(super) struct Outbox {
     bytes: Vec<u8>,
     sent: usize,
-    /// Bytes of events since it was last empty.
+    /// No more of what is unsent than this is events.
     events: usize,
 }
 
@@ -49,12 +49,13 @@ impl Outbox {
         self.sent += count;
         debug_assert!(self.sent <= self.bytes.len(), "no more can be taken than there is");
         if self.sent == self.bytes.len() {
-            (self.sent, self.events) = (0, 0);
+            self.sent = 0;
             spare.give(std::mem::take(&mut self.bytes));
         } else if self.sent > self.bytes.len() / 2 {
             self.bytes.drain(..self.sent); // at most as many bytes move as were sent
             self.sent = 0;
         }
+        self.events = self.unasked();
     }
 }
 
@@ -78,6 +79,20 @@ impl Spare {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn c6_events_that_were_taken_are_forgotten_though_the_outbox_is_never_empty() {
+        let (mut spare, mut outbox) = (Spare::default(), Outbox::default());
+        outbox.to(&mut spare).push(b'a');
+        for _ in 0..50 {
+            outbox.tell(&[b'e'; 100], &mut spare);
+            outbox.to(&mut spare).push(b'a');
+            outbox.took(101, &mut spare);
+            assert_eq!(outbox.unasked(), 1, "one byte is left");
+        }
+        outbox.to(&mut spare).extend_from_slice(&[b'a'; 500]);
+        assert_eq!(outbox.unasked(), 1);
+    }
 
     #[test]
     fn c3_an_outbox_that_is_sent_holds_no_buffer() {

@@ -48,6 +48,8 @@ pub(super) struct Pipeline {
     submitted: usize,
     reads: usize,
     bytes: usize,
+    /// The largest frame since nothing was in flight.
+    largest: usize,
     expected: usize,
 }
 
@@ -60,6 +62,7 @@ impl Pipeline {
         self.submitted += usize::from(matches!(entry.what, What::Submitted { .. }));
         self.reads += usize::from(entry.what.is_read());
         self.bytes += entry.bytes;
+        self.largest = self.largest.max(entry.bytes);
         self.entries.push_back(entry);
     }
 
@@ -71,6 +74,11 @@ impl Pipeline {
     /// Bytes of their frames.
     pub(super) fn bytes(&self) -> usize {
         self.bytes
+    }
+
+    /// No request in flight has more bytes.
+    pub(super) fn largest(&self) -> usize {
+        self.largest
     }
 
     /// Reads among them.
@@ -85,7 +93,11 @@ impl Pipeline {
 
     /// Keeps of `room` what `most` says that each read behind what was submitted last may need, by its
     /// frame's bytes. False if it does not suffice; what was kept until then stays kept.
-    pub(super) fn expect(&mut self, mut room: usize, most: impl Fn(&Read, usize) -> Option<usize>) -> bool {
+    pub(super) fn expect(
+        &mut self,
+        mut room: usize,
+        mut most: impl FnMut(&Read, usize) -> Option<usize>,
+    ) -> bool {
         let waiting = self.entries.iter_mut().rev();
         for entry in waiting.take_while(|entry| !matches!(entry.what, What::Submitted { .. })) {
             let What::Read { read, .. } = &entry.what else { continue };
@@ -130,6 +142,9 @@ impl Pipeline {
         self.bytes -= entry.bytes;
         self.expected -= entry.expected;
         self.reads -= usize::from(entry.what.is_read());
+        if self.entries.is_empty() {
+            self.largest = 0;
+        }
         if self.entries.capacity() <= FEW {
             self.settle();
         }

@@ -8,13 +8,13 @@ use std::sync::Arc;
 
 use paddock_messages::client::request::{Read, ReadOp};
 use paddock_messages::ids::ConnId;
+use paddock_messages::znode::Acl;
 
 use super::connections::{Connection, Stall};
 use super::core::{ArbiterCore, Remark};
-use super::intake::{MAX_ACL_GROWTH, MAX_ID_BYTES};
+use super::intake::{MAX_ID_BYTES, bytes_of};
 use super::reads::MULTI_READ_LIMIT;
-use super::settings::Settings;
-use crate::tree::{DataTree, SharedTree};
+use crate::tree::DataTree;
 
 /// What any answer takes beside what it tells, in bytes: length, header, stat.
 const AROUND: usize = 128;
@@ -22,6 +22,8 @@ const AROUND: usize = 128;
 const MOST_CHILDREN: u32 = 1_000;
 /// How long everybody's reads may wait for those whose outboxes are full, in ms.
 const PATIENCE_MS: u64 = 50;
+/// Bytes of a request that `auth` in its ACL takes, at least.
+const AUTH_ENTRY: usize = 16;
 /// How much longer an event of setWatches is than what asked for it, at most.
 const EVENT_GROWTH: usize = 8;
 
@@ -89,18 +91,30 @@ impl ArbiterCore {
         let has_room = self.has_room();
         let tree = Arc::clone(&self.tree);
         let Some(connection) = self.conns.get_mut(conn) else { return false };
-        let Connection { outbox, pipeline, .. } = connection;
-        let weigher = Weigher { tree: &tree, settings: &self.settings };
+        let Connection { outbox, pipeline, ids, .. } = connection;
+        let (largest, in_flight, ids) = (pipeline.largest(), pipeline.bytes(), bytes_of(ids));
+        let mut guard = None;
         let waiting = outbox.unsent().len() + pipeline.expected();
         let room = if has_room { (self.settings.outbox_limit / 2).saturating_sub(waiting) } else { 0 };
-        let is_kept = pipeline.expect(room, |read, request| weigher.most(read, request));
+        let is_kept = pipeline.expect(room, |read, request| {
+            let tree = &**guard.get_or_insert_with(|| tree.read());
+            Weigher { tree, largest, in_flight, ids }.most(read, request)
+        });
         if !is_kept {
             connection.stall = Some(Stall::Credit); // each answer looks again
         }
         is_kept
     }
 
-    /// C6: closes who let too many events pile up.
+    /// C6: closes a connection that has too much unsent to be given the answer to a read between writes:
+    /// others made what it reads longer after there was room for it.
+    pub(super) fn close_if_full(&mut self, conn: ConnId) {
+        if self.unsent(conn).len() > self.settings.outbox_limit {
+            self.close_overfull(&[conn]);
+        }
+    }
+
+    /// C6: closes who let too much pile up.
     pub(super) fn close_overfull(&mut self, overfull: &[ConnId]) {
         for &conn in overfull {
             self.remark(conn, Remark::Deaf(self.unsent(conn).len()));
@@ -109,41 +123,59 @@ impl ArbiterCore {
     }
 }
 
-/// Tells what answers may come to, before there are any.
+/// Tells what answers may come to, before there are any: by what is there, and by what the connection's
+/// own requests in flight may make of it.
 struct Weigher<'a> {
-    tree: &'a SharedTree,
-    settings: &'a Settings,
+    tree: &'a DataTree,
+    /// No request in flight has more bytes than this: none of them makes data or a list longer.
+    largest: usize,
+    /// Bytes of all requests in flight.
+    in_flight: usize,
+    /// Bytes of the connection's identities, which `auth` in an ACL stands for.
+    ids: usize,
 }
 
 impl Weigher<'_> {
     /// The most bytes that `read`, a frame of `request` bytes, can be answered with; `None` if nobody
-    /// can tell. What others create meanwhile may come on top of a list of children.
+    /// can tell. What others write meanwhile may come on top.
     fn most(&self, read: &Read, request: usize) -> Option<usize> {
         let body = match read {
             Read::Ping | Read::Exists(_) | Read::GetAllChildrenNumber(_) => 0,
             Read::CheckWatches(_) | Read::RemoveWatches(_) | Read::AddWatch(_) => 0,
             Read::WhoAmI => MAX_ID_BYTES,
-            Read::GetAcl(_) => (1 + MAX_ACL_GROWTH) * self.settings.max_frame,
-            Read::SetWatches(..) => EVENT_GROWTH * request,
-            Read::One(ReadOp::GetData(_)) => self.settings.max_frame, // no znode's data is longer
-            Read::One(ReadOp::GetChildren(of)) | Read::GetChildren2(of) => self.names(&of.path)?,
-            Read::MultiRead(ops) if ops.iter().all(|op| matches!(op, ReadOp::GetData(_))) => {
-                (ops.len() * (AROUND + self.settings.max_frame)).min(MULTI_READ_LIMIT)
+            Read::GetAcl(of) => {
+                let now = self.tree.node(&of.path).map_or(0, |node| acl_bytes(node.acl()));
+                now.max(self.largest + self.largest / AUTH_ENTRY * self.ids)
             }
-            Read::MultiRead(_) => MULTI_READ_LIMIT,
+            Read::SetWatches(..) => EVENT_GROWTH * request,
+            Read::One(op) => self.part(op)?,
+            Read::GetChildren2(of) => self.names(&of.path)?,
+            Read::MultiRead(ops) => ops
+                .iter()
+                .try_fold(0_usize, |sum, op| Some((sum + AROUND + self.part(op)?).min(MULTI_READ_LIMIT)))?,
             Read::GetEphemerals(_) => return None,
         };
         Some(AROUND + body)
     }
 
-    /// The names there are, and those that the client's own requests in flight may add.
+    fn part(&self, op: &ReadOp) -> Option<usize> {
+        match op {
+            ReadOp::GetData(of) => {
+                let now = self.tree.node(&of.path).and_then(|node| node.data()).map_or(0, <[u8]>::len);
+                Some(now.max(self.largest))
+            }
+            ReadOp::GetChildren(of) => self.names(&of.path),
+        }
+    }
+
+    /// The names there are, and those that the connection's own requests in flight may add.
     fn names(&self, path: &str) -> Option<usize> {
-        let now = names_now(&self.tree.read(), path)?;
-        Some(now + self.settings.max_in_flight_bytes + self.settings.max_frame)
+        let Some(node) = self.tree.node(path) else { return Some(self.in_flight) };
+        let names = || node.children().map(|name| 4 + name.len()).sum::<usize>();
+        (node.child_count() <= MOST_CHILDREN).then(|| names() + self.in_flight)
     }
 }
 
-fn names_now(tree: &DataTree, path: &str) -> Option<usize> {
-    let Some(node) = tree.node(path) else { return Some(0) };
-    (node.child_count() <= MOST_CHILDREN).then(|| node.children().map(|name| 4 + name.len()).sum())
+fn acl_bytes(acl: &[Acl]) -> usize {
+    acl.iter().map(|it| 32 + it.id.scheme.len() + it.id.id.len()).sum()
 }

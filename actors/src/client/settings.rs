@@ -22,13 +22,10 @@ pub struct Settings {
     pub max_in_flight: usize,
     /// The same by bytes of their frames. One frame may exceed it.
     pub max_in_flight_bytes: usize,
-    /// Reads of one connection that stand between its writes, at once: their answers wait in the feed,
-    /// so a client that pipelines more of them is not read until some are answered.
-    pub max_reads_between: usize,
     /// A connection with so much unsent is not read, and none of its reads begins.
     pub outbox_full: usize,
     /// A connection with so much of events unsent, or that took nothing for a session timeout, is closed.
-    /// Half of it is what reads between writes may be answered with.
+    /// Half of it is what reads between writes may be answered with, as things stand when they are handed on.
     pub outbox_limit: usize,
     /// While all connections of an arbiter together have more than so much unsent, no read begins, and
     /// those with the most of it are cut at the next tick.
@@ -54,7 +51,6 @@ impl Default for Settings {
             outstanding_limit: 1_000,
             max_in_flight: 1_024,
             max_in_flight_bytes: 1 << 20,
-            max_reads_between: 32,
             outbox_full: 256 << 10,
             outbox_limit: 64 << 20,
             outboxes_limit: 256 << 20,

@@ -8,7 +8,7 @@ use paddock_messages::client::request::Read;
 use paddock_messages::codec;
 use paddock_messages::ids::ServerId;
 use paddock_messages::letters::{
-    Ack, Asker, Commit, FeedReady, Proposal, Proposals, Requests, SessionChanges, Submissions,
+    Ack, Asker, Commit, FeedReady, Proposal, Proposals, Requests, SessionChanges, Submissions, TurnedAway,
 };
 use paddock_messages::mail::Outbox;
 use paddock_messages::txn::{Op, Txn, TxnBody};
@@ -260,6 +260,13 @@ impl Serve<Submissions> for LearnerActor {
 impl Serve<Proposals> for LearnerActor {
     fn serve(&mut self, letter: Proposals, ctx: &mut Ctx<'_, Self>) {
         self.core.on_proposals(letter.0, &mut self.out);
+        self.perform(ctx);
+    }
+}
+
+impl Serve<TurnedAway> for LearnerActor {
+    fn serve(&mut self, letter: TurnedAway, ctx: &mut Ctx<'_, Self>) {
+        self.core.on_turned_away(letter.0, &mut self.out);
         self.perform(ctx);
     }
 }

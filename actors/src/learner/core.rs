@@ -5,9 +5,8 @@ use std::sync::Arc;
 
 use paddock_messages::client::reply::Outcome;
 use paddock_messages::client::request::Read;
-use paddock_messages::error_code::ErrorCode;
 use paddock_messages::ids::{AttachNumber, ClientRef, SessionId};
-use paddock_messages::letters::{Asker, Proposal, Request, SessionChange, Submission};
+use paddock_messages::letters::{Asker, Handshake, Proposal, Request, SessionChange, Submission};
 use paddock_messages::txn::{Txn, TxnBody};
 use paddock_messages::zxid::Zxid;
 
@@ -58,13 +57,16 @@ pub struct Learner {
     /// Sessions with a read that waits for nothing any more: what it stands behind was answered before
     /// it came, or before there was too much else to read.
     due: VecDeque<SessionId>,
+    /// Handshakes whose connections are to be closed.
+    turned_away: Vec<Handshake>,
 }
 
 impl Learner {
     /// A Learner whose tree holds everything up to `last`.
     pub fn new(last: Zxid, ids: SessionIds) -> Self {
         let (routes, queue) = (Routes::default(), Queue::default());
-        Self { ids, routes, queue, appended: last, committed: last, due: VecDeque::new() }
+        let (due, turned_away) = (VecDeque::new(), Vec::new());
+        Self { ids, routes, queue, appended: last, committed: last, due, turned_away }
     }
 
     /// Everything up to here is committed, applied or not.
@@ -122,6 +124,12 @@ impl Learner {
         self.ask_to_apply(out);
     }
 
+    /// Handshakes that the leader does not grant: they overtake what is not committed.
+    pub fn on_turned_away(&mut self, handshakes: Vec<Handshake>, out: &mut Vec<Output>) {
+        self.turned_away.extend(handshakes);
+        self.ask_to_apply(out);
+    }
+
     fn follow(&mut self, zxid: Zxid) {
         let last = self.appended;
         let follows = last.next() == Some(zxid) || (zxid.epoch() > last.epoch() && zxid.counter() == 1);
@@ -148,9 +156,9 @@ impl Learner {
         }
     }
 
-    /// Whether the oldest proposal may be applied, or a read be executed.
+    /// Whether the oldest proposal may be applied, a read be executed, or a connection be closed.
     pub fn is_ready(&self) -> bool {
-        !self.due.is_empty() || self.next_in(&self.queue).is_some()
+        !self.due.is_empty() || !self.turned_away.is_empty() || self.next_in(&self.queue).is_some()
     }
 
     /// The oldest in `queue`, if it may be applied.
@@ -164,6 +172,9 @@ impl Learner {
     /// Applies what is committed, at most [`APPLY_BATCH`] of it. To be called under the tree's write
     /// lock.
     pub fn apply(&mut self, state: &mut impl State, changes: &mut Vec<SessionChange>) {
+        for handshake in std::mem::take(&mut self.turned_away) {
+            self.turn_away(handshake, state);
+        }
         let mut queue = std::mem::take(&mut self.queue);
         let mut budget = READ_BYTES;
         for _ in 0..APPLY_BATCH {
@@ -204,10 +215,6 @@ impl Learner {
             Proposal::AttachRefused { client, session: _ } => {
                 state.push(client.arbiter, FeedItem::AttachRefused { conn: client.conn });
             }
-            Proposal::NotAttached { client, has_moved } => {
-                let why = if has_moved { CloseReason::SessionMoved } else { CloseReason::SessionNotBegun };
-                state.push(client.arbiter, FeedItem::Close { conn: client.conn, why });
-            }
             Proposal::Synced { session, attach, xid, ref path } => {
                 let Some(route) = self.routes.answer(session, attach) else { return };
                 let (to, zxid, path) = (route.client, state.last_zxid(), path.clone());
@@ -215,30 +222,25 @@ impl Learner {
                 self.answered(session);
             }
             Proposal::Refused { session, attach, xid, code } => {
-                self.refuse((session, attach), xid, code, state);
+                let Some(route) = self.routes.answer(session, attach) else { return };
+                let (to, zxid) = (route.client, state.last_zxid());
+                let outcome = Outcome::Refused(code);
+                state.push(to.arbiter, FeedItem::Reply { conn: to.conn, xid, zxid, outcome });
+                self.answered(session);
             }
         }
     }
 
-    /// Refused without a txn: answered in its place, or, for a session that is not begun, closed.
-    fn refuse(
-        &mut self,
-        (session, attach): (SessionId, AttachNumber),
-        xid: i32,
-        code: ErrorCode,
-        state: &mut impl State,
-    ) {
-        if attach == AttachNumber::default() {
-            if let Some(Route { client, .. }) = self.routes.remove(session) {
-                let why = CloseReason::SessionNotBegun;
-                state.push(client.arbiter, FeedItem::Close { conn: client.conn, why });
+    fn turn_away(&mut self, handshake: Handshake, state: &mut impl State) {
+        let (client, has_moved) = match handshake {
+            Handshake::Attach { client, has_moved } => (client, has_moved),
+            Handshake::Open(session) => {
+                let Some(route) = self.routes.remove(session) else { return };
+                (route.client, false)
             }
-        } else if let Some(route) = self.routes.answer(session, attach) {
-            let (to, zxid) = (route.client, state.last_zxid());
-            let outcome = Outcome::Refused(code);
-            state.push(to.arbiter, FeedItem::Reply { conn: to.conn, xid, zxid, outcome });
-            self.answered(session);
-        }
+        };
+        let why = if has_moved { CloseReason::SessionMoved } else { CloseReason::SessionNotBegun };
+        state.push(client.arbiter, FeedItem::Close { conn: client.conn, why });
     }
 
     /// L3: what stands behind the request that has just been answered comes before all else.

@@ -7,7 +7,7 @@ use paddock_messages::client::ops::PathVersion;
 use paddock_messages::client::reply::Outcome;
 use paddock_messages::client::request::{Read, Write, WriteOp};
 use paddock_messages::ids::{AttachNumber, ClientRef, ConnId, ServerId, SessionId};
-use paddock_messages::letters::{Asker, Proposal, Request, SessionChange, Submission};
+use paddock_messages::letters::{Asker, Handshake, Proposal, Request, SessionChange, Submission};
 use paddock_messages::txn::{Op, Txn, TxnBody, TxnHeader};
 use paddock_messages::zxid::{Epoch, Zxid};
 
@@ -234,17 +234,27 @@ fn l3_a_refusal_without_a_txn_is_answered_in_its_place() {
     world.propose(vec![change(1, 5), refused(SESSION, number(1), 1), refused(SESSION, number(1), 3)]);
     world.commit(1);
     assert_eq!(world.apply(), ["0: reply 1", "0: read 2 at 1", "0: reply 3"]);
+}
+
+#[test]
+fn p10_who_is_turned_away_is_closed_at_once_and_the_session_stays_where_it_is() {
+    let mut world = World::attached();
+    world.submit(vec![write(1, 1)]);
+    world.propose(vec![change(1, 1)]); // never durable
     world.submit(vec![Submission::Open { client: client(4), timeout_ms: 4000 }]);
     let Some(Output::Forward(requests)) = world.out.pop() else { panic!("nothing forwarded") };
     let Request::Open { session, .. } = requests[0] else { panic!("{requests:?}") };
-    world.propose(vec![refused(session, AttachNumber::default(), 0)]);
-    assert_eq!(world.apply(), ["4: not begun"]);
-    // An attach that is dropped closes its own connection, and leaves the session where it is.
-    let dropped = |slot, has_moved| Proposal::NotAttached { client: client(slot), has_moved };
-    world.propose(vec![dropped(5, true), dropped(6, false), change(2, 1)]);
-    world.submit(vec![write(4, 1)]);
-    world.commit(2);
-    assert_eq!(world.apply(), ["5: moved", "6: not begun", "0: reply 2"]);
+    world.out.clear();
+    let dropped = |slot, has_moved| Handshake::Attach { client: client(slot), has_moved };
+    let turned_away = vec![dropped(5, true), Handshake::Open(session), dropped(6, false)];
+    world.learner.on_turned_away(turned_away, &mut world.out);
+    assert_eq!(world.out, [Output::Apply]);
+    assert_eq!(world.apply(), ["5: moved", "4: not begun", "6: not begun"]);
+    assert!(!world.learner.is_ready());
+    world.learner.on_turned_away(vec![Handshake::Open(session)], &mut world.out);
+    assert_eq!(world.apply(), [""; 0], "its connection is closed");
+    world.commit(1);
+    assert_eq!(world.apply(), ["0: reply 1"]);
 }
 
 #[test]

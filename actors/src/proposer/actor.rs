@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use paddock_messages::client::request::Write;
-use paddock_messages::letters::{Ack, Commit, Internal, Proposals, Request, Requests};
+use paddock_messages::letters::{Ack, Commit, Internal, Proposals, Request, Requests, TurnedAway};
 use paddock_messages::mail::Outbox;
 use paddock_messages::zxid::{Epoch, Zxid};
 
@@ -50,6 +50,7 @@ pub struct ProposerActor {
     tree: Arc<SharedTree>,
     proposals: Outbox<Proposals>,
     commits: Outbox<Commit>,
+    turned_away: Outbox<TurnedAway>,
     reaping: Reaping,
     /// To make the next epoch durable, once this one's zxids are used up.
     log: LoggerHandle,
@@ -66,13 +67,13 @@ impl ProposerActor {
     pub fn new(
         core: Proposer<Majority>,
         tree: Arc<SharedTree>,
-        (proposals, commits): (Outbox<Proposals>, Outbox<Commit>),
+        (proposals, commits, turned_away): (Outbox<Proposals>, Outbox<Commit>, Outbox<TurnedAway>),
         reaping: Reaping,
         (log, role, facts): (LoggerHandle, u64, Facts),
         meters: Arc<Meters>,
     ) -> Self {
         let (told, out) = ((core.last(), core.last()), Vec::new());
-        Self { core, tree, proposals, commits, reaping, log, role, facts, out, meters, told }
+        Self { core, tree, proposals, commits, turned_away, reaping, log, role, facts, out, meters, told }
     }
 
     /// A quorum of one agrees on the next epoch as soon as its disk has it. Connections stay.
@@ -87,6 +88,7 @@ impl ProposerActor {
             let sent = match order {
                 Output::Propose(items) => self.proposals.post(Proposals(Arc::new(items))).map_err(drop),
                 Output::Commit(upto) => self.commits.post(Commit { upto }).map_err(drop),
+                Output::TurnAway(handshakes) => self.turned_away.post(TurnedAway(handshakes)).map_err(drop),
                 Output::HangUp(member) => {
                     return ctx.fatal(
                         ExitCode::Unexpected,

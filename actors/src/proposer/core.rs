@@ -6,12 +6,12 @@ use foldhash::fast::RandomState;
 use paddock_messages::client::request::Write;
 use paddock_messages::error_code::ErrorCode;
 use paddock_messages::ids::{AttachNumber, ServerId, SessionId};
-use paddock_messages::letters::{Ack, Asker, Internal, Proposal, Request, Requests};
+use paddock_messages::letters::{Ack, Asker, Handshake, Internal, Proposal, Request, Requests};
 use paddock_messages::txn::{Txn, TxnBody, TxnHeader};
 use paddock_messages::zxid::{Epoch, Zxid};
 
 use super::credit::LogCredit;
-use super::held::{Held, Item, Kept};
+use super::held::Held;
 use super::quorum::Quorum;
 use crate::tree::pending::Pending;
 use crate::tree::prep::{Place, Prep, PrepRules, View};
@@ -24,6 +24,8 @@ pub const LAST_COUNTER: u32 = 0xFFFF_0000;
 pub enum Output {
     /// Send these to every learner, our own too, in order.
     Propose(Vec<Proposal>),
+    /// Tell the member's Learner that these handshakes are not granted.
+    TurnAway(Vec<Handshake>),
     /// Tell every learner that all up to here, and what stands right behind it, is committed.
     Commit(Zxid),
     /// Close this member's link: it broke the protocol.
@@ -150,37 +152,18 @@ impl<Q: Quorum> Proposer<Q> {
     /// same order (P7).
     pub fn on_requests(&mut self, view: &impl View, requests: Requests, now_ms: i64, out: &mut Vec<Output>) {
         self.pending.forget(view.last_zxid());
-        let mut proposals = Vec::with_capacity(requests.items.len());
+        let (mut proposals, mut turned_away) = (Vec::with_capacity(requests.items.len()), Vec::new());
         for request in requests.items {
             if self.must_wait() || !self.held.is_empty() {
-                self.hold(request, &mut proposals);
+                turned_away.extend(self.hold(view, request));
+            } else if let Some(handshake) = self.refused_handshake(&request) {
+                turned_away.push(handshake);
             } else {
                 let proposal = self.request(view, request, now_ms);
                 self.add(proposal, &mut proposals);
             }
         }
-        self.send(proposals, out);
-    }
-
-    /// Whether a request must wait: for the next epoch, or until our own disk has caught up (P9). A full
-    /// disk, as when it did not take the epoch's file, refuses at once instead.
-    fn must_wait(&self) -> bool {
-        !self.is_full() && (self.needs_new_epoch() || self.credit.is_spent())
-    }
-
-    /// P10. Handshakes are no client's request yet, so no credit bounds how many are asked for.
-    fn hold(&mut self, request: Request, proposals: &mut Vec<Proposal>) {
-        match self.held.keep(request) {
-            Kept::Refused(Request::Open { session, .. }) => {
-                let (attach, code) = (AttachNumber::default(), ErrorCode::ThrottledOp);
-                proposals.push(Proposal::Refused { session, attach, xid: 0, code });
-            }
-            Kept::Refused(Request::Attach { client, .. }) => {
-                proposals.push(Proposal::NotAttached { client, has_moved: false });
-            }
-            Kept::InsteadOf(client) => proposals.push(Proposal::NotAttached { client, has_moved: true }),
-            Kept::Refused(_) | Kept::Waits => {}
-        }
+        self.send(proposals, turned_away, out);
     }
 
     /// Sessions expired since the last call: for the metrics.
@@ -188,42 +171,15 @@ impl<Q: Quorum> Proposer<Q> {
         std::mem::take(&mut self.expired)
     }
 
-    /// How many requests are held back.
-    pub fn held(&self) -> usize {
-        self.held.len()
-    }
-
-    /// Whether something has waited long enough: call [`Self::resume`].
-    pub fn can_resume(&self) -> bool {
-        !self.held.is_empty() && !self.must_wait()
-    }
-
-    /// Proposes what waited, at `now_ms` since 1970, in its order (P7), as far as it goes.
-    pub fn resume(&mut self, view: &impl View, now_ms: i64, out: &mut Vec<Output>) {
-        self.pending.forget(view.last_zxid());
-        let mut proposals = Vec::new();
-        while !self.must_wait()
-            && let Some(held) = self.held.pop()
-        {
-            match held {
-                Item::Asked(request) => {
-                    let proposal = self.request(view, request, now_ms);
-                    self.add(proposal, &mut proposals);
-                }
-                Item::Expired(session, attach) => {
-                    self.expire(view, (session, attach), now_ms, &mut proposals);
-                }
-            }
-        }
-        self.send(proposals, out);
-    }
-
     fn add(&mut self, proposal: Proposal, proposals: &mut Vec<Proposal>) {
         self.credit.spend(&proposal);
         proposals.push(proposal);
     }
 
-    fn send(&mut self, proposals: Vec<Proposal>, out: &mut Vec<Output>) {
+    fn send(&mut self, proposals: Vec<Proposal>, turned_away: Vec<Handshake>, out: &mut Vec<Output>) {
+        if !turned_away.is_empty() {
+            out.push(Output::TurnAway(turned_away));
+        }
         if !proposals.is_empty() {
             self.credit.close(self.last);
             out.push(Output::Propose(proposals));
@@ -257,7 +213,7 @@ impl<Q: Quorum> Proposer<Q> {
                 }
             }
         }
-        self.send(proposals, out);
+        self.send(proposals, Vec::new(), out);
     }
 
     /// A voter has everything up to `upto` on disk: links are FIFO, so one ack covers the earlier.
@@ -356,10 +312,6 @@ impl<Q: Quorum> Proposer<Q> {
     }
 
     fn open(&mut self, view: &impl View, session: SessionId, timeout_ms: i32, now_ms: i64) -> Proposal {
-        if self.is_full() {
-            let attach = AttachNumber::default();
-            return Proposal::Refused { session, attach, xid: 0, code: ErrorCode::NotReadOnly };
-        }
         let zxid = self.next();
         let body = self.prep(view).create_session(session, timeout_ms, zxid);
         let attach = self.grant(session);
@@ -479,6 +431,8 @@ impl<Q: Quorum> Proposer<Q> {
         self.pending.check(applied.min(self.last), self.last);
     }
 }
+
+mod waiting;
 
 #[cfg(test)]
 mod tests;

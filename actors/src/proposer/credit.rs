@@ -1,4 +1,4 @@
-//! How much may be proposed before our own disk has it (P9): the log keeps so much room ready, and says
+//! How much may be proposed before our own disk has it (P9, P10): the log keeps so much room ready, and says
 //! that the disk is full before it says that the last of it is durable.
 
 use std::collections::VecDeque;
@@ -9,7 +9,8 @@ use paddock_messages::zxid::Zxid;
 use crate::storage::ADMITTED_OVERHEAD;
 
 /// Bytes proposed and not durable here, by batch. What is counted is never less than what the log
-/// writes.
+/// writes. What is not logged counts, too, while it stands behind a txn that is not durable: for the memory
+/// that it keeps for as long (P10).
 #[derive(Debug)]
 pub(super) struct LogCredit {
     /// Above this, no further txn is begun.
@@ -37,17 +38,31 @@ impl LogCredit {
 
     /// A proposal joins the open batch.
     pub(super) fn spend(&mut self, proposal: &Proposal) {
-        if let Proposal::Txn(txn) = proposal {
-            assert!(!self.is_spent(), "P9: {:?} is proposed and the log may have no room", txn.header.zxid);
-            self.open += txn.bound() as u64 + ADMITTED_OVERHEAD;
+        match proposal {
+            Proposal::Txn(txn) => {
+                assert!(
+                    !self.is_spent(),
+                    "P9: {:?} is proposed and the log may have no room",
+                    txn.header.zxid
+                );
+                self.open += txn.bound() as u64 + ADMITTED_OVERHEAD;
+            }
+            _ if self.bytes + self.open == 0 => {}
+            Proposal::Synced { path, .. } => {
+                self.open += (size_of::<Proposal>() + path.as_ref().map_or(0, |path| path.len())) as u64;
+            }
+            _ => self.open += size_of::<Proposal>() as u64,
         }
     }
 
     /// The open batch goes out; `last` is the last zxid given.
     pub(super) fn close(&mut self, last: Zxid) {
-        if self.open > 0 {
-            self.batches.push_back((last, self.open));
-            self.bytes += std::mem::take(&mut self.open);
+        let open = std::mem::take(&mut self.open);
+        self.bytes += open;
+        match self.batches.back_mut() {
+            Some((zxid, bytes)) if *zxid == last => *bytes += open,
+            _ if open > 0 => self.batches.push_back((last, open)),
+            _ => {}
         }
     }
 

@@ -12,6 +12,9 @@ pub(super) const MOST_HELD: usize = 1 << 16;
 /// While so much is held back, no session attaches anew: those who have one go before those who want one.
 pub(super) const MOST_ATTACHING: usize = 4 * MOST_HELD;
 
+/// Of how many the memory is kept, once none waits any more.
+const KEPT_CAPACITY: usize = 1 << 10;
+
 /// Something that waits.
 #[derive(Debug)]
 pub(super) enum Item {
@@ -86,6 +89,11 @@ impl Held {
     pub(super) fn pop(&mut self) -> Option<Item> {
         let item = self.items.pop_front()?;
         self.taken += 1;
+        if self.items.is_empty() && self.items.capacity() > KEPT_CAPACITY {
+            self.items.shrink_to(KEPT_CAPACITY);
+            self.attaching.shrink_to(KEPT_CAPACITY);
+            self.expiring.shrink_to(KEPT_CAPACITY);
+        }
         match &item {
             Item::Asked(Request::Attach { session, .. }) => _ = self.attaching.remove(session),
             Item::Expired(session, _) => _ = self.expiring.remove(session),

@@ -16,10 +16,11 @@
 //!   refusal on they are refused.
 //! - P9  No more is proposed and not durable on our own disk than the log has room for when it says
 //!   that the disk is full: the Proposer's side of S8.
-//! - P10 What is held back has an end, however long it waits: clients' requests by what the entrance admits,
-//!   expiries and attaches by one a session, new sessions and attaches by their number. Beyond, and where
-//!   a session attaches once more, the connection that asked is closed without an answer: no client may
-//!   take its session for expired.
+//! - P10 What waits for the disk has an end, however long it waits: clients' requests by what the entrance
+//!   admits, expiries and attaches by one a session that lives, new sessions by their number, and what is
+//!   proposed without being logged by P9's credit. Beyond, and where a session attaches once more, the
+//!   connection that asked is closed at once and without an answer: no client may take its session for
+//!   expired.
 //!
 //! Source: Junqueira et al., Zab (DSN 2011), local primary order; compat: Leader.java (propose,
 //! tryToCommit), PrepRequestProcessor, ZOOKEEPER-1277 (the counter must not wrap).

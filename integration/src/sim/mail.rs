@@ -3,7 +3,9 @@
 use paddock_actors::snapshotter::core::Ended;
 use paddock_actors::storage::{Records, Space};
 use paddock_messages::ids::{AttachNumber, SessionId};
-use paddock_messages::letters::{Internal, Proposal, Requests, SessionChange, Submission, Touched};
+use paddock_messages::letters::{
+    Handshake, Internal, Proposal, Requests, SessionChange, Submission, Touched,
+};
 use paddock_messages::zxid::{Epoch, Zxid};
 
 /// Who sends and who gets mail.
@@ -21,6 +23,7 @@ pub(super) enum Mail {
     Submissions(Vec<Submission>),
     Requests(Requests),
     Proposals(Vec<Proposal>),
+    TurnedAway(Vec<Handshake>),
     Append {
         records: Records,
         committed: Zxid,

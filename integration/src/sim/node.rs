@@ -152,6 +152,7 @@ impl Node {
         match mail {
             Mail::Submissions(items) => self.learner.on_submissions(items, &mut learned),
             Mail::Proposals(items) => self.learner.on_proposals(Arc::new(items), &mut learned),
+            Mail::TurnedAway(handshakes) => self.learner.on_turned_away(handshakes, &mut learned),
             Mail::Durable(upto) => self.learner.on_persisted(upto, &mut learned),
             Mail::Commit(upto) => self.learner.on_commit(upto, &mut learned),
             Mail::Requests(requests) => {
@@ -284,6 +285,9 @@ impl Node {
                     if let Some(upto) = last.filter(|_| self.fault == Some(Fault::CommitEarly)) {
                         self.post(Who::Proposer, Who::Learner, Mail::Commit(upto));
                     }
+                }
+                Proposed::TurnAway(handshakes) => {
+                    self.post(Who::Proposer, Who::Learner, Mail::TurnedAway(handshakes));
                 }
                 Proposed::Commit(_) if self.fault == Some(Fault::CommitEarly) => {}
                 Proposed::Commit(upto) => self.post(Who::Proposer, Who::Learner, Mail::Commit(upto)),

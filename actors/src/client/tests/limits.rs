@@ -155,32 +155,6 @@ fn counts_are_kept_for_operators() {
 }
 
 #[test]
-fn c3_reads_between_writes_are_handed_on_a_few_at_a_time() {
-    let mut member = member(Settings { max_reads_between: 3, ..Settings::default() });
-    let client = member.connect(0);
-    let looks = (2..=5).flat_map(|xid| look(xid, OpCode::GetData, "/a", false));
-    let all: Vec<u8> = create(1, "/a").into_iter().chain(looks).chain(set(6, "/a", "later")).collect();
-    member.send(client, &all);
-    assert_eq!(member.core(client).take_submissions().len(), 1, "four reads: the last write waits");
-    assert!(!member.core(client).wants_read(client.conn));
-
-    let mut member = self::member(Settings { max_reads_between: 3, ..Settings::default() });
-    let client = member.connect(0);
-    let round = |at: i32| {
-        let looks = (1..=7).flat_map(move |more| look(at * 10 + more, OpCode::GetData, "/a", false));
-        set(at * 10, "/a", &at.to_string()).into_iter().chain(looks)
-    };
-    let all: Vec<u8> = create(1, "/a").into_iter().chain((1..=9).flat_map(round)).collect();
-    let replies = member.ask(client, &all);
-    let expected = std::iter::once(1).chain((1..=9).flat_map(|at| at * 10..at * 10 + 8));
-    assert_eq!(replies.iter().map(|it| it.xid).collect::<Vec<_>>(), expected.collect::<Vec<_>>());
-    for reply in replies.iter().filter(|it| it.xid % 10 > 0 && it.xid > 1) {
-        assert_eq!(reply.body[..5], [0, 0, 0, 1, b'0' + (reply.xid / 10) as u8], "{}", reply.xid);
-    }
-    assert!(member.core(client).wants_read(client.conn));
-}
-
-#[test]
 fn c3_all_outboxes_together_are_bounded_and_the_fullest_pay() {
     let settings = Settings { outboxes_limit: 7_000, outbox_full: 1_000, ..Settings::default() };
     let mut member = member(settings);

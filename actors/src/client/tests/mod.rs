@@ -19,7 +19,7 @@ use paddock_messages::client::request::Read;
 use paddock_messages::client::session::{ConnectFields, ConnectRequest, ConnectResponse};
 use paddock_messages::client::{OpCode, ReplyHeader, RequestHeader};
 use paddock_messages::ids::{AttachNumber, ConnId, ServerId, SessionId};
-use paddock_messages::letters::{Ack, Asker, Internal, Proposal, Request, Requests, Submission};
+use paddock_messages::letters::{Ack, Asker, Handshake, Internal, Proposal, Request, Requests, Submission};
 use paddock_messages::txn::Txn;
 use paddock_messages::wire::{Wire, frame};
 use paddock_messages::zxid::{Epoch, Zxid};
@@ -41,6 +41,7 @@ const ME: ServerId = ServerId(1);
 enum ToLearner {
     Asked(Vec<Submission>),
     Proposed(Vec<Proposal>),
+    TurnedAway(Vec<Handshake>),
     Durable(Zxid),
     Committed(Zxid),
 }
@@ -157,6 +158,7 @@ impl Member {
         match mail {
             ToLearner::Asked(items) => self.learner.on_submissions(items, &mut out),
             ToLearner::Proposed(items) => self.learner.on_proposals(Arc::new(items), &mut out),
+            ToLearner::TurnedAway(handshakes) => self.learner.on_turned_away(handshakes, &mut out),
             ToLearner::Durable(upto) => self.learner.on_persisted(upto, &mut out),
             ToLearner::Committed(upto) => self.learner.on_commit(upto, &mut out),
         }
@@ -202,6 +204,7 @@ impl Member {
         for output in out {
             match output {
                 Output::Propose(items) => self.to_learner.push_back(ToLearner::Proposed(items)),
+                Output::TurnAway(handshakes) => self.to_learner.push_back(ToLearner::TurnedAway(handshakes)),
                 Output::Commit(upto) => self.to_learner.push_back(ToLearner::Committed(upto)),
                 other => panic!("nothing here asks for {other:?}"),
             }

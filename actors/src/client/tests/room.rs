@@ -96,6 +96,43 @@ fn c6_answers_between_writes_wait_for_room_and_all_of_them_come() {
 }
 
 #[test]
+fn c6_reads_between_writes_weigh_what_there_is_whatever_there_might_be() {
+    let settings = Settings { max_frame: 100 << 20, max_in_flight: 2_000, ..Settings::default() };
+    let mut member = Member::with(1, Settings { outstanding_limit: 5_000, ..settings }, AuthRules::default());
+    let client = member.connect(0);
+    let looks = (1..=900).flat_map(|xid| {
+        let opcode = [OpCode::GetData, OpCode::GetAcl, OpCode::GetChildren][xid as usize % 3];
+        match opcode {
+            OpCode::GetAcl => request(xid, opcode as i32, |to| write_str("/a", to)),
+            _ => look(xid, opcode, "/a", false),
+        }
+    });
+    let all: Vec<u8> = create(0, "/a").into_iter().chain(looks).chain(set(901, "/a", "later")).collect();
+    member.send(client, &all);
+    assert_eq!(member.core(client).take_submissions().len(), 902, "nothing waits for an answer");
+}
+
+#[test]
+fn c6_what_others_add_to_answers_between_writes_ends_at_the_limit() {
+    let mut member = member();
+    let (client, other) = (member.connect(0), member.connect(0));
+    member.ask(other, &create(1, "/a"));
+    member.ask(other, &create(2, "/b"));
+    let looks = (2..=100).flat_map(|xid| look(xid, OpCode::GetData, "/a", false));
+    let all: Vec<u8> = set(1, "/b", "").into_iter().chain(looks).chain(set(101, "/b", "")).collect();
+    // This comes in between, from another thread or member, when room was kept for empty answers.
+    member.send(other, &set(3, "/a", &"x".repeat(900)));
+    member.send(client, &all);
+    wait(&mut member);
+    let left = unsent(&mut member, client);
+    assert!(left > LIMIT && left < LIMIT + 2_000, "{left} bytes");
+    assert!(member.is_over(client));
+    assert!(member.notices(client).iter().any(|it| matches!(it, Notice::Remark(_, Remark::Deaf(_)))));
+    member.receive(other);
+    assert_eq!(member.ask(other, &look(4, OpCode::GetData, "/b", false)).len(), 1, "others go on");
+}
+
+#[test]
 fn c6_a_client_that_takes_nothing_is_read_no_further() {
     let mut member = member();
     let client = member.connect(0);

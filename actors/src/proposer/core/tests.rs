@@ -49,6 +49,15 @@ fn request(text: &str) -> Request {
     }
 }
 
+fn told_handshake(handshake: &Handshake) -> String {
+    match handshake {
+        Handshake::Open(session) => format!("not begun {}", session.0),
+        Handshake::Attach { client, has_moved } => {
+            format!("{} {}", if *has_moved { "moved" } else { "no place" }, client.conn.slot)
+        }
+    }
+}
+
 fn told_proposal(proposal: &Proposal) -> String {
     match proposal {
         Proposal::Txn(txn) => {
@@ -61,9 +70,6 @@ fn told_proposal(proposal: &Proposal) -> String {
         }
         Proposal::Attached { session, attach, .. } => format!("attached {} {attach:?}", session.0),
         Proposal::AttachRefused { session, .. } => format!("no session {}", session.0),
-        Proposal::NotAttached { client, has_moved } => {
-            format!("{} of {}", if *has_moved { "moved" } else { "no place" }, client.conn.slot)
-        }
         Proposal::Synced { session, .. } => format!("synced {}", session.0),
         Proposal::Refused { session, code, .. } => format!("refused {} {}", session.0, code.code()),
     }
@@ -143,6 +149,7 @@ impl Bench {
     fn told(&mut self, input: &str) -> String {
         let told = |out: Output| match out {
             Output::Propose(all) => all.iter().map(told_proposal).collect::<Vec<_>>().join(" | "),
+            Output::TurnAway(all) => all.iter().map(told_handshake).collect::<Vec<_>>().join(" | "),
             Output::Commit(upto) => format!("commit {upto:?}"),
             Output::HangUp(on) => format!("hang up on {on}"),
             Output::BeginEpoch(epoch) => format!("begin {epoch}"),
@@ -267,7 +274,7 @@ fn p6_nothing_gets_a_zxid_while_the_disk_is_full() {
             ("disk full", ""),
             (
                 "7 0#1 set /a | open 9 | attach 7 | sync 7 1#1 | 7 1#1 close",
-                "refused 7 -119 | refused 9 -119 | attached 7 1#1 | synced 7 | refused 7 -119",
+                "not begun 9, refused 7 -119 | attached 7 1#1 | synced 7 | refused 7 -119",
             ),
             ("expire 7 8", ""), // nobody expires now
             ("ack 1 1.1", "commit 1.1"),
@@ -320,7 +327,7 @@ fn p8_an_epoch_is_asked_for_once_and_again_when_a_full_disk_refused_it() {
         ("ack 1 1.2", ""),
         ("tick", ""), // it is on its way: once
         // The disk is full: what waited is answered in its order, nobody's session ends.
-        ("refuse", "refused 7 -119 | refused 9 -119 | attached 7 1#1 | synced 7 | refused 7 -119"),
+        ("refuse", "not begun 9, refused 7 -119 | attached 7 1#1 | synced 7 | refused 7 -119"),
         ("7 1#1 set /a | attach 8", "refused 7 -119 | attached 8 1#2"),
         ("expire 8", ""),
         ("reap /a", ""),
@@ -366,12 +373,13 @@ fn p8_an_answer_that_was_not_asked_for_is_not_taken() {
     }
 }
 
-/// With room for two writes of some 1,800 bytes, overhead included, and a request of up to 1,000.
+/// With room for two writes of some 1,800 bytes, overhead included, and a request of up to 1,000; behind one
+/// write, for a few proposals that are not logged.
 fn small() -> Bench {
     let overhead = crate::storage::ADMITTED_OVERHEAD;
     Bench::with(
         Majority([1, 2, 3].map(ServerId).into()),
-        Room { admitted: 2 * overhead + 1_200, largest: 1_000 },
+        Room { admitted: 2 * overhead + 2_200, largest: 1_000 },
     )
 }
 
@@ -468,7 +476,7 @@ proptest! {
                         let having = acked.iter().filter(|(from, it)| *from != "4" && **it >= committed);
                         prop_assert!(having.count() >= 2, "P3");
                     }
-                    Output::HangUp(_) | Output::BeginEpoch(_) | Output::NoEpochLeft => {}
+                    Output::TurnAway(_) | Output::HangUp(_) | Output::BeginEpoch(_) | Output::NoEpochLeft => {}
                 }
             }
             bench.proposer.check(Zxid::ZERO);

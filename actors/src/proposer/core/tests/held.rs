@@ -12,7 +12,7 @@ fn p7_new_sessions_are_refused_while_too_much_is_held_back_and_an_expiry_is_held
     assert_eq!(bench.told("expire 7"), "");
     assert_eq!(bench.told("expire 7"), "", "E4 asks again and again");
     assert_eq!(bench.proposer.held(), MOST_HELD);
-    assert_eq!(bench.told("open 9 | attach 8"), "refused 9 -127", "who has a session waits");
+    assert_eq!(bench.told("open 9 | attach 8"), "not begun 9", "who has a session waits");
     assert_eq!(bench.proposer.held(), MOST_HELD + 1);
     bench.step("ack 1 1.2");
     assert_eq!((bench.proposer.held(), bench.proposer.take_expired()), (0, 1));
@@ -26,8 +26,9 @@ fn p10_a_session_that_attaches_once_more_takes_the_place_of_its_first_attach() {
         ("attach 8 1", ""),
         ("expire 8@0#1", ""), // judged by the attachment before
         ("8 0#1 set /", ""),
-        ("attach 8 2 | attach 7 3", "moved of 1"),
-        ("attach 8 4", "moved of 2"),
+        ("attach 8 2 | attach 7 3", "moved 1"),
+        ("attach 8 4", "moved 2"),
+        ("attach 99 5", "no place 5"), // no such session: it takes no place
         // As if all of them were done in order: 8 has attached, so it lives, and its older write is moved.
         ("ack 1 1.2", "attached 8 1#1 | 1.3 8 -118 | attached 7 1#2"),
         ("attach 8 5", "attached 8 1#3"),
@@ -35,4 +36,25 @@ fn p10_a_session_that_attaches_once_more_takes_the_place_of_its_first_attach() {
         assert_eq!(bench.told(input), expected, "{input}");
     }
     assert_eq!(bench.proposer.held(), 0);
+}
+
+/// Whatever is not logged takes memory for as long as the disk is silent, so it counts.
+#[test]
+fn p10_what_stands_behind_a_silent_disk_counts_until_it_is_reached() {
+    let mut bench = small();
+    let attaches = "attach 7 1 | attach 8 2";
+    assert_eq!(bench.told(&[attaches; 50].join(" | ")).matches("attached").count(), 100, "nothing is owed");
+    bench.step("7 1#99 set /");
+    let mut behind = 0;
+    while bench.proposer.held() == 0 {
+        behind += bench.told("attach 7 1 | sync 8 1#100 | attach 99 3").matches(" | ").count() + 1;
+        assert!(behind < 100, "held back some time");
+    }
+    assert!(behind > 3, "a few are no matter: {behind}");
+    // A full disk lets nothing wait: who attaches is turned away instead, until the disk owes less.
+    bench.step("disk full");
+    assert_eq!(bench.told("attach 8 6"), "no place 6");
+    assert_eq!(bench.proposer.held(), 0);
+    assert_eq!(bench.told("ack 1 1.1"), "");
+    assert!(bench.told("attach 8 7").starts_with("attached 8"));
 }

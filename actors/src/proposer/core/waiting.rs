@@ -1,0 +1,80 @@
+//! What must wait for the next epoch or for the disk, what goes on, and who is turned away (P7, P10).
+
+use paddock_messages::letters::{Handshake, Request};
+
+use super::super::held::{Item, Kept};
+use super::super::quorum::Quorum;
+use super::{Output, Proposer};
+use crate::tree::prep::View;
+
+impl<Q: Quorum> Proposer<Q> {
+    /// Whether a request must wait: for the next epoch, or until our own disk has caught up (P9). A full
+    /// disk, as when it did not take the epoch's file, refuses at once instead.
+    pub(super) fn must_wait(&self) -> bool {
+        !self.is_full() && (self.needs_new_epoch() || self.credit.is_spent())
+    }
+
+    /// P10. Handshakes are no client's request yet, so nothing bounds how many are asked for. Gives the one
+    /// that is turned away, if one is.
+    pub(super) fn hold(&mut self, view: &impl View, request: Request) -> Option<Handshake> {
+        if let Request::Attach { client, session, .. } = request
+            && !self.prep(view).is_live(session)
+        {
+            // Its end may not be durable yet: that it has ended is not said before.
+            return Some(Handshake::Attach { client, has_moved: false });
+        }
+        match self.held.keep(request) {
+            Kept::Refused(Request::Open { session, .. }) => Some(Handshake::Open(session)),
+            Kept::Refused(Request::Attach { client, .. }) => {
+                Some(Handshake::Attach { client, has_moved: false })
+            }
+            Kept::InsteadOf(client) => Some(Handshake::Attach { client, has_moved: true }),
+            Kept::Refused(_) | Kept::Waits => None,
+        }
+    }
+
+    /// While the disk is full nothing waits: no session begins, and none attaches behind more than the disk
+    /// should owe (P10).
+    pub(super) fn refused_handshake(&self, request: &Request) -> Option<Handshake> {
+        match *request {
+            Request::Open { session, .. } if self.is_full() => Some(Handshake::Open(session)),
+            Request::Attach { client, .. } if self.credit.is_spent() => {
+                Some(Handshake::Attach { client, has_moved: false })
+            }
+            _ => None,
+        }
+    }
+
+    /// How many requests are held back.
+    pub fn held(&self) -> usize {
+        self.held.len()
+    }
+
+    /// Whether something has waited long enough: call [`Self::resume`].
+    pub fn can_resume(&self) -> bool {
+        !self.held.is_empty() && !self.must_wait()
+    }
+
+    /// Proposes what waited, at `now_ms` since 1970, in its order (P7), as far as it goes.
+    pub fn resume(&mut self, view: &impl View, now_ms: i64, out: &mut Vec<Output>) {
+        self.pending.forget(view.last_zxid());
+        let (mut proposals, mut turned_away) = (Vec::new(), Vec::new());
+        while !self.must_wait()
+            && let Some(held) = self.held.pop()
+        {
+            match held {
+                Item::Asked(request) => match self.refused_handshake(&request) {
+                    Some(handshake) => turned_away.push(handshake),
+                    None => {
+                        let proposal = self.request(view, request, now_ms);
+                        self.add(proposal, &mut proposals);
+                    }
+                },
+                Item::Expired(session, attach) => {
+                    self.expire(view, (session, attach), now_ms, &mut proposals);
+                }
+            }
+        }
+        self.send(proposals, turned_away, out);
+    }
+}

@@ -256,8 +256,9 @@ impl Node {
     }
 }
 
-/// The kernel holds so many clients that are not accepted yet, as Java's default.
-const DEFAULT_BACKLOG: i32 = 50;
+/// The kernel holds so many clients that are not accepted yet, or `net.core.somaxconn` of them if that is
+/// less. Java's 50 turn clients away when a thousand reconnect at once: each then waits a second or more.
+const DEFAULT_BACKLOG: i32 = 4_096;
 
 impl Node {
     /// Stops in good order: no new clients; what is under way is answered if that takes no longer than

@@ -1,6 +1,6 @@
 //! What an idle session costs, and how soon all watches on one znode are delivered.
 
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
@@ -22,6 +22,8 @@ const PATIENCE: Duration = Duration::from_secs(120);
 const AT_ONCE: usize = 32;
 /// Deliveries, for a median.
 const DELIVERIES: usize = 9;
+/// How often it is looked who has an event.
+const NAP: Duration = Duration::from_micros(500);
 /// Bytes of an idle session, at most.
 const SESSION_GATE: f64 = 3_000.0;
 /// The last watch is delivered after at most this part of Java's time.
@@ -128,18 +130,38 @@ fn watch(sessions: &mut [TcpStream]) {
     sessions.iter_mut().for_each(|stream| drop(take_frame(stream)));
 }
 
-/// From the write until the last session has its event.
+/// From the write until the last session has its event. Nobody sleeps on a socket meanwhile: sessions are
+/// many machines, and a server that wakes one reader after the other here would be measured with its reader.
 fn deliver(writer: &mut RawClient, sessions: &mut [TcpStream]) -> Duration {
+    let block = |is_blocking: bool| {
+        sessions.iter().for_each(|stream| stream.set_nonblocking(!is_blocking).expect("a socket"));
+    };
+    block(false);
     let began = Instant::now();
     writer.queue_set(PATH, b"", -1);
     writer.flush().expect("it reads");
+    let mut waiting: Vec<_> = sessions.iter().collect();
+    while !waiting.is_empty() {
+        assert!(began.elapsed() < PATIENCE, "{} sessions have no event", waiting.len());
+        std::thread::sleep(NAP);
+        waiting.retain(|stream| !has_mail(stream));
+    }
+    let took = began.elapsed();
+    block(true);
     for stream in sessions.iter_mut() {
         let event = take_frame(stream);
         assert_eq!(event[..4], (-1i32).to_be_bytes(), "an event");
     }
-    let took = began.elapsed();
     writer.reply().and_then(|reply| reply.ok()).expect("the write is answered");
     took
+}
+
+fn has_mail(stream: &TcpStream) -> bool {
+    match stream.peek(&mut [0]) {
+        Ok(count) => count > 0 || panic!("the server has closed the connection"),
+        Err(error) if error.kind() == ErrorKind::WouldBlock => false,
+        Err(error) => panic!("no event: {error}"),
+    }
 }
 
 /// The only frame there is: all of it comes with one read, but for what the kernel cuts.

@@ -18,6 +18,9 @@ use crate::auth::permits;
 use crate::tree::feed::{CloseReason, FeedItem, ReadAnswer, WatchTable};
 use crate::watch::WatchKind;
 
+/// Items of a feed whose memory is kept.
+const KEPT_ITEMS: usize = 1 << 13;
+
 impl ArbiterCore {
     /// Does everything that waits in the feed. Answers no read of the tree: those become ready.
     pub(super) fn drain(&mut self) {
@@ -25,6 +28,9 @@ impl ArbiterCore {
         let upto = self.tree.feeds()[usize::from(self.arbiter)].drain(&mut items);
         for item in &items {
             self.on_item(item);
+        }
+        if items.capacity() > KEPT_ITEMS && items.len() < items.capacity() / 4 {
+            items = Vec::with_capacity(KEPT_ITEMS); // a burst is over; the feed's other lists come by here
         }
         items.clear();
         self.items = items;

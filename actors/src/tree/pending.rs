@@ -110,6 +110,9 @@ impl Nodes {
     }
 }
 
+/// Images whose memory is kept when there are none.
+const KEPT: usize = 1 << 13;
+
 #[derive(Clone, Copy, Debug)]
 enum Key {
     /// Its place in [`Nodes`].
@@ -229,6 +232,20 @@ impl Pending {
                 }
             }
         }
+        self.settle();
+    }
+
+    /// Nothing is pending: what a burst left behind, as the end of a session with a million ephemerals, is
+    /// given back.
+    fn settle(&mut self) {
+        if self.nodes.all.capacity().max(self.order.capacity()) > KEPT && self.is_empty() {
+            let hasher = self.nodes.hasher.clone();
+            self.nodes = Nodes { hasher, ..Nodes::default() };
+            (self.order, self.layer_order) = (VecDeque::new(), Vec::new());
+            self.sessions.shrink_to(KEPT);
+            self.owned.shrink_to(KEPT);
+            self.layer.shrink_to(KEPT);
+        }
     }
 
     /// Nothing is dropped where a newer image came, or at the second mention of one dropped just now.
@@ -304,6 +321,22 @@ mod tests {
             owner,
             acl: None,
         })
+    }
+
+    #[test]
+    fn what_a_burst_took_is_given_back_when_nothing_is_pending() {
+        let mut pending = Pending::default();
+        let burst = 3 * KEPT as u64;
+        for zxid in 1..=burst {
+            pending.put(Zxid(zxid), &format!("/{zxid}").into(), image(1, Owner::Session(SessionId(7))));
+        }
+        pending.forget(Zxid(burst - 1));
+        assert!(pending.nodes.all.capacity() > KEPT, "one is pending");
+        pending.forget(Zxid(burst));
+        assert_eq!((pending.nodes.all.capacity(), pending.order.capacity()), (0, 0));
+        pending.put(Zxid(burst + 1), &"/a".into(), image(1, Owner::Persistent));
+        assert_eq!(version(&pending, "/a"), Some(Some(1)));
+        pending.check(Zxid(burst), Zxid(burst + 1));
     }
 
     fn version(pending: &Pending, path: &str) -> Option<Option<i32>> {

@@ -1,7 +1,9 @@
 //! The mail between the actors of one node.
 
+use std::sync::Arc;
+
 use paddock_actors::snapshotter::core::Ended;
-use paddock_actors::storage::{Records, Space};
+use paddock_actors::storage::Space;
 use paddock_messages::ids::{AttachNumber, SessionId};
 use paddock_messages::letters::{
     Handshake, Internal, Proposal, Requests, SessionChange, Submission, Touched,
@@ -25,10 +27,13 @@ pub(super) enum Mail {
     Proposals(Vec<Proposal>),
     TurnedAway(Vec<Handshake>),
     Append {
-        records: Records,
+        batch: Arc<Vec<Proposal>>,
         committed: Zxid,
     },
-    Durable(Zxid),
+    Durable {
+        upto: Zxid,
+        bytes: u64,
+    },
     Ack(Zxid),
     Commit(Zxid),
     FeedReady,
@@ -62,7 +67,7 @@ impl Mail {
             Self::Requests(_) => "crashes before requests were proposed",
             Self::Proposals(_) => "crashes before proposals were appended",
             Self::Append { .. } => "crashes before an append was written",
-            Self::Durable(_) => "crashes between sync and ack",
+            Self::Durable { .. } => "crashes between sync and ack",
             Self::Ack(_) => "crashes between ack and commit",
             Self::Commit(_) => "crashes between commit and apply",
             Self::FeedReady => "crashes between apply and reply",

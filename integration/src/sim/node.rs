@@ -13,7 +13,7 @@ use paddock_actors::session::core::SessionTracker;
 use paddock_actors::snapshotter::core::{Ended, Output as Due, Snapshotter};
 use paddock_actors::storage::snapshot::SnapshotError;
 use paddock_actors::storage::snapshot_files::Taking;
-use paddock_actors::storage::{LogFailure, Logger, MemoryDisk, Records, Space, is_full};
+use paddock_actors::storage::{LogFailure, Logger, MemoryDisk, Space, is_full};
 use paddock_actors::tree::feed::{FeedItem, ReadAnswer};
 use paddock_actors::tree::{SharedTree, TreeWriter};
 use paddock_messages::client::reply::Outcome;
@@ -51,7 +51,7 @@ pub(super) struct Node {
     pub(super) rules: Arc<AuthRules>,
     pub(super) mail: BTreeMap<(Who, Who), VecDeque<Mail>>,
     pub(super) space: Space,
-    /// Bytes appended since the Snapshotter was told.
+    /// Bytes made durable since the Snapshotter was told.
     pub(super) logged: u64,
     pub(super) busy_disk: f64,
     pub(super) fault: Option<Fault>,
@@ -153,7 +153,10 @@ impl Node {
             Mail::Submissions(items) => self.learner.on_submissions(items, &mut learned),
             Mail::Proposals(items) => self.learner.on_proposals(Arc::new(items), &mut learned),
             Mail::TurnedAway(handshakes) => self.learner.on_turned_away(handshakes, &mut learned),
-            Mail::Durable(upto) => self.learner.on_persisted(upto, &mut learned),
+            Mail::Durable { upto, bytes } => {
+                self.logged += bytes;
+                self.learner.on_persisted(upto, &mut learned);
+            }
             Mail::Commit(upto) => self.learner.on_commit(upto, &mut learned),
             Mail::Requests(requests) => {
                 self.proposer.on_requests(&*self.tree.read(), requests, wall, &mut proposed);
@@ -168,7 +171,7 @@ impl Node {
                 met.count(if full { "full disks announced" } else { "resumed after a full disk" });
                 self.proposer.on_disk_full(full);
             }
-            Mail::Append { records, committed } => self.append(&records, committed),
+            Mail::Append { batch, committed } => self.append(&batch, committed),
             Mail::AddSnapshot { name, zxid } => self.add_snapshot(&name, zxid, met),
             Mail::Purge(keep) => {
                 let purged = self.logger.purge(keep);
@@ -254,15 +257,8 @@ impl Node {
                     self.post(Who::Learner, Who::Proposer, Mail::Requests(requests));
                 }
                 Learned::Append(batch) => {
-                    let mut records = Records::default();
-                    for txn in batch.iter().filter_map(Proposal::txn) {
-                        records.push_written(txn.header.zxid, |to| {
-                            codec::encode_into(to, txn).expect("every part of a txn can be written");
-                        });
-                    }
-                    self.logged += records.bytes() as u64;
                     let committed = self.learner.committed();
-                    self.post(Who::Learner, Who::Logger, Mail::Append { records, committed });
+                    self.post(Who::Learner, Who::Logger, Mail::Append { batch, committed });
                 }
                 Learned::Ack(upto) => self.post(Who::Learner, Who::Proposer, Mail::Ack(upto)),
                 Learned::Apply => {}
@@ -316,24 +312,32 @@ impl Node {
         }
     }
 
-    fn append(&mut self, records: &Records, committed: Zxid) {
-        let upto = records.last();
+    fn append(&mut self, batch: &[Proposal], committed: Zxid) {
+        let txns = batch.iter().filter_map(Proposal::txn);
+        let Some(upto) = txns.clone().last().map(|txn| txn.header.zxid) else { return };
         if self.fault == Some(Fault::LoseAppend) && upto.counter().is_multiple_of(16) {
-            return self.post(Who::Logger, Who::Learner, Mail::Durable(upto));
+            return self.post(Who::Logger, Who::Learner, Mail::Durable { upto, bytes: 0 });
         }
-        self.logger.append_with(|to| to.push_all(records));
+        self.logger.append_with(|to| {
+            for txn in txns {
+                to.push_written(txn.header.zxid, |to| {
+                    codec::encode_into(to, txn).expect("every part of a txn can be written");
+                });
+            }
+        });
         self.logger.commit(committed);
         if self.fault == Some(Fault::AckBeforePersist) {
-            self.post(Who::Logger, Who::Learner, Mail::Durable(upto));
+            self.post(Who::Logger, Who::Learner, Mail::Durable { upto, bytes: 0 });
         }
     }
 
     fn flush(&mut self) {
+        let bytes = self.logger.open_batch().0 as u64;
         let done = self.logger.flush();
         if let Some(persisted) = self.logged(done)
             && self.fault != Some(Fault::AckBeforePersist)
         {
-            self.post(Who::Logger, Who::Learner, Mail::Durable(persisted.upto));
+            self.post(Who::Logger, Who::Learner, Mail::Durable { upto: persisted.upto, bytes });
         }
     }
 

@@ -271,3 +271,22 @@ fn while_memory_is_tight_clients_that_reconnect_bring_their_watches() {
     assert!(member.ask(many, &watches(1)).is_empty(), "one more than there may be");
     assert!(member.is_over(many) && !member.is_over(few));
 }
+
+#[test]
+fn a_burst_in_the_feed_leaves_little_memory_behind() {
+    use crate::tree::feed::{CloseReason, FeedItem};
+    let mut member = member(Settings::default());
+    let gone = paddock_messages::ids::ConnId { slot: 0, generation: 9 };
+    let mut push = |items: usize| {
+        let mut writer = member.tree.write();
+        for _ in 0..items {
+            writer.push(0, FeedItem::Close { conn: gone, why: CloseReason::SessionEnded });
+        }
+        writer.commit(|_| {});
+        member.arbiters[0].drain_feed(1);
+        member.arbiters[0].items.capacity()
+    };
+    assert!(push(100_000) >= 100_000);
+    (0..6).for_each(|_| _ = push(1)); // its lists take turns
+    assert!((0..6).all(|_| push(1) <= 10_000));
+}

@@ -13,6 +13,8 @@ mod descriptors;
 mod field;
 #[path = "hostile/frames.rs"]
 mod frames;
+#[path = "hostile/frozen.rs"]
+mod frozen;
 #[path = "hostile/memory.rs"]
 mod memory;
 #[path = "hostile/operators.rs"]

@@ -152,7 +152,10 @@ impl Node {
         match mail {
             Mail::Submissions(items) => self.learner.on_submissions(items, &mut learned),
             Mail::Proposals(items) => self.learner.on_proposals(Arc::new(items), &mut learned),
-            Mail::TurnedAway(handshakes) => self.learner.on_turned_away(handshakes, &mut learned),
+            Mail::TurnedAway(handshakes) => {
+                met.add("handshakes turned away", handshakes.len() as u64);
+                self.learner.on_turned_away(handshakes, &mut learned);
+            }
             Mail::Durable { upto, bytes } => {
                 self.logged += bytes;
                 self.learner.on_persisted(upto, &mut learned);

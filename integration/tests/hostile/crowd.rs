@@ -21,7 +21,7 @@ const OWN_FILES: usize = 200;
 /// Handshakes sent before their answers are read.
 const AT_ONCE: usize = 500;
 
-fn hello(timeout_ms: i32) -> Vec<u8> {
+pub(crate) fn hello(timeout_ms: i32) -> Vec<u8> {
     let (protocol_version, last_zxid_seen, session_id) = (0, 0, 0);
     let password = Some(Bytes::from_static(&[0; 16]));
     let fields = ConnectFields { protocol_version, last_zxid_seen, timeout_ms, session_id, password };
@@ -30,7 +30,7 @@ fn hello(timeout_ms: i32) -> Vec<u8> {
     bytes
 }
 
-fn greeted(mut stream: &TcpStream) {
+pub(crate) fn greeted(mut stream: &TcpStream) {
     let mut answer = [0; 41];
     stream.read_exact(&mut answer).unwrap();
     assert!(answer[8..12] != [0; 4], "a timeout was granted");

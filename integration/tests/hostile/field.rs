@@ -38,7 +38,7 @@ impl Field {
     pub(crate) fn under(lines: &str, prefix: &[&str]) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("zoo.cfg");
-        let own = "clientPortAddress=127.0.0.1\n4lw.commands.whitelist=*\nclientPortListenBacklog=4096\n";
+        let own = "clientPortAddress=127.0.0.1\n4lw.commands.whitelist=*\n";
         std::fs::write(&file, format!("{own}{lines}\n")).unwrap();
         let launch = Launch::new(dir.path().join("data")).file(file).under(prefix.iter().copied());
         Self { server: launch.serve().unwrap_or_else(|error| panic!("{error}")), _dir: dir }

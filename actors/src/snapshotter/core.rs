@@ -7,6 +7,8 @@ pub struct Policy {
     pub txns: u64,
     /// `snapSizeLimitInKb`, in bytes; `None` is no limit.
     pub bytes: Option<u64>,
+    /// The least time from the end of one to the beginning of the next, in ms.
+    pub rest_ms: u64,
     /// `autopurge.snapRetainCount`.
     pub keep: usize,
     /// `autopurge.purgeInterval`, in ms; `None` switches purging off.
@@ -49,6 +51,7 @@ pub struct Snapshotter {
     txns_at: u64,
     bytes_at: u64,
     under_way: bool,
+    began_ms: u64,
     /// Not before this time.
     not_before_ms: u64,
     /// `None` if purging is off.
@@ -67,6 +70,7 @@ impl Snapshotter {
             txns_at: 0,
             bytes_at: 0,
             under_way: false,
+            began_ms: 0,
             not_before_ms: 0,
             purge_due_ms: policy.purge_every_ms.map(|_| now_ms),
             purging: false,
@@ -129,7 +133,7 @@ impl Snapshotter {
     fn begin_if_due(&mut self, now_ms: u64, out: &mut Vec<Output>) {
         let due = self.txns >= self.txns_at || self.bytes >= self.bytes_at;
         if due && !self.under_way && now_ms >= self.not_before_ms {
-            self.under_way = true;
+            (self.under_way, self.began_ms) = (true, now_ms);
             (self.txns, self.bytes) = (0, 0);
             out.push(Output::Begin);
         }
@@ -147,6 +151,8 @@ impl Snapshotter {
         self.under_way = false;
         match ended {
             Ended::Kept => {
+                let took_ms = now_ms.saturating_sub(self.began_ms);
+                self.not_before_ms = now_ms + self.policy.rest_ms.max(took_ms);
                 if self.is_short {
                     self.purge_due_ms = self.purge_due_ms.map(|_| now_ms); // now an older one can go
                 }
@@ -167,7 +173,8 @@ impl Snapshotter {
 mod tests {
     use super::*;
 
-    const POLICY: Policy = Policy { txns: 100, bytes: Some(1000), keep: 3, purge_every_ms: Some(3_600_000) };
+    const POLICY: Policy =
+        Policy { txns: 100, bytes: Some(1000), rest_ms: 50, keep: 3, purge_every_ms: Some(3_600_000) };
 
     fn with(behind: u64, drawn: u64) -> Snapshotter {
         Snapshotter::new(POLICY, behind, 0, &mut |below| drawn.min(below - 1))
@@ -210,6 +217,21 @@ mod tests {
         core.on_ended(Ended::Kept, 20_000, &mut |_| 0, &mut out);
         assert_eq!(out, []);
         assert_eq!(applied(&mut core, 99, 0), [], "counted anew");
+    }
+
+    #[test]
+    fn n5_however_fast_txns_come_at_most_half_the_time_goes_to_snapshots() {
+        for (took, rest) in [(10, 50), (50, 50), (700, 700)] {
+            let mut core = with(0, 0);
+            let mut out = vec![];
+            core.on_applied(100, 0, 1_000, &mut out);
+            core.on_applied(500, 0, 1_000 + took, &mut out);
+            core.on_ended(Ended::Kept, 1_000 + took, &mut |_| 0, &mut out);
+            core.on_applied(500, 0, 1_000 + took + rest - 1, &mut out);
+            assert_eq!(out, [Output::Begin], "one that took {took} ms");
+            core.on_tick(1_000 + took + rest, &mut out);
+            assert_eq!(out.iter().filter(|it| **it == Output::Begin).count(), 2, "one that took {took} ms");
+        }
     }
 
     #[test]

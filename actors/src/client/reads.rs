@@ -53,11 +53,11 @@ pub fn answer(tree: &DataTree, rules: &AuthRules, from: &Asker, read: Read) -> R
     if needs_no_tree(&read) {
         return ReadAnswer::Local(read);
     }
+    let against = Against { tree, rules, session: from.session, ids: &from.ids };
     if let Read::SetWatches(standard, more) = read {
-        return ReadAnswer::SetWatches(catch_up(tree, *standard, more));
+        return ReadAnswer::SetWatches(catch_up(&against, *standard, more));
     }
     let mut body = Vec::new();
-    let against = Against { tree, rules, session: from.session, ids: &from.ids };
     let Found { err, watch, bytes } = execute(&against, &read, &mut body);
     let watch = watch.and_then(|table| Some((watched_path(&read)?.clone(), table)));
     let found = bytes.and_then(|bytes| Some((counted_path(&read)?.clone(), bytes)));
@@ -187,10 +187,11 @@ impl<'a> Against<'a> {
     /// The znode, if it is there and may be read.
     fn readable(&self, path: &str) -> Result<NodeRef<'a>, ErrorCode> {
         let node = self.tree.node(path).ok_or(ErrorCode::NoNode)?;
-        if node.is_open() || permits(node.acl(), Perms::READ, self.ids, self.rules) {
-            return Ok(node);
-        }
-        Err(ErrorCode::NoAuth)
+        if self.may_read(node) { Ok(node) } else { Err(ErrorCode::NoAuth) }
+    }
+
+    fn may_read(&self, node: NodeRef<'_>) -> bool {
+        node.is_open() || permits(node.acl(), Perms::READ, self.ids, self.rules)
     }
 }
 
@@ -223,29 +224,33 @@ fn write_result(against: &Against<'_>, op: &ReadOp, to: &mut Vec<u8>) {
     }
 }
 
-/// What a client missed since its last zxid, and which watches go on. Source: DataTree.setWatches.
-pub fn catch_up(tree: &DataTree, asked: SetWatches, more: Option<Box<PersistentWatches>>) -> CatchUp {
-    let since = asked.relative_zxid;
-    let newer = |zxid: Zxid| zxid.to_wire() > since;
+/// What a client missed since its last zxid, and which watches go on. As with live events, it is told
+/// nothing of a znode that it may not read, by the ACL of now, and the watch is used up all the same; that
+/// a znode is not there, anybody may know. Source: DataTree.setWatches, which tells all.
+pub fn catch_up(against: &Against<'_>, asked: SetWatches, more: Option<Box<PersistentWatches>>) -> CatchUp {
+    let newer = |zxid: Zxid| zxid.to_wire() > asked.relative_zxid;
     let mut result = CatchUp::default();
     for path in asked.data {
-        match tree.node(&path) {
+        match against.tree.node(&path) {
             None => result.missed.push((EventKind::Deleted, path)),
-            Some(node) if newer(node.mzxid()) => result.missed.push((EventKind::DataChanged, path)),
-            Some(_) => result.register.push((path, WatchTable::Data)),
+            Some(node) if !newer(node.mzxid()) => result.register.push((path, WatchTable::Data)),
+            Some(node) if against.may_read(node) => result.missed.push((EventKind::DataChanged, path)),
+            Some(_) => {}
         }
     }
     for path in asked.exist {
-        match tree.node(&path) {
+        match against.tree.node(&path) {
             None => result.register.push((path, WatchTable::Data)),
-            Some(_) => result.missed.push((EventKind::Created, path)),
+            Some(node) if against.may_read(node) => result.missed.push((EventKind::Created, path)),
+            Some(_) => {}
         }
     }
     for path in asked.child {
-        match tree.node(&path) {
+        match against.tree.node(&path) {
             None => result.missed.push((EventKind::Deleted, path)),
-            Some(node) if newer(node.pzxid()) => result.missed.push((EventKind::ChildrenChanged, path)),
-            Some(_) => result.register.push((path, WatchTable::Child)),
+            Some(node) if !newer(node.pzxid()) => result.register.push((path, WatchTable::Child)),
+            Some(node) if against.may_read(node) => result.missed.push((EventKind::ChildrenChanged, path)),
+            Some(_) => {}
         }
     }
     if let Some(more) = more {

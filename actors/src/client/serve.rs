@@ -151,14 +151,15 @@ impl ArbiterCore {
             (What::Read { read, ids, .. }, _) if needs_no_tree(&read) => {
                 self.answer_here(conn, entry.xid, &read, &ids);
             }
-            (What::Read { read, .. }, Some(tree)) if matches!(*read, Read::SetWatches(..)) => {
-                if let Read::SetWatches(standard, more) = *read {
-                    self.answer_set_watches(conn, entry.xid, at, &catch_up(tree, *standard, more));
+            (What::Read { read, ids, .. }, Some(tree)) => match *read {
+                Read::SetWatches(standard, more) => {
+                    let Some(session) = self.conns.get(conn).map(|it| it.session) else { return };
+                    let against = Against { tree, rules: &self.rules, session, ids: &ids };
+                    let result = catch_up(&against, *standard, more);
+                    self.answer_set_watches(conn, entry.xid, at, &result);
                 }
-            }
-            (What::Read { read, ids, .. }, Some(tree)) => {
-                self.answer_read(conn, entry.xid, &read, &ids, tree);
-            }
+                read => self.answer_read(conn, entry.xid, &read, &ids, tree),
+            },
             (What::Read { .. }, None) => unreachable!("W2: only under the guard"),
         }
         self.finish(conn, done, at);

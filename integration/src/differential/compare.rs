@@ -210,6 +210,34 @@ mod tests {
     }
 
     #[test]
+    fn y3_only_what_set_watches_missed_may_be_filtered() {
+        let event = |zxid, kind, path: &'static str| Frame::Event { zxid, kind, state: 3, path: path.into() };
+        let done = |zxid| Frame::Reply { xid: -8, zxid, err: 0, body: vec![].into() };
+        let asked = || Action::SetWatches { back: None, lists: vec![vec![]; 3] };
+        let java = [event(-1, 3, "/a"), event(-1, 2, "/b"), event(-1, 1, "/a"), done(9)];
+        let without = |at: &[usize]| {
+            let mut frames = java.to_vec();
+            at.iter().rev().for_each(|&at| drop(frames.remove(at)));
+            *frames.last_mut().unwrap() = done(109);
+            frames
+        };
+        for (left_out, fits) in
+            [(&[0][..], true), (&[2], true), (&[0, 2], true), (&[1], false), (&[0, 1], false)]
+        {
+            let result = step(asked(), &java, &without(left_out));
+            assert_eq!(result.ok(), fits.then(|| vec!["filtered-catch-up"]), "{left_out:?}");
+        }
+        assert_eq!(step(asked(), &java, &without(&[])), Ok(vec![]));
+        let live = [event(9, 3, "/a"), done(9)];
+        assert!(step(asked(), &live, &[done(109)]).is_err(), "a live event");
+        assert!(step(request(4, &Body::default()), &java[..1], &[]).is_err(), "no setWatches");
+        let pipelined = || Action::Pipeline(vec![asked(), asked()]);
+        let twice = [java[0].clone(), done(9), java[0].clone(), done(9)];
+        let second = [done(109), java[0].clone(), done(109)];
+        assert_eq!(step(pipelined(), &twice, &second), Ok(vec!["filtered-catch-up"]));
+    }
+
+    #[test]
     fn y1_answers_out_of_order_are_compared_by_themselves() {
         let auth = Action::Request { xid: Some(-4), opcode: 100, body: Vec::new() };
         let both = || Action::Pipeline(vec![request(2, &Body::default()), auth.clone()]);

@@ -2,6 +2,8 @@ use bytes::Buf;
 use paddock_messages::client::OpCode;
 use paddock_messages::client::ops::SetWatches;
 use paddock_messages::wire::Wire;
+use paddock_messages::wire::{write_nullable, write_str};
+use paddock_messages::znode::AclEntry;
 
 use super::{Client, Member, Packet, create, delete, look, request, set, watch};
 
@@ -136,26 +138,73 @@ fn set_watches_catches_up() {
     assert_eq!(later, [(3, "/old"), (1, "/none"), (4, "/old")]);
 }
 
-#[test]
-fn events_go_only_to_those_who_may_read() {
-    use paddock_messages::wire::{write_nullable, write_str};
-    use paddock_messages::znode::AclEntry;
-    let auth = request(-4, OpCode::Auth as i32, |to| {
+/// Proves to be bob.
+fn auth() -> Vec<u8> {
+    request(-4, OpCode::Auth as i32, |to| {
         0i32.write(to);
         write_str("digest", to);
         write_nullable(Some(b"bob:secret"), to);
-    });
-    let secret = request(1, OpCode::Create as i32, |to| {
-        write_str("/secret", to);
+    })
+}
+
+/// Creates a znode that only its creator may read.
+fn create_secret(xid: i32, path: &str) -> Vec<u8> {
+    request(xid, OpCode::Create as i32, |to| {
+        write_str(path, to);
         write_nullable(None, to);
         Some(vec![AclEntry { perms: 31, scheme: Some("auth".into()), id: Some("".into()) }]).write(to);
         0i32.write(to);
-    });
+    })
+}
+
+#[test]
+fn set_watches_tells_only_those_who_may_read() {
+    let all = [(3, "/secret"), (2, "/gone"), (1, "/secret"), (4, "/secret"), (2, "/gone")];
+    let public = [(2, "/gone"), (2, "/gone")];
+    // Alone it is answered under the guard, behind a write by the Learner.
+    for (is_bob, behind_a_write) in [(true, false), (true, true), (false, false), (false, true)] {
+        let mut member = Member::new(1);
+        let (bob, client) = (member.connect(0), member.connect(0));
+        member.ask(bob, &[auth(), create_secret(1, "/secret"), create_secret(2, "/quiet")].concat());
+        let list = |paths: &[&'static str]| paths.iter().map(|path| (*path).into()).collect::<Vec<_>>();
+        let asked = SetWatches {
+            relative_zxid: 0,
+            data: list(&["/secret", "/gone"]),
+            exist: list(&["/secret", "/none"]),
+            child: list(&["/secret", "/gone"]),
+        };
+        let mut frames = if is_bob { auth() } else { Vec::new() };
+        if behind_a_write {
+            frames.extend(set(1, "/", ""));
+        }
+        frames.extend(request(-8, OpCode::SetWatches as i32, |to| asked.write(to)));
+        if behind_a_write {
+            frames.extend(set(2, "/", ""));
+        }
+        let packets = member.ask(client, &frames);
+        let told: Vec<_> = packets.iter().filter(|it| it.xid == -1).map(event).collect();
+        let told: Vec<_> = told.iter().map(|(kind, path)| (*kind, &**path)).collect();
+        let case = format!("bob: {is_bob}, behind a write: {behind_a_write}");
+        assert_eq!(told, if is_bob { &all[..] } else { &public[..] }, "{case}");
+        assert_eq!(packets.iter().find(|it| it.xid == -8).unwrap().err, 0, "{case}");
+        assert_eq!(member.core(client).watches().len(), 1, "V2: {case}: used up all the same, but /none");
+        // One that missed nothing goes on, and is filtered when it fires.
+        let quiet =
+            SetWatches { relative_zxid: i64::MAX, data: list(&["/quiet"]), exist: vec![], child: vec![] };
+        member.ask(client, &request(-8, OpCode::SetWatches as i32, |to| quiet.write(to)));
+        assert_eq!(member.core(client).watches().len(), 2, "{case}");
+        member.ask(bob, &set(3, "/quiet", "x"));
+        assert_eq!(events(&mut member, client).len(), usize::from(is_bob), "{case}");
+    }
+}
+
+#[test]
+fn events_go_only_to_those_who_may_read() {
     let mut member = Member::new(1);
     let (bob, other) = (member.connect(0), member.connect(0));
-    member.ask(bob, &[auth, watch(2, OpCode::AddWatch, "/secret", 0)].concat());
+    member.ask(bob, &[auth(), watch(2, OpCode::AddWatch, "/secret", 0)].concat());
     member.ask(other, &look(1, OpCode::Exists, "/secret", true));
-    member.send(bob, &secret);
+    member.send(bob, &create_secret(1, "/secret"));
     member.settle();
     let packets = member.receive(bob);
     assert_eq!(packets.iter().map(|it| (it.xid, it.err)).collect::<Vec<_>>(), [(-1, 0), (1, 0)]);

@@ -61,7 +61,8 @@ pub struct Config {
     /// This member's id, 0 to 255, from a flag, a variable or `myid`; `None` for a server that never
     /// had one.
     pub server_id: Option<ServerId>,
-    /// Where clients are listened to; `None` for nowhere. Port 0 takes any free one.
+    /// Where clients are listened to; `None` for nowhere. Port 0 takes any free one. `0.0.0.0` and `::`
+    /// are all of the machine's addresses, IPv6 and IPv4.
     #[serde(skip_deserializing)]
     pub client_addr: Option<SocketAddr>,
     /// Holds `myid`, snapshots, and the log unless it has a place of its own.

@@ -105,6 +105,7 @@ impl Node {
         let backlog = config.listen_backlog.and_then(|n| i32::try_from(n).ok()).unwrap_or(DEFAULT_BACKLOG);
         let port = |error| StartError::ClientPort { address: address.to_string(), error };
         let listener = listener::listen(address, backlog).map_err(port)?;
+        let address = listener.local_addr().map_err(port)?;
 
         let (env, mut rng) = (Env::real(), Rng::from_os());
         let opened = open_data(config, &mut rng)?;

@@ -1,6 +1,6 @@
 //! `GET /metrics` over HTTP, on a thread of its own: a slow scraper slows nobody else.
 
-use std::net::{SocketAddr, TcpListener};
+use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::sync::{Arc, mpsc};
 use std::thread::{Builder, JoinHandle};
 use std::time::Duration;
@@ -9,13 +9,15 @@ use std::{fmt, io};
 use actix_web::dev::ServerHandle;
 use actix_web::{App, HttpResponse, HttpServer, web};
 
-use crate::runtime::{ExitCode, Fatal};
+use crate::runtime::{ExitCode, Fatal, listening};
 
 /// Makes the text anew for each request; called on the server's thread, and may block it.
 pub type Content = Arc<dyn Fn() -> String + Send + Sync>;
 
 /// Connections at once: a scraper needs one.
 const MOST_CONNECTIONS: usize = 64;
+/// Connections that may wait to be accepted.
+const BACKLOG: i32 = 128;
 /// How long a client may take to send its request.
 const REQUEST_WITHIN: Duration = Duration::from_secs(5);
 /// Prometheus' text format.
@@ -59,7 +61,7 @@ impl MetricsServer {
     /// The address is taken, not ours or not to be resolved; no thread is to be had.
     pub fn start(host: &str, port: u16, content: Content) -> Result<Self, HttpError> {
         let bind = |source| HttpError::Bind { host: host.into(), port, source };
-        let listener = TcpListener::bind((host, port)).map_err(bind)?;
+        let listener = listen(host, port).map_err(bind)?;
         let address = listener.local_addr().map_err(bind)?;
         let (started, answer) = mpsc::channel();
         let thread = Builder::new()
@@ -122,6 +124,14 @@ impl MetricsServer {
 impl Drop for MetricsServer {
     fn drop(&mut self) {
         self.end();
+    }
+}
+
+/// On all addresses of both families, or on the first of the name's that can be had.
+fn listen(host: &str, port: u16) -> io::Result<TcpListener> {
+    match host.parse::<IpAddr>() {
+        Ok(ip) => Ok(listening::listen((ip, port).into(), BACKLOG)?.into()),
+        Err(_) => TcpListener::bind((host, port)),
     }
 }
 
@@ -194,6 +204,16 @@ mod tests {
         }
         server.stop();
         assert!(TcpListener::bind(address).is_ok(), "the port is free again");
+    }
+
+    #[test]
+    fn all_addresses_are_those_of_both_families() {
+        let server = MetricsServer::start("0.0.0.0", 0, content()).unwrap();
+        let hosts = ["127.0.0.1", "::1"].into_iter().filter(|host| *host != "::1" || listening::has_ipv6());
+        for host in hosts {
+            let address = SocketAddr::new(host.parse().unwrap(), server.address().port());
+            assert!(ask(address, "GET /metrics").starts_with("HTTP/1.1 200"), "{host}");
+        }
     }
 
     #[test]

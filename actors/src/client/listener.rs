@@ -6,11 +6,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use paddock_messages::mail::Outbox;
-use socket2::{Domain, Protocol, SockRef, Socket, Type};
+use socket2::SockRef;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, TryAcquireError};
 
 use super::hub::NewClient;
+use crate::runtime::listening;
 
 /// How long accepting pauses when the process or the machine has no descriptor or buffer left.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -18,14 +19,9 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// Opens the client port. To be called where a runtime is, which will watch it.
 ///
 /// # Errors
-/// The address is taken or not this machine's, or the port needs a privilege.
+/// As [`listening::listen`]'s.
 pub fn listen(at: SocketAddr, backlog: i32) -> io::Result<TcpListener> {
-    let socket = Socket::new(Domain::for_address(at), Type::STREAM, Some(Protocol::TCP))?;
-    socket.set_reuse_address(true)?;
-    socket.set_nonblocking(true)?;
-    socket.bind(&at.into())?;
-    socket.listen(backlog)?;
-    TcpListener::from_std(socket.into())
+    TcpListener::from_std(listening::listen(at, backlog)?.into())
 }
 
 /// How many clients may have a descriptor at once: accepting waits while none is left, so that the log,
@@ -102,6 +98,8 @@ fn deal(
     let Ok(stream) = set.and_then(|()| stream.into_std()) else {
         return true; // it is closed already
     };
+    // One family to all who look at it: ACLs, limits per host, the log.
+    let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
     let mut client = NewClient { stream, peer, place };
     let mut gone = 0;
     for _ in 0..hubs.len() {

@@ -18,6 +18,7 @@ pub mod clock;
 pub mod exit;
 pub mod guardian;
 pub mod host;
+pub mod listening;
 pub mod registry;
 pub mod rng;
 mod timers;

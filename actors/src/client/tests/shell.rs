@@ -16,6 +16,7 @@ use super::super::{Entrance, Serving, Settings, listener};
 use super::{hello, look, packets, ping, request};
 use crate::admin::metrics::Meters;
 use crate::auth::AuthRules;
+use crate::runtime::listening::has_ipv6;
 use crate::runtime::{Clock, Ctx, Duty, Env, Inbox, Serve, Service, SystemClock};
 use crate::tree::feed::FeedItem;
 use crate::tree::{DataTree, SharedTree, TreeOptions};
@@ -152,6 +153,40 @@ async fn a_word_is_answered_even_after_the_client_ended_its_side() {
     let mut answer = Vec::new();
     client.read_to_end(&mut answer).await.unwrap();
     assert_eq!(answer, b"ruok");
+}
+
+/// A hub that notes from where its clients come.
+struct Porter(std::sync::mpsc::Sender<SocketAddr>);
+
+impl Service for Porter {}
+
+impl Serve<NewClient> for Porter {
+    fn serve(&mut self, letter: NewClient, _: &mut Ctx<'_, Self>) {
+        self.0.send(letter.peer).unwrap();
+    }
+}
+
+#[actix_rt::test]
+async fn a_client_of_either_family_is_known_by_its_own_address() {
+    let (env, _) = Env::recorded(Arc::new(SystemClock::new()));
+    let porter: Inbox<Porter> = Inbox::new("porter", Duty::Core, &env);
+    let (told, peers) = std::sync::mpsc::channel();
+    let clients = porter.outbox::<NewClient>(Bound::Entrance(64));
+    porter.start_here(Porter(told));
+    let listening = listener::listen("0.0.0.0:0".parse().unwrap(), 16).unwrap();
+    let port = listening.local_addr().unwrap().port();
+    actix_rt::spawn(listener::accept(listening, vec![clients], listener::Room::new(64)));
+    let hosts = ["127.0.0.1", "::1"].into_iter().filter(|host| *host != "::1" || has_ipv6());
+    for host in hosts {
+        let client = TcpStream::connect((host, port)).await.unwrap();
+        let peer = loop {
+            match peers.try_recv() {
+                Ok(peer) => break peer,
+                Err(_) => tokio::task::yield_now().await,
+            }
+        };
+        assert_eq!(peer, client.local_addr().unwrap(), "not mapped into IPv6");
+    }
 }
 
 /// Each reading is a µs after the last.

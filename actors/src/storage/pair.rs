@@ -11,7 +11,9 @@
 //! `pair` says whose snapshots these are: member and salt of the `history`, and how far that had come
 //! (generation, accepted epoch) when `pair` was last written, always after `history`. So a `history`
 //! behind it is an older copy. It is written with one directory too, so that the log can be moved out:
-//! stop, move `history` and all `segment.*` into the new directory, set `dataLogDir`, start. With one
+//! stop, move `history` and all `segment.*` into the new directory, set `dataLogDir`, start. With two
+//! directories nothing is served, and so no snapshot taken, before `pair` is there: a disk so full that
+//! it cannot be written refuses the start. With one
 //! directory nothing depends on it: lost or damaged, it is written anew. So an operator who knows that two
 //! belong together though it is gone moves the log in, starts, and moves it out again.
 //!
@@ -149,16 +151,22 @@ pub(super) fn check<D: Disk>(disk: &D, history: Option<&History>, names: &[Strin
 
 impl<D: Disk> Logger<D> {
     /// Writes `pair` anew if `history` has gone on since. On a full disk the old one stays: it says less,
-    /// and nothing wrong. All other errors are fatal.
+    /// and nothing wrong; none at all beside another directory's log is [`LogFailure::Full`], for the first
+    /// snapshot would be nobody's. All other errors are fatal.
     pub fn keep_pair(&mut self) -> Result<(), LogFailure> {
         self.alive()?;
         let now = Pair::of(&self.history);
-        if Pair::read(&self.disk).is_ok_and(|found| found == Found::Sound(now)) {
+        let found = Pair::read(&self.disk).unwrap_or(Found::Nothing);
+        if found == Found::Sound(now) {
             return Ok(());
         }
-        match self.disk.replace(PAIR_FILE, &now.encode()) {
+        let (file, bytes) = (self.disk.path(PAIR_FILE), now.encode());
+        match self.disk.replace(PAIR_FILE, &bytes) {
             Err(ReplaceError { error, replaced: false }) if is_full(&error) => {
-                tracing::warn!(file = %self.disk.path(PAIR_FILE).display(), "the disk is full: kept as it was");
+                if self.disk.is_split() && !matches!(found, Found::Sound(_)) {
+                    return Err(LogFailure::Full { file, needed: bytes.len() as u64 });
+                }
+                tracing::warn!(file = %file.display(), "the disk is full: kept as it was");
                 Ok(())
             }
             Err(failure) => Err(self.fatal(PAIR_FILE, "replacing the file", failure.error)),

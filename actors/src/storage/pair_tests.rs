@@ -1,12 +1,90 @@
 //! A log and snapshots in two directories, and what is refused.
 
 use std::fs::{read_dir, rename};
+use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use paddock_messages::ids::ServerId;
 use paddock_messages::zxid::{Epoch, Zxid};
 
+use super::memory_disk::{MemoryFile, MemoryLock};
+use super::pair::lies_with_snapshots;
 use super::*;
+
+/// The memory disk as two: that of the snapshots can be full by itself.
+#[derive(Clone)]
+struct TwoDisks {
+    both: MemoryDisk,
+    is_full: Arc<AtomicBool>,
+}
+
+impl Disk for TwoDisks {
+    type File = MemoryFile;
+    type Lock = MemoryLock;
+
+    fn lock(&self) -> Result<MemoryLock, (PathBuf, io::Error)> {
+        self.both.lock()
+    }
+    fn is_split(&self) -> bool {
+        true
+    }
+    fn list(&self) -> io::Result<Vec<String>> {
+        self.both.list()
+    }
+    fn open(&self, name: &str) -> io::Result<MemoryFile> {
+        self.both.open(name)
+    }
+    fn create(&self, name: &str) -> io::Result<MemoryFile> {
+        let is_full = self.is_full.load(Relaxed) && lies_with_snapshots(name);
+        if is_full { Err(io::ErrorKind::StorageFull.into()) } else { self.both.create(name) }
+    }
+    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        self.both.rename(from, to)
+    }
+    fn remove(&self, name: &str) -> io::Result<()> {
+        self.both.remove(name)
+    }
+    fn sync_dir(&self, name: &str) -> io::Result<()> {
+        self.both.sync_dir(name)
+    }
+    fn free_bytes(&self) -> io::Result<u64> {
+        self.both.free_bytes()
+    }
+    fn path(&self, name: &str) -> PathBuf {
+        self.both.path(name)
+    }
+}
+
+#[test]
+fn s12_whatever_was_full_at_the_first_start_a_snapshot_has_its_pair() {
+    let disk = TwoDisks { both: MemoryDisk::new(1), is_full: Arc::default() };
+    let options = Options { reserve: Reserve::Inline, ..Options::new(ServerId(1), 7) };
+    disk.is_full.store(true, Relaxed);
+    let first = open(disk.clone(), options.clone());
+    if let Err(error) = &first {
+        assert!(matches!(error, OpenError::Full { file, .. } if *file == disk.path("pair")), "{error}");
+    }
+    disk.is_full.store(false, Relaxed);
+    // A node that did start would go on as soon as there is space.
+    let (mut logger, _) = first.or_else(|_| open(disk.clone(), options.clone())).unwrap();
+    logger.append(Zxid(1), b"txn");
+    logger.flush().unwrap();
+    disk.is_full.store(true, Relaxed);
+    logger.change_facts(|facts| facts.accepted_epoch = Epoch(1)).unwrap();
+    logger.keep_pair().unwrap(); // the old one stays
+    disk.is_full.store(false, Relaxed);
+    let name = snapshot_name(Zxid(1));
+    disk.create(&name).unwrap().write_at(b"a tree", 0).unwrap();
+    disk.sync_dir(&name).unwrap();
+    drop(logger); // a crash before it is entered
+    let (mut logger, _) = open(disk.clone(), options.clone()).unwrap();
+    disk.create(&name).unwrap().write_at(b"a tree", 0).unwrap();
+    logger.add_snapshot(&name, Zxid(1)).unwrap();
+    drop(logger);
+    assert_eq!(open(disk, options).unwrap().1.snapshots.len(), 1);
+}
 
 /// Two directories below one that goes with the test.
 struct Place {

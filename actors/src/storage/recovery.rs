@@ -16,7 +16,7 @@ use super::history::{
     Chain, Facts, HISTORY_FILE, HISTORY_LIMIT, History, HistoryError, SnapshotEntry, is_snapshot_name,
     segment_name, segment_number,
 };
-use super::logger::{Logger, Options};
+use super::logger::{LogFailure, Logger, Options};
 use super::pair::{JAVA_DATA, PAIR_FILE, check};
 use super::snapshot_files::UNFINISHED;
 use super::txn_log::{BatchReader, Found, Segment};
@@ -169,7 +169,10 @@ pub fn open<D: Disk>(disk: D, options: Options) -> Result<(Logger<D>, Recovered)
     };
     let mut logger = Logger::start(disk, lock, options, history, found, next_file, &recovered)?;
     let failed = io_error(&logger.disk, PAIR_FILE, 0);
-    logger.keep_pair().map_err(|failure| failed(io::Error::other(failure)))?;
+    logger.keep_pair().map_err(|failure| match failure {
+        LogFailure::Full { file, needed } => OpenError::Full { file, needed },
+        failure => failed(io::Error::other(failure)),
+    })?;
     Ok((logger, recovered))
 }
 

@@ -3,6 +3,9 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use paddock_config::{Config, ConfigError, Loaded, Sources};
+
+use crate::not_yet;
 
 /// A coordination service that speaks ZooKeeper's protocol.
 #[derive(Debug, Parser)]
@@ -23,6 +26,10 @@ pub(crate) enum Command {
     )]
     Serve(Serve),
     /// Print every effective value of a configuration, where it came from, and what is ignored and why.
+    #[command(
+        after_help = "Takes what serve takes, and ends with the exit code that serve would end with because of it: 0 if \
+                            a node would start, as far as its data lets it; 2 if not, and stderr says why."
+    )]
     CheckConfig(CheckConfig),
     /// Ask a node whether it serves: exit code 0 and one line if so, 1 and the reason if not.
     Health(Health),
@@ -52,8 +59,8 @@ pub(crate) struct Serve {
 
 #[derive(Debug, Args)]
 pub(crate) struct CheckConfig {
-    /// zoo.cfg or TOML.
-    pub(crate) file: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) serve: Serve,
     /// For scripts.
     #[arg(long)]
     pub(crate) json: bool,
@@ -139,8 +146,16 @@ pub(crate) struct Bench {
 }
 
 impl Serve {
+    /// The configuration, with all that is to be told about it.
+    pub(crate) fn load(&self) -> Result<Loaded, ConfigError> {
+        let sources = Sources { file: self.file.clone(), env: std::env::vars(), flags: self.flags() };
+        let mut loaded = Config::load(sources)?;
+        loaded.notes.extend(not_yet::notes(&loaded));
+        Ok(loaded)
+    }
+
     /// The settings that flags override.
-    pub(crate) fn flags(&self) -> Vec<(String, String)> {
+    fn flags(&self) -> Vec<(String, String)> {
         let mut flags = self.settings.clone();
         let data_dir = self.data_dir.as_ref().map(|dir| ("data_dir", dir.display().to_string()));
         let client_port = self.client_port.map(|port| ("client_port", port.to_string()));

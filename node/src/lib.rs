@@ -6,5 +6,5 @@ mod open;
 mod settings;
 mod wiring;
 
-pub use open::StartError;
+pub use open::{StartError, refusal};
 pub use wiring::Node;

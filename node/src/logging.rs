@@ -24,10 +24,14 @@ impl Level {
     }
 }
 
-/// Begins logging. Fails if the level is none that `tracing` knows.
+/// The level's filter; an error if it is none that `tracing` knows.
+pub(crate) fn filter(log: &Log) -> Result<EnvFilter, String> {
+    EnvFilter::try_new(&log.level).map_err(|error| format!("log.level {:?}: {error}", log.level))
+}
+
+/// Begins logging. Fails as [`filter`] does.
 pub(crate) fn start(log: &Log) -> Result<Level, String> {
-    let filter =
-        EnvFilter::try_new(&log.level).map_err(|error| format!("log.level {:?}: {error}", log.level))?;
+    let filter = filter(log)?;
     let (filter, handle) = reload::Layer::new(filter);
     let lines = fmt::layer().with_writer(std::io::stderr).with_target(false);
     let registry = tracing_subscriber::registry().with(filter);

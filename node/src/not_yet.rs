@@ -1,32 +1,38 @@
-//! Settings that are read and understood, and have no effect in this version: whoever writes one is told.
+//! Settings that are read and understood, and have no effect in this version: whoever asks by them for
+//! anything else than what happens is told.
 
-use paddock_config::{Loaded, Origin};
+use paddock_config::{Loaded, Note, NoteKind, Origin};
 
-/// A setting, and what happens instead of what it asks for.
-const NOT_YET: &[(&str, &str)] = &[
-    ("db_autocreate", "an empty data directory always begins a new history"),
-    ("snapshot_trust_empty", "it is for data of a Java server, which cannot be imported yet"),
-    ("emulate_353_ttl_nodes", "it is for data of a Java server, which cannot be imported yet"),
-    ("tcp_keepalive", "keep-alive is on for every client"),
-    ("local_sessions.enabled", "every session is global"),
-    ("local_sessions.upgrading", "every session is global"),
-    ("read_only_mode_enabled", "a server alone always has its quorum"),
-    ("large_request_threshold", "large requests are bounded by jute.maxbuffer alone"),
-    ("large_request_max_bytes", "large requests are bounded by jute.maxbuffer alone"),
-    ("eager_acl_check", "ACLs are checked by the leader, in the order of the writes"),
-    ("log_size_limit_kb", "segments have the size of preAllocSize"),
+/// A setting, the value that this version behaves as, and what happens instead of any other.
+const NOT_YET: &[(&str, Option<&str>, &str)] = &[
+    ("db_autocreate", Some("true"), "an empty data directory always begins a new history"),
+    ("snapshot_trust_empty", Some("false"), "it is for data of a Java server, which cannot be imported yet"),
+    ("emulate_353_ttl_nodes", Some("false"), "it is for data of a Java server, which cannot be imported yet"),
+    ("tcp_keepalive", Some("true"), "keep-alive is on for every client"),
+    ("local_sessions.enabled", Some("false"), "every session is global"),
+    ("local_sessions.upgrading", Some("false"), "every session is global"),
+    ("read_only_mode_enabled", Some("false"), "a server alone always has its quorum"),
+    ("large_request_threshold", None, LARGE),
+    ("large_request_max_bytes", Some("104857600"), LARGE),
+    ("eager_acl_check", Some("false"), "ACLs are checked by the leader, in the order of the writes"),
+    ("log_size_limit_kb", None, "segments have the size of preAllocSize"),
 ];
 
-/// A line for each such setting that is written somewhere.
-pub(crate) fn remarks(loaded: &Loaded) -> Vec<String> {
-    let written = |name: &str| match loaded.origin(name) {
-        None | Some(Origin::Default | Origin::Derived(_)) => None,
-        Some(origin) => Some(origin.to_string()),
+const LARGE: &str = "large requests are bounded by jute.maxbuffer alone";
+
+/// One for each such setting that asks for what is not there.
+pub(crate) fn notes(loaded: &Loaded) -> Vec<Note> {
+    let note = |&(name, behaves_as, instead): &(&str, Option<&str>, &str)| {
+        let found = loaded.origins.iter().find(|effective| effective.name == name)?;
+        let is_written = !matches!(found.origin, Origin::Default | Origin::Derived(_));
+        (is_written && found.value.as_deref() != behaves_as).then(|| Note {
+            kind: NoteKind::NotYet,
+            key: name.to_owned(),
+            at: found.origin.clone(),
+            effect: instead.to_owned(),
+        })
     };
-    let remark = |&(name, instead): &(&str, &str)| {
-        written(name).map(|origin| format!("{origin}: {name} has no effect yet: {instead}"))
-    };
-    NOT_YET.iter().filter_map(remark).collect()
+    NOT_YET.iter().filter_map(note).collect()
 }
 
 #[cfg(test)]
@@ -35,22 +41,30 @@ mod tests {
 
     use super::*;
 
+    fn told(flags: &[(&str, &str)]) -> Vec<String> {
+        let flags = flags.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        let loaded = Config::load(Sources { file: None, env: [], flags }).expect("a good configuration");
+        notes(&loaded).iter().map(ToString::to_string).collect()
+    }
+
     #[test]
-    fn only_what_is_written_is_remarked_and_every_row_names_a_setting() {
-        let load = |flags: Vec<(String, String)>| {
-            Config::load(Sources { file: None, env: [], flags }).expect("a good configuration")
-        };
-        let defaults = load(vec![]);
-        assert_eq!(remarks(&defaults), [""; 0]);
-        for (name, _) in NOT_YET {
-            assert!(defaults.origin(name).is_some(), "{name} is no setting");
+    fn only_who_asks_for_what_is_not_there_is_told_and_every_row_names_a_setting() {
+        assert_eq!(told(&[]), [""; 0]);
+        for (name, behaves_as, instead) in NOT_YET {
+            let same = behaves_as.unwrap_or("-1");
+            assert_eq!(told(&[(name, same)]), [""; 0], "{name}={same} is what happens");
+            let other = if same == "true" {
+                "false"
+            } else if same == "false" {
+                "true"
+            } else {
+                "1024"
+            };
+            assert_eq!(
+                told(&[(name, other)]),
+                [format!("flag {name}: {name}: not yet supported: {instead}")],
+                "{name}={other}"
+            );
         }
-        let loaded = load(vec![("log_size_limit_kb".into(), "1024".into())]);
-        assert_eq!(
-            remarks(&loaded),
-            [
-                "flag log_size_limit_kb: log_size_limit_kb has no effect yet: segments have the size of preAllocSize"
-            ]
-        );
     }
 }

@@ -12,6 +12,21 @@ use paddock_actors::tree::TreeOptions;
 use paddock_config::Config;
 use paddock_messages::ids::ServerId;
 
+/// What no node of this version starts on, whatever its data: the first that fits is told. Asked by all who
+/// say whether a configuration will do.
+const REFUSED: &[fn(&Config) -> Option<StartError>] = &[
+    |config| {
+        let voters = config.members.voters().len();
+        (config.is_distributed() && voters > 1).then_some(StartError::Ensemble(voters))
+    },
+    |config| config.client_addr.is_none().then_some(StartError::NoClientPort),
+];
+
+/// Why no node starts on this configuration, if so.
+pub fn refusal(config: &Config) -> Option<StartError> {
+    REFUSED.iter().find_map(|refuses| refuses(config))
+}
+
 /// Why a node did not start. Nothing on disk was changed, but where the text says so.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
@@ -21,7 +36,7 @@ pub enum StartError {
     )]
     Ensemble(usize),
     /// No port for clients.
-    #[error("no clientPort is set: clients could not connect")]
+    #[error("no clientPort (client_port) is set: clients could not connect")]
     NoClientPort,
     /// The data directory is not there and may not be made, or cannot be.
     #[error("{directory}: cannot use this data directory: {error}")]

@@ -6,13 +6,12 @@ use std::time::Duration;
 use actix_rt::signal::unix::{SignalKind, signal};
 use paddock::{Node, StartError};
 use paddock_actors::runtime::ExitCode;
-use paddock_config::{Config, Loaded, Sources};
+use paddock_config::{Config, Loaded};
 
 use crate::args::Serve;
 use crate::compiler;
 use crate::limits;
 use crate::logging::{self, Level};
-use crate::not_yet;
 
 /// How long requests under way may take to be answered once the node is told to stop, the sync of the
 /// log included. systemd and Kubernetes wait longer by default.
@@ -24,8 +23,7 @@ pub(crate) fn run(args: &Serve) -> ProcessExit {
         eprintln!("{}", compiler::ADVICE);
         return ExitCode::Unexpected.into();
     }
-    let sources = Sources { file: args.file.clone(), env: std::env::vars(), flags: args.flags() };
-    let loaded = match Config::load(sources) {
+    let loaded = match args.load() {
         Ok(loaded) => loaded,
         Err(error) => {
             eprintln!("{error}");
@@ -49,9 +47,6 @@ fn tell(loaded: &Loaded) {
     tracing::info!(version = env!("CARGO_PKG_VERSION"), "paddock starts");
     for note in &loaded.notes {
         tracing::warn!("{note}");
-    }
-    for remark in not_yet::remarks(loaded) {
-        tracing::warn!("{remark}");
     }
 }
 

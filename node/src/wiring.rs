@@ -42,7 +42,7 @@ use paddock_messages::mail::{Bound, Outbox};
 
 use crate::descriptors;
 use crate::metrics::Sources;
-use crate::open::{Opened, StartError, open_data};
+use crate::open::{Opened, StartError, open_data, refusal};
 use crate::settings;
 
 /// Mail about admitted work: bounded by what the entrance admits, far below this. More is a bug.
@@ -97,9 +97,8 @@ impl Mailboxes {
 impl Node {
     /// Starts a member on the current arbiter, which becomes its core. Serves clients on return.
     pub fn start(config: &Config) -> Result<Self, StartError> {
-        let voters = config.members.voters().len();
-        if config.is_distributed() && voters > 1 {
-            return Err(StartError::Ensemble(voters));
+        if let Some(refused) = refusal(config) {
+            return Err(refused);
         }
         let address = config.client_addr.ok_or(StartError::NoClientPort)?;
         let backlog = config.listen_backlog.and_then(|n| i32::try_from(n).ok()).unwrap_or(DEFAULT_BACKLOG);

@@ -7,6 +7,8 @@
 //!
 //! - CK1  Every row's outcome happens when its sample is given, and no other.
 //! - CK2  Every honoured row names a setting that exists.
+//! - CK3  Every setting can be written in `zoo.cfg`, Paddock's own ones in the same style; by the name that
+//!   other sources use it is an error that names the key.
 //!
 //! Source: ZooKeeper 3.9's QuorumPeerConfig.java and Administrator's Guide.
 
@@ -15,7 +17,7 @@ mod security;
 mod server;
 mod unneeded;
 
-use crate::members;
+use crate::{members, settings};
 
 /// A key, or all keys that begin like one whose name ends in `*`.
 #[derive(Clone, Copy, Debug)]
@@ -161,8 +163,17 @@ fn nearest_below<'a>(
     found
 }
 
+/// The key that sets the setting of this name.
+pub fn key_of(setting: &str) -> Option<&'static str> {
+    let sets = |row: &&Key| matches!(row.outcome, Outcome::Honoured(name, _) if name == setting);
+    all().find(sets).map(|row| row.name)
+}
+
 /// The key that `key`, which is none, was probably meant to be.
 pub(crate) fn typo_of(key: &str) -> Option<&'static str> {
+    if settings::find(key).is_some() {
+        return Some(key_of(key).unwrap_or("the file myid in dataDir")); // by the name of other sources
+    }
     let names = all().map(|row| row.name).filter(|name| !name.ends_with('*'));
     if let Some((nearest, _)) = nearest_below(typo_distance(key) + 1, key, names) {
         return Some(nearest);
@@ -177,7 +188,7 @@ pub(crate) fn typo_of(key: &str) -> Option<&'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::settings;
+    use crate::settings::SETTINGS;
 
     #[test]
     fn names_are_unique_and_settings_exist() {
@@ -188,6 +199,15 @@ mod tests {
             if let Outcome::Honoured(setting, _) = row.outcome {
                 assert!(settings::find(setting).is_some(), "CK2: {} → {setting}", row.name);
             }
+        }
+    }
+
+    /// CK3.
+    #[test]
+    fn ck3_every_setting_has_a_key_of_its_own() {
+        for setting in SETTINGS {
+            let is_id = setting.name == "server_id"; // which is in myid
+            assert_eq!(key_of(setting.name).is_some(), !is_id, "{} has no key for zoo.cfg", setting.name);
         }
     }
 
@@ -223,6 +243,12 @@ mod tests {
             ("server1", Some("server.*")),
             ("servr.1", Some("server.*")),
             ("sever.12", Some("server.*")),
+            ("tick_ms", Some("tickTime")),
+            ("client_arbiters", Some("clientArbiters")),
+            ("clientarbiters", Some("clientArbiters")),
+            ("log_level", Some("log.level")),
+            ("ensemble.peer_timeout_ms", Some("peerTimeout")),
+            ("server_id", Some("the file myid in dataDir")),
             ("com.example.plugin.mode", None),
             ("myCompany", None),
             ("dataCenter", None),

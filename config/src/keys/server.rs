@@ -54,8 +54,15 @@ pub(super) const KEYS: &[Key] = &[
     honoured("snapshot.trust.empty", "snapshot_trust_empty", "true"),
     honoured("autopurge.snapRetainCount", "autopurge.snap_retain_count", "10").file_only(),
     honoured("autopurge.purgeInterval", "autopurge.interval_hours", "24").file_only(),
-    // Paddock's own, in ZooKeeper's style.
+    // Paddock's own, in ZooKeeper's style; times in ms.
     honoured("memory.softLimit", "memory.soft_limit", "2GiB"),
+    honoured("clientArbiters", "client_arbiters", "2"),
+    honoured("logSpinUs", "log_spin_us", "50"),
+    honoured("epochTxns", "epoch_txns", "1000000"),
+    honoured("log.format", "log.format", "json"),
+    honoured("log.level", "log.level", "debug"),
+    honoured("peerTimeout", "ensemble.peer_timeout_ms", "2000"),
+    honoured("parkTime", "ensemble.park_ms", "1000"),
     // Operators.
     honoured("4lw.commands.whitelist", "four_letter_words", "ruok, srvr"),
     honoured("metricsProvider.className", "metrics.class", PROMETHEUS).file_only(),

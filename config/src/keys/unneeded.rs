@@ -5,7 +5,7 @@ use super::{Key, not_yet, unneeded};
 
 const CACHE: &str = "replies are written from the tree; there is no cache of them";
 const BATCHES: &str = "whatever arrives during one sync goes into the next, without timers";
-const THREADS: &str = "threads are set by client_arbiters";
+const THREADS: &str = "threads are set by clientArbiters";
 const JAVA: &str = "it tunes a part that only the Java server has";
 const CLIENT: &str = "it is read by clients, not by servers";
 const WATCHES: &str = "there is one kind of watch manager, and nothing to clean up behind it";

@@ -20,7 +20,7 @@ fn the_text_says_value_and_origin_and_then_the_remarks() {
     has(&["log.format = json # environment variable PADDOCK_LOG__FORMAT"]);
     has(&["jute_max_buffer = 2048 # flag jute_max_buffer"]);
     has(&["client_addr = 0.0.0.0:2181 # zoo.cfg:2"]);
-    has(&["zoo.cfg:4: nio.numWorkerThreads: not needed: threads are set by client_arbiters"]);
+    has(&["zoo.cfg:4: nio.numWorkerThreads: not needed: threads are set by clientArbiters"]);
     has(&["zoo.cfg:5: audit.enable: not yet supported: no audit log is written yet"]);
 }
 

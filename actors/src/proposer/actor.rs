@@ -37,10 +37,21 @@ pub struct Reaping {
     pub never_used_ms: u64,
 }
 
-impl Reaping {
-    fn max_per_round(&self) -> usize {
-        let rounds = (60_000 / self.every.as_millis().max(1)).max(1) as usize;
-        (self.max_per_minute as usize).div_ceil(rounds)
+/// How many may be reaped, round by round: in no minute more than `max_per_minute`, however short the
+/// rounds; what falls due in a round and is not used is lost.
+#[derive(Debug, Default)]
+struct Allowance {
+    /// Of one, what the rounds so far left over: in 60,000ths, as a minute has ms.
+    left_over: u64,
+}
+
+impl Allowance {
+    fn next_round(&mut self, reaping: &Reaping) -> usize {
+        const MINUTE_MS: u64 = 60_000;
+        let round_ms = (reaping.every.as_millis() as u64).min(MINUTE_MS);
+        let all = self.left_over + u64::from(reaping.max_per_minute) * round_ms;
+        self.left_over = all % MINUTE_MS;
+        (all / MINUTE_MS) as usize
     }
 }
 
@@ -52,6 +63,7 @@ pub struct ProposerActor {
     commits: Outbox<Commit>,
     turned_away: Outbox<TurnedAway>,
     reaping: Reaping,
+    allowance: Allowance,
     /// To make the next epoch durable, once this one's zxids are used up.
     log: LoggerHandle,
     role: u64,
@@ -73,7 +85,22 @@ impl ProposerActor {
         meters: Arc<Meters>,
     ) -> Self {
         let (told, out) = ((core.last(), core.last()), Vec::new());
-        Self { core, tree, proposals, commits, turned_away, reaping, log, role, facts, out, meters, told }
+        let allowance = Allowance::default();
+        Self {
+            core,
+            tree,
+            proposals,
+            commits,
+            turned_away,
+            reaping,
+            allowance,
+            log,
+            role,
+            facts,
+            out,
+            meters,
+            told,
+        }
     }
 
     /// A quorum of one agrees on the next epoch as soon as its disk has it. Connections stay.
@@ -116,8 +143,12 @@ impl ProposerActor {
     }
 
     fn reap(&mut self, ctx: &mut Ctx<'_, Self>) {
+        let most = self.allowance.next_round(&self.reaping);
+        if most == 0 {
+            return;
+        }
         let now_ms = ctx.clock().wall_ms();
-        let due = self.tree.read().reapable(now_ms, self.reaping.never_used_ms, self.reaping.max_per_round());
+        let due = self.tree.read().reapable(now_ms, self.reaping.never_used_ms, most);
         if !due.is_empty() {
             self.on_internal(Internal::Reap(due), ctx);
         }
@@ -243,6 +274,25 @@ impl Serve<DiskSpace> for ProposerActor {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn no_minute_reaps_more_than_it_may_however_short_the_rounds() {
+        for (every_ms, max_per_minute) in
+            [(1, 10_000), (1, 1), (7, 100), (100, 1), (999, 59), (30_000, 3), (60_000, 10_000), (300_000, 5)]
+        {
+            let reaping =
+                Reaping { every: Duration::from_millis(every_ms), max_per_minute, never_used_ms: 0 };
+            let mut allowance = Allowance::default();
+            let rounds = (60_000 / every_ms).max(1);
+            for minute in 0..5 {
+                let reaped: usize = (0..rounds).map(|_| allowance.next_round(&reaping)).sum();
+                let most = max_per_minute as usize;
+                assert!(reaped <= most, "{every_ms} ms, minute {minute}: {reaped} of {most}");
+                // A minute that rounds do not fill is one of less.
+                assert!(reaped + 2 >= most, "{every_ms} ms, minute {minute}: {reaped} of {most}");
+            }
+        }
+    }
 
     #[test]
     fn txns_are_counted_by_their_zxids() {

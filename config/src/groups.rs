@@ -34,11 +34,22 @@ pub struct DigestAuth {
 }
 
 /// A hash of the `digest` scheme.
+#[expect(missing_docs, reason = "they are called as they are")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum DigestAlgorithm {
-    /// SHA-1, ZooKeeper's default, and the only one so far.
+    /// ZooKeeper's default.
     Sha1,
+    Sha224,
+    Sha256,
+    Sha384,
+    Sha512,
+    Sha512_224,
+    Sha512_256,
+    Sha3_224,
+    Sha3_256,
+    Sha3_384,
+    Sha3_512,
 }
 
 /// New connections taken from a bucket of tokens.

@@ -22,6 +22,8 @@ pub enum Kind {
     Secret,
     /// One of these names, each with its other spellings.
     Choice(&'static [(&'static str, &'static [&'static str])]),
+    /// The same, with the reason why no other that somebody may know is among them.
+    ChoiceOnly(&'static [(&'static str, &'static [&'static str])], &'static str),
     /// Hours: a number, or one with the unit `ms`, `s`, `m`, `h` or `d`, rounded up.
     Hours(i64),
     /// Memory: bytes, with `KiB`, `MiB`, `GiB`, or a percentage of what there is; `0` or `off` for no limit.
@@ -57,7 +59,7 @@ impl Kind {
                 _ => in_range(text, min, max),
             },
             Self::Text | Self::Secret => (!text.is_empty()).then(|| text.into()),
-            Self::Choice(names) => choice(names, text).map(ValueKind::from),
+            Self::Choice(names) | Self::ChoiceOnly(names, _) => choice(names, text).map(ValueKind::from),
             Self::Hours(max) => hours(text).filter(|hours| *hours <= max).map(ValueKind::I64),
             Self::Memory => memory(text),
             Self::Levels => levels(text).then(|| text.into()),
@@ -77,9 +79,8 @@ impl Kind {
                 format!("a whole number from {min} to {max}, or -1 for the default")
             }
             Self::Text | Self::Secret => "some text".to_owned(),
-            Self::Choice(names) => {
-                format!("one of {}", names.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", "))
-            }
+            Self::Choice(names) => one_of(names),
+            Self::ChoiceOnly(names, why) => format!("{}; {why}", one_of(names)),
             Self::Hours(max) => {
                 format!("a number of hours up to {max}, or one with the unit ms, s, m, h or d")
             }
@@ -88,6 +89,10 @@ impl Kind {
             Self::Words => format!("a list of four-letter words ({}), or *", FOUR_LETTER_WORDS.join(", ")),
         }
     }
+}
+
+fn one_of(names: &[(&str, &[&str])]) -> String {
+    format!("one of {}", names.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", "))
 }
 
 pub(crate) fn boolean(text: &str) -> Option<bool> {

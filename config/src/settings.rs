@@ -38,7 +38,9 @@ const DAY_MS: i64 = 86_400_000;
 const I32: i64 = i32::MAX as i64;
 const U32: i64 = u32::MAX as i64;
 
-use Kind::{Bool, Choice, Hours, Int, IntOrDefault, IntOrOff, Levels, Limit, Secret, Text, Words};
+use Kind::{
+    Bool, Choice, ChoiceOnly, Hours, Int, IntOrDefault, IntOrOff, Levels, Limit, Secret, Text, Words,
+};
 
 /// All of them, in the order of the report.
 pub const SETTINGS: &[Setting] = &[
@@ -81,7 +83,7 @@ pub const SETTINGS: &[Setting] = &[
     setting("skip_acl", Bool, "false"),
     setting("eager_acl_check", Bool, "false"),
     setting("digest_auth.enabled", Bool, "true"),
-    setting("digest_auth.algorithm", Choice(&[("sha1", &["SHA-1", "SHA"])]), "sha1"),
+    setting("digest_auth.algorithm", ChoiceOnly(HASHES, NO_OTHER_HASH), "sha1"),
     setting("super_digest", Secret, ""),
     // What is on disk.
     setting("snap_count", Int(2, I32), "100000"),
@@ -122,6 +124,23 @@ pub const SETTINGS: &[Setting] = &[
     setting("ensemble.bind_retries", Int(0, U32), "3"),
     setting("ensemble.tcp_keepalive", Bool, "false"),
 ];
+
+/// By the names of Java's MessageDigest.
+const HASHES: &[(&str, &[&str])] = &[
+    ("sha1", &["SHA-1", "SHA"]),
+    ("sha224", &["SHA-224"]),
+    ("sha256", &["SHA-256"]),
+    ("sha384", &["SHA-384"]),
+    ("sha512", &["SHA-512"]),
+    ("sha512_224", &["SHA-512/224", "SHA512/224"]),
+    ("sha512_256", &["SHA-512/256", "SHA512/256"]),
+    ("sha3_224", &["SHA3-224"]),
+    ("sha3_256", &["SHA3-256"]),
+    ("sha3_384", &["SHA3-384"]),
+    ("sha3_512", &["SHA3-512"]),
+];
+const NO_OTHER_HASH: &str = "MD2 and MD5 are broken, and those of other providers, such as BouncyCastle, cannot be \
+                             loaded here; ACL entries by another hash match nobody";
 
 const METRICS: &[(&str, &[&str])] = &[
     ("default", &["org.apache.zookeeper.metrics.impl.DefaultMetricsProvider"]),

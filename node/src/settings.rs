@@ -15,7 +15,7 @@ use paddock_actors::proposer::actor::Reaping;
 use paddock_actors::snapshotter::core::Policy;
 use paddock_actors::storage::ThreadOptions;
 use paddock_actors::tree::prep::PrepRules;
-use paddock_config::{Config, MemoryLimit};
+use paddock_config::{Config, DigestAlgorithm, MemoryLimit};
 
 const HOUR_MS: u64 = 3_600_000;
 
@@ -23,9 +23,26 @@ pub(crate) fn auth(config: &Config) -> AuthRules {
     AuthRules {
         skip_acl: config.skip_acl,
         digest_enabled: config.digest_auth.enabled,
-        digest_alg: DigestAlg::Sha1,
+        digest_alg: digest_alg(config.digest_auth.algorithm),
         super_digest: config.super_digest.as_ref().map(|secret| secret.reveal().into()),
         enforced_schemes: Vec::new(),
+    }
+}
+
+fn digest_alg(configured: DigestAlgorithm) -> DigestAlg {
+    use DigestAlgorithm as A;
+    match configured {
+        A::Sha1 => DigestAlg::Sha1,
+        A::Sha224 => DigestAlg::Sha224,
+        A::Sha256 => DigestAlg::Sha256,
+        A::Sha384 => DigestAlg::Sha384,
+        A::Sha512 => DigestAlg::Sha512,
+        A::Sha512_224 => DigestAlg::Sha512_224,
+        A::Sha512_256 => DigestAlg::Sha512_256,
+        A::Sha3_224 => DigestAlg::Sha3_224,
+        A::Sha3_256 => DigestAlg::Sha3_256,
+        A::Sha3_384 => DigestAlg::Sha3_384,
+        A::Sha3_512 => DigestAlg::Sha3_512,
     }
 }
 
@@ -145,5 +162,28 @@ pub(crate) fn conf(config: &Config) -> ConfFacts {
         listen_backlog: config.listen_backlog.map_or(-1, i64::from),
         server_id: config.server_id.map_or(0, |id| id.0),
         ensemble: None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use paddock_config::{Sources, settings};
+
+    use super::*;
+
+    #[test]
+    fn every_hash_that_can_be_written_is_the_one_that_is_used() {
+        use paddock_config::Kind::ChoiceOnly;
+        let kind = settings::find("digest_auth.algorithm").map(|setting| setting.kind);
+        let Some(ChoiceOnly(names, _)) = kind else { panic!("it is one of a list: {kind:?}") };
+        assert!(names.len() > 1);
+        for (name, others) in names {
+            for spelled in others.iter().chain([name]) {
+                let flags = [("digest_auth.algorithm".to_owned(), (*spelled).to_owned())];
+                let loaded = Config::load(Sources { file: None, env: [], flags }).expect("a good hash");
+                let used = format!("{:?}", auth(&loaded.config).digest_alg);
+                assert_eq!(used.to_lowercase(), *name, "{spelled}");
+            }
+        }
     }
 }

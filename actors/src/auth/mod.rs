@@ -17,7 +17,7 @@ use bytestring::ByteString;
 use paddock_messages::error_code::ErrorCode;
 use paddock_messages::znode::{Acl, AclEntry, Id, Perms};
 
-pub use schemes::{DigestAlg, UnknownDigestAlg, digest_of, ip_id};
+pub use schemes::{DigestAlg, digest_of, ip_id};
 
 /// The settings that ACL checks and auth packets go by; the same on every member.
 #[derive(Clone, Debug)]

@@ -5,7 +5,6 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use paddock_messages::znode::Id;
-use sha1::{Digest as _, Sha1};
 
 pub(super) const WORLD: &str = "world";
 pub(super) const ANYONE: &str = "anyone";
@@ -15,25 +14,43 @@ pub(super) const DIGEST: &str = "digest";
 pub(super) const IP: &str = "ip";
 
 /// The hash of the scheme `digest`; the same on every member, or identities differ between them.
+#[expect(missing_docs, reason = "they are called as they are")]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum DigestAlg {
     /// ZooKeeper's default.
     #[default]
     Sha1,
+    Sha224,
+    Sha256,
+    Sha384,
+    Sha512,
+    Sha512_224,
+    Sha512_256,
+    Sha3_224,
+    Sha3_256,
+    Sha3_384,
+    Sha3_512,
 }
 
-/// A `digestAlg` this server does not have.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("DigestAuthenticationProvider.digestAlg={0} is not supported: only SHA1 is")]
-pub struct UnknownDigestAlg(pub String);
-
-impl std::str::FromStr for DigestAlg {
-    type Err = UnknownDigestAlg;
-
-    /// By any of Java's names for it.
-    fn from_str(name: &str) -> Result<Self, UnknownDigestAlg> {
-        let known = ["SHA1", "SHA-1", "SHA"].iter().any(|it| it.eq_ignore_ascii_case(name));
-        if known { Ok(Self::Sha1) } else { Err(UnknownDigestAlg(name.into())) }
+impl DigestAlg {
+    /// The hash, in base64.
+    fn hash(self, bytes: &[u8]) -> String {
+        fn of<D: sha1::Digest>(bytes: &[u8]) -> String {
+            STANDARD.encode(D::digest(bytes))
+        }
+        match self {
+            Self::Sha1 => of::<sha1::Sha1>(bytes),
+            Self::Sha224 => of::<sha2::Sha224>(bytes),
+            Self::Sha256 => of::<sha2::Sha256>(bytes),
+            Self::Sha384 => of::<sha2::Sha384>(bytes),
+            Self::Sha512 => of::<sha2::Sha512>(bytes),
+            Self::Sha512_224 => of::<sha2::Sha512_224>(bytes),
+            Self::Sha512_256 => of::<sha2::Sha512_256>(bytes),
+            Self::Sha3_224 => of::<sha3::Sha3_224>(bytes),
+            Self::Sha3_256 => of::<sha3::Sha3_256>(bytes),
+            Self::Sha3_384 => of::<sha3::Sha3_384>(bytes),
+            Self::Sha3_512 => of::<sha3::Sha3_512>(bytes),
+        }
     }
 }
 
@@ -74,10 +91,7 @@ pub(super) fn user_of(digest: &str) -> &str {
 /// all user. Source: DigestAuthenticationProvider.generateDigest.
 pub fn digest_of(credentials: &[u8], alg: DigestAlg) -> String {
     let text = String::from_utf8_lossy(credentials); // as Java decodes it, and then encodes it again
-    let hash = match alg {
-        DigestAlg::Sha1 => Sha1::digest(text.as_bytes()),
-    };
-    format!("{}:{}", user_of(&text), STANDARD.encode(hash))
+    format!("{}:{}", user_of(&text), alg.hash(text.as_bytes()))
 }
 
 /// Whether two texts are equal, in a time that tells nothing but their lengths.

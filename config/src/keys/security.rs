@@ -22,7 +22,7 @@ pub(super) const KEYS: &[Key] = &[
     yes_no("skipACL", "skip_acl", "yes"),
     honoured("enableEagerACLCheck", "eager_acl_check", "true"),
     honoured("DigestAuthenticationProvider.enabled", "digest_auth.enabled", "false"),
-    honoured("DigestAuthenticationProvider.digestAlg", "digest_auth.algorithm", "SHA-1"),
+    honoured("DigestAuthenticationProvider.digestAlg", "digest_auth.algorithm", "SHA-256"),
     honoured(
         "DigestAuthenticationProvider.superDigest",
         "super_digest",

@@ -7,4 +7,5 @@ mod settings;
 mod wiring;
 
 pub use open::{StartError, refusal};
+pub use settings::segment_bytes;
 pub use wiring::Node;

@@ -1,38 +1,85 @@
-//! Settings that are read and understood, and have no effect in this version: whoever asks by them for
-//! anything else than what happens is told.
+//! Settings that are read and understood, and come to something else in this version: whoever asks by them
+//! for anything else than what happens is told.
 
 use paddock_config::{Loaded, Note, NoteKind, Origin};
 
-/// A setting, the value that this version behaves as, and what happens instead of any other.
-const NOT_YET: &[(&str, Option<&str>, &str)] = &[
-    ("db_autocreate", Some("true"), "an empty data directory always begins a new history"),
-    ("snapshot_trust_empty", Some("false"), "it is for data of a Java server, which cannot be imported yet"),
-    ("emulate_353_ttl_nodes", Some("false"), "it is for data of a Java server, which cannot be imported yet"),
-    ("tcp_keepalive", Some("true"), "keep-alive is on for every client"),
-    ("local_sessions.enabled", Some("false"), "every session is global"),
-    ("local_sessions.upgrading", Some("false"), "every session is global"),
-    ("read_only_mode_enabled", Some("false"), "a server alone always has its quorum"),
-    ("large_request_threshold", None, LARGE),
-    ("large_request_max_bytes", Some("104857600"), LARGE),
-    ("eager_acl_check", Some("false"), "ACLs are checked by the leader, in the order of the writes"),
-    ("log_size_limit_kb", None, "segments have the size of preAllocSize"),
+/// A setting that alone does nothing.
+struct Row {
+    name: &'static str,
+    /// The value that this version behaves as, whatever is written; `None` for none.
+    behaves_as: Option<&'static str>,
+    /// Whether something is missing.
+    kind: NoteKind,
+    /// What happens instead of what another value asks for.
+    instead: &'static str,
+}
+
+const fn not_yet(name: &'static str, behaves_as: Option<&'static str>, instead: &'static str) -> Row {
+    Row { name, behaves_as, kind: NoteKind::NotYet, instead }
+}
+
+const NO_EFFECT: &[Row] = &[
+    not_yet("snapshot_trust_empty", Some("false"), JAVA_DATA),
+    not_yet("emulate_353_ttl_nodes", Some("false"), JAVA_DATA),
+    not_yet("tcp_keepalive", Some("true"), "keep-alive is on for every client"),
+    not_yet("local_sessions.enabled", Some("false"), "every session is global"),
+    not_yet("local_sessions.upgrading", Some("false"), "every session is global"),
+    not_yet("read_only_mode_enabled", Some("false"), "a server alone always has its quorum"),
+    not_yet("large_request_threshold", None, LARGE),
+    not_yet("large_request_max_bytes", Some("104857600"), LARGE),
+    not_yet(
+        "eager_acl_check",
+        Some("false"),
+        "ACLs are checked once, by the leader, in the order of the writes; clients are told the same, later",
+    ),
+    Row {
+        name: "digest_enabled",
+        behaves_as: Some("true"),
+        kind: NoteKind::NotNeeded,
+        instead: "the tree's digest is always kept, for one CRC-32 a change: each snapshot is checked by it",
+    },
 ];
 
-const LARGE: &str = "large requests are bounded by jute.maxbuffer alone";
+const JAVA_DATA: &str = "it is for data of a Java server, which cannot be imported yet";
+const LARGE: &str = "large requests are not counted by themselves: each is bounded by jute.maxbuffer, all together by \
+                     globalOutstandingLimit and memory.softLimit";
 
-/// One for each such setting that asks for what is not there.
+/// One for each such setting that asks for what does not happen.
 pub(crate) fn notes(loaded: &Loaded) -> Vec<Note> {
-    let note = |&(name, behaves_as, instead): &(&str, Option<&str>, &str)| {
-        let found = loaded.origins.iter().find(|effective| effective.name == name)?;
-        let is_written = !matches!(found.origin, Origin::Default | Origin::Derived(_));
-        (is_written && found.value.as_deref() != behaves_as).then(|| Note {
-            kind: NoteKind::NotYet,
-            key: name.to_owned(),
-            at: found.origin.clone(),
-            effect: instead.to_owned(),
+    let note = |row: &Row| {
+        let (at, value) = written(loaded, row.name)?;
+        let asks = value != row.behaves_as;
+        asks.then(|| Note {
+            kind: row.kind,
+            key: row.name.into(),
+            at: at.clone(),
+            effect: row.instead.into(),
         })
     };
-    NOT_YET.iter().filter_map(note).collect()
+    NO_EFFECT.iter().filter_map(note).chain(raised_segment(loaded)).collect()
+}
+
+/// Where a setting is written, if it is, and its value.
+fn written<'a>(loaded: &'a Loaded, name: &str) -> Option<(&'a Origin, Option<&'a str>)> {
+    let found = loaded.origins.iter().find(|effective| effective.name == name)?;
+    let is_written = !matches!(found.origin, Origin::Default | Origin::Derived(_));
+    is_written.then_some((&found.origin, found.value.as_deref()))
+}
+
+/// A file of the log that is asked to be smaller than it can.
+fn raised_segment(loaded: &Loaded) -> Option<Note> {
+    let config = &loaded.config;
+    let effective_kb = paddock::segment_bytes(config) >> 10;
+    let (name, asked_kb) = match config.log_size_limit_kb {
+        Some(limit) if limit < config.segment_size_kb => ("log_size_limit_kb", limit),
+        _ => ("segment_size_kb", config.segment_size_kb),
+    };
+    let (at, _) = written(loaded, name).filter(|_| u64::from(asked_kb) < effective_kb)?;
+    let effect = format!(
+        "raised to {effective_kb} KiB: a file of the log has room for all that may be in flight, which follows from \
+         jute.maxbuffer"
+    );
+    Some(Note { kind: NoteKind::Warning, key: name.to_owned(), at: at.clone(), effect })
 }
 
 #[cfg(test)]
@@ -41,16 +88,19 @@ mod tests {
 
     use super::*;
 
-    fn told(flags: &[(&str, &str)]) -> Vec<String> {
+    fn loaded(flags: &[(&str, &str)]) -> Loaded {
         let flags = flags.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
-        let loaded = Config::load(Sources { file: None, env: [], flags }).expect("a good configuration");
-        notes(&loaded).iter().map(ToString::to_string).collect()
+        Config::load(Sources { file: None, env: [], flags }).expect("a good configuration")
+    }
+
+    fn told(flags: &[(&str, &str)]) -> Vec<String> {
+        notes(&loaded(flags)).iter().map(ToString::to_string).collect()
     }
 
     #[test]
     fn only_who_asks_for_what_is_not_there_is_told_and_every_row_names_a_setting() {
         assert_eq!(told(&[]), [""; 0]);
-        for (name, behaves_as, instead) in NOT_YET {
+        for Row { name, behaves_as, instead, .. } in NO_EFFECT {
             let same = behaves_as.unwrap_or("-1");
             assert_eq!(told(&[(name, same)]), [""; 0], "{name}={same} is what happens");
             let other = if same == "true" {
@@ -60,11 +110,29 @@ mod tests {
             } else {
                 "1024"
             };
-            assert_eq!(
-                told(&[(name, other)]),
-                [format!("flag {name}: {name}: not yet supported: {instead}")],
-                "{name}={other}"
-            );
+            let all = told(&[(name, other)]);
+            assert_eq!(all.len(), 1, "{name}={other}: {all:?}");
+            assert!(all[0].starts_with(&format!("flag {name}: {name}: not ")), "{all:?}");
+            assert!(all[0].ends_with(instead), "{all:?}");
+        }
+    }
+
+    #[test]
+    fn the_smaller_of_two_sizes_is_a_segment_s_and_too_small_a_one_is_raised_and_told() {
+        const ROOM_KB: u64 = 16 << 10; // with jute.maxbuffer as it is
+        for (segment, limit, kb, says) in [
+            ("65536", "-1", 65_536, ""),
+            ("65536", "32768", 32_768, ""),
+            ("65536", "131072", 65_536, ""),
+            ("65536", "1024", ROOM_KB, "log_size_limit_kb: warning: raised to 16384 KiB"),
+            ("64", "-1", ROOM_KB, "segment_size_kb: warning: raised to 16384 KiB"),
+            ("64", "1024", ROOM_KB, "segment_size_kb: warning: raised to 16384 KiB"),
+        ] {
+            let flags = [("segment_size_kb", segment), ("log_size_limit_kb", limit)];
+            assert_eq!(paddock::segment_bytes(&loaded(&flags).config) >> 10, kb, "{segment}, {limit}");
+            let all = told(&flags);
+            assert_eq!(all.len(), usize::from(!says.is_empty()), "{all:?}");
+            assert!(all.iter().all(|line| line.contains(says)), "{all:?}");
         }
     }
 }

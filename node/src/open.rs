@@ -1,5 +1,6 @@
 //! From a data directory to a tree that may be served.
 
+use std::fs::File;
 use std::io;
 use std::path::PathBuf;
 
@@ -7,7 +8,7 @@ use paddock_actors::quorum_peer::{Reign, reign};
 use paddock_actors::runtime::{ExitCode, Rng};
 use paddock_actors::storage::snapshot::SnapshotError;
 use paddock_actors::storage::snapshot_files::{RestoreError, Restored, restore};
-use paddock_actors::storage::{LogFailure, Logger, OpenError, Options, RealDisk, open};
+use paddock_actors::storage::{LogFailure, Logger, OpenError, Options, RealDisk, is_empty, open};
 use paddock_actors::tree::TreeOptions;
 use paddock_config::Config;
 use paddock_messages::ids::ServerId;
@@ -46,6 +47,17 @@ pub enum StartError {
         /// What the system said.
         error: io::Error,
     },
+    /// There is nothing in it, and nobody said that a new history may begin.
+    #[error(
+        "{directory}: there is no data here, and db.autocreate=false: is dataDir the right one, and is its disk mounted? \
+         To begin a new and empty history, make an empty file {marker} and start again"
+    )]
+    Empty {
+        /// The log's, or the only one.
+        directory: PathBuf,
+        /// What would let it begin.
+        marker: PathBuf,
+    },
     /// What is in it cannot be used.
     #[error(transparent)]
     Open(#[from] OpenError),
@@ -77,7 +89,7 @@ impl StartError {
         use OpenError as O;
         match self {
             Self::Ensemble(_) | Self::NoClientPort => ExitCode::BadConfiguration,
-            Self::Directory { .. } => ExitCode::DataDirectory,
+            Self::Directory { .. } | Self::Empty { .. } => ExitCode::DataDirectory,
             Self::Open(O::Locked { .. }) => ExitCode::DataDirectoryLocked,
             Self::Open(O::OtherServer { .. }) => ExitCode::OtherServer,
             Self::Open(O::Newer { .. })
@@ -113,6 +125,24 @@ pub(crate) struct Opened {
     pub(crate) server: ServerId,
 }
 
+/// The file by which an operator (or `zkServer-initialize.sh`) lets an empty data directory begin a new
+/// history. The script writes it beside `myid`, Java's server looks for it beside its log.
+const MARKER: &str = "initialize";
+
+/// Deletes the markers, durably, once there is a history, whether or not they were needed: they count for
+/// one start. Source: FileTxnSnapLog.restore.
+fn use_up(markers: &[PathBuf]) -> Result<(), StartError> {
+    for marker in markers {
+        let synced = || File::open(marker.parent().unwrap_or(marker))?.sync_all();
+        match std::fs::remove_file(marker).and_then(|()| synced()) {
+            Ok(()) => tracing::info!(file = %marker.display(), "used up, and deleted"),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(StartError::Directory { directory: marker.clone(), error }),
+        }
+    }
+    Ok(())
+}
+
 /// A server that was never given an id is number 1.
 const ALONE: ServerId = ServerId(1);
 
@@ -127,9 +157,14 @@ pub(crate) fn open_data(config: &Config, rng: &mut Rng) -> Result<Opened, StartE
     }
     // Made here if they are not there, and synced into their parents: else a power cut takes all in them.
     let disk = RealDisk::split(directory, &config.data_dir).map_err(unusable)?;
+    let markers = [&config.data_dir, directory].map(|place| place.join(MARKER));
+    if !config.db_autocreate && is_empty(&disk)? && !markers.iter().any(|marker| marker.exists()) {
+        let [marker, _] = markers;
+        return Err(StartError::Empty { directory: directory.to_owned(), marker });
+    }
     let server = config.server_id.unwrap_or(ALONE);
     let mut options = Options::new(server, rng.bits());
-    options.segment_bytes = u64::from(config.segment_size_kb) << 10;
+    options.segment_bytes = crate::settings::segment_bytes(config);
     options.admitted_bytes = crate::settings::log_room(config).admitted;
     options.force_sync = config.force_sync;
     if !config.force_sync {
@@ -154,6 +189,7 @@ pub(crate) fn open_data(config: &Config, rng: &mut Rng) -> Result<Opened, StartE
         done => done?,
     }
     logger.keep_pair()?;
+    use_up(&markers)?;
     restored.tree.begin_epoch(reign.epoch);
     tracing::info!(
         directory = %config.data_dir.display(), log_directory = %directory.display(), last = %recovered.last, snapshot = %restored.snapshot,
@@ -161,4 +197,54 @@ pub(crate) fn open_data(config: &Config, rng: &mut Rng) -> Result<Opened, StartE
         "data loaded",
     );
     Ok(Opened { disk, logger, restored, reign, server })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use paddock_config::Sources;
+
+    use super::*;
+
+    fn start(data: &Path, log: &Path, autocreate: bool) -> Result<(), StartError> {
+        let flags = [
+            ("data_dir", data.display().to_string()),
+            ("data_log_dir", log.display().to_string()),
+            ("db_autocreate", autocreate.to_string()),
+            ("segment_size_kb", "64".to_owned()),
+        ];
+        let flags = flags.map(|(name, value)| (name.to_owned(), value));
+        let loaded = Config::load(Sources { file: None, env: [], flags }).expect("a good configuration");
+        open_data(&loaded.config, &mut Rng::seeded(1)).map(drop)
+    }
+
+    #[test]
+    fn an_empty_directory_begins_a_history_only_where_that_is_wanted() {
+        for split in [false, true] {
+            let root = tempfile::tempdir().expect("writable");
+            let data = root.path().join("data");
+            let log = if split { root.path().join("log") } else { data.clone() };
+            let marker = data.join("initialize");
+            for _ in 0..2 {
+                let refused = start(&data, &log, false).expect_err("there is nothing to serve");
+                assert_eq!(refused.exit_code(), ExitCode::DataDirectory);
+                let (text, says) = (refused.to_string(), format!("make an empty file {}", marker.display()));
+                assert!(text.starts_with(&log.display().to_string()) && text.contains(&says), "{text}");
+                assert!(!log.join("history").exists(), "nothing has begun");
+            }
+            std::fs::write(&marker, b"").expect("writable");
+            start(&data, &log, false).expect("it was said that it may begin");
+            assert!(!marker.exists(), "for one start");
+            start(&data, &log, false).expect("there is a history");
+            std::fs::write(log.join("initialize"), b"").expect("writable");
+            start(&data, &log, true).expect("there is a history");
+            assert!(!log.join("initialize").exists(), "not kept for the day on which the data is lost");
+            std::fs::remove_file(log.join("history")).expect("it is there");
+            let refused = start(&data, &log, false).expect_err("its history is lost");
+            assert_eq!(refused.exit_code(), ExitCode::DataDamaged, "{refused}");
+        }
+        let root = tempfile::tempdir().expect("writable");
+        start(root.path(), root.path(), true).expect("by default it begins");
+    }
 }

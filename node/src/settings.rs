@@ -139,6 +139,14 @@ pub(crate) fn log_thread(config: &Config) -> ThreadOptions {
     }
 }
 
+/// Bytes of each file of the log, which are reserved whole: `preAllocSize`, or `txnLogSizeLimitInKb` where
+/// that is less; but never less than what may be in flight.
+pub fn segment_bytes(config: &Config) -> u64 {
+    let limit = config.log_size_limit_kb.unwrap_or(u32::MAX);
+    let asked = u64::from(config.segment_size_kb.min(limit)) << 10;
+    asked.max(log_room(config).admitted)
+}
+
 /// How much may be proposed and not durable, in bytes: what the log keeps room for.
 pub(crate) fn log_room(config: &Config) -> Room {
     // A txn is longer than its request: identities in place of `auth`, a number behind a path, lengths.

@@ -14,7 +14,7 @@ pub enum ExitCode {
     Unexpected = 1,
     /// Bad arguments or configuration: correct what the message names, then start again.
     BadConfiguration = 2,
-    /// The data directory cannot be read or written, or is not there.
+    /// The data directory cannot be read or written, is not there, or is empty where no history may begin.
     DataDirectory = 3,
     /// The HTTP port cannot be bound.
     AdminServer = 4,

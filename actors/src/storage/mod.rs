@@ -59,6 +59,6 @@ pub use logger_thread::{Command, LoggerEvent, LoggerHandle, LoggerThread, Thread
 pub use maintenance::Purged;
 pub use memory_disk::{Crash, DiskCounters, MemoryDisk, MemoryFile};
 pub use real_disk::{RealDisk, RealFile};
-pub use recovery::{OpenError, Recovered, TornTail, discard, open};
+pub use recovery::{OpenError, Recovered, TornTail, discard, is_empty, open};
 pub use sync_watch::{Stuck, SyncWatch};
 pub use txn_log::LogReader;

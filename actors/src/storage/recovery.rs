@@ -176,6 +176,17 @@ pub fn open<D: Disk>(disk: D, options: Options) -> Result<(Logger<D>, Recovered)
     Ok((logger, recovered))
 }
 
+/// Whether nothing lies there that a start would read, or refuse: [`open`] would begin a new history.
+pub fn is_empty<D: Disk>(disk: &D) -> Result<bool, OpenError> {
+    let names = disk.list().map_err(|error| unusable(disk, error))?;
+    let is_data = |name: &String| {
+        [HISTORY_FILE, PAIR_FILE, JAVA_DATA].contains(&name.as_str())
+            || segment_number(name).is_some()
+            || is_snapshot_name(name)
+    };
+    Ok(!names.iter().any(is_data))
+}
+
 /// Gives up the log and the snapshots of a damaged directory, keeping who it is and what it promised:
 /// durably marked `must_resync` by one replacement, before any file is touched (S6).
 pub fn discard<D: Disk>(disk: &D, options: &Options) -> Result<(), OpenError> {

@@ -33,6 +33,47 @@ const MAY_BE_ZERO: &[(&str, &str)] = &[
     ("outstanding_requests", "none is under way at the moment of the look"),
 ];
 
+/// What is served beside ZooKeeper's names, and what it is to Prometheus: dashboards go by these.
+const OWN: &[(&str, &str)] = &[
+    ("paddock_log_stuck_seconds", "gauge"),
+    ("paddock_mailbox_depth", "gauge"),
+    ("paddock_mailbox_handle_seconds", "histogram"),
+    ("paddock_mailbox_handled_total", "counter"),
+    ("paddock_mailbox_limit", "gauge"),
+    ("paddock_mailbox_posted_total", "counter"),
+    ("paddock_mailbox_refused_full_total", "counter"),
+    ("paddock_mailbox_refused_gone_total", "counter"),
+    ("paddock_mailbox_wait_seconds", "histogram"),
+    ("paddock_refused_total", "counter"),
+    ("process_cpu_seconds_total", "counter"),
+    ("process_max_fds", "gauge"),
+    ("process_open_fds", "gauge"),
+    ("process_resident_memory_bytes", "gauge"),
+    ("process_start_time_seconds", "gauge"),
+    ("process_threads", "gauge"),
+    ("process_virtual_memory_bytes", "gauge"),
+];
+
+/// Labels of `paddock_refused_total`; in `mntr` each is a name of its own.
+const REASONS: &[&str] = &[
+    "ahead",
+    "bad_length",
+    "connection_throttle",
+    "deaf",
+    "half_open",
+    "http",
+    "identities",
+    "max_client_cnxns",
+    "max_cnxns",
+    "memory",
+    "no_handshake",
+    "session_not_begun",
+    "silent",
+    "tls",
+    "too_large",
+    "undecodable",
+];
+
 /// The samples of a text by name, over all labels but quantiles added up.
 fn samples<'a>(lines: impl Iterator<Item = &'a str>, between: char) -> BTreeMap<String, f64> {
     let mut all = BTreeMap::new();
@@ -227,19 +268,27 @@ fn every_served_name_is_moved_by_a_running_server() {
         assert!(rests.is_empty(), "{from} serves names that nothing moved: {rests:?}");
     }
     check_names(&page);
+    let mut own: Vec<_> = mntr(&server).into_keys().filter(|name| name.starts_with("paddock_")).collect();
+    own.sort_unstable();
+    assert_eq!(own, REASONS.iter().map(|name| format!("paddock_refused_{name}")).collect::<Vec<_>>());
     assert!(server.terminate().unwrap().success(), "{}", server.whole_log());
     assert!(TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_err(), "nobody listens any more");
 }
 
-/// The page has the table's names, the mailboxes' and the process's, and no other.
+/// The page has the two tables' names, and no other.
 fn check_names(page: &str) {
-    let told: BTreeSet<&str> = page
-        .lines()
-        .filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next())
-        .filter(|name| !name.starts_with("paddock_") && !name.starts_with("process_"))
-        .collect();
-    let listed: BTreeSet<&str> = METERS.iter().map(|entry| entry.name).collect();
+    let types: BTreeMap<&str, &str> =
+        page.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split_once(' ')).collect();
+    let told: BTreeSet<&str> = types.keys().copied().collect();
+    let own = OWN.iter().map(|(name, _)| *name);
+    let listed: BTreeSet<&str> = METERS.iter().map(|entry| entry.name).chain(own).collect();
     assert_eq!(told, listed);
+    OWN.iter().for_each(|(name, kind)| assert_eq!(types[name], *kind, "{name}"));
+    let prefix = "paddock_refused_total{reason=\"";
+    let reason = |line: &str| Some(line.strip_prefix(prefix)?.split_once('"')?.0.to_owned());
+    let mut reasons: Vec<String> = page.lines().filter_map(reason).collect();
+    reasons.sort_unstable();
+    assert_eq!(reasons, REASONS);
     let absent = NOT_APPLICABLE.iter().flat_map(|(_, names)| *names);
     assert_eq!(absent.filter(|name| told.contains(*name)).count(), 0);
     for part in [

@@ -15,6 +15,7 @@ use paddock_messages::zxid::Zxid;
 
 use super::connections::{Connection, Connections, Phase};
 use super::outbox::Spare;
+use super::remarks::Whom;
 use super::stats::Totals;
 use super::{Entrance, Refusal, Settings};
 use crate::admin::metrics::{ClientTally, Reason};
@@ -48,7 +49,7 @@ pub enum Notice {
         mask: Option<i64>,
     },
     /// To be logged, at a limited rate.
-    Remark(SocketAddr, Remark),
+    Remark(Whom, Remark),
 }
 
 /// Something an operator may want to know about a client.
@@ -256,7 +257,7 @@ impl ArbiterCore {
         if let Err(refusal) = self.entrance.enter(peer.ip(), &self.settings) {
             self.tally.connections_rejected += 1;
             self.tally.refused(Remark::from(refusal).reason());
-            self.notice(Notice::Remark(peer, refusal.into()));
+            self.notice(Notice::Remark(Whom { peer, session: None }, refusal.into()));
             return Err(refusal);
         }
         let ids = Arc::from([ip_id(peer.ip())]);
@@ -419,9 +420,11 @@ impl ArbiterCore {
     }
 
     pub(super) fn remark(&mut self, conn: ConnId, remark: Remark) {
-        if let Some(peer) = self.conns.get(conn).map(|it| it.peer) {
+        if let Some(it) = self.conns.get(conn) {
+            let session = Some(it.session).filter(|session| *session != SessionId::NONE);
+            let whom = Whom { peer: it.peer, session };
             self.tally.refused(remark.reason());
-            self.notice(Notice::Remark(peer, remark));
+            self.notice(Notice::Remark(whom, remark));
         }
     }
 

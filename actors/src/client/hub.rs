@@ -17,7 +17,7 @@ use tokio::task::JoinHandle;
 
 use super::connection;
 use super::core::{ArbiterCore, Notice, Serving};
-use super::remarks::{Line, Remarks};
+use super::remarks::{Line, Remarks, Whom};
 use super::{Entrance, Settings};
 use crate::admin::metrics::Meters;
 use crate::auth::AuthRules;
@@ -223,8 +223,8 @@ impl Shared {
                     self.step(|core, _| core.answer_word(conn, b"")); // nobody there, or too many ask
                 }
             }
-            Notice::Remark(peer, remark) => {
-                let line = self.remarks.borrow_mut().say(peer, remark, now_ms);
+            Notice::Remark(whom, remark) => {
+                let line = self.remarks.borrow_mut().say(whom, remark, now_ms);
                 line.iter().for_each(tell);
             }
         }
@@ -312,8 +312,8 @@ impl ClientHub {
 }
 
 fn tell(line: &Line) {
-    let Line { peer, remark, left_out } = line;
-    tracing::info!(left_out, "client {peer} {remark}");
+    let Line { whom: Whom { peer, session }, remark, left_out } = line;
+    tracing::info!(left_out, session = session.map(display), "client {peer} {remark}");
 }
 
 impl Service for ClientHub {

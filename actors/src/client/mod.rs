@@ -59,6 +59,7 @@ pub use self::core::{ArbiterCore, Notice, Remark, Serving};
 pub use self::entrance::{Entrance, Refusal};
 pub use self::gates::Gates;
 pub use self::intake::MAX_ACL_GROWTH;
+pub use self::remarks::Whom;
 pub use self::settings::Settings;
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use paddock_messages::wire::{Wire, write_nullable, write_str};
 
 use super::super::Settings;
 use super::super::core::{Notice, Remark, Serving};
+use super::super::remarks::Whom;
 use super::super::settings::DISCARDED_FRAMES;
 use super::{Member, create, delete, hello, look, ping, request, set, watch};
 use crate::auth::AuthRules;
@@ -164,8 +165,23 @@ fn other_protocols_are_named_and_closed() {
         let client = member.accept(0);
         member.send(client, bytes);
         assert!(member.is_over(client));
-        assert!(matches!(&member.notices(client)[..], [Notice::Remark(_, it)] if *it == remark));
+        assert_eq!(member.notices(client), [Notice::Remark(whom(None), remark)]);
     }
+}
+
+/// The one client there is.
+fn whom(session: Option<SessionId>) -> Whom {
+    Whom { peer: "127.0.0.1:9999".parse().unwrap(), session }
+}
+
+#[test]
+fn a_remark_names_the_session_that_there_is() {
+    let mut member = Member::new(1);
+    let client = member.connect(0);
+    let session = member.arbiters[0].connections().find_map(|it| it.session);
+    assert!(session.is_some());
+    member.send(client, &request(1, OpCode::GetData as i32, |to| to.extend([0xff; 3])));
+    assert_eq!(member.notices(client), [Notice::Remark(whom(session), Remark::Undecodable)]);
 }
 
 /// Requests after the handshake, and (xid, err, zxid −1 / 0 / current) of each reply; whether it closes.

@@ -3,6 +3,8 @@
 //! that behaves is served meanwhile.
 #![allow(missing_docs, clippy::unwrap_used, reason = "a test binary")]
 
+#[path = "hostile/addresses.rs"]
+mod addresses;
 #[path = "hostile/crowd.rs"]
 mod crowd;
 #[path = "hostile/deaf.rs"]

@@ -59,8 +59,8 @@ pub(super) const KEYS: &[Key] = &[
     honoured("clientArbiters", "client_arbiters", "2"),
     honoured("logSpinUs", "log_spin_us", "50"),
     honoured("epochTxns", "epoch_txns", "1000000"),
-    honoured("log.format", "log.format", "json"),
-    honoured("log.level", "log.level", "debug"),
+    honoured("log.format", "log.format", "json").file_only(), // other Java programs have such properties
+    honoured("log.level", "log.level", "debug").file_only(),
     honoured("peerTimeout", "ensemble.peer_timeout_ms", "2000"),
     honoured("parkTime", "ensemble.park_ms", "1000"),
     // Operators.

@@ -100,7 +100,7 @@ mod tests {
         let notes: Vec<_> = told["notes"].as_array().expect("a list").iter().collect();
         let of = |key: &str| notes.iter().find(|note| note["key"] == key).map(|note| note["kind"].clone());
         assert_eq!(of("audit.enable"), Some("not_yet".into()));
-        assert_eq!(of("local_sessions.enabled"), Some("not_yet".into()));
+        assert_eq!(of("localSessionsEnabled"), Some("not_yet".into()));
         assert!(told["settings"].as_array().is_some_and(|all| !all.is_empty()));
     }
 }

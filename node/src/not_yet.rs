@@ -1,6 +1,7 @@
 //! Settings that are read and understood, and come to something else in this version: whoever asks by them
 //! for anything else than what happens is told.
 
+use paddock_config::keys::key_of;
 use paddock_config::{Loaded, Note, NoteKind, Origin};
 
 /// A setting that alone does nothing.
@@ -51,7 +52,7 @@ pub(crate) fn notes(loaded: &Loaded) -> Vec<Note> {
         let asks = value != row.behaves_as;
         asks.then(|| Note {
             kind: row.kind,
-            key: row.name.into(),
+            key: spelling(row.name, at),
             at: at.clone(),
             effect: row.instead.into(),
         })
@@ -64,6 +65,13 @@ fn written<'a>(loaded: &'a Loaded, name: &str) -> Option<(&'a Origin, Option<&'a
     let found = loaded.origins.iter().find(|effective| effective.name == name)?;
     let is_written = !matches!(found.origin, Origin::Default | Origin::Derived(_));
     is_written.then_some((&found.origin, found.value.as_deref()))
+}
+
+/// The setting as whoever wrote it knows it.
+fn spelling(name: &str, at: &Origin) -> String {
+    let is_zoo_cfg =
+        matches!(at, Origin::File { path, .. } if path.extension().is_none_or(|it| it != "toml"));
+    key_of(name).filter(|_| is_zoo_cfg).unwrap_or(name).to_owned()
 }
 
 /// A file of the log that is asked to be smaller than it can.
@@ -79,7 +87,7 @@ fn raised_segment(loaded: &Loaded) -> Option<Note> {
         "raised to {effective_kb} KiB: a file of the log has room for all that may be in flight, which follows from \
          jute.maxbuffer"
     );
-    Some(Note { kind: NoteKind::Warning, key: name.to_owned(), at: at.clone(), effect })
+    Some(Note { kind: NoteKind::Warning, key: spelling(name, at), at: at.clone(), effect })
 }
 
 #[cfg(test)]
@@ -114,6 +122,31 @@ mod tests {
             assert_eq!(all.len(), 1, "{name}={other}: {all:?}");
             assert!(all[0].starts_with(&format!("flag {name}: {name}: not ")), "{all:?}");
             assert!(all[0].ends_with(instead), "{all:?}");
+        }
+    }
+
+    #[test]
+    fn a_note_names_what_is_written_in_the_file() {
+        let dir = tempfile::tempdir().expect("the temporary directory is writable");
+        for (file, text, says) in [
+            (
+                "zoo.cfg",
+                "clientPort=2181\nlocalSessionsEnabled=true\ndataDir=d\n",
+                ":2: localSessionsEnabled: not yet",
+            ),
+            (
+                "a.toml",
+                "data_dir = \"d\"\n[local_sessions]\nenabled = true\n",
+                ":3: local_sessions.enabled: not yet",
+            ),
+        ] {
+            let path = dir.path().join(file);
+            std::fs::write(&path, text).expect("the temporary directory is writable");
+            let loaded =
+                Config::load(Sources { file: Some(path), env: [], flags: [] as [(String, String); 0] });
+            let all: Vec<_> =
+                notes(&loaded.expect("a good configuration")).iter().map(ToString::to_string).collect();
+            assert!(all.len() == 1 && all[0].contains(says), "{all:?}");
         }
     }
 

@@ -196,7 +196,7 @@ impl Proposal {
 
 /// To a Learner, from the leader's Proposer: these handshakes will not be granted. They stand behind
 /// nothing, so they do not wait for their place in the order: each connection is closed at once, without an
-/// answer.
+/// answer unless its session has ended.
 #[derive(Debug, PartialEq, Eq)]
 pub struct TurnedAway(pub Vec<Handshake>);
 
@@ -205,6 +205,8 @@ pub struct TurnedAway(pub Vec<Handshake>);
 pub enum Handshake {
     /// This session is not begun: the disk is full, or too much waits for it.
     Open(SessionId),
+    /// The session that this connection names has ended, or never was, and that is committed.
+    Ended(ClientRef),
     /// This connection's attach is not granted, whatever becomes of the session.
     Attach {
         /// Whose connection.

@@ -63,7 +63,7 @@ impl ArbiterCore {
             }
             FeedItem::Read { conn, xid, zxid, ref answer } => {
                 self.advance(zxid);
-                self.close_if_full(conn);
+                self.check_room(conn);
                 if let Some(done) = self.take_answered(conn, xid) {
                     self.on_read_answer(conn, xid, answer);
                     self.finish(conn, done, zxid);

@@ -48,7 +48,8 @@ pub(super) struct Pipeline {
     submitted: usize,
     reads: usize,
     bytes: usize,
-    /// The largest frame since nothing was in flight.
+    /// Bytes of the writes among them, and of the largest since there was none.
+    written: usize,
     largest: usize,
     expected: usize,
 }
@@ -62,7 +63,10 @@ impl Pipeline {
         self.submitted += usize::from(matches!(entry.what, What::Submitted { .. }));
         self.reads += usize::from(entry.what.is_read());
         self.bytes += entry.bytes;
-        self.largest = self.largest.max(entry.bytes);
+        if entry.what.is_write() {
+            self.written += entry.bytes;
+            self.largest = self.largest.max(entry.bytes);
+        }
         self.entries.push_back(entry);
     }
 
@@ -76,9 +80,9 @@ impl Pipeline {
         self.bytes
     }
 
-    /// No request in flight has more bytes.
-    pub(super) fn largest(&self) -> usize {
-        self.largest
+    /// Bytes of the writes in flight, and what none of them exceeds.
+    pub(super) fn written(&self) -> (usize, usize) {
+        (self.written, self.largest.min(self.written))
     }
 
     /// Reads among them.
@@ -92,11 +96,11 @@ impl Pipeline {
     }
 
     /// Keeps of `room` what `most` says that each read behind what was submitted last may need, by its
-    /// frame's bytes. False if it does not suffice; what was kept until then stays kept.
+    /// frame's bytes and the room left. False if it does not suffice; what was kept until then stays kept.
     pub(super) fn expect(
         &mut self,
         mut room: usize,
-        mut most: impl FnMut(&Read, usize) -> Option<usize>,
+        mut most: impl FnMut(&Read, usize, usize) -> Option<usize>,
     ) -> bool {
         let waiting = self.entries.iter_mut().rev();
         for entry in waiting.take_while(|entry| !matches!(entry.what, What::Submitted { .. })) {
@@ -104,7 +108,9 @@ impl Pipeline {
             if entry.expected > 0 {
                 continue;
             }
-            let Some(needs) = most(read, entry.bytes).filter(|needs| *needs <= room) else { return false };
+            let Some(needs) = most(read, entry.bytes, room).filter(|needs| *needs <= room) else {
+                return false;
+            };
             room -= needs;
             entry.expected = needs;
             self.expected += needs;
@@ -142,8 +148,11 @@ impl Pipeline {
         self.bytes -= entry.bytes;
         self.expected -= entry.expected;
         self.reads -= usize::from(entry.what.is_read());
-        if self.entries.is_empty() {
-            self.largest = 0;
+        if entry.what.is_write() {
+            self.written -= entry.bytes;
+            if self.written == 0 {
+                self.largest = 0;
+            }
         }
         if self.entries.capacity() <= FEW {
             self.settle();
@@ -188,6 +197,10 @@ impl Pipeline {
 impl What {
     fn is_read(&self) -> bool {
         matches!(self, Self::Submitted { is_read: true, .. } | Self::Read { .. })
+    }
+
+    fn is_write(&self) -> bool {
+        matches!(self, Self::Submitted { is_read: false, .. })
     }
 
     /// Whether a watch of it was announced to the feed.

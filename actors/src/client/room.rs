@@ -4,22 +4,21 @@
 //! while there is room for what it brings (C6, C7). Nobody is cut for having asked. Events come unasked
 //! and cannot be held back: who lets too many of them pile up is closed.
 
-use std::sync::Arc;
-
 use paddock_messages::client::request::{Read, ReadOp};
 use paddock_messages::ids::ConnId;
 use paddock_messages::znode::Acl;
+use parking_lot::RwLockReadGuard;
 
-use super::connections::{Connection, Stall};
+use super::connections::{Connection, Phase, Stall};
 use super::core::{ArbiterCore, Remark};
 use super::intake::{MAX_ID_BYTES, bytes_of};
 use super::reads::MULTI_READ_LIMIT;
-use crate::tree::DataTree;
+use crate::tree::{DataTree, NodeRef, SharedTree};
 
 /// What any answer takes beside what it tells, in bytes: length, header, stat.
 const AROUND: usize = 128;
-/// Children whose names are added up under the tree's guard; nobody knows how long a longer list is.
-const MOST_CHILDREN: u32 = 1_000;
+/// Znodes and names that are looked at under one guard of the tree; how long more are, nobody knows.
+const MOST_LOOKS: usize = 1_024;
 /// How long everybody's reads may wait for those whose outboxes are full, in ms.
 const PATIENCE_MS: u64 = 50;
 /// Bytes of a request that `auth` in its ACL takes, at least.
@@ -89,27 +88,35 @@ impl ArbiterCore {
     /// puts them into the Learner's hands. False if there is none: it has to wait for some answers.
     pub(super) fn keep_room(&mut self, conn: ConnId) -> bool {
         let has_room = self.has_room();
-        let tree = Arc::clone(&self.tree);
         let Some(connection) = self.conns.get_mut(conn) else { return false };
         let Connection { outbox, pipeline, ids, .. } = connection;
-        let (largest, in_flight, ids) = (pipeline.largest(), pipeline.bytes(), bytes_of(ids));
-        let mut guard = None;
+        let (written, largest) = pipeline.written();
+        let limit = self.settings.outbox_limit / 2;
         let waiting = outbox.unsent().len() + pipeline.expected();
-        let room = if has_room { (self.settings.outbox_limit / 2).saturating_sub(waiting) } else { 0 };
-        let is_kept = pipeline.expect(room, |read, request| {
-            let tree = &**guard.get_or_insert_with(|| tree.read());
-            Weigher { tree, largest, in_flight, ids }.most(read, request)
-        });
+        let room = if has_room { limit.saturating_sub(waiting) } else { 0 };
+        let mut weigher = Weigher {
+            tree: &self.tree,
+            guard: None,
+            looks: MOST_LOOKS,
+            ample: limit / 2 + self.settings.max_frame,
+            max_frame: self.settings.max_frame,
+            written,
+            largest,
+            ids: bytes_of(ids),
+        };
+        let is_kept = pipeline.expect(room, |read, request, room| weigher.most(read, request, room));
         if !is_kept {
             connection.stall = Some(Stall::Credit); // each answer looks again
         }
         is_kept
     }
 
-    /// C6: closes a connection that has too much unsent to be given the answer to a read between writes:
-    /// others made what it reads longer after there was room for it.
-    pub(super) fn close_if_full(&mut self, conn: ConnId) {
-        if self.unsent(conn).len() > self.settings.outbox_limit {
+    /// C6, C7: before a connection is given the answer to a read between writes. If it has too much unsent it
+    /// is closed: others made what it reads longer after there was room for it.
+    pub(super) fn check_room(&mut self, conn: ConnId) {
+        self.makes_room();
+        let is_full = |it: &Connection| it.outbox.unsent().len() > self.settings.outbox_limit;
+        if self.conns.get(conn).is_some_and(|it| it.phase != Phase::Closing && is_full(it)) {
             self.close_overfull(&[conn]);
         }
     }
@@ -124,58 +131,135 @@ impl ArbiterCore {
 }
 
 /// Tells what answers may come to, before there are any: by what is there, and by what the connection's
-/// own requests in flight may make of it.
+/// own writes in flight may make of it.
 struct Weigher<'a> {
-    tree: &'a DataTree,
-    /// No request in flight has more bytes than this: none of them makes data or a list longer.
+    tree: &'a SharedTree,
+    /// Taken for the first read that only the tree can tell of.
+    guard: Option<RwLockReadGuard<'a, DataTree>>,
+    /// How many znodes and names may still be looked at under the guard.
+    looks: usize,
+    /// With more room than this left, data counts as if it was as long as it may be: most connections have
+    /// few reads between writes, and need no guard.
+    ample: usize,
+    max_frame: usize,
+    /// Bytes of all writes in flight: no list gets more longer by them.
+    written: usize,
+    /// None of them has more bytes: no data gets longer by them.
     largest: usize,
-    /// Bytes of all requests in flight.
-    in_flight: usize,
     /// Bytes of the connection's identities, which `auth` in an ACL stands for.
     ids: usize,
 }
 
 impl Weigher<'_> {
-    /// The most bytes that `read`, a frame of `request` bytes, can be answered with; `None` if nobody
-    /// can tell. What others write meanwhile may come on top.
-    fn most(&self, read: &Read, request: usize) -> Option<usize> {
+    /// The most bytes that `read`, a frame of `request` bytes, can be answered with; `None` if that takes too
+    /// long to tell, or more than `room`. What others write meanwhile may come on top.
+    fn most(&mut self, read: &Read, request: usize, room: usize) -> Option<usize> {
+        let room = room.checked_sub(AROUND)?;
         let body = match read {
             Read::Ping | Read::Exists(_) | Read::GetAllChildrenNumber(_) => 0,
             Read::CheckWatches(_) | Read::RemoveWatches(_) | Read::AddWatch(_) => 0,
             Read::WhoAmI => MAX_ID_BYTES,
             Read::GetAcl(of) => {
-                let now = self.tree.node(&of.path).map_or(0, |node| acl_bytes(node.acl()));
+                let now = self.node(&of.path)?.map_or(0, |node| acl_bytes(node.acl()));
                 now.max(self.largest + self.largest / AUTH_ENTRY * self.ids)
             }
             Read::SetWatches(..) => EVENT_GROWTH * request,
+            Read::One(ReadOp::GetData(_)) if room > self.ample => self.max_frame,
             Read::One(op) => self.part(op)?,
             Read::GetChildren2(of) => self.names(&of.path)?,
-            Read::MultiRead(ops) => ops
-                .iter()
-                .try_fold(0_usize, |sum, op| Some((sum + AROUND + self.part(op)?).min(MULTI_READ_LIMIT)))?,
+            Read::MultiRead(_) if room < MULTI_READ_LIMIT => return None,
+            Read::MultiRead(ops) => self.parts(ops),
             Read::GetEphemerals(_) => return None,
         };
         Some(AROUND + body)
     }
 
-    fn part(&self, op: &ReadOp) -> Option<usize> {
+    /// A multiRead whose parts cannot be told may come to as much as any.
+    fn parts(&mut self, ops: &[ReadOp]) -> usize {
+        let mut sum = 0;
+        for op in ops {
+            match self.part(op) {
+                Some(part) if sum + AROUND + part < MULTI_READ_LIMIT => sum += AROUND + part,
+                _ => return MULTI_READ_LIMIT,
+            }
+        }
+        sum
+    }
+
+    fn part(&mut self, op: &ReadOp) -> Option<usize> {
         match op {
             ReadOp::GetData(of) => {
-                let now = self.tree.node(&of.path).and_then(|node| node.data()).map_or(0, <[u8]>::len);
+                let now = self.node(&of.path)?.and_then(|node| node.data()).map_or(0, <[u8]>::len);
                 Some(now.max(self.largest))
             }
             ReadOp::GetChildren(of) => self.names(&of.path),
         }
     }
 
-    /// The names there are, and those that the connection's own requests in flight may add.
-    fn names(&self, path: &str) -> Option<usize> {
-        let Some(node) = self.tree.node(path) else { return Some(self.in_flight) };
-        let names = || node.children().map(|name| 4 + name.len()).sum::<usize>();
-        (node.child_count() <= MOST_CHILDREN).then(|| names() + self.in_flight)
+    /// The names there are, and those that the connection's own writes in flight may add.
+    fn names(&mut self, path: &str) -> Option<usize> {
+        let looks = self.looks;
+        let (count, names) = match self.node(path)? {
+            Some(node) if node.child_count() as usize >= looks => return None,
+            Some(node) => (node.child_count(), node.children().map(|name| 4 + name.len()).sum()),
+            None => (0, 0),
+        };
+        self.looks -= count as usize;
+        Some(names + self.written)
+    }
+
+    /// The znode, if it is there; `None` if enough was looked at.
+    fn node(&mut self, path: &str) -> Option<Option<NodeRef<'_>>> {
+        self.looks = self.looks.checked_sub(1)?;
+        let tree = self.tree;
+        Some(self.guard.get_or_insert_with(|| tree.read()).node(path))
     }
 }
 
 fn acl_bytes(acl: &[Acl]) -> usize {
     acl.iter().map(|it| 32 + it.id.scheme.len() + it.id.id.len()).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use paddock_messages::client::ops::PathWatch;
+
+    use super::super::Settings;
+    use super::super::tests::{Member, create};
+    use super::*;
+
+    #[test]
+    fn c6_whatever_is_asked_little_is_looked_at_to_tell_how_long_its_answer_gets() {
+        let mut member = Member::with(1, Settings::default(), crate::auth::AuthRules::default());
+        let client = member.connect(0);
+        for at in 0..200 {
+            member.ask(client, &create(1, &format!("/{at}")));
+        }
+        let children = || ReadOp::GetChildren(PathWatch { path: "/".into(), watch: false });
+        let data = || ReadOp::GetData(PathWatch { path: "/0".into(), watch: false });
+        let all = |op: &dyn Fn() -> ReadOp| Read::MultiRead((0..50_000).map(|_| op()).collect());
+        for (read, room, most, looks) in [
+            (all(&children), 32 << 20, Some(AROUND + MULTI_READ_LIMIT), 5 * 202 + 1),
+            (all(&data), 32 << 20, Some(AROUND + MULTI_READ_LIMIT), MOST_LOOKS),
+            (all(&data), 16 << 20, None, 0), // it does not fit, whatever it comes to
+            (Read::One(data()), 32 << 20, Some(AROUND + 1_000_000), 0),
+            (Read::One(data()), 1 << 20, Some(AROUND + 1), 1),
+            (Read::One(children()), 1 << 20, Some(AROUND + 1_303), 202),
+            (Read::Ping, AROUND - 1, None, 0),
+        ] {
+            let mut weigher = Weigher {
+                tree: &member.tree,
+                guard: None,
+                looks: MOST_LOOKS,
+                ample: 16 << 20,
+                max_frame: 1_000_000,
+                written: 0,
+                largest: 0,
+                ids: 0,
+            };
+            let found = weigher.most(&read, 0, room);
+            assert_eq!((found, MOST_LOOKS - weigher.looks), (most, looks), "{room}");
+            assert_eq!(weigher.guard.is_some(), looks > 0);
+        }
+    }
 }

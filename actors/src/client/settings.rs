@@ -24,7 +24,8 @@ pub struct Settings {
     pub max_in_flight_bytes: usize,
     /// A connection with so much unsent is not read, and none of its reads begins.
     pub outbox_full: usize,
-    /// A connection with so much of events unsent, or that took nothing for a session timeout, is closed.
+    /// A connection with so much of events unsent, or of anything when the answer to a read between writes
+    /// comes, or that took nothing for a session timeout, is closed.
     /// Half of it is what reads between writes may be answered with, as things stand when they are handed on.
     pub outbox_limit: usize,
     /// While all connections of an arbiter together have more than so much unsent, no read begins, and

@@ -234,6 +234,9 @@ impl Learner {
     fn turn_away(&mut self, handshake: Handshake, state: &mut impl State) {
         let (client, has_moved) = match handshake {
             Handshake::Attach { client, has_moved } => (client, has_moved),
+            Handshake::Ended(client) => {
+                return state.push(client.arbiter, FeedItem::AttachRefused { conn: client.conn });
+            }
             Handshake::Open(session) => {
                 let Some(route) = self.routes.remove(session) else { return };
                 (route.client, false)

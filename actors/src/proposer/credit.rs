@@ -18,8 +18,9 @@ pub(super) struct LogCredit {
     bytes: u64,
     /// The last zxid of each batch, and its bytes.
     batches: VecDeque<(Zxid, u64)>,
-    /// Of the batch that is being made.
+    /// Of the batch that is being made, and whether a txn is in it.
     open: u64,
+    has_txn: bool,
 }
 
 impl LogCredit {
@@ -27,7 +28,7 @@ impl LogCredit {
     /// than that, as the end of a session with very many ephemerals, may overdraw by its own length.
     pub(super) fn new(admitted: u64, largest: u64) -> Self {
         let enough = admitted.saturating_sub(largest + ADMITTED_OVERHEAD);
-        Self { enough, bytes: 0, batches: VecDeque::new(), open: 0 }
+        Self { enough, bytes: 0, batches: VecDeque::new(), open: 0, has_txn: false }
     }
 
     /// Whether further requests must wait for the disk. Never while it owes nothing.
@@ -46,6 +47,7 @@ impl LogCredit {
                     txn.header.zxid
                 );
                 self.open += txn.bound() as u64 + ADMITTED_OVERHEAD;
+                self.has_txn = true;
             }
             _ if self.bytes + self.open == 0 => {}
             Proposal::Synced { path, .. } => {
@@ -60,9 +62,9 @@ impl LogCredit {
         let open = std::mem::take(&mut self.open);
         self.bytes += open;
         match self.batches.back_mut() {
-            Some((zxid, bytes)) if *zxid == last => *bytes += open,
-            _ if open > 0 => self.batches.push_back((last, open)),
-            _ => {}
+            _ if std::mem::take(&mut self.has_txn) => self.batches.push_back((last, open)),
+            Some((_, bytes)) => *bytes += open, // it goes with the last txn that it stands behind
+            None => assert_eq!(open, 0, "P10: what stands behind nothing costs nothing"),
         }
     }
 

@@ -238,7 +238,8 @@ impl Pending {
     /// Nothing is pending: what a burst left behind, as the end of a session with a million ephemerals, is
     /// given back.
     fn settle(&mut self) {
-        if self.nodes.all.capacity().max(self.order.capacity()) > KEPT && self.is_empty() {
+        let most = self.nodes.all.capacity().max(self.order.capacity()).max(self.layer.capacity());
+        if most > 2 * KEPT && self.is_empty() {
             let hasher = self.nodes.hasher.clone();
             self.nodes = Nodes { hasher, ..Nodes::default() };
             (self.order, self.layer_order) = (VecDeque::new(), Vec::new());
@@ -326,7 +327,7 @@ mod tests {
     #[test]
     fn what_a_burst_took_is_given_back_when_nothing_is_pending() {
         let mut pending = Pending::default();
-        let burst = 3 * KEPT as u64;
+        let burst = 5 * KEPT as u64;
         for zxid in 1..=burst {
             pending.put(Zxid(zxid), &format!("/{zxid}").into(), image(1, Owner::Session(SessionId(7))));
         }
@@ -334,6 +335,11 @@ mod tests {
         assert!(pending.nodes.all.capacity() > KEPT, "one is pending");
         pending.forget(Zxid(burst));
         assert_eq!((pending.nodes.all.capacity(), pending.order.capacity()), (0, 0));
+        pending.open_layer();
+        (0..burst).for_each(|at| pending.put(Zxid(burst), &format!("/{at}").into(), None));
+        pending.drop_layer(); // a refused multi
+        pending.forget(Zxid(burst));
+        assert!(pending.layer.capacity() <= 2 * KEPT && pending.layer_order.capacity() == 0);
         pending.put(Zxid(burst + 1), &"/a".into(), image(1, Owner::Persistent));
         assert_eq!(version(&pending, "/a"), Some(Some(1)));
         pending.check(Zxid(burst), Zxid(burst + 1));

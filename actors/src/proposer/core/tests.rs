@@ -52,6 +52,7 @@ fn request(text: &str) -> Request {
 fn told_handshake(handshake: &Handshake) -> String {
     match handshake {
         Handshake::Open(session) => format!("not begun {}", session.0),
+        Handshake::Ended(client) => format!("ended {}", client.conn.slot),
         Handshake::Attach { client, has_moved } => {
             format!("{} {}", if *has_moved { "moved" } else { "no place" }, client.conn.slot)
         }

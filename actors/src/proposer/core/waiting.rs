@@ -17,11 +17,13 @@ impl<Q: Quorum> Proposer<Q> {
     /// P10. Handshakes are no client's request yet, so nothing bounds how many are asked for. Gives the one
     /// that is turned away, if one is.
     pub(super) fn hold(&mut self, view: &impl View, request: Request) -> Option<Handshake> {
-        if let Request::Attach { client, session, .. } = request
-            && !self.prep(view).is_live(session)
-        {
-            // Its end may not be durable yet: that it has ended is not said before.
-            return Some(Handshake::Attach { client, has_moved: false });
+        if let Request::Attach { client, session, .. } = request {
+            match self.pending.session(session) {
+                None if view.session_timeout(session).is_none() => return Some(Handshake::Ended(client)),
+                // That it ends is not durable yet, so it is not told.
+                Some(None) => return Some(Handshake::Attach { client, has_moved: false }),
+                _ => {}
+            }
         }
         match self.held.keep(request) {
             Kept::Refused(Request::Open { session, .. }) => Some(Handshake::Open(session)),

@@ -28,7 +28,7 @@ fn p10_a_session_that_attaches_once_more_takes_the_place_of_its_first_attach() {
         ("8 0#1 set /", ""),
         ("attach 8 2 | attach 7 3", "moved 1"),
         ("attach 8 4", "moved 2"),
-        ("attach 99 5", "no place 5"), // no such session: it takes no place
+        ("attach 99 5", "ended 5"), // no such session: it takes no place, and is told at once
         // As if all of them were done in order: 8 has attached, so it lives, and its older write is moved.
         ("ack 1 1.2", "attached 8 1#1 | 1.3 8 -118 | attached 7 1#2"),
         ("attach 8 5", "attached 8 1#3"),

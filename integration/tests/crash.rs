@@ -1,9 +1,14 @@
-//! Servers that are killed, lose power, or find their disk broken: what they acknowledged must be there.
+//! Real processes: killed, without power or a sound disk, asked to stop, or just busy. What they acknowledged
+//! must be there, and in order.
 
 #[path = "crash/disk_full.rs"]
 mod disk_full;
 #[path = "crash/load.rs"]
 mod load;
+#[path = "crash/multi.rs"]
+mod multi;
+#[path = "crash/order.rs"]
+mod order;
 #[path = "crash/refusals.rs"]
 mod refusals;
 #[path = "crash/roll_over.rs"]
@@ -12,6 +17,8 @@ mod roll_over;
 mod stuck;
 #[path = "crash/syncs.rs"]
 mod syncs;
+#[path = "crash/takeover.rs"]
+mod takeover;
 #[path = "crash/witness.rs"]
 mod witness;
 #[path = "crash/world.rs"]

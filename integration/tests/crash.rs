@@ -13,6 +13,8 @@ mod order;
 mod refusals;
 #[path = "crash/roll_over.rs"]
 mod roll_over;
+#[path = "crash/stop.rs"]
+mod stop;
 #[path = "crash/stuck.rs"]
 mod stuck;
 #[path = "crash/syncs.rs"]

@@ -9,6 +9,8 @@ mod load;
 mod multi;
 #[path = "crash/order.rs"]
 mod order;
+#[path = "crash/outage.rs"]
+mod outage;
 #[path = "crash/refusals.rs"]
 mod refusals;
 #[path = "crash/roll_over.rs"]

@@ -1,5 +1,6 @@
 //! Real processes: killed, without power or a sound disk, asked to stop, or just busy. What they acknowledged
 //! must be there, and in order.
+#![allow(missing_docs, clippy::unwrap_used, reason = "a test binary")]
 
 #[path = "crash/disk_full.rs"]
 mod disk_full;
@@ -11,10 +12,14 @@ mod multi;
 mod order;
 #[path = "crash/outage.rs"]
 mod outage;
+#[path = "crash/outcomes.rs"]
+mod outcomes;
 #[path = "crash/refusals.rs"]
 mod refusals;
 #[path = "crash/roll_over.rs"]
 mod roll_over;
+#[path = "crash/start.rs"]
+mod start;
 #[path = "crash/stop.rs"]
 mod stop;
 #[path = "crash/stuck.rs"]

@@ -9,6 +9,7 @@ use paddock_integration::process::{Launch, ServerProcess};
 use paddock_integration::raw_client::RawClient;
 use paddock_messages::znode::CreateMode;
 use rand::Rng;
+use rand::rngs::StdRng;
 use tempfile::tempdir;
 
 use crate::world::{World, config, seed};
@@ -19,10 +20,13 @@ const DELAY: Duration = Duration::from_millis(300);
 /// strace around every sync of every thread. `-D` makes the server the child and strace its
 /// grandchild, so that the server is the process that is killed and whose exit code is seen.
 fn strace(inject: &str) -> Vec<String> {
-    let inject = format!("inject=fsync,fdatasync:{inject}");
-    ["strace", "-D", "-f", "-qq", "-o", "/dev/null", "-e", "trace=fsync,fdatasync", "-e", &inject]
-        .map(str::to_owned)
-        .into()
+    strace_calls("fsync,fdatasync", inject)
+}
+
+/// The same around other calls.
+fn strace_calls(calls: &str, inject: &str) -> Vec<String> {
+    let (trace, inject) = (format!("trace={calls}"), format!("inject={calls}:{inject}"));
+    ["strace", "-D", "-f", "-qq", "-o", "/dev/null", "-e", &trace, "-e", &inject].map(str::to_owned).into()
 }
 
 /// How long a handshake for a new session, and then each of a few writes, took: for several clients at once.
@@ -79,18 +83,27 @@ fn ends_with_log_error(server: &mut ServerProcess) {
     assert_eq!(status.code(), Some(i32::from(ExitCode::LogIo.code())), "{}", server.whole_log());
 }
 
+/// strace counts for each thread by itself: the log's thread comes to so many calls first, and not before
+/// the load.
 #[test]
-fn a_failed_sync_ends_the_server_and_is_not_retried() {
-    let dir = tempdir().expect("the temporary directory is writable");
-    let launch = Launch::new(dir.path().join("data")).file(config(dir.path(), ""));
-    let mut world = World::new(launch, seed("failed sync"));
-    world.round(|server, _| drop(server.kill())).expect("nothing is lost by a kill");
-    // strace counts for each thread by itself: the log's thread comes to so many syncs first, and
-    // not before the load.
-    world.launch = world.launch.clone().under(strace("error=EIO:when=200"));
-    world.round_to_its_end(|server, _| ends_with_log_error(server)).expect("nothing is wrong before it ends");
-    world.launch.prefix.clear();
-    world.finish().expect("what was acknowledged before the failure is there");
+fn a_failed_write_or_sync_ends_the_server_and_is_not_retried() {
+    for (calls, inject) in [("fsync,fdatasync", "error=EIO:when=200"), ("pwrite64", "error=EIO:when=200")] {
+        let dir = tempdir().expect("the temporary directory is writable");
+        let launch = Launch::new(dir.path().join("data")).file(config(dir.path(), "snapCount=1000000"));
+        let mut world = World::new(launch, seed(calls));
+        world.round(|server, _| drop(server.kill())).expect("nothing is lost by a kill");
+        world.launch = world.launch.clone().under(strace_calls(calls, inject));
+        let ends = |server: &mut ServerProcess, _: &mut StdRng| {
+            ends_with_log_error(server);
+            let log = server.whole_log();
+            let last = log.lines().last().unwrap_or_default();
+            let parts = ["the process ends", "segment.", "os error 5", "check the disk"];
+            assert!(parts.iter().all(|part| last.contains(part)), "{calls}: {last}");
+        };
+        world.round_to_its_end(ends).unwrap_or_else(|found| panic!("{calls}: {found:#?}"));
+        world.launch.prefix.clear();
+        world.finish().expect("what was acknowledged before the failure is there");
+    }
 }
 
 /// The failed sync makes nothing durable, and the power cut after it drops what it was to make
@@ -109,7 +122,7 @@ fn what_a_failed_sync_was_to_make_durable_is_not_acknowledged() {
         world.round(|server, _| drop(server.kill())).unwrap_or_else(|found| panic!("{found:#?}"));
     }
     for _ in 0..6 {
-        let crash = |server: &mut ServerProcess, rng: &mut rand::rngs::StdRng| {
+        let crash = |server: &mut ServerProcess, rng: &mut StdRng| {
             disk.fail_sync(rng.random_range(1..30));
             ends_with_log_error(server);
             disk.cut(rng.random());

@@ -16,6 +16,8 @@ use crate::world::{World, config, seed};
 
 /// What strace adds to each sync before it happens.
 const DELAY: Duration = Duration::from_millis(300);
+/// The same where it need not be told from a busy machine.
+const A_WHILE: Duration = Duration::from_millis(80);
 
 /// strace around every sync of every thread. `-D` makes the server the child and strace its
 /// grandchild, so that the server is the process that is killed and whose exit code is seen.
@@ -73,6 +75,33 @@ fn no_write_is_answered_before_its_sync_has_ended() {
 fn a_server_told_not_to_sync_answers_early() {
     let took = latencies("forceSync=no");
     assert!(took.iter().any(|took| *took < DELAY), "{took:?}");
+}
+
+/// What a server says of a few writes whose syncs take [`A_WHILE`].
+fn lines_on_slow_syncs(lines: &str) -> Vec<String> {
+    let dir = tempdir().expect("the temporary directory is writable");
+    let launch = Launch::new(dir.path().join("data")).file(config(dir.path(), lines));
+    let delay = format!("delay_enter={}", A_WHILE.as_micros());
+    let mut server = launch.under(strace(&delay)).serve().expect("it serves, slowly");
+    assert_eq!(client_latencies(server.address(), 0).len(), 5);
+    server.terminate().expect("it stops");
+    let log = server.whole_log();
+    log.lines().filter(|line| line.contains("was slow")).map(str::to_owned).collect()
+}
+
+/// Each slow sync is one line that says which file, how slow, and what to do; what is not slow enough is none.
+#[test]
+fn a_slow_sync_is_one_line_that_says_what_to_do() {
+    let found = lines_on_slow_syncs("fsync.warningthresholdms=60");
+    assert!((5..=20).contains(&found.len()), "five writes and little else: {found:#?}");
+    for line in &found {
+        let parts = [" WARN ", "give the log (dataLogDir) a disk of its own", "segment."];
+        assert!(parts.iter().all(|part| line.contains(part)), "{line} does not say {parts:?}");
+        let ms = line.split_once(" ms=").and_then(|(_, rest)| rest.parse().ok()).map(Duration::from_millis);
+        assert!(ms.is_some_and(|ms| ms >= A_WHILE), "{line}");
+    }
+    let found = lines_on_slow_syncs("fsync.warningthresholdms=60000");
+    assert!(found.is_empty(), "{found:#?}");
 }
 
 /// Waits for a server to end by itself as a failed log write demands.

@@ -152,6 +152,23 @@ impl ServerProcess {
         self.log.lock().expect("a reader does not panic").clone()
     }
 
+    /// Waits until one line of its log has all of these, and returns it.
+    ///
+    /// # Panics
+    /// If none comes.
+    pub fn wait_for_line(&self, parts: &[&str]) -> String {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let log = self.log();
+            let mut lines = log.lines();
+            match lines.find(|line| parts.iter().all(|part| line.contains(part))) {
+                Some(line) => return line.to_owned(),
+                None => assert!(Instant::now() < deadline, "no line with {parts:?} in\n{log}"),
+            }
+            std::thread::sleep(LOOK_EVERY);
+        }
+    }
+
     /// Waits until it answers handshakes, which it does once it serves.
     ///
     /// # Errors
@@ -184,9 +201,23 @@ impl ServerProcess {
     /// # Errors
     /// As [`Self::wait`].
     pub fn terminate(&mut self) -> Result<ExitStatus, ProcessError> {
-        let pid = Pid::from_child(&self.child);
-        kill_process(pid, Signal::TERM).map_err(io::Error::from)?;
+        self.ask_to_stop()?;
         self.wait()
+    }
+
+    /// Asks it to stop (SIGTERM) and does not wait.
+    ///
+    /// # Errors
+    /// [`ProcessError::Io`].
+    pub fn ask_to_stop(&self) -> Result<(), ProcessError> {
+        Ok(kill_process(Pid::from_child(&self.child), Signal::TERM).map_err(io::Error::from)?)
+    }
+
+    /// Whether its main thread has ended: a process whose other threads are held up by the kernel has as
+    /// good as ended then.
+    pub fn is_over(&self) -> bool {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.id())).unwrap_or_default();
+        !status.lines().any(|line| line.starts_with("State:") && !line.contains(['Z', 'X']))
     }
 
     /// Waits until it has ended.

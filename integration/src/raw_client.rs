@@ -329,12 +329,21 @@ fn open(to: SocketAddr) -> io::Result<TcpStream> {
 
 fn read_frame(stream: &mut TcpStream) -> io::Result<Bytes> {
     let mut len = [0; 4];
-    stream.read_exact(&mut len)?;
+    stream.read_exact(&mut len[..1])?; // the only place at which a server that stops may close
+    stream.read_exact(&mut len[1..]).map_err(within_a_frame)?;
     let len = (&len[..]).get_u32() as usize;
     if len > MAX_FRAME {
         return Err(io::Error::new(io::ErrorKind::InvalidData, format!("a frame of {len} bytes")));
     }
     let mut body = vec![0; len];
-    stream.read_exact(&mut body)?;
+    stream.read_exact(&mut body).map_err(within_a_frame)?;
     Ok(body.into())
+}
+
+/// The same error, but for an end: that is told from one between two frames.
+fn within_a_frame(error: io::Error) -> io::Error {
+    match error.kind() {
+        io::ErrorKind::UnexpectedEof => io::Error::new(io::ErrorKind::InvalidData, "closed within a frame"),
+        _ => error,
+    }
 }

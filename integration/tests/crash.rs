@@ -1,17 +1,33 @@
-//! Servers that are killed, lose power, or find their disk broken: what they acknowledged must be there.
+//! Real processes: killed, without power or a sound disk, asked to stop, or just busy. What they acknowledged
+//! must be there, and in order.
+#![allow(missing_docs, clippy::unwrap_used, reason = "a test binary")]
 
 #[path = "crash/disk_full.rs"]
 mod disk_full;
 #[path = "crash/load.rs"]
 mod load;
+#[path = "crash/multi.rs"]
+mod multi;
+#[path = "crash/order.rs"]
+mod order;
+#[path = "crash/outage.rs"]
+mod outage;
+#[path = "crash/outcomes.rs"]
+mod outcomes;
 #[path = "crash/refusals.rs"]
 mod refusals;
 #[path = "crash/roll_over.rs"]
 mod roll_over;
+#[path = "crash/start.rs"]
+mod start;
+#[path = "crash/stop.rs"]
+mod stop;
 #[path = "crash/stuck.rs"]
 mod stuck;
 #[path = "crash/syncs.rs"]
 mod syncs;
+#[path = "crash/takeover.rs"]
+mod takeover;
 #[path = "crash/witness.rs"]
 mod witness;
 #[path = "crash/world.rs"]

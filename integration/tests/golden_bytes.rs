@@ -70,7 +70,7 @@ fn u1_requests_and_replies_read_and_write_byte_for_byte() {
 
 #[test]
 fn u2_paddock_answers_with_the_recorded_bytes() {
-    let paddock = servers::paddock().unwrap();
+    let paddock = servers::paddock(0).unwrap();
     let faults = replay(&cases(), paddock.server.address());
     assert!(faults.is_empty(), "{}", faults.join("\n"));
 }

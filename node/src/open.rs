@@ -174,7 +174,7 @@ pub(crate) fn open_data(config: &Config, rng: &mut Rng) -> Result<Opened, StartE
     if let Some(torn) = &recovered.torn {
         tracing::warn!(
             file = %torn.file.display(), offset = torn.offset, bytes = torn.bytes,
-            "cut the tail of the log: a write that a crash had interrupted, never acknowledged",
+            "cut the tail of the log: a write that a crash had interrupted, never acknowledged; nothing is to be done",
         );
     }
     let ensemble = u128::from(rng.bits()) << 64 | u128::from(rng.bits());

@@ -59,7 +59,9 @@ pub enum Remark {
     #[error("was closed as soon as it came: {0}")]
     Refused(#[from] Refusal),
     /// More handshakes than `connection_throttle_tokens` lets in.
-    #[error("connected while too many others did; closed (connection_throttle_tokens)")]
+    #[error(
+        "connected while too many others did; closed (connection_throttle_tokens); raise it if clients do not all come back in time"
+    )]
     Throttled,
     /// No session now.
     #[error("asked for a session while the disk is full or has not answered for long; closed")]

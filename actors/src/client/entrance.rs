@@ -12,10 +12,12 @@ use super::{Gates, Settings};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
     /// `maxClientCnxns`.
-    #[error("there are {0} connections from this address already (maxClientCnxns)")]
+    #[error(
+        "there are {0} connections from this address already (maxClientCnxns); raise it, or look why one machine needs so many"
+    )]
     Host(usize),
     /// `maxCnxns`.
-    #[error("there are {0} connections already (maxCnxns)")]
+    #[error("there are {0} connections already (maxCnxns); raise it, or add a server")]
     Member(usize),
 }
 

@@ -81,11 +81,11 @@ pub struct LearnerActor {
 
 /// How many feed items may wait for an arbiter before nothing more is applied: an arbiter that does
 /// not drain is stalled, and the guardian's business.
-const FEED_LIMIT: usize = 1 << 18;
+pub(super) const FEED_LIMIT: usize = 1 << 18;
 /// The same by bytes of answers to reads between writes.
-const FEED_BYTES: usize = 4 << 20;
+pub(super) const FEED_BYTES: usize = 4 << 20;
 /// How soon a full feed is looked at again.
-const FULL_FEED_PAUSE: Duration = Duration::from_millis(1);
+pub(super) const FULL_FEED_PAUSE: Duration = Duration::from_millis(1);
 
 impl LearnerActor {
     /// Around a core whose tree is `tree`.

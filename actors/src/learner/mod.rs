@@ -10,6 +10,8 @@
 //! Source: Junqueira et al., Zab (DSN 2011), broadcast; compat: `Learner.java`, `FinalRequestProcessor.java`.
 
 pub mod actor;
+#[cfg(test)]
+mod actor_tests;
 pub mod core;
 mod routes;
 pub mod session_ids;

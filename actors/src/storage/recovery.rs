@@ -417,7 +417,7 @@ fn check_snapshots<D: Disk>(
         return Err(OpenError::MissingSnapshot { file: disk.path(&missing), log_start });
     }
     for gone in before.iter().filter(|snapshot| !history.snapshots.contains(snapshot)) {
-        tracing::warn!(file = %disk.path(&gone.name).display(), "this snapshot is missing; using an older one");
+        tracing::warn!(file = %disk.path(&gone.name).display(), "this snapshot is missing; an older one, or the log alone, has the same: nothing is lost, but look who deletes files here");
     }
     Ok(())
 }
@@ -432,8 +432,6 @@ fn mend<D: Disk>(disk: &D, found: &FoundLog, options: &Options) -> Result<Option
         let file = disk.open(&name).map_err(&failed)?;
         if used > segment.end {
             let tail = TornTail { file: disk.path(&name), offset: segment.end, bytes: used - segment.end };
-            tracing::warn!(file = %tail.file.display(), offset = tail.offset, bytes = tail.bytes,
-                "the last write before the crash is incomplete and was cut; it was never acknowledged");
             if !options.faults.skip_zeroing {
                 file.zero_fill(segment.end, used).map_err(&failed)?;
             }

@@ -117,7 +117,7 @@ fn newest_snapshot<D: Disk>(
             Ok(tree) => return Ok((tree, forget(logger, &bad)?)),
             Err(error @ SnapshotError::Newer { .. }) => return Err(RestoreError::Snapshot(error)),
             Err(error) => {
-                tracing::error!(%error, "this snapshot is not used; an older one and the log behind it are");
+                tracing::error!(%error, "this snapshot is deleted; an older one, or the log alone, has the same: nothing is lost, but check the disk");
                 bad.push(entry.name.as_str());
             }
         }

@@ -5,14 +5,17 @@ use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::time::Duration;
 
 use bytes::{Buf, Bytes};
+use paddock_messages::client::ops::PathWatch;
 use paddock_messages::client::session::{ConnectFields, ConnectRequest, ConnectResponse};
-use paddock_messages::client::{OpCode, RequestHeader, xid};
+use paddock_messages::client::{OpCode, RequestHeader};
 use paddock_messages::wire::{Wire, frame};
 
 use super::observe::Frame;
 
 /// Longer than any answer takes on a machine with other work; then the server is said to be silent.
 const ANSWER_LIMIT: Duration = Duration::from_secs(20);
+/// Of the read that shows that nothing more will come: no operation has it.
+const DRAIN_XID: i32 = 0x7fff_fff0;
 
 /// Who a connection speaks for.
 #[derive(Clone, Debug)]
@@ -93,12 +96,16 @@ impl Link {
         })
     }
 
-    /// Pings and takes what comes before the answer.
+    /// Reads something and takes what comes before the answer: all that others have done. (A ping waits for
+    /// nobody else's doings, where their connections are another thread's.)
     pub(crate) fn drain(&mut self) -> Vec<Frame> {
         let mut out = Vec::new();
-        frame(&mut out, |to| RequestHeader { xid: xid::PING, opcode: OpCode::Ping as i32 }.write(to));
-        let mut seen = self.send(&out, |frame| matches!(frame, Frame::Reply { xid: xid::PING, .. }));
-        if matches!(seen.last(), Some(Frame::Reply { xid: xid::PING, .. })) {
+        frame(&mut out, |to| {
+            RequestHeader { xid: DRAIN_XID, opcode: OpCode::Exists as i32 }.write(to);
+            PathWatch { path: "/".into(), watch: false }.write(to);
+        });
+        let mut seen = self.send(&out, |frame| matches!(frame, Frame::Reply { xid: DRAIN_XID, .. }));
+        if matches!(seen.last(), Some(Frame::Reply { xid: DRAIN_XID, .. })) {
             seen.pop();
         }
         seen

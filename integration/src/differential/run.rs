@@ -167,6 +167,10 @@ impl Side {
         for (client, seen) in self.sessions.iter_mut().zip(&mut seen) {
             client.connect(self.address, seen);
         }
+        if seen.iter().any(|seen| !seen.is_empty()) {
+            // A new session takes a zxid: whoever is asked next knows of it.
+            self.sessions.iter_mut().zip(&mut seen).for_each(|(client, seen)| client.drain(seen, false));
+        }
         let closes_on_unknown = self.closes_on_unknown;
         let client = &mut self.sessions[op.session];
         client.act(self.address, op, prefix, &mut seen[op.session]);

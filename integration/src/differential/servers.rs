@@ -33,12 +33,12 @@ pub struct Paddock {
     _dir: TempDir,
 }
 
-/// Paddock alone, on a fresh folder.
+/// Paddock alone, on a fresh folder, with so many arbiters of its clients' own.
 ///
 /// # Errors
 /// It does not start.
-pub fn paddock() -> Result<Paddock, ProcessError> {
-    paddock_on(|_| Ok(()))
+pub fn paddock(client_arbiters: u64) -> Result<Paddock, ProcessError> {
+    paddock_on(client_arbiters, |_| Ok(()))
 }
 
 /// Both on data with a counter near its end ([`super::sequence_end`]).
@@ -50,10 +50,13 @@ pub fn near_the_sequences_end() -> (JavaServer, Paddock) {
     java.stop().expect("Apache's server stops");
     sequence_end::write_java(&java.data_dir()).expect("its log can be written");
     java.restart().expect("Apache's server starts again");
-    (java, paddock_on(sequence_end::write_paddock).expect("Paddock starts"))
+    (java, paddock_on(0, sequence_end::write_paddock).expect("Paddock starts"))
 }
 
-fn paddock_on(write: impl FnOnce(&Path) -> io::Result<()>) -> Result<Paddock, ProcessError> {
+fn paddock_on(
+    client_arbiters: u64,
+    write: impl FnOnce(&Path) -> io::Result<()>,
+) -> Result<Paddock, ProcessError> {
     let dir = TempDir::with_prefix("paddock-")?;
     let data = dir.path().join("data");
     write(&data)?;
@@ -61,5 +64,7 @@ fn paddock_on(write: impl FnOnce(&Path) -> io::Result<()>) -> Result<Paddock, Pr
     writeln!(keys, "dataDir={}", data.display()).map_err(io::Error::other)?;
     let file = dir.path().join("zoo.cfg");
     std::fs::write(&file, keys)?;
-    Ok(Paddock { server: Launch::new(data).file(file).serve()?, _dir: dir })
+    let set = format!("client_arbiters={client_arbiters}");
+    let server = Launch::new(data).file(file).args(["--set", &set]).serve()?;
+    Ok(Paddock { server, _dir: dir })
 }

@@ -23,7 +23,7 @@ impl World {
         let segment = segment.file_name().and_then(|name| name.to_str()).expect("it has a name").to_owned();
         self.restart_disk();
         let mut flip = (!self.healing && self.rng.random_bool(0.2)).then(|| self.flip(&segment)).flatten();
-        self.now_ms += self.rng.random_range(0..5_000);
+        self.be_out();
         self.node = loop {
             if !self.healing && self.rng.random_bool(0.1) {
                 self.disk.crash_in(self.rng.random_range(0..20));
@@ -40,6 +40,20 @@ impl World {
         };
         self.met.count("recoveries");
         self.calm_since = self.now_ms;
+    }
+
+    /// Time passes without a server: at times more than any session's timeout. E1: it moves every deadline.
+    fn be_out(&mut self) {
+        let long = !self.healing && self.rng.random_bool(0.15);
+        let outage = self.rng.random_range(if long { 9_000..20_000 } else { 0..5_000 });
+        self.stalls.push((self.now_ms, outage));
+        self.now_ms += outage;
+        self.setup.outage_ms = outage;
+        for person in &mut self.people {
+            let held = person.client.session.as_ref();
+            person.outlasted = held.filter(|held| outage > held.timeout_ms).map(|held| held.id);
+        }
+        self.met.add("outages longer than a session's timeout", u64::from(long));
     }
 
     fn restart_disk(&mut self) {

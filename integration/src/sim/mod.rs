@@ -57,13 +57,15 @@ pub enum Fault {
     PersistentOnce,
     /// removeWatches removes nothing.
     KeepRemoved,
+    /// After a start an outage counts as the sessions' own silence.
+    ForgetOutage,
     /// The Proposer does not count what is proposed and not durable.
     IgnoreCredit,
 }
 
 impl Fault {
     /// Every one.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::AckBeforePersist,
         Self::LoseAppend,
         Self::CommitEarly,
@@ -77,6 +79,7 @@ impl Fault {
         Self::ForgetSince,
         Self::PersistentOnce,
         Self::KeepRemoved,
+        Self::ForgetOutage,
         Self::IgnoreCredit,
     ];
 }

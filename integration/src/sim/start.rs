@@ -48,6 +48,8 @@ pub(super) struct Setup {
     /// How likely it is that the disk is not ready when the log would be written: only where requests pile
     /// up behind it does it matter how much is let in.
     pub(super) busy_disk: f64,
+    /// How long there was no node before the start, in ms.
+    pub(super) outage_ms: u64,
     pub(super) fault: Option<Fault>,
 }
 
@@ -86,6 +88,7 @@ impl Setup {
             },
             settings: Arc::new(settings),
             busy_disk: if rng.random_bool(0.15) { 0.95 } else { 0.0 },
+            outage_ms: 0,
             last_counter: if rng.random() { rng.random_range(1..60) } else { LAST_COUNTER },
             fault,
         }
@@ -136,10 +139,11 @@ pub(super) fn start(
     let highest = sessions.iter().map(|(id, _)| *id).filter(|id| id.0 >> 56 == 1).max();
     let ids = SessionIds::new(ME, (EPOCH_MS + now_ms) as i64, highest);
     let mut tracker = SessionTracker::new(usize::from(setup.arbiters), TICK_MS, now_ms);
-    let lives = |(session, timeout_ms)| SessionChange::Lives {
+    let forgotten = if setup.fault == Some(Fault::ForgetOutage) { setup.outage_ms as i32 } else { 0 };
+    let lives = |(session, timeout_ms): (_, i32)| SessionChange::Lives {
         session,
         attach: AttachNumber::default(),
-        timeout_ms,
+        timeout_ms: (timeout_ms - forgotten).max(1),
         home: 0,
     };
     tracker.on_changes(&sessions.iter().copied().map(lives).collect::<Vec<_>>());

@@ -24,6 +24,10 @@ const INTERVAL_MS: u64 = TICK_MS / 4;
 /// What scheduling may add to an expiry, in ms, beyond the tick and a half that is promised.
 const SLACK_MS: u64 = 2_000;
 
+fn client_is(client: &Client, id: SessionId) -> bool {
+    client.session.as_ref().is_some_and(|held| held.id == id)
+}
+
 /// One client and how it behaves.
 #[derive(Default)]
 pub(super) struct Person {
@@ -32,6 +36,8 @@ pub(super) struct Person {
     pub(super) timeout_ms: i32,
     pub(super) silent_until: u64,
     pub(super) next_ping: u64,
+    /// Its session, if the last outage was longer than its timeout and it has not come back yet.
+    pub(super) outlasted: Option<SessionId>,
 }
 
 pub(super) struct World {
@@ -235,6 +241,9 @@ impl World {
         let was_up = client.is_up;
         client.receive(&bytes, sent_ms, truth, numbers, heard);
         if client.is_up && !was_up {
+            let lives_on = people[who].outlasted.take().is_some_and(|id| client_is(&people[who].client, id));
+            self.met.add("sessions that came back after such an outage", u64::from(lives_on));
+            let client = &mut people[who].client;
             let floor = self.truth.acked();
             let again = requests::set_watches(client, floor, self.setup.fault, &mut self.rng);
             self.links[at].to_server.extend(again);

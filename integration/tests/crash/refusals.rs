@@ -16,7 +16,7 @@ use tempfile::tempdir;
 use crate::world::{config, seed};
 
 /// Starts a server that must end by itself; its exit code and its log.
-fn refused(launch: &Launch) -> (ExitCode, String) {
+pub(crate) fn refused(launch: &Launch) -> (ExitCode, String) {
     match launch.serve() {
         Err(ProcessError::Ended { status, log }) => {
             let code = ExitCode::ALL.into_iter().find(|code| status.code() == Some(i32::from(code.code())));
@@ -66,7 +66,7 @@ fn a_data_directory_that_is_a_file_is_refused() {
 const ZNODES: usize = 120;
 
 /// A server's directory with [`ZNODES`] acknowledged znodes, a snapshot and a log behind it, at rest.
-fn populated(dir: &Path) -> Launch {
+pub(crate) fn populated(dir: &Path) -> Launch {
     let launch = Launch::new(dir.join("data")).file(config(dir, "snapCount=60"));
     let mut server = launch.serve().expect("it serves");
     let mut client = RawClient::connect(server.address()).expect("it serves");
@@ -155,7 +155,7 @@ fn data_of_another_server_is_refused_and_left_alone() {
 }
 
 /// The plain files of a directory and their bytes.
-fn files(dir: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+pub(crate) fn files(dir: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     let entries =
         fs::read_dir(dir).expect("the data directory is there").map(|entry| entry.expect("an entry").path());
     entries
@@ -165,7 +165,7 @@ fn files(dir: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
 }
 
 /// Puts a directory back as it was.
-fn restore(dir: &Path, before: &BTreeMap<PathBuf, Vec<u8>>) {
+pub(crate) fn restore(dir: &Path, before: &BTreeMap<PathBuf, Vec<u8>>) {
     files(dir).keys().for_each(|path| fs::remove_file(path).expect("our own file"));
     before.iter().for_each(|(path, bytes)| fs::write(path, bytes).expect("our own file"));
 }
@@ -224,7 +224,7 @@ fn a_flipped_bit_is_named_or_harmless() {
     assert!(named.len() >= 2, "only in one file was a flip noticed: {named:?}");
 }
 
-fn check_all(server: &paddock_integration::process::ServerProcess, what: &str) {
+pub(crate) fn check_all(server: &paddock_integration::process::ServerProcess, what: &str) {
     let mut client = RawClient::connect(server.address()).unwrap_or_else(|error| panic!("{what}: {error}"));
     for i in 0..ZNODES {
         let found = client.get(&path(i)).unwrap_or_else(|error| panic!("{what}: {}: {error}", path(i)));

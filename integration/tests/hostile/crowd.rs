@@ -98,7 +98,11 @@ fn maxclientcnxns_counts_each_address_by_itself() {
     }
     let mut third = from(2);
     assert!(matches!(third.read(&mut [0]), Ok(0) | Err(_)));
-    field.wait_for_line(&["client 127.0.0.2:", "2 connections from this address already (maxClientCnxns)"]);
+    field.wait_for_line(&[
+        "client 127.0.0.2:",
+        "2 connections from this address already (maxClientCnxns)",
+        "raise it",
+    ]);
     assert_eq!(field.refused("max_client_cnxns"), 1);
 }
 

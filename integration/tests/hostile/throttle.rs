@@ -14,7 +14,7 @@ fn maxcnxns_closes_one_too_many_and_says_so() {
     let mut stream = field.socket();
     let peer = stream.local_addr().unwrap();
     assert!(matches!(stream.read(&mut [0]), Ok(0) | Err(_)), "closed");
-    field.wait_for_line(&[&format!("client {peer} "), "3 connections already (maxCnxns)"]);
+    field.wait_for_line(&[&format!("client {peer} "), "3 connections already (maxCnxns)", "raise it"]);
     for _ in 0..100 {
         drop(field.socket()); // a flood of them is a few lines
     }
@@ -45,7 +45,7 @@ fn connection_throttle_tokens_limit_how_fast_clients_connect() {
         assert!(kept.len() < 10_000, "nobody is refused");
     }
     inside.ping().unwrap();
-    field.wait_for_line(&["client 127.0.0.1:", "connection_throttle_tokens"]);
+    field.wait_for_line(&["client 127.0.0.1:", "connection_throttle_tokens", "raise it"]);
     assert_eq!(field.refused("connection_throttle"), refused);
     assert!(field.told("connection_rejected") >= refused);
     assert!(field.told("max_connection_token_deficit") >= 20);

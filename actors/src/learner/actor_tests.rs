@@ -1,0 +1,106 @@
+//! The Learner's shell beside arbiters that do not drain their feeds.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use actix_rt::time::sleep;
+use paddock_messages::ids::{AttachNumber, ConnId, ServerId, SessionId};
+use paddock_messages::letters::{Ack, Commit, FeedReady, Proposal, Proposals, Requests, SessionChanges};
+use paddock_messages::mail::Bound;
+use paddock_messages::txn::{Txn, TxnBody, TxnHeader};
+use paddock_messages::zxid::{Epoch, Zxid};
+
+use super::actor::{Applied, FEED_BYTES, FEED_LIMIT, FULL_FEED_PAUSE, LearnerActor, Peers};
+use super::core::Learner;
+use super::session_ids::SessionIds;
+use crate::admin::metrics::Meters;
+use crate::auth::AuthRules;
+use crate::runtime::{Ctx, Duty, Env, Inbox, Serve, Service, SystemClock};
+use crate::storage::{LoggerThread, MemoryDisk, Options, ThreadOptions, open};
+use crate::tree::feed::{CloseReason, FeedItem, ReadAnswer};
+use crate::tree::{DataTree, SharedTree, TreeOptions};
+
+/// Everybody else: takes the mail.
+struct Rest;
+
+impl Service for Rest {}
+
+macro_rules! takes {
+    ($($letter:ty),*) => {
+        $(impl Serve<$letter> for Rest {
+            fn serve(&mut self, _: $letter, _: &mut Ctx<'_, Self>) {}
+        })*
+    };
+}
+
+takes!(Requests, Ack, SessionChanges, FeedReady, Applied);
+
+const CONN: ConnId = ConnId { slot: 0, generation: 0 };
+
+fn close() -> FeedItem {
+    FeedItem::Close { conn: CONN, why: CloseReason::SessionEnded }
+}
+
+fn answer(bytes: usize) -> FeedItem {
+    let answer = ReadAnswer::Tree { err: None, body: vec![0; bytes], watch: None, found: None };
+    FeedItem::Read { conn: CONN, xid: 1, zxid: Epoch(1).start(), answer: Box::new(answer) }
+}
+
+/// Posts one committed txn to a Learner, the second of whose two arbiters has this in its feed; then drains
+/// it. Whether the txn was applied before that, and that it was in the end.
+async fn is_applied_beside(mut items: Vec<FeedItem>) -> bool {
+    const BOUND: Bound = Bound::Entrance(64);
+    let (env, _) = Env::recorded(Arc::new(SystemClock::new()));
+    let mut tree = DataTree::new(TreeOptions::default());
+    tree.begin_epoch(Epoch(1));
+    let tree = Arc::new(SharedTree::new(tree, 2));
+    let (logger, _) = open(MemoryDisk::new(1), Options::new(ServerId(1), 1)).unwrap();
+    let log = LoggerThread::start(logger, ThreadOptions::default(), |_| {}).unwrap();
+    let rest: Inbox<Rest> = Inbox::new("rest", Duty::Core, &env);
+    let peers = Peers {
+        requests: rest.outbox(BOUND),
+        acks: rest.outbox(BOUND),
+        sessions: rest.outbox(BOUND),
+        dispatchers: vec![rest.outbox(BOUND), rest.outbox(BOUND)],
+        snapshotter: rest.outbox(BOUND),
+    };
+    let core = Learner::new(Epoch(1).start(), SessionIds::new(ServerId(1), 0, None));
+    let rules = Arc::new(AuthRules::default());
+    let logging = (log.handle.clone(), Arc::new(Meters::default()));
+    let learner: Inbox<LearnerActor> = Inbox::new("learner", Duty::Core, &env);
+    let (proposals, commits) = (learner.outbox::<Proposals>(BOUND), learner.outbox::<Commit>(BOUND));
+    learner.start_here(LearnerActor::new(ServerId(1), 1, core, (Arc::clone(&tree), rules), logging, peers));
+    rest.start_here(Rest);
+
+    let zxid = Zxid::new(Epoch(1), 1);
+    let attach = AttachNumber { epoch: Epoch(1), counter: 1 };
+    let header = TxnHeader { session: SessionId(7), attach, cxid: 0, zxid, time: 0 };
+    let txn = Proposal::Txn(Txn { header, body: TxnBody::CreateSession { timeout_ms: 4_000 } });
+    let feed = &tree.feeds()[1];
+    feed.append(&mut items, Epoch(1).start());
+    assert!(proposals.post(Proposals(Arc::new(vec![txn]))).is_ok());
+    assert!(commits.post(Commit { upto: zxid }).is_ok());
+    sleep(20 * FULL_FEED_PAUSE).await;
+    let applied = tree.read().last_zxid() == zxid;
+    feed.drain(&mut Vec::new());
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while tree.read().last_zxid() != zxid {
+        assert!(Instant::now() < deadline, "a feed that has room again is not noticed");
+        sleep(FULL_FEED_PAUSE).await;
+    }
+    applied
+}
+
+#[actix_rt::test]
+async fn nothing_is_applied_while_a_feed_is_full_and_all_goes_on_when_it_is_not() {
+    let closes = |many| vec![close(); many];
+    for (what, items, applied) in [
+        ("nothing", vec![], true),
+        ("as many items as may wait", closes(FEED_LIMIT), true),
+        ("one item more", closes(FEED_LIMIT + 1), false),
+        ("answers within their limit", vec![answer(FEED_BYTES / 2)], true),
+        ("answers beyond their limit", vec![answer(FEED_BYTES), answer(FEED_BYTES)], false),
+    ] {
+        assert_eq!(is_applied_beside(items).await, applied, "{what}");
+    }
+}

@@ -178,6 +178,7 @@ pub(super) fn start(
         taking: None,
         rules,
         mail: BTreeMap::new(),
+        posted: 0,
         space: Space::Enough, // a full disk is announced by the first look at it
         logger,
         tree,

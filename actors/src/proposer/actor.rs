@@ -55,6 +55,25 @@ impl Allowance {
     }
 }
 
+/// At most a line a second, whoever writes how much beyond a quota.
+#[derive(Debug, Default)]
+struct Sparing {
+    next_ms: u64,
+    left_out: u64,
+}
+
+impl Sparing {
+    /// How many lines were left out since the last, if one may be written.
+    fn may_say(&mut self, now_ms: u64) -> Option<u64> {
+        if now_ms < self.next_ms {
+            self.left_out += 1;
+            return None;
+        }
+        self.next_ms = now_ms + 1_000;
+        Some(std::mem::take(&mut self.left_out))
+    }
+}
+
 /// See the module.
 pub struct ProposerActor {
     core: Proposer<Majority>,
@@ -72,6 +91,7 @@ pub struct ProposerActor {
     meters: Arc<Meters>,
     /// Proposed, and applied by the last look, as the meters were told.
     told: (Zxid, Zxid),
+    quotas: Sparing,
 }
 
 impl ProposerActor {
@@ -85,7 +105,7 @@ impl ProposerActor {
         meters: Arc<Meters>,
     ) -> Self {
         let (told, out) = ((core.last(), core.last()), Vec::new());
-        let allowance = Allowance::default();
+        let (allowance, quotas) = (Allowance::default(), Sparing::default());
         Self {
             core,
             tree,
@@ -100,6 +120,7 @@ impl ProposerActor {
             out,
             meters,
             told,
+            quotas,
         }
     }
 
@@ -183,8 +204,13 @@ impl ProposerActor {
         self.meters.settled(between(self.told.1, applied));
         self.told = (self.core.last(), applied.max(self.told.1));
         self.meters.sessions_expired(self.core.take_expired());
-        for path in self.core.take_over_quota() {
-            self.meters.quota_exceeded(&path);
+        for over in self.core.take_over_quota() {
+            if over.is_hard {
+                self.meters.quota_exceeded(&over.path);
+            }
+            if let Some(left_out) = self.quotas.may_say(ctx.clock().now_ms()) {
+                tracing::warn!(left_out, "{over}");
+            }
         }
     }
 }

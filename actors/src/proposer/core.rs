@@ -15,6 +15,7 @@ use super::held::Held;
 use super::quorum::Quorum;
 use crate::tree::pending::Pending;
 use crate::tree::prep::{Place, Prep, PrepRules, View};
+use crate::tree::quota::OverQuota;
 
 /// The counter of an epoch's last txn: 65,535 short of its end, so that nothing in flight can reach that.
 pub const LAST_COUNTER: u32 = 0xFFFF_0000;
@@ -133,8 +134,8 @@ impl<Q: Quorum> Proposer<Q> {
         self.committed
     }
 
-    /// The paths of the writes that quotas refused since the last call: for the metrics.
-    pub fn take_over_quota(&mut self) -> Vec<String> {
+    /// The limits of quotas that writes passed since the last call: for the metrics and the log.
+    pub fn take_over_quota(&mut self) -> Vec<OverQuota> {
         self.pending.take_over_quota()
     }
 

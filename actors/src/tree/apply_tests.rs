@@ -179,17 +179,21 @@ fn quota_texts_read_and_add_as_zookeepers() {
 }
 
 #[test]
-fn hard_limits_refuse_and_soft_ones_do_not() {
-    for (limits, bytes, count, exceeds) in [
-        ("count=1,bytes=1", 100, 1, false),                   // soft
-        ("count=-1,bytes=-1=;countHardLimit=3", 0, 1, false), // 2 + 1
-        ("count=-1,bytes=-1=;countHardLimit=2", 0, 1, true),
-        ("count=-1,bytes=-1=;countHardLimit=1", 100, 0, false), // no count changes
-        ("count=-1,bytes=-1=;byteHardLimit=7", 1, 0, false),    // 6 + 1
-        ("count=-1,bytes=-1=;byteHardLimit=6", 1, 0, true),
-        ("count=-1,bytes=-1=;byteHardLimit=1", 0, 1, false),
-        ("count=-1,bytes=-1=;byteHardLimit=1", -2, 0, true), // a shrinking write above the limit
-        ("count=-1,bytes=-1=;byteHardLimit=0;countHardLimit=0", 0, 0, false),
+fn hard_limits_refuse_soft_ones_do_not_and_both_are_told() {
+    let soft = ["3 znodes, its soft limit is 1", "106 bytes, its soft limit is 1"];
+    for (limits, bytes, count, exceeds, says) in [
+        ("count=1,bytes=1", 100, 1, false, &soft[..]),
+        ("count=1,bytes=1", 100, 0, false, &soft[1..]),
+        ("count=3,bytes=106", 100, 1, false, &[]),
+        ("count=1,bytes=-1=;countHardLimit=3", 0, 1, false, &[]), // 2 + 1; the soft one counts no more
+        ("count=-1,bytes=-1=;countHardLimit=2", 0, 1, true, &["3 znodes, its hard limit is 2"]),
+        ("count=-1,bytes=-1=;countHardLimit=1", 100, 0, false, &[]), // no count changes
+        ("count=-1,bytes=-1=;byteHardLimit=7", 1, 0, false, &[]),    // 6 + 1
+        ("count=1,bytes=-1=;byteHardLimit=6", 1, 1, true, &[soft[0], "7 bytes, its hard limit is 6"]),
+        ("count=-1,bytes=-1=;byteHardLimit=1", 0, 1, false, &[]),
+        // A shrinking write above the limit.
+        ("count=-1,bytes=-1=;byteHardLimit=1", -2, 0, true, &["4 bytes, its hard limit is 1"]),
+        ("count=-1,bytes=-1=;byteHardLimit=0;countHardLimit=0", 0, 0, false, &[]),
     ] {
         for enforce_quota in [true, false] {
             let mut tree = DataTree::new(TreeOptions { enforce_quota, hash_seed: 0 });
@@ -206,12 +210,25 @@ fn hard_limits_refuse_and_soft_ones_do_not() {
             let stats = tree.node("/zookeeper/quota/a/zookeeper_stats").unwrap();
             assert_eq!(stats.data(), Some(&b"count=2,bytes=6"[..]), "counted when created");
             for path in ["/a", "/a/b", "/a/x/y"] {
-                let found = tree.check_quota(path, bytes, count);
+                let mut over = Vec::new();
+                let found = tree.check_quota(path, (bytes, count), &mut over);
                 let refused = if exceeds && enforce_quota { Err(ErrorCode::QuotaExceeded) } else { Ok(()) };
                 assert_eq!(found, refused, "{limits:?} {path}");
+                let told: Vec<_> = over.iter().map(|it| it.to_string()).collect();
+                let told: Vec<_> =
+                    told.iter().filter_map(|it| it.strip_prefix("quota exceeded: /a comes to ")).collect();
+                assert_eq!(told.len(), over.len());
+                let says = says.iter().filter(|_| enforce_quota);
+                assert!(told.iter().map(|it| it.split(':').next().unwrap()).eq(says.copied()), "{told:?}");
             }
             for path in ["/", "/ab", "/zookeeper/quota/a"] {
-                assert_eq!(tree.check_quota(path, bytes, count), Ok(()), "{path} is not below /a");
+                let mut over = Vec::new();
+                assert_eq!(
+                    tree.check_quota(path, (bytes, count), &mut over),
+                    Ok(()),
+                    "{path} is not below /a"
+                );
+                assert_eq!(over, []);
             }
         }
     }
@@ -246,8 +263,8 @@ fn a_quota_that_cannot_be_read_refuses_where_java_does() {
         let data = limits.map(Bytes::from_static);
         apply(&mut tree, &txn(2, TxnBody::One(Op::Create { op, path, data, acl, owner, parent_cversion })));
         let refused = if readable { Ok(()) } else { Err(ErrorCode::Marshalling) };
-        assert_eq!(tree.check_quota("/a/b", 0, 0), refused, "{limits:?}");
-        assert_eq!(tree.check_quota("/b", 1, 1), Ok(()), "{limits:?}");
+        assert_eq!(tree.check_quota("/a/b", (0, 0), &mut vec![]), refused, "{limits:?}");
+        assert_eq!(tree.check_quota("/b", (1, 1), &mut vec![]), Ok(()), "{limits:?}");
     }
 }
 

@@ -13,6 +13,7 @@ use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::hash::BuildHasher;
 use std::sync::Arc;
 
+use super::quota::OverQuota;
 use bytestring::ByteString;
 use foldhash::fast::RandomState;
 use hashbrown::HashTable;
@@ -132,7 +133,7 @@ pub struct Pending {
     layer: HashMap<ByteString, (Zxid, Option<Image>), RandomState>,
     layer_order: Vec<ByteString>,
     layered: bool,
-    over_quota: Vec<String>,
+    over_quota: Vec<OverQuota>,
 }
 
 impl Pending {
@@ -154,13 +155,13 @@ impl Pending {
         self.owned.get(&session).into_iter().flatten()
     }
 
-    /// A write to `path` is refused by its quota.
-    pub fn note_over_quota(&mut self, path: &str) {
-        self.over_quota.push(path.to_owned());
+    /// Where the limits go that writes pass.
+    pub fn over_quota(&mut self) -> &mut Vec<OverQuota> {
+        &mut self.over_quota
     }
 
-    /// The paths of the writes that quotas refused since the last call: for the metrics.
-    pub fn take_over_quota(&mut self) -> Vec<String> {
+    /// The limits that writes passed since the last call: for the metrics and the log.
+    pub fn take_over_quota(&mut self) -> Vec<OverQuota> {
         std::mem::take(&mut self.over_quota)
     }
 

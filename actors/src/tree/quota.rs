@@ -103,12 +103,40 @@ impl QuotaText {
     }
 }
 
+/// A limit that a write passes, or would.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "quota exceeded: {path} comes to {amount} {what}, its {} limit is {limit}: delete something below it, or raise the limit",
+    if *is_hard { "hard" } else { "soft" }
+)]
+pub struct OverQuota {
+    /// The znode that has the quota.
+    pub path: String,
+    /// `znodes` or `bytes`.
+    pub what: &'static str,
+    /// What there would be of them.
+    pub amount: i64,
+    /// How many there may be.
+    pub limit: i64,
+    /// Whether the write is refused for it.
+    pub is_hard: bool,
+}
+
+/// Writes over a soft limit that are told of at once: no more of them are read.
+const MOST_TOLD: usize = 16;
+
 impl DataTree {
     /// Refuses a write that adds `bytes_delta` bytes and `count_delta` znodes at `path` with -125 if it
-    /// would pass a hard limit, never unless `enforceQuota`. A dimension that does not change is not
-    /// checked. A quota whose text cannot be read lets nothing below it grow or change (-5): whoever
-    /// mistyped a limit is told by the first write.
-    pub fn check_quota(&self, path: &str, bytes_delta: i64, count_delta: i64) -> Result<(), ErrorCode> {
+    /// would pass a hard limit, never unless `enforceQuota`; `over` gets what limits it passes. A soft limit
+    /// counts where there is no hard one. A dimension that does not change is not checked. A quota whose text
+    /// cannot be read lets nothing below it grow or change (-5): whoever mistyped a limit is told by the first
+    /// write.
+    pub fn check_quota(
+        &self,
+        path: &str,
+        (bytes_delta, count_delta): (i64, i64),
+        over: &mut Vec<OverQuota>,
+    ) -> Result<(), ErrorCode> {
         if !self.options.enforce_quota {
             return Ok(());
         }
@@ -119,13 +147,23 @@ impl DataTree {
         let weighs = bytes_delta != 0 && limits.bytes().max(limits.bytes_hard_limit()) > -1;
         let Some(usage) = self.child(quota, QUOTA_STATS).filter(|_| counts || weighs) else { return Ok(()) };
         let usage = self.quota_text(usage)?;
-        let exceeds = |used: i64, delta: i64, limit: i64| {
-            delta != 0 && limit > -1 && used.saturating_add(delta) > limit
-        };
-        if exceeds(usage.count(), count_delta, limits.count_hard_limit())
-            || exceeds(usage.bytes(), bytes_delta, limits.bytes_hard_limit())
-        {
-            return Err(ErrorCode::QuotaExceeded);
+        for (is_checked, what, used, delta, soft, hard) in [
+            (counts, "znodes", usage.count(), count_delta, limits.count(), limits.count_hard_limit()),
+            (weighs, "bytes", usage.bytes(), bytes_delta, limits.bytes(), limits.bytes_hard_limit()),
+        ] {
+            let is_hard = hard > -1;
+            let (amount, limit) = (used.saturating_add(delta), if is_hard { hard } else { soft });
+            if !is_checked || amount <= limit {
+                continue;
+            }
+            if is_hard || over.len() < MOST_TOLD {
+                let path = self.path_of(quota);
+                let path = path.strip_prefix(QUOTA).unwrap_or(&path).to_owned();
+                over.push(OverQuota { path, what, amount, limit, is_hard });
+            }
+            if is_hard {
+                return Err(ErrorCode::QuotaExceeded);
+            }
         }
         Ok(())
     }

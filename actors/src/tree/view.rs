@@ -8,6 +8,7 @@ use paddock_messages::zxid::Zxid;
 use super::data_tree::DataTree;
 use super::pending::Image;
 use super::prep::View;
+use super::quota::OverQuota;
 
 impl View for DataTree {
     fn last_zxid(&self) -> Zxid {
@@ -36,7 +37,7 @@ impl View for DataTree {
         self.ephemerals(id).map(Into::into).collect()
     }
 
-    fn check_quota(&self, path: &str, bytes: i64, count: i64) -> Result<(), ErrorCode> {
-        self.check_quota(path, bytes, count)
+    fn check_quota(&self, path: &str, more: (i64, i64), over: &mut Vec<OverQuota>) -> Result<(), ErrorCode> {
+        self.check_quota(path, more, over)
     }
 }

@@ -6,6 +6,7 @@ use std::os::unix::net::UnixDatagram;
 use std::process::Command;
 
 use paddock_integration::process::{Launch, binary, free_port};
+use paddock_messages::znode::CreateMode;
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::field::{Field, PATIENCE, wait_until};
@@ -100,4 +101,35 @@ fn a_supervisor_is_told_when_it_serves_and_when_it_stops() {
     paddock_integration::raw_client::RawClient::connect(server.address()).expect("ready is ready");
     assert!(server.terminate().unwrap().success(), "{}", server.whole_log());
     assert!(told().contains("STOPPING=1"));
+}
+
+#[test]
+fn a_quota_that_is_passed_is_a_line_soft_or_hard_and_a_flood_of_it_is_one_a_second() {
+    let field = Field::new("enforceQuota=true");
+    let mut client = field.client();
+    for (path, limits) in [("/soft", "count=2,bytes=-1"), ("/hard", "count=-1,bytes=-1=;countHardLimit=2")] {
+        let quota = format!("/zookeeper/quota{path}");
+        client.create(path, b"", CreateMode::Persistent).unwrap();
+        client.create(&quota, b"", CreateMode::Persistent).unwrap();
+        client
+            .create(&format!("{quota}/zookeeper_limits"), limits.as_bytes(), CreateMode::Persistent)
+            .unwrap();
+        client.create(&format!("{quota}/zookeeper_stats"), b"", CreateMode::Persistent).unwrap();
+        client.create(&format!("{path}/first"), b"", CreateMode::Persistent).unwrap();
+        for _ in 0..500 {
+            client.queue_create(&format!("{path}/more-"), b"", CreateMode::PersistentSequential);
+        }
+        client.flush().unwrap();
+        for _ in 0..500 {
+            assert_eq!(client.reply().unwrap().ok().is_ok(), path == "/soft");
+        }
+        let kind = path.trim_start_matches('/');
+        field.wait_for_line(&[
+            "WARN",
+            &format!("quota exceeded: {path} comes to"),
+            &format!("its {kind} limit is 2"),
+        ]);
+        std::thread::sleep(std::time::Duration::from_millis(1_100)); // the next line may be written
+    }
+    assert!(field.lines_with("quota exceeded") < 20, "{}", field.server.log());
 }

@@ -38,6 +38,7 @@ use paddock_messages::zxid::Zxid;
 
 use super::pending::{Image, Pending};
 use crate::auth::{self, AuthRules};
+use crate::tree::quota::OverQuota;
 
 /// The committed state, as far as checks look at it.
 pub trait View {
@@ -50,8 +51,8 @@ pub trait View {
     /// The znodes the session owns, in any order.
     fn ephemerals(&self, id: SessionId) -> Vec<ByteString>;
     /// Whether the quotas that are enforced let `path` have so many more bytes and znodes: -125 if a hard
-    /// limit would be passed, -5 if a quota's text cannot be read.
-    fn check_quota(&self, path: &str, bytes: i64, count: i64) -> Result<(), ErrorCode>;
+    /// limit would be passed, -5 if a quota's text cannot be read. `over` gets the limits that are passed.
+    fn check_quota(&self, path: &str, more: (i64, i64), over: &mut Vec<OverQuota>) -> Result<(), ErrorCode>;
 }
 
 /// The settings that checks go by.
@@ -161,11 +162,7 @@ impl<V: View> Prep<'_, V> {
     }
 
     fn check_quota(&mut self, path: &str, bytes: i64, count: i64) -> Result<(), ErrorCode> {
-        let checked = self.view.check_quota(path, bytes, count);
-        if checked == Err(ErrorCode::QuotaExceeded) {
-            self.pending.note_over_quota(path);
-        }
-        checked
+        self.view.check_quota(path, (bytes, count), self.pending.over_quota())
     }
 }
 

@@ -16,6 +16,7 @@ use paddock_messages::zxid::Zxid;
 use super::View;
 use crate::tree::acl_table::is_open;
 use crate::tree::pending::Image;
+use crate::tree::quota::OverQuota;
 
 /// A committed state that txns can be applied to.
 pub(crate) trait State: View {
@@ -97,12 +98,22 @@ impl View for Toy {
         owned.map(|(path, _)| path.as_str().into()).collect()
     }
 
-    fn check_quota(&self, path: &str, bytes: i64, count: i64) -> Result<(), ErrorCode> {
+    fn check_quota(
+        &self,
+        path: &str,
+        (bytes, count): (i64, i64),
+        over: &mut Vec<OverQuota>,
+    ) -> Result<(), ErrorCode> {
         if self.unreadable.contains(path) {
             return Err(ErrorCode::Marshalling);
         }
         let exceeds = self.full.contains(path) && (bytes > 0 || count > 0);
-        if exceeds { Err(ErrorCode::QuotaExceeded) } else { Ok(()) }
+        if exceeds {
+            let (path, what, is_hard) = (path.to_owned(), "znodes", true);
+            over.push(OverQuota { path, what, amount: 1, limit: 0, is_hard });
+            return Err(ErrorCode::QuotaExceeded);
+        }
+        Ok(())
     }
 }
 

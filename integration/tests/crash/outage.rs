@@ -66,8 +66,12 @@ fn d12_an_outage_longer_than_its_timeout_expires_no_session_that_comes_back() {
     };
     println!("outage: a session that stayed away was gone {gone_after:?} after the start");
     assert!(gone_after >= TIMEOUT, "it had {gone_after:?} from the start on, and not its {TIMEOUT:?}");
+    let told = "silent for longer than their timeout: to be expired";
+    server.wait_for_line(&["INFO", told, &format!("{:#x}", away.id)]);
     let again = RawClient::reattach(to, &away, last);
     assert!(matches!(again, Err(ClientError::Expired)), "{again:?}");
     assert_eq!(owner(&mut watcher, "/comes-back"), Some(back.id), "it pings and lives on");
     holder.set("/comes-back", b"still mine", 0).expect("its session lives");
+    let (log, lives) = (server.log(), format!("{:#x}", back.id));
+    assert!(!log.lines().any(|line| line.contains(told) && line.contains(&lives)), "{lives} lives:\n{log}");
 }

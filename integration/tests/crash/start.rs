@@ -84,6 +84,39 @@ fn a_port_that_is_taken_is_named_and_has_its_own_exit_code() {
     assert!(log.lines().last().is_some_and(|line| line.contains(&port.to_string())), "{log}");
 }
 
+#[test]
+fn what_is_not_supported_yet_is_told_once_a_key_and_the_rest_is_served() {
+    let dir = tempdir().unwrap();
+    let port = free_port().unwrap();
+    let keys = [
+        ("audit.enable", "true", "no audit log"),
+        ("ssl.keyStore.location", "/etc/zookeeper/keys.jks", "TLS"),
+        ("secureClientPort", "2281", "nothing listens on this port"),
+        (
+            "authProvider.1",
+            "org.apache.zookeeper.server.auth.SASLAuthenticationProvider",
+            "SASLAuthenticationProvider",
+        ),
+        ("admin.serverPort", "8081", "AdminServer"),
+    ];
+    let lines: String = keys.iter().map(|(key, value, _)| format!("{key}={value}\n")).collect();
+    let file = config(dir.path(), &format!("clientPort={port}\n{lines}"));
+    let launch = Launch { port, ..Launch::new(dir.path().join("data")).file(file) };
+    let mut server = launch.serve().unwrap();
+    let mut client = RawClient::connect(server.address()).unwrap();
+    client.create("/a", b"", CreateMode::Persistent).unwrap();
+    client.close().unwrap();
+    assert!(server.terminate().unwrap().success());
+    let log = server.whole_log();
+    let of = |key: &str| log.lines().filter(|line| line.contains(key)).collect::<Vec<_>>();
+    for (key, _, part) in keys {
+        let [line] = of(key)[..] else { panic!("{key}: not one line:\n{log}") };
+        let parts = [" WARN ", "zoo.cfg:", "not yet supported", part];
+        assert!(parts.iter().all(|part| line.contains(part)), "{line}: not {parts:?}");
+    }
+    assert_eq!(of("not yet supported").len(), keys.len(), "of nothing else:\n{log}");
+}
+
 /// Each line of its log as JSON.
 fn json_lines(server: &ServerProcess) -> Vec<serde_json::Value> {
     let log = server.whole_log();

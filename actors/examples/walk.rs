@@ -1,9 +1,12 @@
 //! How long a snapshot of a million znodes holds up whoever applies txns:
 //! `cargo run --release -p paddock-actors --example walk`. Takes half a gigabyte.
 //!
-//! A busy machine stops a thread in the middle of a hold: those holds are told apart.
+//! A busy machine stops a thread in the middle of a hold: those holds are told apart. Ends with exit code 1
+//! where another one was longer than [`LONGEST`], or where that could not be measured. A benchmark: no run
+//! of the tests runs it.
 
 use std::path::Path;
+use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
@@ -25,8 +28,10 @@ const BATCH: u32 = 64;
 const SLOTS_PER_STEP: u32 = 256;
 /// The writer's time off between two batches.
 const PAUSE: Duration = Duration::from_micros(200);
+/// No hold of the lock by a snapshot may be longer.
+const LONGEST: Duration = Duration::from_millis(5);
 
-fn main() {
+fn main() -> ExitCode {
     let mut tree = DataTree::new(TreeOptions::default());
     let data = Bytes::from_static(&[b'x'; 100]);
     for at in 1..=ZNODES {
@@ -46,7 +51,7 @@ fn main() {
     }
     let tree = SharedTree::new(tree, 0);
     let (over, mut at) = (AtomicBool::new(false), ZNODES + SESSIONS);
-    std::thread::scope(|scope| {
+    let longest = std::thread::scope(|scope| {
         let walker = scope.spawn(|| {
             std::thread::sleep(Duration::from_secs(1)); // without a walk, to compare
             over.store(true, Relaxed);
@@ -69,17 +74,30 @@ fn main() {
                  {held:?} under the write lock to begin",
                 began.elapsed()
             );
-            holds(&tree);
+            holds(&tree)
         });
         let alone = load(&tree, &mut at, || over.load(Relaxed));
         let beside = load(&tree, &mut at, || walker.is_finished());
         report("without a walk", alone);
         report("during the walk", beside);
+        walker.join().expect("it does not panic")
     });
+    match longest {
+        Some(longest) if longest <= LONGEST => ExitCode::SUCCESS,
+        Some(longest) => {
+            eprintln!("the longest hold, {longest:?}, is longer than {LONGEST:?}");
+            ExitCode::FAILURE
+        }
+        None => {
+            eprintln!("no walk came to its end with its beginning and a step not stopped: run it again");
+            ExitCode::FAILURE
+        }
+    }
 }
 
-/// One more walk, each hold of the lock for itself.
-fn holds(tree: &SharedTree) {
+/// One more walk, each hold of the lock for itself. The longest that was not stopped; `None` if the walk was
+/// given up, or all its steps were stopped, or its beginning was.
+fn holds(tree: &SharedTree) -> Option<Duration> {
     let begin = Hold::of(|| {
         let mut writer = tree.write();
         let locked = Instant::now();
@@ -102,11 +120,14 @@ fn holds(tree: &SharedTree) {
         match hold.1 {
             Step::More => {}
             Step::Done => break,
-            Step::Abandoned => return println!("the second walk was given up"),
+            Step::Abandoned => {
+                println!("the second walk was given up");
+                return None;
+            }
         }
     }
     let whole = steps.iter().filter(|hold| !hold.stopped).map(|hold| hold.took);
-    let longest = whole.clone().max().unwrap_or_default();
+    let longest = whole.clone().max()?;
     let stopped = steps.iter().map(|hold| hold.took).max().unwrap_or_default();
     println!(
         "holds: the beginning {:?}; of {} steps {} were stopped by the scheduler: the longest of the others \
@@ -115,6 +136,7 @@ fn holds(tree: &SharedTree) {
         steps.len(),
         steps.len() - whole.count(),
     );
+    (!begin.0.stopped).then(|| longest.max(begin.0.took))
 }
 
 /// One hold of the lock.

@@ -208,15 +208,51 @@ mod tests {
     use super::*;
 
     fn start(data: &Path, log: &Path, autocreate: bool) -> Result<(), StartError> {
-        let flags = [
+        begin([
             ("data_dir", data.display().to_string()),
             ("data_log_dir", log.display().to_string()),
             ("db_autocreate", autocreate.to_string()),
             ("segment_size_kb", "64".to_owned()),
-        ];
+        ])
+    }
+
+    fn begin(flags: [(&str, String); 4]) -> Result<(), StartError> {
         let flags = flags.map(|(name, value)| (name.to_owned(), value));
         let loaded = Config::load(Sources { file: None, env: [], flags }).expect("a good configuration");
         open_data(&loaded.config, &mut Rng::seeded(1)).map(drop)
+    }
+
+    #[test]
+    fn a_missing_directory_is_made_only_where_that_is_wanted() {
+        for (data, log) in [("gone", "gone"), ("gone", "log"), ("data", "gone")] {
+            let (root, missing) = (tempfile::tempdir().expect("writable"), "gone");
+            let at = |name: &str| root.path().join(name);
+            for there in [data, log].iter().filter(|name| **name != missing) {
+                std::fs::create_dir(at(there)).expect("writable");
+            }
+            let started = |made: bool| {
+                let flags = [
+                    ("data_dir", at(data).display().to_string()),
+                    ("data_log_dir", at(log).display().to_string()),
+                    ("datadir_autocreate", made.to_string()),
+                    ("segment_size_kb", "64".to_owned()),
+                ];
+                begin(flags)
+            };
+            let refused = started(false).expect_err("it is not there");
+            assert_eq!(refused.exit_code() as i32, 3, "{refused}");
+            assert!(refused.to_string().starts_with(&at(missing).display().to_string()), "{refused}");
+            assert!(!at(missing).exists(), "not made");
+            for there in [data, log].iter().filter(|name| **name != missing) {
+                assert_eq!(
+                    std::fs::read_dir(at(there)).expect("it was there").count(),
+                    0,
+                    "nothing has begun"
+                );
+            }
+            started(true).expect("it is made");
+            started(false).expect("it is there");
+        }
     }
 
     #[test]

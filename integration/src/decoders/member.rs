@@ -6,22 +6,19 @@ use std::sync::Arc;
 use bytes::{Buf, Bytes};
 use paddock_actors::auth::AuthRules;
 use paddock_actors::client::{ArbiterCore, Entrance, Notice, Serving, Settings, reads};
+use paddock_actors::tree::SharedTree;
 use paddock_actors::tree::feed::FeedItem;
-use paddock_actors::tree::{DataTree, SharedTree, TreeOptions};
-use paddock_messages::client::reply::Outcome;
 use paddock_messages::client::session::{ConnectFields, ConnectRequest};
-use paddock_messages::error_code::ErrorCode;
-use paddock_messages::ids::{AttachNumber, ConnId, SessionId};
+use paddock_messages::ids::{AttachNumber, ConnId};
 use paddock_messages::letters::{Asker, Submission};
 use paddock_messages::wire::frame;
-use paddock_messages::zxid::Epoch;
+
+use super::writes::{SESSION, prepared, tree};
 
 /// Frames up to this size, so that large ones are met too.
 const MAX_FRAME: usize = 400;
 /// Longer answers than this to so little are out of proportion.
 const MOST_UNSENT: usize = 1 << 20;
-/// No client's session is this one before it is given it.
-const SESSION: SessionId = SessionId(7);
 
 struct Member {
     core: ArbiterCore,
@@ -34,9 +31,7 @@ struct Member {
 
 impl Member {
     fn new() -> Self {
-        let mut tree = DataTree::new(TreeOptions::default());
-        tree.begin_epoch(Epoch(1));
-        let tree = Arc::new(SharedTree::new(tree, 1));
+        let tree = Arc::new(SharedTree::new(tree(), 1));
         let rules = Arc::new(AuthRules::default());
         let settings = Arc::new(Settings { max_frame: MAX_FRAME, ..Settings::default() });
         let entrance = Arc::new(Entrance::default());
@@ -70,7 +65,7 @@ impl Member {
         self.settle();
     }
 
-    /// Does a Learner's work that refuses every write, and a client's that takes every answer.
+    /// Does the work of a Proposer and a Learner, and a client's that takes every answer.
     fn settle(&mut self) {
         loop {
             for notice in self.core.take_notices() {
@@ -92,9 +87,10 @@ impl Member {
                             timeout_ms,
                         }
                     }
-                    Submission::Write { xid, .. } => {
-                        let outcome = Outcome::Refused(ErrorCode::NoNode);
-                        FeedItem::Reply { conn, xid, zxid, outcome }
+                    Submission::Write { from, xid, write } => {
+                        let txn = prepared(writer.tree_mut(), &from.ids, write);
+                        let outcome = writer.apply(&txn);
+                        FeedItem::Reply { conn, xid, zxid: txn.header.zxid, outcome }
                     }
                     Submission::Sync { xid, path, .. } => FeedItem::Synced { conn, xid, zxid, path },
                     Submission::Read { from, xid, read } => {

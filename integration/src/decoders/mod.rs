@@ -12,6 +12,7 @@ pub mod client;
 pub mod member;
 pub mod seeds;
 pub mod storage;
+pub mod writes;
 
 /// One decoder.
 #[derive(Clone, Copy, Debug)]
@@ -36,6 +37,9 @@ pub const DECODERS: &[Decoder] = &[
     Decoder { name: "log", run: storage::log, seeds: seeds::flips },
     Decoder { name: "snapshot", run: storage::snapshot, seeds: seeds::snapshots },
     Decoder { name: "history", run: storage::history, seeds: seeds::histories },
+    Decoder { name: "pair", run: storage::pair, seeds: seeds::pairs },
+    Decoder { name: "acl", run: writes::acl, seeds: seeds::acls },
+    Decoder { name: "quota", run: writes::quota, seeds: seeds::quotas },
     Decoder { name: "config", run: storage::config, seeds: seeds::configs },
 ];
 

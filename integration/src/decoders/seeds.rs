@@ -6,18 +6,17 @@ use bytes::Bytes;
 use paddock_actors::storage::batch::{Place, Records};
 use paddock_actors::storage::history::History;
 use paddock_actors::storage::snapshot;
-use paddock_actors::tree::pending::Pending;
-use paddock_actors::tree::prep::{Place as Asked, Prep, PrepRules};
-use paddock_actors::tree::{DataTree, Events, SharedTree, TreeOptions};
-use paddock_messages::client::request::Request;
+use paddock_actors::tree::{DataTree, Events, SharedTree};
+use paddock_messages::client::request::{Request, Write};
 use paddock_messages::client::session::{ConnectFields, ConnectRequest};
 use paddock_messages::client::{OpCode, RequestHeader};
 use paddock_messages::codec;
-use paddock_messages::ids::{AttachNumber, ServerId, SessionId};
-use paddock_messages::txn::{Txn, TxnHeader};
+use paddock_messages::ids::ServerId;
+use paddock_messages::txn::Txn;
 use paddock_messages::wire::{Wire, frame};
-use paddock_messages::zxid::{Epoch, Zxid};
+use paddock_messages::zxid::Zxid;
 
+use super::writes;
 use crate::differential::op::Action;
 use crate::golden::file::{self, Case};
 
@@ -94,25 +93,15 @@ pub(super) fn words() -> Vec<Vec<u8>> {
 
 /// The txns that the recorded requests become, and the tree they make.
 fn history_of_requests() -> (Vec<Txn>, DataTree) {
-    let mut tree = DataTree::new(TreeOptions::default());
-    tree.begin_epoch(Epoch(1));
-    let rules = PrepRules {
-        auth: paddock_actors::auth::AuthRules::default(),
-        extended_types: true,
-        reconfig_enabled: false,
-        never_used_ms: 0,
-    };
-    let mut txns = Vec::new();
+    let (mut tree, mut txns) = (writes::tree(), Vec::new());
     for (opcode, body) in recorded() {
         let known = OpCode::from_code(opcode);
         let request = known.and_then(|opcode| Request::read(opcode, &mut Bytes::from(body)).ok());
         let Some(Request::Write(write)) = request else { continue };
-        let zxid = Zxid(tree.last_zxid().0 + 1);
-        let (session, time) = (SessionId(7), 1_700_000_000_000);
-        let place = Asked { session, is_live: false, ids: &[], zxid, time };
-        let body = Prep { view: &tree, pending: &mut Pending::default(), rules: &rules }.write(place, write);
-        let header = TxnHeader { session, attach: AttachNumber::default(), cxid: 1, zxid, time };
-        let txn = Txn { header, body };
+        if matches!(write, Write::CloseSession) {
+            continue; // all behind it would be refused
+        }
+        let txn = writes::prepared(&tree, &[], write);
         tree.apply(&txn, &mut Events::unwanted());
         txns.push(txn);
     }
@@ -169,6 +158,24 @@ fn unpacked(file: &[u8]) -> Vec<u8> {
 pub(super) fn histories() -> Vec<Vec<u8>> {
     let bytes = History::new(ServerId(1), 5).encode();
     vec![bytes[1..bytes.len() - 4].to_vec(), bytes]
+}
+
+/// One like that of an empty log, and one that is too short.
+pub(super) fn pairs() -> Vec<Vec<u8>> {
+    vec![vec![1, 5, 1, 0], vec![1, 5]]
+}
+
+pub(super) fn acls() -> Vec<Vec<u8>> {
+    let ips = ["10.1.2.3", "10.0.0.0/8", "010.1.2.3/0", "::1", "fe80::/10", "::/0", "1.2.3.4/33", "a/b"];
+    let others = [(1, "user:hash"), (2, ""), (3, "anyone"), (4, "x"), (5, "CN=x"), (6, "")];
+    ips.map(|ip| (0, ip)).iter().chain(&others).map(|(which, id)| first(*which, id.as_bytes())).collect()
+}
+
+pub(super) fn quotas() -> Vec<Vec<u8>> {
+    let limits =
+        ["count=1,bytes=2", "count=-1,bytes=-1=;byteHardLimit=14;countHardLimit=1", "count=", "x", ""];
+    let with_usage = |limits: &str| first(limits.len() as u8, format!("{limits}count=1,bytes=2").as_bytes());
+    limits.map(with_usage).into()
 }
 
 pub(super) fn configs() -> Vec<Vec<u8>> {

@@ -7,7 +7,7 @@ use std::path::Path;
 use paddock_actors::storage::batch::{HEADER, Header, NotAHeader, check_body, record};
 use paddock_actors::storage::history::{History, segment_name};
 use paddock_actors::storage::snapshot::load;
-use paddock_actors::storage::{Crash, MemoryDisk, Options, Reserve, open};
+use paddock_actors::storage::{Crash, Disk, MemoryDisk, Options, Reserve, open};
 use paddock_actors::tree::TreeOptions;
 use paddock_config::{Config, Machine, Sources, properties};
 use paddock_messages::codec;
@@ -121,6 +121,25 @@ pub fn history(data: &[u8]) {
     sealed.extend_from_slice(&crc.to_le_bytes());
     if let Ok(history) = History::decode(&sealed) {
         assert_eq!(History::decode(&history.encode()).expect("FZ2"), history, "FZ2");
+    }
+}
+
+/// The file that says whose snapshots these are, as it is and with the right checksum. It fits to what is
+/// there, or an error says why not.
+pub fn pair(data: &[u8]) {
+    let mut sealed = [&[1][..], data].concat();
+    let crc = crc32c::crc32c(&sealed);
+    sealed.extend_from_slice(&crc.to_le_bytes());
+    for content in [data, &sealed] {
+        let mut options = Options::new(ServerId(1), SALT);
+        (options.segment_bytes, options.admitted_bytes) = (4096, 512);
+        options.reserve = Reserve::Inline;
+        let disk = MemoryDisk::new(1);
+        drop(open(disk.clone(), options.clone()).expect("an empty disk is sound"));
+        disk.replace("pair", content).expect("memory takes all");
+        if let Err(error) = open(disk, options) {
+            assert!(!error.to_string().is_empty());
+        }
     }
 }
 

@@ -1,0 +1,183 @@
+//! Every key of a `zoo.cfg` arrives where it is used.
+
+use std::fmt::Debug;
+
+use paddock_config::{Sources, settings};
+
+use super::*;
+
+/// No value is the default, or another key's.
+const ZOO_CFG: &str = "\
+dataDir=/data/snapshots
+dataLogDir=/data/log
+clientPort=2999
+clientPortListenBacklog=129
+tickTime=2100
+minSessionTimeout=5001
+maxSessionTimeout=50002
+maxClientCnxns=301
+maxCnxns=5003
+nio.sessionlessCnxnTimeout=20004
+readonlymode.enabled=true
+4lw.commands.whitelist=ruok, srvr
+jute.maxbuffer=9000005
+globalOutstandingLimit=2006
+connection_throttle_tokens=207
+connection_throttle_fill_time=18
+connection_throttle_fill_count=9
+extendedTypesEnabled=true
+reconfigEnabled=true
+znode.container.checkIntervalMs=30010
+znode.container.maxPerMinute=5011
+znode.container.maxNeverUsedIntervalMs=300012
+snapCount=50013
+snapSizeLimitInKb=1014
+fsync.warningthresholdms=515
+logSpinUs=56
+autopurge.snapRetainCount=17
+autopurge.purgeInterval=19
+skipACL=yes
+DigestAuthenticationProvider.enabled=false
+DigestAuthenticationProvider.digestAlg=SHA-256
+DigestAuthenticationProvider.superDigest=super:hash
+memory.softLimit=3GiB
+";
+
+fn load(text: &str) -> Config {
+    let directory = tempfile::tempdir().expect("writable");
+    let file = directory.path().join("zoo.cfg");
+    std::fs::write(&file, text).expect("writable");
+    Config::load(Sources::file(Some(file))).expect("a good configuration").config
+}
+
+/// Compares the text, which has every field: not all of these types have an equality.
+#[track_caller]
+fn same(built: impl Debug, expected: impl Debug) {
+    assert_eq!(format!("{built:#?}"), format!("{expected:#?}"));
+}
+
+fn expected_auth() -> AuthRules {
+    AuthRules {
+        skip_acl: true,
+        digest_enabled: false,
+        digest_alg: DigestAlg::Sha256,
+        super_digest: Some("super:hash".into()),
+        enforced_schemes: Vec::new(),
+    }
+}
+
+#[test]
+fn every_key_is_in_the_field_that_is_used() {
+    let config = &load(ZOO_CFG);
+    same(auth(config), expected_auth());
+    same(
+        prep(config),
+        PrepRules {
+            auth: expected_auth(),
+            extended_types: true,
+            reconfig_enabled: true,
+            never_used_ms: 300_012,
+        },
+    );
+    same(
+        client(config),
+        Settings {
+            max_frame: 9_000_005,
+            min_session_timeout_ms: 5_001,
+            max_session_timeout_ms: 50_002,
+            max_connections_per_host: 301,
+            max_connections: 5_003,
+            outstanding_limit: 2_006,
+            sessionless_timeout_ms: 20_004,
+            takes_trace_mask: false,
+            max_in_flight: 1_024,
+            max_in_flight_bytes: 1 << 20,
+            outbox_full: 256 << 10,
+            outbox_limit: 64 << 20,
+            outboxes_limit: 256 << 20,
+        },
+    );
+    same(throttle(config, 77), Throttle::new(Rate { tokens: 207, fill_count: 9, fill_time_ms: 18 }, 77));
+    same(soft_limit(config), Some(SoftLimit::new(3 << 30)));
+    assert_eq!(four_letter_words(config), ["isro", "ruok", "srvr"].map(str::to_owned).into());
+    same(
+        reaping(config),
+        Reaping { every: Duration::from_millis(30_010), max_per_minute: 5_011, never_used_ms: 300_012 },
+    );
+    same(
+        snapshots(config),
+        Policy {
+            txns: 50_013,
+            bytes: Some(1_014 << 10),
+            rest_ms: 1_000,
+            keep: 17,
+            purge_every_ms: Some(19 * 3_600_000),
+        },
+    );
+    same(
+        log_thread(config),
+        ThreadOptions {
+            spin: Duration::from_micros(56),
+            batch_bytes: 4 << 20,
+            slow_sync: Duration::from_millis(515),
+        },
+    );
+    same(
+        conf(config),
+        ConfFacts {
+            client_port: 2_999,
+            secure_client_port: -1,
+            data_dir: "/data/snapshots".to_owned(),
+            data_log_dir: "/data/log".to_owned(),
+            tick_ms: 2_100,
+            max_client_cnxns: 301,
+            min_session_timeout_ms: 5_001,
+            max_session_timeout_ms: 50_002,
+            listen_backlog: 129,
+            server_id: 0,
+            ensemble: None,
+        },
+    );
+    let growth = MAX_ACL_GROWTH as u64;
+    let Room { admitted, largest } = log_room(config);
+    assert_eq!((admitted, largest), (2 * largest, (2 + growth) * 9_000_005));
+    let log = |more: &str| segment_bytes(&load(&format!("dataDir=/data\nclientPort=2999\n{more}")));
+    assert_eq!(log("preAllocSize=90000"), 90_000 << 10);
+    assert_eq!(log("preAllocSize=90000\ntxnLogSizeLimitInKb=80000"), 80_000 << 10);
+    assert_eq!(log("preAllocSize=80000\ntxnLogSizeLimitInKb=90000"), 80_000 << 10);
+}
+
+/// Else the test before could not tell a key that is read from one that is not.
+#[test]
+fn each_of_these_lines_makes_a_difference() {
+    let all = |text: &str| {
+        let config = &load(text);
+        let first = format!("{:?}", (auth(config), prep(config), client(config), throttle(config, 0)));
+        let second = format!("{:?}", (soft_limit(config), four_letter_words(config), reaping(config)));
+        let third = format!("{:?}", (snapshots(config), log_thread(config), conf(config)));
+        let fourth = format!("{:?}", (log_room(config), segment_bytes(config)));
+        [first, second, third, fourth]
+    };
+    let whole = all(ZOO_CFG);
+    for line in ZOO_CFG.lines().filter(|line| !line.starts_with("dataDir=")) {
+        let without: String =
+            ZOO_CFG.lines().filter(|other| *other != line).map(|other| format!("{other}\n")).collect();
+        assert_ne!(all(&without), whole, "{line}");
+    }
+}
+
+#[test]
+fn every_hash_that_can_be_written_is_the_one_that_is_used() {
+    use paddock_config::Kind::ChoiceOnly;
+    let kind = settings::find("digest_auth.algorithm").map(|setting| setting.kind);
+    let Some(ChoiceOnly(names, _)) = kind else { panic!("it is one of a list: {kind:?}") };
+    assert!(names.len() > 1);
+    for (name, others) in names {
+        for spelled in others.iter().chain([name]) {
+            let flags = [("digest_auth.algorithm".to_owned(), (*spelled).to_owned())];
+            let loaded = Config::load(Sources { file: None, env: [], flags }).expect("a good hash");
+            let used = format!("{:?}", auth(&loaded.config).digest_alg);
+            assert_eq!(used.to_lowercase(), *name, "{spelled}");
+        }
+    }
+}

@@ -122,15 +122,11 @@ pub(crate) fn reaping(config: &Config) -> Reaping {
     }
 }
 
-/// A second of the fastest txns is replayed in about a second.
-const SNAPSHOT_REST_MS: u64 = 1_000;
-
 pub(crate) fn snapshots(config: &Config) -> Policy {
     let purge = &config.autopurge;
     Policy {
         txns: u64::from(config.snap_count),
         bytes: config.snap_size_limit_kb.map(|kb| kb << 10),
-        rest_ms: SNAPSHOT_REST_MS,
         keep: purge.snap_retain_count as usize,
         purge_every_ms: (purge.interval_hours > 0).then(|| u64::from(purge.interval_hours) * HOUR_MS),
     }

@@ -106,13 +106,7 @@ fn every_key_is_in_the_field_that_is_used() {
     );
     same(
         snapshots(config),
-        Policy {
-            txns: 50_013,
-            bytes: Some(1_014 << 10),
-            rest_ms: 1_000,
-            keep: 17,
-            purge_every_ms: Some(19 * 3_600_000),
-        },
+        Policy { txns: 50_013, bytes: Some(1_014 << 10), keep: 17, purge_every_ms: Some(19 * 3_600_000) },
     );
     same(
         log_thread(config),

@@ -7,8 +7,6 @@ pub struct Policy {
     pub txns: u64,
     /// `snapSizeLimitInKb`, in bytes; `None` is no limit.
     pub bytes: Option<u64>,
-    /// The least time from the end of one to the beginning of the next, in ms.
-    pub rest_ms: u64,
     /// `autopurge.snapRetainCount`.
     pub keep: usize,
     /// `autopurge.purgeInterval`, in ms; `None` switches purging off.
@@ -51,11 +49,8 @@ pub struct Snapshotter {
     txns_at: u64,
     bytes_at: u64,
     under_way: bool,
-    began_ms: u64,
-    /// Not before this time, after a failure (N3).
+    /// Not before this time.
     not_before_ms: u64,
-    /// Nor before this one, after a success (N5).
-    rests_until_ms: u64,
     /// `None` if purging is off.
     purge_due_ms: Option<u64>,
     purging: bool,
@@ -72,9 +67,7 @@ impl Snapshotter {
             txns_at: 0,
             bytes_at: 0,
             under_way: false,
-            began_ms: 0,
             not_before_ms: 0,
-            rests_until_ms: 0,
             purge_due_ms: policy.purge_every_ms.map(|_| now_ms),
             purging: false,
             is_short: false,
@@ -135,8 +128,8 @@ impl Snapshotter {
 
     fn begin_if_due(&mut self, now_ms: u64, out: &mut Vec<Output>) {
         let due = self.txns >= self.txns_at || self.bytes >= self.bytes_at;
-        if due && !self.under_way && now_ms >= self.not_before_ms.max(self.rests_until_ms) {
-            (self.under_way, self.began_ms) = (true, now_ms);
+        if due && !self.under_way && now_ms >= self.not_before_ms {
+            self.under_way = true;
             (self.txns, self.bytes) = (0, 0);
             out.push(Output::Begin);
         }
@@ -154,8 +147,6 @@ impl Snapshotter {
         self.under_way = false;
         match ended {
             Ended::Kept => {
-                let took_ms = now_ms.saturating_sub(self.began_ms);
-                self.rests_until_ms = now_ms + self.policy.rest_ms.max(took_ms);
                 if self.is_short {
                     self.purge_due_ms = self.purge_due_ms.map(|_| now_ms); // now an older one can go
                 }
@@ -176,8 +167,7 @@ impl Snapshotter {
 mod tests {
     use super::*;
 
-    const POLICY: Policy =
-        Policy { txns: 100, bytes: Some(1000), rest_ms: 50, keep: 3, purge_every_ms: Some(3_600_000) };
+    const POLICY: Policy = Policy { txns: 100, bytes: Some(1000), keep: 3, purge_every_ms: Some(3_600_000) };
 
     fn with(behind: u64, drawn: u64) -> Snapshotter {
         Snapshotter::new(POLICY, behind, 0, &mut |below| drawn.min(below - 1))
@@ -220,25 +210,6 @@ mod tests {
         core.on_ended(Ended::Kept, 20_000, &mut |_| 0, &mut out);
         assert_eq!(out, []);
         assert_eq!(applied(&mut core, 99, 0), [], "counted anew");
-    }
-
-    #[test]
-    fn n5_however_fast_txns_come_at_most_half_the_time_goes_to_snapshots() {
-        for (took, rest) in [(10, 50), (50, 50), (700, 700)] {
-            let mut core = with(0, 0);
-            let mut out = vec![];
-            core.on_applied(100, 0, 1_000, &mut out);
-            core.on_applied(500, 0, 1_000 + took, &mut out);
-            core.on_ended(Ended::Kept, 1_000 + took, &mut |_| 0, &mut out);
-            core.on_tick(1_000 + took, &mut out);
-            core.on_purged(true, 1_000 + took);
-            core.on_space(false, 1_000 + took, &mut out);
-            core.on_applied(500, 0, 1_000 + took + rest - 1, &mut out);
-            out.retain(|it| *it == Output::Begin);
-            assert_eq!(out, [Output::Begin], "one that took {took} ms");
-            core.on_tick(1_000 + took + rest, &mut out);
-            assert_eq!(out, [Output::Begin; 2], "one that took {took} ms");
-        }
     }
 
     #[test]

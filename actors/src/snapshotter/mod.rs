@@ -8,8 +8,6 @@
 //!   tried again after a pause, or once there is space, and nothing is purged meanwhile.
 //! - N4  Unless purging is off, a disk that runs full brings a purge at once, and so does a snapshot kept
 //!   meanwhile. A purge that was refused is tried again after a pause.
-//! - N5  After one there is a rest, as long as it took and no shorter than the policy's: txns that come fast
-//!   enough to make the next due at once do not keep the disk, which the log shares, writing snapshots.
 //!
 //! Source: SyncRequestProcessor.shouldSnapshot, DatadirCleanupManager.
 

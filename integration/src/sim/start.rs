@@ -82,7 +82,6 @@ impl Setup {
             policy: Policy {
                 txns: rng.random_range(10..80),
                 bytes: None,
-                rest_ms: 0,
                 keep: rng.random_range(1..=3),
                 purge_every_ms: Some(5_000),
             },

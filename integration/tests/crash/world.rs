@@ -264,7 +264,7 @@ pub(crate) fn config(dir: &Path, lines: &str) -> PathBuf {
     const DEFAULTS: [(&str, &str); 4] = [
         ("clientPortAddress", "127.0.0.1"),
         ("maxClientCnxns", "0"),
-        ("preAllocSize", "1024"), // KiB
+        ("preAllocSize", "16384"), // KiB; less would be raised, with a warning
         ("snapCount", "5000"),
     ];
     let defaults = DEFAULTS.iter().filter(|(key, _)| !lines.contains(key));

@@ -127,10 +127,8 @@ pub fn history(data: &[u8]) {
 /// The file that says whose snapshots these are, as it is and with the right checksum. It fits to what is
 /// there, or an error says why not.
 pub fn pair(data: &[u8]) {
-    let mut sealed = [&[1][..], data].concat();
-    let crc = crc32c::crc32c(&sealed);
-    sealed.extend_from_slice(&crc.to_le_bytes());
-    for content in [data, &sealed] {
+    let sealed = |body: &[u8]| [body, &crc32c::crc32c(body).to_le_bytes()].concat();
+    for content in [data, &sealed(data), &sealed(&[&[1], data].concat())] {
         let mut options = Options::new(ServerId(1), SALT);
         (options.segment_bytes, options.admitted_bytes) = (4096, 512);
         options.reserve = Reserve::Inline;

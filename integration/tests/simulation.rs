@@ -43,7 +43,7 @@ const LEAST_OF_200: &[(&str, u64)] = &[
     ("epochs refused by a full disk", 60),
     ("epochs rolled over", 500),
     ("events delivered by setWatches", 350),
-    ("expiries called off", 2),
+    ("expiries called off", 3),
     ("full disks announced", 76),
     ("handshakes turned away", 300),
     ("kills", 490),

@@ -290,7 +290,7 @@ impl World {
                 person.silent_until = now + self.rng.random_range(1_000..15_000);
                 self.met.count("silences");
             }
-            1 => {
+            1..4 => {
                 // Its last ping is held up, and arrives about when the session's time is up.
                 let late = now + person.timeout_ms as u64 + self.rng.random_range(0..8) * INTERVAL_MS;
                 person.silent_until = late;
@@ -298,24 +298,24 @@ impl World {
                 self.links[at].to_server.extend(requests::ping(&mut person.client));
                 self.met.count("pings held up");
             }
-            2..5 => self.disconnect(who),
-            5..8 => {
+            4..7 => self.disconnect(who),
+            7..10 => {
                 self.links[at].client = None; // the server will learn of it later
                 person.link = None;
                 person.client.disconnected();
                 self.met.count("takeovers");
                 self.connect(who);
             }
-            8..10 => {
+            10..12 => {
                 let bytes = requests::close(&mut person.client, floor);
                 self.links[at].to_server.extend(bytes);
             }
-            10..15 => {
+            12..17 => {
                 let bytes = requests::flood(&mut person.client, floor, &mut self.rng);
                 self.links[at].to_server.extend(bytes);
             }
             draw => {
-                let burst = if draw < 30 { self.rng.random_range(2..20) } else { 1 };
+                let burst = if draw < 32 { self.rng.random_range(2..20) } else { 1 };
                 for _ in 0..burst {
                     if person.client.due.len() < requests::MOST_DUE {
                         let bytes = requests::any(&mut person.client, floor, &mut self.rng);

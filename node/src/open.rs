@@ -47,6 +47,14 @@ pub enum StartError {
         /// What the system said.
         error: io::Error,
     },
+    /// A history has begun, and what allowed it is still there.
+    #[error("{file}: cannot be deleted: {error}; it counted for this start alone: delete it and start again")]
+    Marker {
+        /// The marker.
+        file: PathBuf,
+        /// Why.
+        error: io::Error,
+    },
     /// There is nothing in it, and nobody said that a new history may begin.
     #[error(
         "{directory}: there is no data here, and db.autocreate=false: is dataDir the right one, and is its disk mounted? \
@@ -89,7 +97,7 @@ impl StartError {
         use OpenError as O;
         match self {
             Self::Ensemble(_) | Self::NoClientPort => ExitCode::BadConfiguration,
-            Self::Directory { .. } | Self::Empty { .. } => ExitCode::DataDirectory,
+            Self::Directory { .. } | Self::Empty { .. } | Self::Marker { .. } => ExitCode::DataDirectory,
             Self::Open(O::Locked { .. }) => ExitCode::DataDirectoryLocked,
             Self::Open(O::OtherServer { .. }) => ExitCode::OtherServer,
             Self::Open(O::Newer { .. })
@@ -129,15 +137,18 @@ pub(crate) struct Opened {
 /// history. The script writes it beside `myid`, Java's server looks for it beside its log.
 const MARKER: &str = "initialize";
 
-/// Deletes the markers, durably, once there is a history, whether or not they were needed: they count for
-/// one start. Source: FileTxnSnapLog.restore.
-fn use_up(markers: &[PathBuf]) -> Result<(), StartError> {
-    for marker in markers {
+/// Deletes the markers, durably, once there is a history: they count for one start, whether or not they
+/// were needed. One that stays would let a later start begin anew: where this one needed it, that is an error.
+/// Source: FileTxnSnapLog.restore.
+fn use_up(markers: &[PathBuf], was_needed: bool) -> Result<(), StartError> {
+    for marker in markers.iter().filter(|marker| marker.is_file()) {
         let synced = || File::open(marker.parent().unwrap_or(marker))?.sync_all();
         match std::fs::remove_file(marker).and_then(|()| synced()) {
-            Ok(()) => tracing::info!(file = %marker.display(), "used up, and deleted"),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => return Err(StartError::Directory { directory: marker.clone(), error }),
+            Ok(()) => {
+                tracing::info!(file = %marker.display(), "deleted: it counts for one start, needed or not");
+            }
+            Err(error) if was_needed => return Err(StartError::Marker { file: marker.clone(), error }),
+            Err(error) => tracing::warn!(file = %marker.display(), "cannot be deleted: {error}; delete it"),
         }
     }
     Ok(())
@@ -158,7 +169,8 @@ pub(crate) fn open_data(config: &Config, rng: &mut Rng) -> Result<Opened, StartE
     // Made here if they are not there, and synced into their parents: else a power cut takes all in them.
     let disk = RealDisk::split(directory, &config.data_dir).map_err(unusable)?;
     let markers = [&config.data_dir, directory].map(|place| place.join(MARKER));
-    if !config.db_autocreate && is_empty(&disk)? && !markers.iter().any(|marker| marker.exists()) {
+    let needs_marker = !config.db_autocreate && is_empty(&disk)?;
+    if needs_marker && !markers.iter().any(|marker| marker.is_file()) {
         let [marker, _] = markers;
         return Err(StartError::Empty { directory: directory.to_owned(), marker });
     }
@@ -189,7 +201,7 @@ pub(crate) fn open_data(config: &Config, rng: &mut Rng) -> Result<Opened, StartE
         done => done?,
     }
     logger.keep_pair()?;
-    use_up(&markers)?;
+    use_up(&markers, needs_marker)?;
     restored.tree.begin_epoch(reign.epoch);
     tracing::info!(
         directory = %config.data_dir.display(), log_directory = %directory.display(), last = %recovered.last, snapshot = %restored.snapshot,
@@ -276,6 +288,8 @@ mod tests {
             std::fs::write(log.join("initialize"), b"").expect("writable");
             start(&data, &log, true).expect("there is a history");
             assert!(!log.join("initialize").exists(), "not kept for the day on which the data is lost");
+            std::fs::create_dir(data.join("initialize")).expect("writable");
+            start(&data, &log, true).expect("a directory of this name is nobody's marker");
             std::fs::remove_file(log.join("history")).expect("it is there");
             let refused = start(&data, &log, false).expect_err("its history is lost");
             assert_eq!(refused.exit_code(), ExitCode::DataDamaged, "{refused}");

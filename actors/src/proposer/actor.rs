@@ -55,7 +55,7 @@ impl Allowance {
     }
 }
 
-/// At most a line a second, whoever writes how much beyond a quota.
+/// At most a line a second.
 #[derive(Debug, Default)]
 struct Sparing {
     next_ms: u64,
@@ -91,7 +91,8 @@ pub struct ProposerActor {
     meters: Arc<Meters>,
     /// Proposed, and applied by the last look, as the meters were told.
     told: (Zxid, Zxid),
-    quotas: Sparing,
+    /// Of soft limits and of hard ones: the first refuse nobody, and must not hide the others.
+    quotas: [Sparing; 2],
 }
 
 impl ProposerActor {
@@ -105,7 +106,7 @@ impl ProposerActor {
         meters: Arc<Meters>,
     ) -> Self {
         let (told, out) = ((core.last(), core.last()), Vec::new());
-        let (allowance, quotas) = (Allowance::default(), Sparing::default());
+        let (allowance, quotas) = (Allowance::default(), Default::default());
         Self {
             core,
             tree,
@@ -208,7 +209,7 @@ impl ProposerActor {
             if over.is_hard {
                 self.meters.quota_exceeded(&over.path);
             }
-            if let Some(left_out) = self.quotas.may_say(ctx.clock().now_ms()) {
+            if let Some(left_out) = self.quotas[usize::from(over.is_hard)].may_say(ctx.clock().now_ms()) {
                 tracing::warn!(left_out, "{over}");
             }
         }

@@ -417,7 +417,7 @@ fn check_snapshots<D: Disk>(
         return Err(OpenError::MissingSnapshot { file: disk.path(&missing), log_start });
     }
     for gone in before.iter().filter(|snapshot| !history.snapshots.contains(snapshot)) {
-        tracing::warn!(file = %disk.path(&gone.name).display(), "this snapshot is missing; an older one, or the log alone, has the same: nothing is lost, but look who deletes files here");
+        tracing::warn!(file = %disk.path(&gone.name).display(), "this snapshot is missing; an older one, or the log alone, takes its place: look who deletes files here");
     }
     Ok(())
 }

@@ -116,13 +116,13 @@ fn newest_snapshot<D: Disk>(
         match loaded {
             Ok(tree) => return Ok((tree, forget(logger, &bad)?)),
             Err(error @ SnapshotError::Newer { .. }) => return Err(RestoreError::Snapshot(error)),
-            Err(error) => {
-                tracing::error!(%error, "this snapshot is deleted; an older one, or the log alone, has the same: nothing is lost, but check the disk");
-                bad.push(entry.name.as_str());
-            }
+            Err(error) => bad.push((entry.name.as_str(), error)),
         }
     }
     if recovered.log_start > Zxid::ZERO {
+        for (_, error) in &bad {
+            tracing::error!(%error, "this snapshot cannot be loaded; it is left as it is");
+        }
         return Err(RestoreError::NoSnapshot {
             directory: disk.path(""),
             count: recovered.snapshots.len(),
@@ -133,8 +133,11 @@ fn newest_snapshot<D: Disk>(
 }
 
 /// Only once the tree can be made without them: a purge must not count them among those it keeps.
-fn forget<D: Disk>(logger: &mut Logger<D>, bad: &[&str]) -> Result<usize, LogFailure> {
-    bad.iter().try_for_each(|name| logger.forget_snapshot(name))?;
+fn forget<D: Disk>(logger: &mut Logger<D>, bad: &[(&str, SnapshotError)]) -> Result<usize, LogFailure> {
+    for (name, error) in bad {
+        logger.forget_snapshot(name)?;
+        tracing::error!(%error, "this snapshot is deleted; an older one, or the log alone, has the same: nothing is lost, but check the disk");
+    }
     Ok(bad.len())
 }
 

@@ -122,9 +122,6 @@ pub struct OverQuota {
     pub is_hard: bool,
 }
 
-/// Writes over a soft limit that are told of at once: no more of them are read.
-const MOST_TOLD: usize = 16;
-
 impl DataTree {
     /// Refuses a write that adds `bytes_delta` bytes and `count_delta` znodes at `path` with -125 if it
     /// would pass a hard limit, never unless `enforceQuota`; `over` gets what limits it passes. A soft limit
@@ -156,11 +153,9 @@ impl DataTree {
             if !is_checked || amount <= limit {
                 continue;
             }
-            if is_hard || over.len() < MOST_TOLD {
-                let path = self.path_of(quota);
-                let path = path.strip_prefix(QUOTA).unwrap_or(&path).to_owned();
-                over.push(OverQuota { path, what, amount, limit, is_hard });
-            }
+            let path = self.path_of(quota);
+            let path = path.strip_prefix(QUOTA).unwrap_or(&path).to_owned();
+            over.push(OverQuota { path, what, amount, limit, is_hard });
             if is_hard {
                 return Err(ErrorCode::QuotaExceeded);
             }

@@ -136,8 +136,12 @@ impl Link {
         self.send(&[], |_| false)
     }
 
-    pub(crate) fn hang_up(self) {
-        let _ = self.stream.shutdown(Shutdown::Both);
+    /// Ends it, and waits until the server has: Java forgets which connection a session has when it closes
+    /// any of its connections, also one that is newer by then (ServerCnxnFactory.removeCnxnFromSessionMap).
+    pub(crate) fn hang_up(mut self) {
+        if self.stream.shutdown(Shutdown::Write).is_ok() {
+            self.await_close();
+        }
     }
 }
 

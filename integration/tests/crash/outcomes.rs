@@ -78,7 +78,7 @@ const CASES: &[Case] = &[
     Case {
         name: "the newest snapshot is gone",
         harm: |dir| fs::remove_file(newest(dir, "snapshot.")).unwrap(),
-        outcome: Served(1, &["WARN", "this snapshot is missing", "nothing is lost", "snapshot."]),
+        outcome: Served(1, &["WARN", "this snapshot is missing", "takes its place", "snapshot."]),
     },
     Case {
         name: "a segment is gone",

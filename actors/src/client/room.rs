@@ -142,9 +142,9 @@ struct Weigher<'a> {
     /// few reads between writes, and need no guard.
     ample: usize,
     max_frame: usize,
-    /// Bytes of all writes in flight: no list gets more longer by them.
+    /// Bytes of all writes in flight: no list gets longer by more.
     written: usize,
-    /// None of them has more bytes: no data gets longer by them.
+    /// None of them has more bytes: no data gets longer than this by them.
     largest: usize,
     /// Bytes of the connection's identities, which `auth` in an ACL stands for.
     ids: usize,

@@ -64,7 +64,9 @@ pub enum Remark {
     )]
     Throttled,
     /// No session now.
-    #[error("asked for a session while the disk is full or has not answered for long; closed")]
+    #[error(
+        "asked for a session while the disk is full, or owes so much that this one has no place or may be ending; closed"
+    )]
     NotBegun,
     /// No handshake within so many ms.
     #[error("sent no whole handshake within {0} ms; closed (nio.sessionlessCnxnTimeout)")]

@@ -253,6 +253,8 @@ fn p10_who_is_turned_away_is_closed_at_once_and_the_session_stays_where_it_is() 
     assert!(!world.learner.is_ready());
     world.learner.on_turned_away(vec![Handshake::Open(session)], &mut world.out);
     assert_eq!(world.apply(), [""; 0], "its connection is closed");
+    world.learner.on_turned_away(vec![Handshake::Ended(client(7))], &mut world.out);
+    assert_eq!(world.apply(), ["7: refused"], "only who names a session that has ended is told so");
     world.commit(1);
     assert_eq!(world.apply(), ["0: reply 1"]);
 }

@@ -110,8 +110,8 @@ pub enum CloseReason {
     SessionEnded,
     /// Its session attached to another connection.
     SessionMoved,
-    /// The session that its handshake asked for, new or not, was not given to it: the disk is full, or
-    /// has not answered for long, and too many wait.
+    /// The session that its handshake asked for, new or not, was not given to it: the disk is full, or too
+    /// many wait for it, or the session's end does.
     SessionNotBegun,
 }
 

@@ -8,6 +8,7 @@ pub mod ids;
 pub mod letters;
 pub mod mail;
 pub mod path;
+pub mod quorum;
 pub mod txn;
 pub mod wire;
 pub mod znode;

@@ -1,5 +1,5 @@
-//! Apache's server as our tests start it, and ours beside it: `paddock bench` over both, what each reaps.
-//! Needs java and, the first time, Maven.
+//! Apache's server as our tests start it, and ours beside it: `paddock bench` over both, what each reaps,
+//! how each refuses reconfig. Needs java and, the first time, Maven.
 #![allow(missing_docs, clippy::unwrap_used, reason = "a test binary")]
 
 #[path = "java_server/bench.rs"]
@@ -7,6 +7,9 @@ mod bench;
 
 #[path = "java_server/reaping.rs"]
 mod reaping;
+
+#[path = "java_server/reconfig.rs"]
+mod reconfig;
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};

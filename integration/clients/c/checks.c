@@ -10,6 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "relay.h"
 #include "zookeeper.h"
 
 #define LIMIT_S 60
@@ -58,6 +59,11 @@ static void hear(zhandle_t *zk, int type, int state, const char *path, void *con
     pthread_mutex_unlock(&heard->lock);
 }
 
+/* Like `hear`, but not the states of the connection, which a client tells to all its watchers. */
+static void hear_change(zhandle_t *zk, int type, int state, const char *path, void *context) {
+    if (type != ZOO_SESSION_EVENT) hear(zk, type, state, path, context);
+}
+
 /* Waits for the next event and holds it to what is wanted; `path` may be NULL for any. */
 static void next(struct heard *heard, int type, int state, const char *path) {
     struct timespec limit;
@@ -76,6 +82,14 @@ static void next(struct heard *heard, int type, int state, const char *path) {
         expect(!path || !strcmp(heard->events[i].path, path), "event on %s, not %s", heard->events[i].path, path);
     }
     pthread_mutex_unlock(&heard->lock);
+}
+
+/* How many events it was told of. */
+static int told(struct heard *heard) {
+    pthread_mutex_lock(&heard->lock);
+    int count = heard->count;
+    pthread_mutex_unlock(&heard->lock);
+    return count;
 }
 
 static void init(struct heard *heard) {
@@ -212,8 +226,135 @@ static void acls(zhandle_t *one, zhandle_t *two) {
     EXPECT(length == 1 && data[0] == 'x');
 }
 
+/* A turn in line for a lock, as ZooKeeper's recipe has it: an ephemeral with a number. */
+struct turn { zhandle_t *zk; const char *lock; char path[128]; struct heard before; };
+
+static void stand_in_line(struct turn *turn, zhandle_t *zk, const char *lock) {
+    char prefix[128];
+    turn->zk = zk;
+    turn->lock = lock;
+    init(&turn->before);
+    snprintf(prefix, sizeof prefix, "%s/turn-", lock);
+    EXPECT_RC(ZOK, create(zk, prefix, "", ZOO_EPHEMERAL | ZOO_SEQUENCE, turn->path, sizeof turn->path));
+}
+
+/* Whether nobody is before it: then it holds the lock. If somebody is, the one next before it is watched. */
+static int is_first(struct turn *turn) {
+    for (;;) {
+        const char *own = turn->path + strlen(turn->lock) + 1, *next_before = NULL;
+        char path[256];
+        struct String_vector names;
+        int rc = zoo_get_children(turn->zk, turn->lock, 0, &names);
+        EXPECT_RC(ZOK, rc);
+        if (rc != ZOK) return 0;
+        for (int i = 0; i < names.count; i++)
+            if (strcmp(names.data[i], own) < 0 && (!next_before || strcmp(names.data[i], next_before) > 0))
+                next_before = names.data[i];
+        if (next_before) snprintf(path, sizeof path, "%s/%s", turn->lock, next_before);
+        int alone = !next_before;
+        deallocate_String_vector(&names);
+        if (alone) return 1;
+        rc = zoo_wexists(turn->zk, path, hear_change, &turn->before, NULL);
+        if (rc != ZNONODE) { /* or it went meanwhile: look again */
+            EXPECT_RC(ZOK, rc);
+            return 0;
+        }
+    }
+}
+
+/* Told that the one before it is gone; `path` is that one's. */
+static void await_turn(struct turn *turn, const char *path) {
+    next(&turn->before, ZOO_DELETED_EVENT, ZOO_CONNECTED_STATE, path);
+    EXPECT(is_first(turn));
+}
+
+static void on_sync(int rc, const char *path, const void *data) {
+    hear(NULL, ZOO_SESSION_EVENT, rc, path, (void *)data);
+}
+
+/* Returns once watchers have been told of all that has come: they and this call's end are told in order. */
+static void settle(zhandle_t *zk) {
+    struct heard done;
+    init(&done);
+    EXPECT_RC(ZOK, zoo_async(zk, "/", on_sync, &done));
+    next(&done, ZOO_SESSION_EVENT, ZOK, NULL);
+}
+
+/* Two clients; one is cut off, misses what the other does, and comes back: its session, ephemerals, watches
+ * and locks are still its own. */
+static void reconnects(const char *hosts, zhandle_t *one) {
+    char data[8];
+    int length = 0;
+    struct Stat before, after;
+    struct String_vector names;
+    struct heard states, changed, made, children, quiet, alive;
+    struct turn held, behind_held, ahead, waiting;
+    struct relay *relay = relay_start(hosts);
+    zhandle_t *two = connect_to(relay_address(relay), &states);
+    int64_t id = zoo_client_id(two)->client_id;
+    for (const char **name = (const char *[]){"changed", "quiet", "parent", "held", "awaited", NULL}; *name; name++)
+        EXPECT_RC(ZOK, create(one, in_folder(*name), "", 0, NULL, 0));
+    EXPECT_RC(ZOK, create(two, in_folder("own"), "", ZOO_EPHEMERAL, NULL, 0));
+    EXPECT_RC(ZOK, zoo_exists(one, in_folder("own"), 0, &before));
+
+    for (struct heard **heard = (struct heard *[]){&changed, &made, &children, &quiet, &alive, NULL}; *heard; heard++)
+        init(*heard);
+    EXPECT_RC(ZOK, zoo_wget(two, in_folder("changed"), hear_change, &changed, data, &length, NULL));
+    EXPECT_RC(ZNONODE, zoo_wexists(two, in_folder("made"), hear_change, &made, NULL));
+    EXPECT_RC(ZOK, zoo_wget_children(two, in_folder("parent"), hear_change, &children, &names));
+    deallocate_String_vector(&names);
+    EXPECT_RC(ZOK, zoo_wexists(two, in_folder("quiet"), hear_change, &quiet, NULL));
+    EXPECT_RC(ZOK, zoo_wexists(one, in_folder("own"), hear_change, &alive, NULL));
+    char lock[2][128];
+    snprintf(lock[0], sizeof lock[0], "%s", in_folder("held"));
+    snprintf(lock[1], sizeof lock[1], "%s", in_folder("awaited"));
+    stand_in_line(&held, two, lock[0]);
+    stand_in_line(&behind_held, one, lock[0]);
+    stand_in_line(&ahead, one, lock[1]);
+    stand_in_line(&waiting, two, lock[1]);
+    EXPECT(is_first(&held) && !is_first(&behind_held) && is_first(&ahead) && !is_first(&waiting));
+
+    zoo_set_debug_level((ZooLogLevel)0); /* it reports the connection that we cut */
+    relay_down(relay);
+    next(&states, ZOO_SESSION_EVENT, ZOO_CONNECTING_STATE, NULL);
+    EXPECT_RC(ZOK, zoo_set(one, in_folder("changed"), "x", 1, -1));
+    EXPECT_RC(ZOK, create(one, in_folder("made"), "", 0, NULL, 0));
+    EXPECT_RC(ZOK, create(one, in_folder("parent/child"), "", 0, NULL, 0));
+    EXPECT_RC(ZOK, zoo_delete(one, ahead.path, -1));
+    EXPECT(!is_first(&behind_held));
+    relay_up(relay);
+    next(&states, ZOO_SESSION_EVENT, ZOO_CONNECTED_STATE, NULL);
+    zoo_set_debug_level(ZOO_LOG_LEVEL_ERROR);
+
+    EXPECT(zoo_client_id(two)->client_id == id);
+    next(&changed, ZOO_CHANGED_EVENT, ZOO_CONNECTED_STATE, in_folder("changed"));
+    next(&made, ZOO_CREATED_EVENT, ZOO_CONNECTED_STATE, in_folder("made"));
+    next(&children, ZOO_CHILD_EVENT, ZOO_CONNECTED_STATE, in_folder("parent"));
+    await_turn(&waiting, ahead.path);
+    EXPECT_RC(ZOK, zoo_exists(two, in_folder("own"), 0, &after));
+    EXPECT(after.ephemeralOwner == id && after.czxid == before.czxid);
+    EXPECT(is_first(&held));
+    settle(one);
+    settle(two);
+    EXPECT(told(&alive) == 0 && told(&behind_held.before) == 0 && told(&quiet) == 0);
+
+    for (int i = 0; i < 2; i++) { /* a watch that had nothing to tell stays, and is told of one change */
+        EXPECT_RC(ZOK, zoo_set(one, in_folder("changed"), "y", 1, -1));
+        EXPECT_RC(ZOK, zoo_set(one, in_folder("quiet"), "y", 1, -1));
+    }
+    next(&quiet, ZOO_CHANGED_EVENT, ZOO_CONNECTED_STATE, in_folder("quiet"));
+    EXPECT_RC(ZOK, zoo_delete(two, held.path, -1));
+    await_turn(&behind_held, held.path);
+    settle(two);
+    EXPECT(told(&changed) == 1 && told(&made) == 1 && told(&children) == 1 && told(&quiet) == 1);
+    EXPECT_RC(ZOK, zookeeper_close(two));
+    next(&alive, ZOO_DELETED_EVENT, ZOO_CONNECTED_STATE, in_folder("own"));
+}
+
 int main(int count, char **args) {
-    static const char *names[] = {"life of a znode", "children and sequence", "multi", "sessions", "acls"};
+    static const char *names[] = {"life of a znode", "children and sequence", "multi", "sessions", "acls",
+        "a reconnect: session, ephemerals, watches and locks survive it"};
+    enum { ALL = sizeof names / sizeof names[0] };
     struct heard states_one, states_two;
     int passed = 0, failed = 0;
     if (count != 2) {
@@ -223,7 +364,7 @@ int main(int count, char **args) {
     zoo_set_debug_level(ZOO_LOG_LEVEL_ERROR);
     zhandle_t *one = connect_to(args[1], &states_one), *two = connect_to(args[1], &states_two);
     EXPECT_RC(ZOK, create(one, "/c-client-", "", ZOO_SEQUENCE, folder, sizeof folder));
-    for (int i = 0; i < 5 && (i > 0 || failures == 0); i++) {
+    for (int i = 0; i < ALL && (i > 0 || failures == 0); i++) {
         failures = 0;
         switch (i) {
         case 0: life(one, two); break;
@@ -231,6 +372,7 @@ int main(int count, char **args) {
         case 2: multi(one, two); break;
         case 3: sessions(args[1], one); break;
         case 4: acls(one, two); break;
+        case 5: reconnects(args[1], one); break;
         }
         printf("%s %s\n", failures ? "FAIL" : "ok  ", names[i]);
         failures ? failed++ : passed++;
@@ -240,5 +382,5 @@ int main(int count, char **args) {
         failed++;
     }
     printf("%d passed, %d failed\n", passed, failed);
-    return failed || passed < 5;
+    return failed || passed < ALL;
 }

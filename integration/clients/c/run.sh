@@ -16,6 +16,6 @@ if [ ! -d root ]; then
     for package in libzookeeper-mt*.deb; do dpkg -x "$package" root; done
 fi
 lib="$out/root/usr/lib/x86_64-linux-gnu"
-gcc -std=c11 -Wall -Wextra -Werror -DTHREADED -I root/usr/include/zookeeper -o checks "$here/checks.c" \
+gcc -std=c11 -Wall -Wextra -Werror -DTHREADED -I root/usr/include/zookeeper -o checks "$here/checks.c" "$here/relay.c" \
     -L "$lib" -Wl,-rpath,"$lib" -lzookeeper_mt -lpthread
 exec ./checks "$@"

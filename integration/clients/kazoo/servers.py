@@ -121,6 +121,9 @@ class Process:
     def _java_properties(self):
         """What Apache's server takes from nowhere but its command line."""
         yield "-Dreadonlymode.enabled=true"
+        for entry in self.entries:
+            if entry.startswith("znode.container."):
+                yield f"-D{entry}"
         if self.jaas_config:
             path = os.path.join(self.working_path, "jaas.conf")
             with open(path, "w") as f:

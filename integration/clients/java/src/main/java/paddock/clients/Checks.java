@@ -148,7 +148,7 @@ final class Checks {
         return new LinkedBlockingQueue<>();
     }
 
-    private static Thread daemon(Runnable body) {
+    static Thread daemon(Runnable body) {
         Thread thread = new Thread(body, "check");
         thread.setDaemon(true);
         return thread;

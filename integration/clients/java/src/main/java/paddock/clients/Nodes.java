@@ -4,17 +4,26 @@ import static java.nio.charset.StandardCharsets.UTF_8;
 
 import java.util.List;
 import java.util.Set;
+import java.util.concurrent.BlockingQueue;
+import java.util.concurrent.Executors;
+import java.util.concurrent.ScheduledExecutorService;
 import java.util.concurrent.TimeUnit;
 import org.apache.curator.framework.CuratorFramework;
 import org.apache.curator.framework.recipes.nodes.GroupMember;
 import org.apache.curator.framework.recipes.nodes.PersistentNode;
 import org.apache.curator.framework.recipes.nodes.PersistentTtlNode;
+import org.apache.zookeeper.AddWatchMode;
 import org.apache.zookeeper.CreateMode;
+import org.apache.zookeeper.Watcher;
+import org.apache.zookeeper.Watcher.Event.EventType;
 import org.apache.zookeeper.data.Stat;
 
 /** Curator's znodes that are kept in being, and its transaction. */
 final class Nodes {
     private static final byte[] DATA = "here".getBytes(UTF_8);
+
+    /** Of a znode that is to go: several times what a thread may be late on a loaded machine. */
+    private static final int TTL_MS = 3_000;
 
     private Nodes() { }
 
@@ -23,6 +32,11 @@ final class Nodes {
         checks.check("PersistentTtlNode", Nodes::ttl);
         checks.check("GroupMember", Nodes::group);
         checks.check("transaction", Nodes::transaction);
+    }
+
+    /** Needs a server that looks often for what is due. */
+    static void reaped(Checks checks) {
+        checks.check("PersistentTtlNode, its owner stops", Nodes::ttlEnds);
     }
 
     private static void persistent(Pair pair) throws Exception {
@@ -62,6 +76,37 @@ final class Nodes {
             }
             Checks.equal("no owner to see", 0L, b.checkExists().forPath(touched).getEphemeralOwner());
         }
+    }
+
+    /** On a server that looks often for what is due: kept while its owner runs, and gone when it has stopped. */
+    private static void ttlEnds(Pair pair) throws Exception {
+        CuratorFramework b = pair.b.curator;
+        String touched = "/ttl/" + PersistentTtlNode.DEFAULT_CHILD_NODE_NAME;
+        BlockingQueue<EventType> seen = Checks.queue();
+        Watcher watcher = event -> {
+            if (event.getType() != EventType.None) {
+                seen.add(event.getType());
+            }
+        };
+        ScheduledExecutorService thread = Executors.newSingleThreadScheduledExecutor(Checks::daemon);
+        // Touched ten times in each TTL: an owner that is late by less than nine tenths of it loses nothing.
+        try (PersistentTtlNode node = new PersistentTtlNode(pair.a.curator, thread, "/ttl", TTL_MS, DATA,
+                PersistentTtlNode.DEFAULT_CHILD_NODE_NAME, 10)) {
+            node.start();
+            Checks.eventually("its TTL child is created", () -> b.checkExists().forPath(touched) != null);
+            // Itself it is kept by its child alone: nobody touches it.
+            b.watchers().add().withMode(AddWatchMode.PERSISTENT).usingWatcher(watcher).forPath("/ttl");
+            b.create().withTtl(2 * TTL_MS).withMode(CreateMode.PERSISTENT_WITH_TTL).forPath("/untouched", DATA);
+            pair.b.reconnect();
+            Checks.eventually("what nobody touches goes", () -> b.checkExists().forPath("/untouched") == null);
+            Checks.equal("what happened while its owner ran", List.of(), List.copyOf(seen));
+            Checks.holds("it is touched", b.checkExists().forPath(touched).getVersion() > 0);
+        } finally {
+            thread.shutdownNow();
+        }
+        Checks.equal("its child goes", EventType.NodeChildrenChanged, Checks.next("the child's end", seen));
+        Checks.equal("and itself", EventType.NodeDeleted, Checks.next("its own end", seen));
+        Checks.equal("after that", null, b.checkExists().forPath("/ttl"));
     }
 
     private static Set<String> members(GroupMember member) {

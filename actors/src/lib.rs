@@ -7,6 +7,7 @@ pub mod disk_watch;
 pub mod learner;
 pub mod memory;
 pub mod proposer;
+pub mod quorum;
 pub mod quorum_peer;
 pub mod runtime;
 pub mod session;

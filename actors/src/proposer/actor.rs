@@ -9,8 +9,8 @@ use paddock_messages::mail::Outbox;
 use paddock_messages::zxid::{Epoch, Zxid};
 
 use super::core::{Output, Proposer};
-use super::quorum::Majority;
 use crate::admin::metrics::{Meters, Prepared};
+use crate::quorum::Majority;
 use crate::runtime::{Ctx, ExitCode, Serve, Service};
 use crate::storage::{Command, Facts, LoggerHandle, Space};
 use crate::tree::{DataTree, SharedTree};

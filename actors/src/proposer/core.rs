@@ -12,7 +12,7 @@ use paddock_messages::zxid::{Epoch, Zxid};
 
 use super::credit::LogCredit;
 use super::held::Held;
-use super::quorum::Quorum;
+use crate::quorum::Quorum;
 use crate::tree::pending::Pending;
 use crate::tree::prep::{Place, Prep, PrepRules, View};
 use crate::tree::quota::OverQuota;

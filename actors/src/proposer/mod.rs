@@ -28,9 +28,8 @@
 pub mod actor;
 pub mod core;
 
+pub use crate::quorum::{Majority, Quorum};
 pub use core::{LAST_COUNTER, Output, Proposer, Room};
-pub use quorum::{Majority, Quorum};
 
 mod credit;
 mod held;
-mod quorum;

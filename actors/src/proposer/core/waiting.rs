@@ -3,8 +3,8 @@
 use paddock_messages::letters::{Handshake, Request};
 
 use super::super::held::{Item, Kept};
-use super::super::quorum::Quorum;
 use super::{Output, Proposer};
+use crate::quorum::Quorum;
 use crate::tree::prep::View;
 
 impl<Q: Quorum> Proposer<Q> {

@@ -4,6 +4,7 @@ pub mod admin;
 pub mod auth;
 pub mod client;
 pub mod disk_watch;
+pub mod election;
 pub mod learner;
 pub mod memory;
 pub mod proposer;

@@ -1,0 +1,37 @@
+//! Who should lead: fast leader election, without I/O, clock or randomness.
+//!
+//! Every member that looks for a leader tells all others for whom it votes, and in which round. It begins
+//! with itself, turns to the greatest vote it hears of, and has decided once a quorum votes as it does. A
+//! member that has a role answers who looks with the leader it has.
+//!
+//! After every step, in every test ([`Election::check`], and across members the tests' world):
+//! - EL1  Only voters' newest words over live links count, and only for who may lead: not what a member said
+//!   before its link broke, not a word without a vote, nor one from or for a stranger or a weight of 0.
+//! - EL2  In a round a member's own vote only becomes greater. It is for itself, as it stands, or for one that
+//!   it has a live link to and therefore could follow; when that link breaks, a new round begins.
+//! - EL3  Decided is only what a quorum of such words says: of one round and one vote, our own among them
+//!   while we look; or of members that have a leader, who agree on it and its epoch, and whose leader itself
+//!   says that it leads. By QS1 one set of words therefore elects one leader at most.
+//! - EL4  A member without a vote elects nobody and raises nobody's round: it joins a leader that is there.
+//! - EL5  A member that has a role keeps it and its round, whatever it hears; it only answers.
+//! - EL6  What is current has been sent over every live link, and is sent again: to all while looking, else to
+//!   those that look.
+//! - EL7  A quorum that votes as we do is waited on for at most [`GRACE_MS`], and not at all if every voter
+//!   with a live link votes so.
+//! - EL8  No number in a notification panics or overflows: a round more than [`ROUNDS_AHEAD`] above ours is
+//!   ignored, whatever else its notification says.
+//!
+//! Not promised: that one leader is elected. Words change while they travel, so two members may decide
+//! for two leaders, in one round too: a voter of both quorums then turned from the lesser vote to the
+//! greater in between. Nor that the elected still lives, or has all that is committed, if a voter's words
+//! were older than its log. Zab's discovery and synchronisation keep history safe: an epoch has one leader
+//! because a quorum accepts it once. A decision that comes to nothing costs time, and leads to another
+//! round.
+//!
+//! Source: compat zab, 3; compat: FastLeaderElection.java, lookForLeader.
+
+pub mod core;
+
+pub use core::{Election, GRACE_MS, MAX_REPEAT_MS, MIN_REPEAT_MS, Output, ROUNDS_AHEAD};
+
+mod repeat;

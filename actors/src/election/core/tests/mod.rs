@@ -9,7 +9,9 @@
 //! and what is done is `looking 7 3@1.5 to 2 3`, `decided 3@1.5`, with `; ` between.
 
 mod historic;
+mod runs;
 mod table;
+mod world;
 
 use paddock_config::Members;
 use paddock_messages::zxid::{Epoch, Zxid};

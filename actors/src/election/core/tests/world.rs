@@ -17,7 +17,7 @@ const PATIENCE_MS: u64 = 2_000;
 /// How often roles look around, in ms.
 const ROLES_MS: u64 = 25;
 
-/// What the others see and do.
+/// What a member does.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Role {
     Off,

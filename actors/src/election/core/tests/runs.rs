@@ -117,7 +117,8 @@ fn el5_a_rejoiner_finds_the_leader_and_disturbs_nobody() {
             };
             let (before, decided) = (rounds(world), world.decisions.len());
             world.start(who);
-            world.run_to_leader(5_000);
+            // Words are still lost, and repeats come ever later: seven of them in 30 s.
+            world.run_to_leader(30_000);
             assert_eq!(world.leader(), Some(leader));
             assert_eq!(rounds(world), before);
             let by: Vec<_> = world.decisions[decided..].iter().map(|it| (it.by, it.vote.leader.0)).collect();

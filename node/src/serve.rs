@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use actix_rt::signal::unix::{SignalKind, signal};
 use paddock::{Node, StartError};
+use paddock_actors::memory;
 use paddock_actors::runtime::ExitCode;
 use paddock_config::{Config, Loaded};
 
@@ -19,6 +20,7 @@ const STOP_WITHIN: Duration = Duration::from_secs(5);
 
 /// Runs until a signal; the exit code is documented at [`ExitCode`].
 pub(crate) fn run(args: &Serve) -> ProcessExit {
+    memory::keep();
     if !compiler::is_sound() {
         eprintln!("{}", compiler::ADVICE);
         return ExitCode::Unexpected.into();

@@ -19,6 +19,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 
 pub use self::actor::MemoryActor;
 pub use self::core::{Reading, SoftLimit, Step, Verdict};
+pub use self::trim::keep;
 
 /// Whether the member is tight, for all threads. Nothing is ordered by it.
 #[derive(Debug, Default)]

@@ -209,7 +209,8 @@ impl DataTree {
         let before = node.data_len() as i64;
         self.alter(slot, |node| {
             node.set_data(data);
-            if node.is_counted() {
+            if node.is_counted() && !is_again {
+        let is_again = self.digest.is_open(slot);
                 node.content_crc = content_crc(path, data);
             }
             (node.version, node.mzxid, node.mtime) = (version, header.zxid, header.time);
@@ -217,6 +218,9 @@ impl DataTree {
         let stat = self.at(slot).stat();
         self.note_usage(path, i64::from(stat.data_length) - before, 0);
         if events.are_wanted() {
+        if is_again {
+            self.digest.defer_crc(slot); // it changes often: once for all of the changes
+        }
             let acl = self.acl_for_event(slot);
             events.push((header.zxid, EventKind::DataChanged, WatchTable::Data), path.clone(), acl);
         }

@@ -117,6 +117,43 @@ fn t5_the_reserved_znodes_stay() {
     }
 }
 
+/// Each apply is followed by a check of every CRC and of the digest.
+#[test]
+fn t2_znodes_that_change_again_and_again_have_a_true_digest_at_any_time() {
+    let mut tree = DataTree::new(TreeOptions::default());
+    let paths = ["/a", "/b", "/c", "/d"];
+    let mut counters = 1..;
+    let mut next = || counters.next().unwrap();
+    for gone in paths {
+        for path in paths.into_iter().filter(|path| tree.node(path).is_none()).collect::<Vec<_>>() {
+            apply(&mut tree, &create(next(), path, b"new"));
+        }
+        for hot in [&paths[..2], &paths[1..], &paths[..]] {
+            for (version, path) in (0..3).flat_map(|version| hot.iter().map(move |path| (version, path))) {
+                apply(&mut tree, &set_data(next(), path, b"again", version));
+            }
+        }
+        apply(&mut tree, &delete(next(), gone));
+    }
+}
+
+#[test]
+fn a_change_is_below_the_parent_that_is_there_now() {
+    let mut tree = DataTree::new(TreeOptions::default());
+    let both = [create(1, "/a", b""), create(2, "/a/b", b"")];
+    both.iter().for_each(|txn| assert!(matches!(apply(&mut tree, txn), Outcome::Path(_))));
+    assert!(matches!(apply(&mut tree, &set_data(3, "/a/b", b"old", 1)), Outcome::Stat(_)));
+    apply(&mut tree, &delete(4, "/a/b"));
+    apply(&mut tree, &delete(5, "/a"));
+    assert_eq!(apply(&mut tree, &set_data(6, "/a/b", b"lost", 2)), Outcome::Refused(ErrorCode::NoNode));
+    for (counter, path) in (7..).zip(["/other", "/other/b", "/a", "/a/b"]) {
+        apply(&mut tree, &create(counter, path, b""));
+    }
+    assert!(matches!(apply(&mut tree, &set_data(11, "/a/b", b"new", 1)), Outcome::Stat(_)));
+    let data = |path| tree.node(path).unwrap().data().unwrap().to_vec();
+    assert_eq!((data("/a/b"), data("/other/b")), (b"new".to_vec(), vec![]));
+}
+
 #[test]
 fn t6_txns_that_find_another_tree_are_refused_and_change_little() {
     let mut tree = DataTree::new(TreeOptions::default());

@@ -60,6 +60,10 @@ impl DataTree {
 
     /// Adds the shares of all znodes that changed.
     pub(super) fn settle_digest(&mut self) {
+        while let Some(slot) = self.digest.take_stale() {
+            let crc = content_crc(&self.path_of(slot), self.arena.get(slot).data());
+            self.arena.get_mut(slot).content_crc = crc; // derived: no walk hands it over
+        }
         let sum = self.digest();
         self.digest.settle(sum);
     }

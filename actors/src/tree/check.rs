@@ -58,7 +58,7 @@ impl DataTree {
         assert_eq!(node.node.children, children, "T2: children of {path}");
         assert_eq!(node.node.descendants, descendants, "T2: descendants of {path}");
         if node.node.is_counted() {
-            assert_eq!(node.node.content_crc, content_crc(&path, node.data()), "T2: CRC of {path}");
+            assert_eq!(self.content_crc(slot), content_crc(&path, node.data()), "T2: CRC of {path}");
         }
         counted.nodes += 1;
         counted.digest = counted.digest.wrapping_add(self.digest_at(slot));

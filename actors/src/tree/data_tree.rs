@@ -11,7 +11,7 @@ use paddock_messages::zxid::{Epoch, Zxid};
 use super::acl_table::AclTable;
 use super::arena::Arena;
 use super::change::NewNode;
-use super::digest::{DigestLog, DigestSum, node_digest};
+use super::digest::{DigestLog, DigestSum, content_crc, node_digest};
 use super::index::Index;
 use super::node::{NONE, Slot};
 use super::node_ref::NodeRef;
@@ -209,6 +209,18 @@ impl DataTree {
     /// What the znode in `slot` adds to the digest.
     pub(super) fn digest_at(&self, slot: Slot) -> u64 {
         let node = self.arena.get(slot);
-        node_digest(node, self.owners.of(slot, node.kind()).to_stored())
+        if !node.is_counted() {
+            return 0;
+        }
+        node_digest(node, self.content_crc(slot), self.owners.of(slot, node.kind()).to_stored())
+    }
+
+    /// The CRC of the path and data of the znode in `slot`.
+    pub(super) fn content_crc(&self, slot: Slot) -> u32 {
+        let node = self.arena.get(slot);
+        if self.digest.has_stale_crc(slot) {
+            return content_crc(&self.path_of(slot), node.data());
+        }
+        node.content_crc
     }
 }

@@ -32,11 +32,8 @@ pub(super) fn extend_crc(crc: u32, bytes: &[u8]) -> u32 {
     hasher.finalize()
 }
 
-/// What a znode adds to the tree's digest; `owner` as stored.
-pub(super) fn node_digest(node: &Node, owner: i64) -> u64 {
-    if !node.is_counted() {
-        return 0;
-    }
+/// What a znode of the digest adds to it; `content_crc` is that of its path and data, `owner` as stored.
+pub(super) fn node_digest(node: &Node, content_crc: u32, owner: i64) -> u64 {
     let mut block = [0; 60];
     let mut rest = &mut block[..];
     let times = [node.ctime as u64, node.mtime as u64];
@@ -47,7 +44,7 @@ pub(super) fn node_digest(node: &Node, owner: i64) -> u64 {
         put(&mut rest, &int.to_be_bytes());
     }
     put(&mut rest, &owner.to_be_bytes());
-    extend_crc(node.content_crc, &block).into()
+    extend_crc(content_crc, &block).into()
 }
 
 fn put(to: &mut &mut [u8], bytes: &[u8]) {
@@ -61,13 +58,18 @@ fn put(to: &mut &mut [u8], bytes: &[u8]) {
 const OPEN: usize = if cfg!(test) { 3 } else { 64 };
 
 /// The sum of the znodes' digests. A znode that changes leaves it, and comes back when the digest is noted
-/// or too many are out: one that changes again and again between is summed once.
+/// or too many are out: one that changes again and again between is summed once, and the CRC of its data is
+/// computed twice, for the first change and the last.
 #[derive(Clone, Debug, Default)]
 pub(super) struct DigestSum {
     sum: u64,
     /// Those that are out.
     open: Vec<Slot>,
+    /// A bit for each of them: whether its data changed since its CRC was computed.
+    stale: u64,
 }
+
+const _: () = assert!(OPEN <= u64::BITS as usize);
 
 impl DigestSum {
     /// With the shares of those that are out.
@@ -90,7 +92,36 @@ impl DigestSum {
 
     /// A znode that was out is no more.
     pub(super) fn forget(&mut self, slot: Slot) {
-        self.open.retain(|other| *other != slot);
+        if let Some(at) = self.place(slot) {
+            let last = self.open.len() - 1;
+            self.stale = self.stale & !(1 << at) | (self.stale >> last & 1) << at;
+            self.stale &= !(1 << last);
+            self.open.swap_remove(at);
+        }
+    }
+
+    /// The data of the znode in `slot`, which is out, changed, and its CRC is computed later.
+    pub(super) fn defer_crc(&mut self, slot: Slot) {
+        if let Some(at) = self.place(slot) {
+            self.stale |= 1 << at;
+        }
+    }
+
+    /// Whether the CRC that the znode keeps is not that of its data.
+    pub(super) fn has_stale_crc(&self, slot: Slot) -> bool {
+        self.stale != 0 && self.place(slot).is_some_and(|at| self.stale >> at & 1 == 1)
+    }
+
+    /// Takes one whose CRC is to be computed now.
+    pub(super) fn take_stale(&mut self) -> Option<Slot> {
+        let at = self.stale.trailing_zeros();
+        let slot = *self.open.get(at as usize)?;
+        self.stale &= !(1 << at);
+        Some(slot)
+    }
+
+    fn place(&self, slot: Slot) -> Option<usize> {
+        self.open.iter().position(|other| *other == slot)
     }
 
     pub(super) fn add(&mut self, share: u64) {
@@ -101,8 +132,9 @@ impl DigestSum {
         self.sum = self.sum.wrapping_sub(share);
     }
 
-    /// `sum` is that of all: nobody is out.
+    /// `sum` is that of all, and no CRC is stale: nobody is out.
     pub(super) fn settle(&mut self, sum: u64) {
+        debug_assert_eq!(self.stale, 0, "T2: a CRC is left behind");
         self.sum = sum;
         self.open.clear();
     }

@@ -36,7 +36,8 @@ pub(super) struct Node {
     pub(super) cversion: i32,
     pub(super) aversion: i32,
     pub(super) acl: u32,
-    /// CRC32 of path and data, so that a change of the stat need not read them.
+    /// CRC32 of path and data, so that a change of the stat need not read them; may be behind while the
+    /// znode's share is not in the digest (`DigestSum`).
     pub(super) content_crc: u32,
     pub(super) parent: Slot,
     pub(super) first_child: Slot,

@@ -120,7 +120,7 @@ impl DataTree {
         // T6: below a parent created after this txn it has no place; its own parent is gone.
         let parent = self.find(above).filter(|&parent| self.arena.get(parent).czxid <= header.zxid);
         let parent = parent.ok_or(ErrorCode::NoNode)?;
-        if let Some(slot) = self.find(path) {
+        if let Some(slot) = self.find_to_change(path) {
             self.create_again(header.zxid, slot, parent, new);
             return Err(ErrorCode::NodeExists);
         }
@@ -201,7 +201,7 @@ impl DataTree {
         version: i32,
         events: &mut Events,
     ) -> Applied<Stat> {
-        let slot = self.find(path).ok_or(ErrorCode::NoNode)?;
+        let slot = self.find_to_change(path).ok_or(ErrorCode::NoNode)?;
         let node = self.arena.get(slot);
         if node.mzxid > header.zxid {
             return Err(ErrorCode::BadVersion); // T6: a later change is there already

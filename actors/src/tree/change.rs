@@ -106,6 +106,9 @@ impl DataTree {
         self.owners.remove(slot, owner);
         self.data_size -= path.len() as u64;
         self.digest.forget(slot);
+        if self.recent.slot == slot {
+            self.recent.slot = NONE;
+        }
         let node = self.arena.remove(slot);
         self.acls.release(node.acl);
         node

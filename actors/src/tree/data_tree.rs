@@ -35,6 +35,23 @@ pub struct TreeOptions {
     pub enforce_quota: bool,
 }
 
+/// The znode below which the last change was.
+#[derive(Debug)]
+pub(super) struct Recent {
+    /// [`NONE`] if it is not known.
+    pub(super) slot: Slot,
+    path: String,
+}
+
+impl Default for Recent {
+    fn default() -> Self {
+        Self { slot: NONE, path: String::new() }
+    }
+}
+
+/// The longest path that [`Recent`] keeps.
+const MAX_RECENT: usize = 256;
+
 /// Znodes, sessions, ephemeral owners, quotas, configuration, digest: everything that is replicated.
 #[derive(Debug)]
 pub struct DataTree {
@@ -49,6 +66,7 @@ pub struct DataTree {
     pub(super) digest_log: DigestLog,
     /// Bytes of all paths and data.
     pub(super) data_size: u64,
+    pub(super) recent: Recent,
     pub(super) walk: Option<Arc<WalkState>>,
 }
 
@@ -87,6 +105,7 @@ impl DataTree {
             digest: DigestSum::default(),
             digest_log: DigestLog::default(),
             data_size: 0,
+            recent: Recent::default(),
             walk: None,
         }
     }
@@ -186,6 +205,20 @@ impl DataTree {
         }
         let mut names = path.strip_prefix('/')?.as_bytes().split(|byte| *byte == b'/');
         names.try_fold(ROOT, |parent, name| self.index.find(&self.arena, parent, name))
+    }
+
+    /// The same; siblings changed one after the other cost one look-up each.
+    pub(super) fn find_to_change(&mut self, path: &str) -> Option<Slot> {
+        let (above, name) = path.rsplit_once('/').unwrap_or_default();
+        if above.is_empty() || above.len() > MAX_RECENT {
+            return self.find(path);
+        }
+        if self.recent.slot == NONE || self.recent.path != above {
+            self.recent.slot = self.find(above)?;
+            self.recent.path.clear();
+            self.recent.path.push_str(above);
+        }
+        self.child(self.recent.slot, name)
     }
 
     pub(super) fn child(&self, parent: Slot, name: &str) -> Option<Slot> {

@@ -9,6 +9,7 @@
 //! Only what checks look at is kept: zxids of a stat, ctime and the data itself decide nothing.
 //! Source: PrepRequestProcessor's ChangeRecord, ZooKeeperServer.outstandingChanges.
 
+use std::cell::Cell;
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::hash::BuildHasher;
 use std::sync::Arc;
@@ -58,6 +59,8 @@ struct Nodes {
     places: HashTable<u32>,
     all: Vec<Option<Newest>>,
     free: Vec<u32>,
+    /// Where the last look-up ended: what is looked at is most often what is changed next.
+    last: Cell<u32>,
     hasher: RandomState,
 }
 
@@ -66,24 +69,33 @@ impl Nodes {
         if self.places.is_empty() {
             return None;
         }
-        let place = self.place(self.hasher.hash_one(path), path)?;
+        let place = self.last_if(path).or_else(|| self.place(self.hasher.hash_one(path), path))?;
+        self.last.set(place);
         self.all[place as usize].as_ref()
     }
 
     fn place(&self, hash: u64, path: &str) -> Option<u32> {
-        let is_it = |place: &u32| self.all[*place as usize].as_ref().is_some_and(|it| it.path == path);
-        self.places.find(hash, is_it).copied()
+        self.places.find(hash, |&place| self.stands_at(place, path)).copied()
+    }
+
+    fn last_if(&self, path: &str) -> Option<u32> {
+        Some(self.last.get()).filter(|&place| self.stands_at(place, path))
+    }
+
+    fn stands_at(&self, place: u32, path: &str) -> bool {
+        self.all.get(place as usize).and_then(Option::as_ref).is_some_and(|it| it.path == path)
     }
 
     /// The image at `path` is this from now on; gives its place, and the image before.
     fn put(&mut self, zxid: Zxid, path: &ByteString, image: Option<Image>) -> (u32, Option<Image>) {
-        let hash = self.hasher.hash_one::<&str>(path);
-        if let Some(place) = self.place(hash, path)
+        if self.get(path).is_some()
+            && let place = self.last.get()
             && let Some(newest) = &mut self.all[place as usize]
         {
             newest.zxid = zxid;
             return (place, std::mem::replace(&mut newest.image, image));
         }
+        let hash = self.hasher.hash_one::<&str>(path);
         let newest = Newest { path: path.clone(), hash, zxid, image };
         let place = self.free.pop().unwrap_or_else(|| {
             self.all.push(None);

@@ -11,7 +11,7 @@ use paddock_actors::tree::{DataTree, Events, SharedTree, TreeOptions};
 use paddock_actors::watch::{WatchKind, Watches};
 use paddock_messages::client::request::CreateOp;
 use paddock_messages::ids::{AttachNumber, SessionId};
-use paddock_messages::txn::{Op, Txn, TxnBody, TxnHeader};
+use paddock_messages::txn::{CreateTxn, Op, Txn, TxnBody, TxnHeader};
 use paddock_messages::znode::{Acl, Owner};
 use paddock_messages::zxid::{Epoch, Zxid};
 
@@ -62,14 +62,14 @@ fn create(counter: u32, path: &str) -> Txn {
         zxid: Zxid::new(Epoch(1), counter),
         time: 0,
     };
-    let op = Op::Create {
+    let op = Op::Create(Box::new(CreateTxn {
         op: CreateOp::Create,
         path: path.into(),
         data: Some(Bytes::from_static(&[b'x'; 100])),
         acl: Acl::open(),
         owner: Owner::Persistent,
         parent_cversion: 1,
-    };
+    }));
     Txn { header, body: TxnBody::One(op) }
 }
 

@@ -16,7 +16,7 @@ use paddock_actors::tree::walk::{QUEUE_LIMIT, Step};
 use paddock_actors::tree::{DataTree, Events, SharedTree, TreeOptions};
 use paddock_messages::client::request::CreateOp;
 use paddock_messages::ids::{AttachNumber, SessionId};
-use paddock_messages::txn::{Op, Txn, TxnBody, TxnHeader};
+use paddock_messages::txn::{CreateTxn, Op, Txn, TxnBody, TxnHeader};
 use paddock_messages::znode::{Acl, Owner};
 use paddock_messages::zxid::{Epoch, Zxid};
 
@@ -35,14 +35,14 @@ fn main() -> ExitCode {
     let mut tree = DataTree::new(TreeOptions::default());
     let data = Bytes::from_static(&[b'x'; 100]);
     for at in 1..=ZNODES {
-        let op = Op::Create {
+        let op = Op::Create(Box::new(CreateTxn {
             op: CreateOp::Create,
             path: path(at).into(),
             data: Some(data.clone()),
             acl: Acl::open(),
             owner: Owner::Persistent,
             parent_cversion: 1,
-        };
+        }));
         tree.apply(&txn(at, 1, TxnBody::One(op)), &mut Events::unwanted());
     }
     for at in 1..=SESSIONS {

@@ -234,9 +234,8 @@ fn tally_writes(body: &TxnBody, into: &mut KeyedTally) {
     };
     for op in ops {
         let (path, bytes) = match op {
-            Op::Create { path, data, .. } | Op::SetData { path, data, .. } => {
-                (path, data.as_ref().map_or(0, |data| data.len()))
-            }
+            Op::Create(create) => (&create.path, create.data.as_ref().map_or(0, |data| data.len())),
+            Op::SetData { path, data, .. } => (path, data.as_ref().map_or(0, |data| data.len())),
             Op::Delete { path } => (path, 0),
             Op::Check { .. } => continue,
         };

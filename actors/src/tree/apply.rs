@@ -13,7 +13,7 @@ use paddock_messages::client::reply::{OpResult, Outcome};
 use paddock_messages::client::request::CreateOp;
 use paddock_messages::error_code::ErrorCode;
 use paddock_messages::path;
-use paddock_messages::txn::{Op, Txn, TxnBody, TxnHeader};
+use paddock_messages::txn::{CreateTxn, Op, Txn, TxnBody, TxnHeader};
 use paddock_messages::znode::{Acl, Owner, Stat};
 use paddock_messages::zxid::Zxid;
 
@@ -63,7 +63,7 @@ impl DataTree {
             TxnBody::Reconfig { text } => {
                 let path = ByteString::from_static(path::CONFIG);
                 let stat = self.set_data(header, &path, Some(text), -1, events);
-                let told = |stat| Outcome::Reconfigured(Some(text.clone()), stat);
+                let told = |stat| Outcome::Reconfigured(Box::new((Some(text.clone()), stat)));
                 stat.map_or_else(Outcome::Refused, told)
             }
             TxnBody::DeleteContainer { path } => {
@@ -81,10 +81,12 @@ impl DataTree {
     /// One op of a multi, with its result as of this op.
     fn apply_part(&mut self, header: &TxnHeader, op: &Op, events: &mut Events) -> OpResult {
         let opcode = match op {
-            Op::Create { op: CreateOp::Create, .. } => OpCode::Create,
-            Op::Create { op: CreateOp::Create2, .. } => OpCode::Create2,
-            Op::Create { op: CreateOp::Container, .. } => OpCode::CreateContainer,
-            Op::Create { op: CreateOp::Ttl(_), .. } => OpCode::CreateTtl,
+            Op::Create(create) => match create.op {
+                CreateOp::Create => OpCode::Create,
+                CreateOp::Create2 => OpCode::Create2,
+                CreateOp::Container => OpCode::CreateContainer,
+                CreateOp::Ttl(_) => OpCode::CreateTtl,
+            },
             Op::Delete { .. } => OpCode::Delete,
             Op::SetData { .. } => OpCode::SetData,
             Op::Check { .. } => return OpResult::Checked,
@@ -97,7 +99,8 @@ impl DataTree {
 
     fn apply_op(&mut self, header: &TxnHeader, op: &Op, events: &mut Events) -> Applied<Outcome> {
         match op {
-            Op::Create { op, path, data, acl, owner, parent_cversion } => {
+            Op::Create(create) => {
+                let CreateTxn { op, path, data, acl, owner, parent_cversion } = &**create;
                 let (owner, parent_cversion) = (*owner, *parent_cversion);
                 let new = Creation { path, data: data.as_deref(), acl, owner, parent_cversion };
                 let stat = self.create(header, &new, events)?;
@@ -207,20 +210,20 @@ impl DataTree {
             return Err(ErrorCode::BadVersion); // T6: a later change is there already
         }
         let before = node.data_len() as i64;
+        let is_again = self.digest.is_open(slot);
         self.alter(slot, |node| {
             node.set_data(data);
             if node.is_counted() && !is_again {
-        let is_again = self.digest.is_open(slot);
                 node.content_crc = content_crc(path, data);
             }
             (node.version, node.mzxid, node.mtime) = (version, header.zxid, header.time);
         });
-        let stat = self.at(slot).stat();
-        self.note_usage(path, i64::from(stat.data_length) - before, 0);
-        if events.are_wanted() {
         if is_again {
             self.digest.defer_crc(slot); // it changes often: once for all of the changes
         }
+        let stat = self.at(slot).stat();
+        self.note_usage(path, i64::from(stat.data_length) - before, 0);
+        if events.are_wanted() {
             let acl = self.acl_for_event(slot);
             events.push((header.zxid, EventKind::DataChanged, WatchTable::Data), path.clone(), acl);
         }

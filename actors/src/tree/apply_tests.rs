@@ -5,7 +5,7 @@ use paddock_messages::client::reply::Outcome;
 use paddock_messages::client::request::CreateOp;
 use paddock_messages::error_code::ErrorCode;
 use paddock_messages::ids::{AttachNumber, SessionId};
-use paddock_messages::txn::{Op, Txn, TxnBody, TxnHeader};
+use paddock_messages::txn::{CreateTxn, Op, Txn, TxnBody, TxnHeader};
 use paddock_messages::znode::{Acl, Owner};
 use paddock_messages::zxid::{Epoch, Zxid};
 
@@ -26,14 +26,14 @@ pub(super) fn txn(counter: u32, body: TxnBody) -> Txn {
 }
 
 pub(super) fn create(counter: u32, path: &str, data: &'static [u8]) -> Txn {
-    let op = Op::Create {
+    let op = Op::Create(Box::new(CreateTxn {
         op: CreateOp::Create,
         path: path.into(),
         data: Some(Bytes::from_static(data)),
         acl: Acl::open(),
         owner: Owner::Persistent,
         parent_cversion: -1,
-    };
+    }));
     txn(counter, TxnBody::One(op))
 }
 
@@ -178,8 +178,8 @@ fn t6_txns_that_find_another_tree_are_refused_and_change_little() {
     assert_eq!(tree.root().pzxid(), Zxid(3), "a deletion counts though its znode is gone");
     // Its ACL is the creation's until a later change of it comes again.
     let mut closed = create(2, "/a/b", b"old");
-    if let TxnBody::One(Op::Create { acl, .. }) = &mut closed.body {
-        *acl = Acl::read_only();
+    if let TxnBody::One(Op::Create(create)) = &mut closed.body {
+        create.acl = Acl::read_only();
     }
     apply(&mut tree, &closed);
     assert_eq!(tree.node("/a/b").unwrap().acl()[..], Acl::read_only());
@@ -292,13 +292,11 @@ fn a_quota_that_cannot_be_read_refuses_where_java_does() {
     ] {
         let mut tree = DataTree::new(TreeOptions { enforce_quota: true, hash_seed: 0 });
         apply(&mut tree, &create(1, "/zookeeper/quota/a", b""));
-        let TxnBody::One(Op::Create { op, path, acl, owner, parent_cversion, .. }) =
-            create(2, "/zookeeper/quota/a/zookeeper_limits", b"").body
-        else {
-            unreachable!("it creates")
-        };
-        let data = limits.map(Bytes::from_static);
-        apply(&mut tree, &txn(2, TxnBody::One(Op::Create { op, path, data, acl, owner, parent_cversion })));
+        let mut limited = create(2, "/zookeeper/quota/a/zookeeper_limits", b"");
+        if let TxnBody::One(Op::Create(create)) = &mut limited.body {
+            create.data = limits.map(Bytes::from_static);
+        }
+        apply(&mut tree, &limited);
         let refused = if readable { Ok(()) } else { Err(ErrorCode::Marshalling) };
         assert_eq!(tree.check_quota("/a/b", (0, 0), &mut vec![]), refused, "{limits:?}");
         assert_eq!(tree.check_quota("/b", (1, 1), &mut vec![]), Ok(()), "{limits:?}");

@@ -5,7 +5,7 @@ use bytestring::ByteString;
 use paddock_messages::client::request::CreateOp;
 use paddock_messages::error_code::ErrorCode;
 use paddock_messages::ids::{AttachNumber, SessionId};
-use paddock_messages::txn::{Op, Txn, TxnBody, TxnHeader};
+use paddock_messages::txn::{CreateTxn, Op, Txn, TxnBody, TxnHeader};
 use paddock_messages::znode::{Acl, Id, Owner, Perms};
 use paddock_messages::zxid::{Epoch, Zxid};
 use proptest::prelude::*;
@@ -180,14 +180,14 @@ impl Leader {
                     _ => (CreateOp::Ttl(5 * session), Owner::Ttl(5 * *session as u64)),
                 };
                 let parent_cversion = parent.stat.cversion + 1;
-                Ok(Op::Create {
+                Ok(Op::Create(Box::new(CreateTxn {
                     op,
                     path: path.into(),
                     data: data(*new),
                     acl: acl(*acl_at),
                     owner,
                     parent_cversion,
-                })
+                })))
             }
             OpWish::Delete(path) => {
                 exists(*path)?;

@@ -7,7 +7,7 @@ use paddock_messages::client::event::EventKind;
 use paddock_messages::client::reply::{OpResult, Outcome};
 use paddock_messages::client::request::CreateOp;
 use paddock_messages::ids::SessionId;
-use paddock_messages::txn::{Op, Txn, TxnBody, TxnHeader};
+use paddock_messages::txn::{CreateTxn, Op, Txn, TxnBody, TxnHeader};
 use paddock_messages::znode::{Acl, Owner, Stat};
 use paddock_messages::zxid::Zxid;
 
@@ -95,7 +95,7 @@ impl Model {
             }
             TxnBody::Reconfig { text } => {
                 let stat = self.set_data(header, "/zookeeper/config", Some(text), -1, events);
-                Outcome::Reconfigured(Some(text.clone()), stat)
+                Outcome::Reconfigured(Box::new((Some(text.clone()), stat)))
             }
             TxnBody::DeleteContainer { path } => {
                 self.delete(header.zxid, path, events);
@@ -121,7 +121,8 @@ impl Model {
 
     fn op(&mut self, header: &TxnHeader, op: &Op, events: &mut Vec<FeedItem>) -> (Option<OpCode>, Outcome) {
         match op {
-            Op::Create { op, path, data, acl, owner, parent_cversion } => {
+            Op::Create(create) => {
+                let CreateTxn { op, path, data, acl, owner, parent_cversion } = &**create;
                 let zxid = header.zxid.to_wire();
                 let stat = Stat {
                     czxid: zxid,

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use criterion::{BatchSize, Criterion, Throughput};
 use paddock_actors::tree::{DataTree, Events, TreeOptions};
 use paddock_messages::client::request::CreateOp;
-use paddock_messages::txn::{Op, Txn, TxnBody};
+use paddock_messages::txn::{CreateTxn, Op, Txn, TxnBody};
 use paddock_messages::znode::{Acl, Owner};
 
 use crate::{DATA, header, set};
@@ -45,13 +45,13 @@ fn path(at: u32) -> String {
 }
 
 fn create(counter: u32, path: &str) -> Txn {
-    let op = Op::Create {
+    let op = Op::Create(Box::new(CreateTxn {
         op: CreateOp::Create,
         path: path.into(),
         data: Some(Bytes::from_static(DATA)),
         acl: Acl::open(),
         owner: Owner::Persistent,
         parent_cversion: 1,
-    };
+    }));
     Txn { header: header(counter), body: TxnBody::One(op) }
 }

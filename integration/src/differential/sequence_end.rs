@@ -51,14 +51,14 @@ pub fn write_paddock(data: &Path) -> io::Result<()> {
         let zxid = Zxid::new(Epoch(1), counter);
         let header =
             TxnHeader { session: SessionId(1), attach: AttachNumber::default(), cxid: 0, zxid, time: TIME };
-        let create = txn::Op::Create {
+        let create = txn::Op::Create(Box::new(txn::CreateTxn {
             op: CreateOp::Create,
             path: path.into(),
             data: Some(Bytes::new()),
             acl: Acl::open(),
             owner: Owner::Persistent,
             parent_cversion,
-        };
+        }));
         let mut payload = Vec::new();
         encode_into(&mut payload, &Txn { header, body: TxnBody::One(create) }).map_err(io::Error::other)?;
         logger.append(zxid, &payload);

@@ -22,7 +22,7 @@ pub(super) fn changes(txn: &Txn) -> Vec<Change> {
         vec![change(kind, path), change(EventKind::ChildrenChanged, parent)]
     };
     let of_op = |op: &Op| match op {
-        Op::Create { path, .. } => with_parent(EventKind::Created, path),
+        Op::Create(create) => with_parent(EventKind::Created, &create.path),
         Op::Delete { path } => with_parent(EventKind::Deleted, path),
         Op::SetData { path, .. } => vec![change(EventKind::DataChanged, path)],
         Op::Check { .. } => vec![],

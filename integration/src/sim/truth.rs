@@ -225,7 +225,8 @@ fn touched(txn: &Txn) -> Vec<String> {
         std::iter::once(path.to_owned()).chain(parent)
     };
     let of_op = |op: &Op| match op {
-        Op::Create { path, .. } | Op::Delete { path } => with_parent(path).collect(),
+        Op::Create(create) => with_parent(&create.path).collect(),
+        Op::Delete { path } => with_parent(path).collect(),
         Op::SetData { path, .. } => vec![path.to_string()],
         Op::Check { .. } => vec![],
     };

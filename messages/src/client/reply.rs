@@ -22,7 +22,7 @@ pub enum Outcome {
     /// setData, setACL.
     Stat(Stat),
     /// reconfig: the new configuration's text.
-    Reconfigured(Option<Bytes>, Stat),
+    Reconfigured(Box<(Option<Bytes>, Stat)>),
     /// multi: one result per op. The header's `err` is 0 even where they are errors.
     Multi(Vec<OpResult>),
     /// Refused; nothing changed.
@@ -63,7 +63,8 @@ impl Outcome {
                 stat.write(to);
             }
             Self::Stat(stat) => stat.write(to),
-            Self::Reconfigured(text, stat) => {
+            Self::Reconfigured(told) => {
+                let (text, stat) = &**told;
                 write_nullable(text.as_deref(), to);
                 stat.write(to);
             }

@@ -4,7 +4,7 @@ use std::path::Path;
 use bytes::Bytes;
 use paddock_messages::client::request::CreateOp;
 use paddock_messages::ids::{AttachNumber, SessionId};
-use paddock_messages::txn::{Op, Txn, TxnBody, TxnHeader};
+use paddock_messages::txn::{CreateTxn, Op, Txn, TxnBody, TxnHeader};
 use paddock_messages::znode::{Acl, Owner};
 use paddock_messages::zxid::{Epoch, Zxid};
 
@@ -35,14 +35,14 @@ fn tree(count: u32, bytes: usize) -> DataTree {
             crc as u8
         });
         let data = (at % 5 > 0).then(|| Bytes::from_iter(noise.take(bytes)));
-        let op = Op::Create {
+        let op = Op::Create(Box::new(CreateTxn {
             op: CreateOp::Create,
             path: format!("/node {at}").into(),
             data,
             acl: acls[at as usize % 3].clone(),
             owner: owners[at as usize % 4],
             parent_cversion: -1,
-        };
+        }));
         apply(&txn(2 + at, TxnBody::One(op)));
     }
     tree

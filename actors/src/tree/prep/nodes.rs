@@ -8,7 +8,7 @@ use paddock_messages::client::request::CreateOp;
 use paddock_messages::error_code::ErrorCode;
 use paddock_messages::ids::SessionId;
 use paddock_messages::path;
-use paddock_messages::txn::{Op, TxnBody};
+use paddock_messages::txn::{CreateTxn, Op, TxnBody};
 use paddock_messages::znode::{Acl, CreateMode, Owner, Perms};
 use paddock_messages::zxid::Zxid;
 
@@ -53,7 +53,8 @@ impl<V: View> Prep<'_, V> {
         };
         self.pending.put(at.zxid, &above, Some(parent));
         self.pending.put(at.zxid, &path, Some(image));
-        Ok(Op::Create { op, path, data: create.data, acl, owner, parent_cversion })
+        let data = create.data;
+        Ok(Op::Create(Box::new(CreateTxn { op, path, data, acl, owner, parent_cversion })))
     }
 
     /// The opcode decides what kind of znode it is; the flags, whether it is ephemeral or numbered.

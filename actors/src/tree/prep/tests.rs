@@ -4,7 +4,7 @@ use paddock_messages::client::ops::{PathVersion, SetData};
 use paddock_messages::client::reply::{OpResult, Outcome};
 use paddock_messages::client::request::CreateOp;
 use paddock_messages::ids::AttachNumber;
-use paddock_messages::txn::{Txn, TxnHeader};
+use paddock_messages::txn::{CreateTxn, Txn, TxnHeader};
 use paddock_messages::znode::Owner;
 use paddock_messages::zxid::Epoch;
 use proptest::prelude::*;
@@ -417,7 +417,8 @@ fn same_txns<S: State>(state: impl Fn() -> S, steps: &[(String, usize)]) {
 fn near_the_end<S: State>(mut state: S) -> S {
     let create = |path: &str, parent_cversion| {
         let (op, acl, owner) = (CreateOp::Create, Acl::open(), Owner::Persistent);
-        TxnBody::One(Op::Create { op, path: path.into(), data: None, acl, owner, parent_cversion })
+        let path = path.into();
+        TxnBody::One(Op::Create(Box::new(CreateTxn { op, path, data: None, acl, owner, parent_cversion })))
     };
     let session = || TxnBody::CreateSession { timeout_ms: 1000 };
     let bodies = [session(), session(), create("/end", 1), create("/end/first", i32::MAX - 3)];

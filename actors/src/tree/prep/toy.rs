@@ -9,7 +9,7 @@ use paddock_messages::client::request::{CreateOp, Write, WriteOp};
 use paddock_messages::error_code::ErrorCode;
 use paddock_messages::ids::SessionId;
 use paddock_messages::path;
-use paddock_messages::txn::{Op, Txn, TxnBody};
+use paddock_messages::txn::{CreateTxn, Op, Txn, TxnBody};
 use paddock_messages::znode::{Acl, AclEntry, Id, Owner, Perms};
 use paddock_messages::zxid::Zxid;
 
@@ -51,7 +51,8 @@ impl Toy {
 
     fn apply_op(&mut self, time: i64, op: &Op) {
         match op {
-            Op::Create { path, data, acl, owner, parent_cversion, .. } => {
+            Op::Create(create) => {
+                let CreateTxn { path, data, acl, owner, parent_cversion, .. } = &**create;
                 let parent = self.nodes.get_mut(path::parent(path).unwrap()).unwrap();
                 parent.cversion = parent.cversion.max(*parent_cversion);
                 parent.children += 1;
@@ -235,7 +236,8 @@ pub(crate) fn told(body: &TxnBody) -> String {
 
 fn told_op(op: &Op) -> String {
     match op {
-        Op::Create { path, owner, parent_cversion, .. } => {
+        Op::Create(create) => {
+            let CreateTxn { path, owner, parent_cversion, .. } = &**create;
             let owner = match owner {
                 Owner::Persistent => String::new(),
                 Owner::Session(id) => format!(" of {}", id.0),

@@ -47,6 +47,23 @@ pub fn decode<T: DeserializeOwned, const LIMIT: usize>(bytes: &[u8]) -> Result<T
     if used < bytes.len() { Err(CodecError::Left(bytes.len() - used)) } else { Ok(value) }
 }
 
+/// Like [`decode`], with a limit that goes by how many bytes there are: 8 to 64 times their number, at least
+/// 64 KiB. No sound value meets it: a number of one byte counts as 8 at most (a `u128`, of which no value may
+/// have many, as 16). What is taken and turns out not to be there is never touched. In memory a sound value is
+/// at most some 40 times as large as its bytes: an empty string of 1 byte has a handle of 32.
+pub fn decode_by_length<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, CodecError> {
+    // The limit is part of bincode's type: these are all there are.
+    match bytes.len() {
+        0..=0x2000 => decode::<T, 0x1_0000>(bytes),
+        0x2001..=0x1_0000 => decode::<T, 0x8_0000>(bytes),
+        0x1_0001..=0x8_0000 => decode::<T, 0x40_0000>(bytes),
+        0x8_0001..=0x40_0000 => decode::<T, 0x200_0000>(bytes),
+        0x40_0001..=0x200_0000 => decode::<T, 0x1000_0000>(bytes),
+        0x200_0001..=0x1000_0000 => decode::<T, 0x8000_0000>(bytes),
+        _ => decode::<T, 0x8_0000_0000>(bytes),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -68,5 +85,25 @@ mod tests {
     fn a_hostile_length_takes_no_memory() {
         let hostile = [253, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0, 0];
         assert!(matches!(decode::<String, 1024>(&hostile), Err(CodecError::Decode(_))));
+    }
+
+    #[test]
+    fn a_limit_by_length_takes_what_is_sound_and_refuses_what_is_not_there() {
+        for count in [0, 1, 0x1fff, 0x2000, 0x2001, 0x1_0000, 0x8_0001, 0x40_0001] {
+            let value = vec![1u64; count]; // a byte each: nothing takes more of the limit
+            let mut bytes = Vec::new();
+            encode_into(&mut bytes, &value).unwrap();
+            assert_eq!(decode_by_length::<Vec<u64>>(&bytes).unwrap(), value, "{count}");
+        }
+        for (length, claimed) in [(9, 0x1_0001u64), (0x2000, 0x1_0001), (0x2001, 0x8_0001), (9, u64::MAX)] {
+            let mut bytes = vec![253];
+            bytes.extend(claimed.to_le_bytes());
+            bytes.resize(length, 0);
+            let refused = decode_by_length::<String>(&bytes);
+            let exceeded = bincode::error::DecodeError::LimitExceeded;
+            let limit =
+                matches!(refused, Err(CodecError::Decode(why)) if why.to_string() == exceeded.to_string());
+            assert!(limit, "{length} bytes that claim {claimed}");
+        }
     }
 }

@@ -56,7 +56,7 @@ impl fmt::Debug for AttachNumber {
 
 /// A connection to a client, within its client arbiter. A slot that is used again gets another
 /// generation, so that mail about a closed connection reaches nobody.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct ConnId {
     /// Which place in the arbiter's table.
     pub slot: u32,
@@ -65,7 +65,7 @@ pub struct ConnId {
 }
 
 /// A connection to a client of this member.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct ClientRef {
     /// Which client arbiter it lives on, from 0.
     pub arbiter: u16,

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use bytestring::ByteString;
+use serde::{Deserialize, Serialize};
 
 use crate::client::request::{Read, Write};
 use crate::error_code::ErrorCode;
@@ -66,7 +67,7 @@ pub enum Submission {
 }
 
 /// Whose request it is, and what its ACL checks go by.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Asker {
     /// The session.
     pub session: SessionId,
@@ -85,8 +86,8 @@ pub struct Requests {
     pub items: Vec<Request>,
 }
 
-/// One request to the leader.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// One request to the leader. Members send it: what is new comes last ([`crate::frame`]).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Request {
     /// Begin this session.
     Open {
@@ -139,14 +140,17 @@ pub enum Internal {
 #[derive(Debug)]
 pub struct Proposals(pub Arc<Vec<Proposal>>);
 
-/// What a Learner appends, or keeps in its place in the order.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// What a Learner appends, or keeps in its place in the order. Members send it: what is new comes last
+/// ([`crate::frame`]).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Proposal {
     /// To be logged, acked, and applied once committed.
     Txn(Txn),
     /// An attach was granted, in order with the writes; not logged.
     Attached {
-        /// Who is answered.
+        /// Whose client it is.
+        member: ServerId,
+        /// Who is answered there.
         client: ClientRef,
         /// Which session.
         session: SessionId,
@@ -157,13 +161,17 @@ pub enum Proposal {
     },
     /// There is no such session, or it is closing.
     AttachRefused {
-        /// Who is answered.
+        /// Whose client it is.
+        member: ServerId,
+        /// Who is answered there.
         client: ClientRef,
         /// Which session it named.
         session: SessionId,
     },
-    /// All proposed before this is committed once this is reached.
+    /// All proposed before this is committed once this is reached, and the leader still led when it was asked.
     Synced {
+        /// The how manyth of the reign that must be confirmed; 0 if a quorum of one has done so.
+        number: u64,
         /// Which session asked.
         session: SessionId,
         /// Through which attachment.
@@ -200,8 +208,8 @@ impl Proposal {
 #[derive(Debug, PartialEq, Eq)]
 pub struct TurnedAway(pub Vec<Handshake>);
 
-/// A handshake that is not granted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// A handshake that is not granted. Members send it: what is new comes last ([`crate::frame`]).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Handshake {
     /// This session is not begun: the disk is full, or too much waits for it.
     Open(SessionId),
@@ -253,6 +261,17 @@ pub struct Silent(pub Vec<(SessionId, AttachNumber)>);
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct SessionChanges(pub Vec<SessionChange>);
 
+/// Who serves a session, and tells of its signs of life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Home {
+    /// A client arbiter of this member.
+    Arbiter(u16),
+    /// Another member.
+    Member(ServerId),
+    /// Nobody, as far as is known: its member is gone, or its leader was.
+    Nobody,
+}
+
 /// A session's beginning, change or end, as applied.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SessionChange {
@@ -264,8 +283,8 @@ pub enum SessionChange {
         attach: AttachNumber,
         /// In ms.
         timeout_ms: i32,
-        /// The client arbiter that serves it from now on.
-        home: u16,
+        /// Who serves it from now on.
+        home: Home,
     },
     /// It is closed.
     Ended(SessionId),

@@ -4,6 +4,7 @@
 pub mod client;
 pub mod codec;
 pub mod error_code;
+pub mod frame;
 pub mod ids;
 pub mod letters;
 pub mod mail;

@@ -8,8 +8,8 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::ids::ServerId;
-use crate::letters::{Proposal, Request};
+use crate::ids::{AttachNumber, ServerId, SessionId};
+use crate::letters::{Handshake, Proposal, Request};
 use crate::zxid::{Epoch, Zxid};
 
 /// What a member does.
@@ -55,6 +55,40 @@ pub struct Heartbeat {
     pub number: u64,
     /// The highest number heard from this peer; 0 for none.
     pub echo: u64,
+    /// What the sender has accepted, told here before it is acknowledged to the leader that proposed it: whoever
+    /// has accepted a later epoch does not vouch for the leader of an earlier one.
+    pub accepted_epoch: Epoch,
+    /// From a leader to a learner that it serves, while a quorum answers: the learner's sessions are not expired
+    /// without a word of its own.
+    pub vouches: bool,
+}
+
+/// What a member's log ends with: enough to find the last txn that it shares with another.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tail {
+    /// The last txn that the member knows to be committed: every leader has it.
+    pub committed: Zxid,
+    /// The first and the last txn of each epoch of which it holds any beyond that, in order. Each is on
+    /// disk, and so is all between the two.
+    pub runs: Vec<(Zxid, Zxid)>,
+}
+
+impl Tail {
+    /// The last txn of all.
+    pub fn last(&self) -> Zxid {
+        self.runs.last().map_or(self.committed, |(_, last)| *last)
+    }
+
+    /// Whether it can be true: what a peer sends may be anything.
+    pub fn is_sound(&self) -> bool {
+        let mut before = self.committed;
+        self.runs.iter().all(|&(first, last)| {
+            let follows = first > before && last >= first && first.epoch() == last.epoch();
+            let is_next = first.counter() == 1 || before.next() == Some(first);
+            before = last;
+            follows && is_next
+        })
+    }
 }
 
 /// From a learner to its leader, down the data lane, in order.
@@ -71,8 +105,8 @@ pub enum ToLeader {
         counts: bool,
         /// Of the last leader it was synchronised with.
         current_epoch: Epoch,
-        /// Its last durable txn.
-        last: Zxid,
+        /// Where its log may part from the leader's.
+        tail: Tail,
     },
     /// ACK of NEWLEADER: all before that packet is durable, and so is the epoch as the current one.
     AckNewLeader {
@@ -86,6 +120,16 @@ pub enum ToLeader {
     },
     /// REQUEST: what its clients ask, in order.
     Requests(Vec<Request>),
+    /// Which sessions gave a sign of life, several times a tick even when none did. ZooKeeper sends this in the
+    /// answer to PING.
+    Touched {
+        /// All signs before this time of the member's monotonic clock are told, in ms.
+        as_of_ms: u64,
+        /// Those since the last report.
+        sessions: Vec<SessionId>,
+    },
+    /// Of the sessions that the leader found silent, those to which this member has promised nothing.
+    Expire(Vec<(SessionId, AttachNumber)>),
 }
 
 /// How a learner's log is brought to the leader's: the first packet of a synchronisation.
@@ -117,16 +161,32 @@ pub enum ToLearner {
         is_last: bool,
     },
     /// PROPOSAL, many at once: during synchronisation and after.
-    Proposals(Arc<Vec<Proposal>>),
+    Proposals {
+        /// The txn before the first of these: a learner whose last it is not has missed some.
+        after: Zxid,
+        /// In order.
+        items: Arc<Vec<Proposal>>,
+    },
     /// NEWLEADER: behind all that synchronisation brings.
     NewLeader {
         /// The leader's.
         epoch: Epoch,
+        /// The last txn before this packet: a learner whose last it is not has missed some.
+        last: Zxid,
     },
     /// UPTODATE: a quorum has acknowledged NEWLEADER; the learner may serve.
     UpToDate {
         /// Everything up to here is committed.
         committed: Zxid,
+    },
+    /// These of its sessions were silent for longer than their timeout, as far as it has reported.
+    Silent(Vec<(SessionId, AttachNumber)>),
+    /// These handshakes of its clients are not granted.
+    TurnedAway(Vec<Handshake>),
+    /// SYNC: a quorum has confirmed that the leader still led when these syncs were asked.
+    Confirmed {
+        /// The last of them, by its number in the reign.
+        upto: u64,
     },
     /// COMMIT.
     Commit {

@@ -37,7 +37,9 @@ use paddock_actors::tree::SharedTree;
 use paddock_actors::watch::WatchDispatcher;
 use paddock_config::Config;
 use paddock_messages::ids::{AttachNumber, ServerId, SessionId};
-use paddock_messages::letters::{Internal, SessionChange, SessionChanges, Silent, Submissions, Touched};
+use paddock_messages::letters::{
+    Home, Internal, SessionChange, SessionChanges, Silent, Submissions, Touched,
+};
 use paddock_messages::mail::{Bound, Outbox};
 
 use crate::descriptors;
@@ -209,7 +211,7 @@ impl Node {
             hub.start(&place, move || ClientHub::new(setup, clock, fatal)).map_err(thread)?;
         }
 
-        let learner = Learner::new(reign.epoch.start(), ids);
+        let learner = Learner::new(server, reign.epoch.start(), ids);
         let metrics = Sources {
             provider: config.metrics.class,
             meters: Arc::clone(&meters),
@@ -365,7 +367,7 @@ fn session_tracker(config: &Config, arbiters: usize, tree: &SharedTree, env: &En
         session,
         attach: AttachNumber::default(),
         timeout_ms,
-        home: 0,
+        home: Home::Arbiter(0),
     };
     let found = SessionChanges(tree.read().sessions().map(lives).collect());
     tracker.on_changes(&found.0);

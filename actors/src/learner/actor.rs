@@ -12,7 +12,7 @@ use paddock_messages::letters::{
 };
 use paddock_messages::mail::Outbox;
 use paddock_messages::txn::{Op, Txn, TxnBody};
-use paddock_messages::zxid::Zxid;
+use paddock_messages::zxid::{Epoch, Zxid};
 
 use super::core::{Learner, Output, State};
 use super::timing::{CommitTimes, DurableTimes};
@@ -145,7 +145,7 @@ impl LearnerActor {
                 });
             }
         });
-        let append = Command::Append { role: self.role, write, committed: self.core.committed() };
+        let append = Command::Append { role: self.role, write, committed: self.core.watermark() };
         self.log.send(append).map_err(drop)
     }
 
@@ -218,6 +218,9 @@ impl State for Live<'_, '_> {
     }
     fn push(&mut self, arbiter: u16, item: FeedItem) {
         self.writer.push(arbiter, item);
+    }
+    fn begin_epoch(&mut self, epoch: Epoch) {
+        self.writer.tree_mut().begin_epoch(epoch);
     }
 }
 

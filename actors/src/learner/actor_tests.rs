@@ -64,7 +64,7 @@ async fn is_applied_beside(mut items: Vec<FeedItem>) -> bool {
         dispatchers: vec![rest.outbox(BOUND), rest.outbox(BOUND)],
         snapshotter: rest.outbox(BOUND),
     };
-    let core = Learner::new(Epoch(1).start(), SessionIds::new(ServerId(1), 0, None));
+    let core = Learner::new(ServerId(1), Epoch(1).start(), SessionIds::new(ServerId(1), 0, None));
     let rules = Arc::new(AuthRules::default());
     let logging = (log.handle.clone(), Arc::new(Meters::default()));
     let learner: Inbox<LearnerActor> = Inbox::new("learner", Duty::Core, &env);

@@ -5,11 +5,13 @@ use std::sync::Arc;
 
 use paddock_messages::client::reply::Outcome;
 use paddock_messages::client::request::Read;
-use paddock_messages::ids::{AttachNumber, ClientRef, SessionId};
-use paddock_messages::letters::{Asker, Handshake, Proposal, Request, SessionChange, Submission};
+use paddock_messages::ids::{AttachNumber, ClientRef, ServerId, SessionId};
+use paddock_messages::letters::{Asker, Handshake, Home, Proposal, Request, SessionChange, Submission};
+use paddock_messages::quorum::Tail;
 use paddock_messages::txn::{Txn, TxnBody};
-use paddock_messages::zxid::Zxid;
+use paddock_messages::zxid::{Epoch, Zxid};
 
+use super::queue::Queue;
 use super::routes::{Route, Routes, Waiting};
 use super::session_ids::SessionIds;
 use crate::tree::feed::{CloseReason, FeedItem, ReadAnswer};
@@ -43,17 +45,28 @@ pub trait State {
     fn last_zxid(&self) -> Zxid;
     /// Adds an item to one client arbiter's feed, behind the events of the txns applied so far.
     fn push(&mut self, arbiter: u16, item: FeedItem);
+    /// Everything before this epoch is applied: its start is the last zxid from now on.
+    fn begin_epoch(&mut self, epoch: Epoch);
 }
 
 /// Logs what is proposed, applies what is committed, and knows which of this member's connections to tell.
 #[derive(Debug)]
 pub struct Learner {
+    me: ServerId,
     ids: SessionIds,
     routes: Routes,
     /// What is proposed and not yet applied.
     queue: Queue,
     appended: Zxid,
+    /// The last txn that the tree has.
+    applied: Zxid,
     committed: Zxid,
+    /// The last txn up to there; an epoch's start is none.
+    watermark: Zxid,
+    /// The last sync of this reign that is.
+    confirmed: u64,
+    /// An epoch that is led, and that the tree has not come to yet.
+    begins: Option<Epoch>,
     /// Sessions with a read that waits for nothing any more: what it stands behind was answered before
     /// it came, or before there was too much else to read.
     due: VecDeque<SessionId>,
@@ -62,16 +75,67 @@ pub struct Learner {
 }
 
 impl Learner {
-    /// A Learner whose tree holds everything up to `last`.
-    pub fn new(last: Zxid, ids: SessionIds) -> Self {
+    /// The Learner of `me`, whose tree holds everything up to `last`.
+    pub fn new(me: ServerId, last: Zxid, ids: SessionIds) -> Self {
         let (routes, queue) = (Routes::default(), Queue::default());
-        let (due, turned_away) = (VecDeque::new(), Vec::new());
-        Self { ids, routes, queue, appended: last, committed: last, due, turned_away }
+        let (due, turned_away, begins) = (VecDeque::new(), Vec::new(), None);
+        let (appended, applied, committed, watermark) = (last, last, last, last);
+        Self {
+            me,
+            ids,
+            routes,
+            queue,
+            appended,
+            applied,
+            committed,
+            watermark,
+            confirmed: 0,
+            begins,
+            due,
+            turned_away,
+        }
     }
 
-    /// Everything up to here is committed, applied or not.
-    pub fn committed(&self) -> Zxid {
-        self.committed
+    /// With txns that the log holds after those of the tree, not known to be committed.
+    ///
+    /// # Panics
+    /// If they do not follow without a gap (L5).
+    pub fn with_logged(mut self, txns: Vec<Txn>) -> Self {
+        txns.iter().for_each(|txn| self.follow(txn.header.zxid));
+        self.queue.push(Arc::new(txns.into_iter().map(Proposal::Txn).collect()));
+        self
+    }
+
+    /// What the log ends with. To be asked while the log owes nothing, and all that is committed is applied.
+    pub fn tail(&self) -> Tail {
+        let mut runs: Vec<(Zxid, Zxid)> = Vec::new();
+        for zxid in self.queue.items().filter_map(Proposal::txn).map(|txn| txn.header.zxid) {
+            match runs.last_mut().filter(|(first, _)| first.epoch() == zxid.epoch()) {
+                Some((_, last)) => *last = zxid,
+                None => runs.push((zxid, zxid)),
+            }
+        }
+        Tail { committed: self.applied, runs }
+    }
+
+    /// How much is proposed and not applied or answered.
+    pub fn waiting(&self) -> usize {
+        self.queue.items().count()
+    }
+
+    /// The last txn that the tree has.
+    pub fn applied(&self) -> Zxid {
+        self.applied
+    }
+
+    /// Everything up to here was given to the log.
+    pub fn appended(&self) -> Zxid {
+        self.appended
+    }
+
+    /// The last txn known to be committed, applied or not: what the log's watermark says.
+    pub fn watermark(&self) -> Zxid {
+        self.watermark
     }
 
     /// What this member's clients ask, in order.
@@ -143,10 +207,23 @@ impl Learner {
         out.push(Output::Ack(upto));
     }
 
+    /// The leader's syncs up to this one are confirmed.
+    pub fn on_confirmed(&mut self, upto: u64, out: &mut Vec<Output>) {
+        self.confirmed = self.confirmed.max(upto);
+        self.ask_to_apply(out);
+    }
+
     /// Everything up to `upto` is committed.
     pub fn on_commit(&mut self, upto: Zxid, out: &mut Vec<Output>) {
         assert!(upto >= self.committed, "L2: commit of {upto:?} after {:?}", self.committed);
         self.committed = upto;
+        self.watermark = if upto.counter() > 0 {
+            upto
+        } else {
+            let before =
+                self.queue.items().filter_map(Proposal::txn).take_while(|txn| txn.header.zxid < upto);
+            before.last().map_or(self.applied, |txn| txn.header.zxid)
+        };
         self.ask_to_apply(out);
     }
 
@@ -156,17 +233,63 @@ impl Learner {
         }
     }
 
-    /// Whether the oldest proposal may be applied, a read be executed, or a connection be closed.
+    /// This epoch is led, and we are up to date with its leader: the tree comes to its start behind all
+    /// before it (L6).
+    pub fn on_epoch(&mut self, epoch: Epoch, out: &mut Vec<Output>) {
+        self.begins = Some(epoch);
+        self.ask_to_apply(out);
+    }
+
+    /// The leader is lost, or the lead: whatever waits for an answer from there gets none, and the shell
+    /// closes those connections. What is logged stays.
+    pub fn on_leader_lost(&mut self) {
+        self.queue.keep_txns();
+        (self.routes, self.begins, self.confirmed) = (Routes::default(), None, 0);
+        self.due.clear();
+        self.turned_away.clear();
+    }
+
+    /// The log is cut after `to`: nothing beyond is proposed any more.
+    ///
+    /// # Panics
+    /// If something beyond is committed (L2).
+    pub fn on_truncated(&mut self, to: Zxid) {
+        assert!(to >= self.applied, "L2: {:?} is applied, cut after {to:?}", self.applied);
+        self.queue.cut_after(to);
+        self.appended = self.appended.min(to);
+    }
+
+    /// A snapshot has taken the place of log and tree: it holds everything up to `zxid`.
+    ///
+    /// # Panics
+    /// If it is older than what is committed (L2).
+    pub fn on_installed(&mut self, zxid: Zxid) {
+        assert!(zxid >= self.applied, "L2: {zxid:?} replaces {:?}", self.applied);
+        self.queue = Queue::default();
+        (self.appended, self.applied, self.watermark) = (zxid, zxid, zxid);
+        self.committed = zxid.max(self.committed);
+    }
+
+    /// Whether the oldest proposal may be applied, a read be executed, a connection be closed, or an epoch
+    /// begin.
     pub fn is_ready(&self) -> bool {
-        !self.due.is_empty() || !self.turned_away.is_empty() || self.next_in(&self.queue).is_some()
+        let waits = !self.due.is_empty() || !self.turned_away.is_empty();
+        waits || self.begins_in(&self.queue) || self.next_in(&self.queue).is_some()
     }
 
     /// The oldest in `queue`, if it may be applied.
     fn next_in<'a>(&self, queue: &'a Queue) -> Option<&'a Proposal> {
         queue.front().filter(|item| match item {
             Proposal::Txn(txn) => txn.header.zxid <= self.committed,
+            Proposal::Synced { number, .. } => *number <= self.confirmed,
             _ => true, // it stands behind nothing that is not applied
         })
+    }
+
+    /// L6: whether an epoch begins before what is in `queue`. What is no txn may stand on either side.
+    fn begins_in(&self, queue: &Queue) -> bool {
+        let first = || queue.items().find_map(Proposal::txn);
+        self.begins.is_some_and(|epoch| first().is_none_or(|txn| txn.header.zxid > epoch.start()))
     }
 
     /// Applies what is committed, at most [`APPLY_BATCH`] of it. To be called under the tree's write
@@ -182,11 +305,22 @@ impl Learner {
             if !self.read_due(&mut budget, state) {
                 break;
             }
+            if self.begins_in(&queue) {
+                self.begin_epoch(state);
+                continue;
+            }
             let Some(item) = self.next_in(&queue) else { break };
             self.apply_one(item, state, changes);
             queue.pop();
         }
         self.queue = queue;
+    }
+
+    /// L6. One that joins late may be beyond the start already.
+    fn begin_epoch(&mut self, state: &mut impl State) {
+        if let Some(epoch) = self.begins.take().filter(|epoch| epoch.start() > state.last_zxid()) {
+            state.begin_epoch(epoch);
+        }
     }
 
     /// Executes the reads that wait for nothing any more; false if the budget ended first.
@@ -203,19 +337,33 @@ impl Learner {
     fn apply_one(&mut self, item: &Proposal, state: &mut impl State, changes: &mut Vec<SessionChange>) {
         match *item {
             Proposal::Txn(ref txn) => self.apply_txn(txn, state, changes),
-            Proposal::Attached { client, session, attach, timeout_ms } => {
+            Proposal::Attached { member, session, attach, timeout_ms, .. } if member != self.me => {
+                let home = Home::Member(member);
+                changes.push(SessionChange::Lives { session, attach, timeout_ms, home });
+                if let Some(Route { client, .. }) = self.routes.remove(session) {
+                    let why = CloseReason::SessionMoved;
+                    state.push(client.arbiter, FeedItem::Close { conn: client.conn, why });
+                }
+            }
+            Proposal::Attached { member: _, client, session, attach, timeout_ms } => {
                 let ClientRef { arbiter, conn } = client;
                 if let Some(old) = self.routes.attach(session, client, attach) {
                     let why = CloseReason::SessionMoved;
                     state.push(old.arbiter, FeedItem::Close { conn: old.conn, why });
                 }
                 state.push(arbiter, FeedItem::Attached { conn, session, attach, timeout_ms });
-                changes.push(SessionChange::Lives { session, attach, timeout_ms, home: arbiter });
+                changes.push(SessionChange::Lives {
+                    session,
+                    attach,
+                    timeout_ms,
+                    home: Home::Arbiter(arbiter),
+                });
             }
-            Proposal::AttachRefused { client, session: _ } => {
+            Proposal::AttachRefused { member, .. } if member != self.me => {}
+            Proposal::AttachRefused { client, .. } => {
                 state.push(client.arbiter, FeedItem::AttachRefused { conn: client.conn });
             }
-            Proposal::Synced { session, attach, xid, ref path } => {
+            Proposal::Synced { number: _, session, attach, xid, ref path } => {
                 let Some(route) = self.routes.answer(session, attach) else { return };
                 let (to, zxid, path) = (route.client, state.last_zxid(), path.clone());
                 state.push(to.arbiter, FeedItem::Synced { conn: to.conn, xid, zxid, path });
@@ -256,11 +404,15 @@ impl Learner {
     fn apply_txn(&mut self, txn: &Txn, state: &mut impl State, changes: &mut Vec<SessionChange>) {
         let outcome = state.apply(txn);
         let header = txn.header;
+        self.applied = header.zxid;
         match txn.body {
             TxnBody::CreateSession { timeout_ms } => {
                 let (session, attach) = (header.session, header.attach);
                 let client = self.routes.opened(session, attach);
-                let home = client.map_or(0, |client| client.arbiter);
+                let home = match client {
+                    Some(client) => Home::Arbiter(client.arbiter),
+                    None => home_of(session, self.me),
+                };
                 changes.push(SessionChange::Lives { session, attach, timeout_ms, home });
                 if let Some(to) = client {
                     state.push(to.arbiter, FeedItem::Attached { conn: to.conn, session, attach, timeout_ms });
@@ -296,32 +448,10 @@ impl Learner {
     }
 }
 
-/// Batches of proposals, taken apart in order.
-#[derive(Debug, Default)]
-struct Queue {
-    /// None is empty.
-    batches: VecDeque<Arc<Vec<Proposal>>>,
-    /// How many of the first batch are gone.
-    gone: usize,
-}
-
-impl Queue {
-    fn push(&mut self, batch: Arc<Vec<Proposal>>) {
-        if !batch.is_empty() {
-            self.batches.push_back(batch);
-        }
-    }
-
-    fn front(&self) -> Option<&Proposal> {
-        self.batches.front().map(|batch| &batch[self.gone])
-    }
-
-    fn pop(&mut self) {
-        self.gone += 1;
-        if self.batches.pop_front_if(|batch| batch.len() == self.gone).is_some() {
-            self.gone = 0;
-        }
-    }
+/// Whose session it is that has just begun and whose client is not known here: its id tells who made it.
+fn home_of(session: SessionId, me: ServerId) -> Home {
+    let maker = session.0 as u64 >> 56;
+    if maker == me.0 & 0xff { Home::Arbiter(0) } else { Home::Member(ServerId(maker)) }
 }
 
 /// L3: the reads that come right behind what has been answered. False if the budget ended first.

@@ -6,6 +6,7 @@
 //! - L3  A read that stands between two writes of its session is executed right behind the first.
 //! - L4  A connection is answered only for what its own attachment of the session asked.
 //! - L5  Proposals arrive without gaps: each zxid follows the one before, or begins a later epoch.
+//! - L6  The tree comes to the start of an epoch that is led behind every txn before it, and before any of it.
 //!
 //! Source: Junqueira et al., Zab (DSN 2011), broadcast; compat: `Learner.java`, `FinalRequestProcessor.java`.
 
@@ -13,6 +14,8 @@ pub mod actor;
 #[cfg(test)]
 mod actor_tests;
 pub mod core;
+pub mod following;
+mod queue;
 mod routes;
 pub mod session_ids;
 mod timing;

@@ -7,7 +7,7 @@ use paddock_messages::client::ops::PathVersion;
 use paddock_messages::client::reply::Outcome;
 use paddock_messages::client::request::{Read, Write, WriteOp};
 use paddock_messages::ids::{AttachNumber, ClientRef, ConnId, ServerId, SessionId};
-use paddock_messages::letters::{Asker, Handshake, Proposal, Request, SessionChange, Submission};
+use paddock_messages::letters::{Asker, Handshake, Home, Proposal, Request, SessionChange, Submission};
 use paddock_messages::txn::{Op, Txn, TxnBody, TxnHeader};
 use paddock_messages::zxid::{Epoch, Zxid};
 
@@ -15,10 +15,14 @@ use super::core::{Learner, Output, READ_BYTES, State};
 use super::session_ids::SessionIds;
 use crate::tree::feed::{CloseReason, FeedItem, ReadAnswer};
 
+mod leaders;
+
 #[derive(Default)]
 struct Toy {
     applied: Vec<Zxid>,
     pushed: Vec<FeedItem>,
+    /// Each epoch begun, and how many txns were applied before.
+    begun: Vec<(Epoch, usize)>,
     /// What each read is answered with, in bytes; 0 for an answer without a body.
     body: usize,
 }
@@ -41,6 +45,10 @@ impl State for Toy {
     fn push(&mut self, arbiter: u16, item: FeedItem) {
         assert_eq!(arbiter, 0);
         self.pushed.push(item);
+    }
+    fn begin_epoch(&mut self, epoch: Epoch) {
+        assert!(self.last_zxid() < epoch.start(), "L6: after all before it");
+        self.begun.push((epoch, self.applied.len()));
     }
 }
 
@@ -99,7 +107,7 @@ fn read(xid: i32, attach: u64) -> Submission {
 
 impl World {
     fn new() -> Self {
-        let learner = Learner::new(Epoch(1).start(), SessionIds::new(ServerId(1), 0, None));
+        let learner = Learner::new(ServerId(1), Epoch(1).start(), SessionIds::new(ServerId(1), 0, None));
         Self { learner, toy: Toy::default(), out: vec![], changes: vec![] }
     }
 
@@ -131,7 +139,14 @@ impl World {
 }
 
 fn attached(slot: u32, attach: u64) -> Proposal {
-    Proposal::Attached { client: client(slot), session: SESSION, attach: number(attach), timeout_ms: 4000 }
+    let member = ServerId(1);
+    Proposal::Attached {
+        member,
+        client: client(slot),
+        session: SESSION,
+        attach: number(attach),
+        timeout_ms: 4000,
+    }
 }
 
 fn short(item: &FeedItem) -> String {
@@ -205,7 +220,7 @@ fn l3_a_read_behind_a_sync_waits_for_what_was_proposed_before_it() {
     let mut world = World::attached();
     let sync = Submission::Sync { from: asker(1), xid: 1, path: None };
     world.submit(vec![sync, read(2, 1), write(3, 1)]);
-    let synced = Proposal::Synced { session: SESSION, attach: number(1), xid: 1, path: None };
+    let synced = Proposal::Synced { number: 0, session: SESSION, attach: number(1), xid: 1, path: None };
     world.propose(vec![change(1, 9), synced, change(2, 1)]);
     assert_eq!(world.apply(), [""; 0]);
     world.commit(1);
@@ -290,7 +305,7 @@ fn a_session_is_opened_closed_and_expired() {
     assert_eq!(
         world.changes,
         [
-            SessionChange::Lives { session, attach: number(1), timeout_ms: 4000, home: 0 },
+            SessionChange::Lives { session, attach: number(1), timeout_ms: 4000, home: Home::Arbiter(0) },
             SessionChange::Ended(session)
         ]
     );

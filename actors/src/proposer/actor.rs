@@ -137,7 +137,9 @@ impl ProposerActor {
             let sent = match order {
                 Output::Propose(items) => self.proposals.post(Proposals(Arc::new(items))).map_err(drop),
                 Output::Commit(upto) => self.commits.post(Commit { upto }).map_err(drop),
-                Output::TurnAway(handshakes) => self.turned_away.post(TurnedAway(handshakes)).map_err(drop),
+                Output::TurnAway(_, handshakes) => {
+                    self.turned_away.post(TurnedAway(handshakes)).map_err(drop)
+                }
                 Output::HangUp(member) => {
                     return ctx.fatal(
                         ExitCode::Unexpected,
@@ -145,6 +147,10 @@ impl ProposerActor {
                     );
                 }
                 Output::BeginEpoch(epoch) => self.begin_epoch(epoch),
+                Output::BeginRound(_) | Output::Confirm(_) => {
+                    let why = "a server alone is its own quorum, and yet a sync waits for others";
+                    return ctx.fatal(ExitCode::Unexpected, why);
+                }
                 Output::NoEpochLeft => {
                     let why = "all epochs are used up; export the data to a new ensemble";
                     return ctx.fatal(ExitCode::Unexpected, why);

@@ -10,6 +10,7 @@ use paddock_messages::letters::{Ack, Asker, Handshake, Internal, Proposal, Reque
 use paddock_messages::txn::{Txn, TxnBody, TxnHeader};
 use paddock_messages::zxid::{Epoch, Zxid};
 
+use self::syncs::Syncs;
 use super::credit::LogCredit;
 use super::held::Held;
 use crate::quorum::Quorum;
@@ -25,8 +26,13 @@ pub const LAST_COUNTER: u32 = 0xFFFF_0000;
 pub enum Output {
     /// Send these to every learner, our own too, in order.
     Propose(Vec<Proposal>),
-    /// Tell the member's Learner that these handshakes are not granted.
-    TurnAway(Vec<Handshake>),
+    /// Tell this member's Learner that these handshakes are not granted.
+    TurnAway(ServerId, Vec<Handshake>),
+    /// Begin a round of heartbeats, and call [`Proposer::on_round`] with this number once a quorum has answered
+    /// it that has accepted no later epoch.
+    BeginRound(u64),
+    /// Tell every learner that these syncs, up to this one, are confirmed.
+    Confirm(u64),
     /// Tell every learner that all up to here, and what stands right behind it, is committed.
     Commit(Zxid),
     /// Close this member's link: it broke the protocol.
@@ -91,6 +97,7 @@ pub struct Proposer<Q> {
     held: Held,
     /// Sessions expired since the metrics were told.
     expired: u64,
+    syncs: Syncs,
 }
 
 impl<Q: Quorum> Proposer<Q> {
@@ -114,6 +121,7 @@ impl<Q: Quorum> Proposer<Q> {
             roll: Roll::NotYet,
             held: Held::default(),
             expired: 0,
+            syncs: Syncs::default(),
         }
     }
 
@@ -154,13 +162,14 @@ impl<Q: Quorum> Proposer<Q> {
     pub fn on_requests(&mut self, view: &impl View, requests: Requests, now_ms: i64, out: &mut Vec<Output>) {
         self.pending.forget(view.last_zxid());
         let (mut proposals, mut turned_away) = (Vec::with_capacity(requests.items.len()), Vec::new());
+        let member = requests.member;
         for request in requests.items {
             if self.must_wait() || !self.held.is_empty() {
-                turned_away.extend(self.hold(view, request));
+                turned_away.extend(self.hold(view, member, request));
             } else if let Some(handshake) = self.refused_handshake(&request) {
-                turned_away.push(handshake);
+                turned_away.push((member, handshake));
             } else {
-                let proposal = self.request(view, request, now_ms);
+                let proposal = self.request(view, member, request, now_ms);
                 self.add(proposal, &mut proposals);
             }
         }
@@ -177,14 +186,22 @@ impl<Q: Quorum> Proposer<Q> {
         proposals.push(proposal);
     }
 
-    fn send(&mut self, proposals: Vec<Proposal>, turned_away: Vec<Handshake>, out: &mut Vec<Output>) {
-        if !turned_away.is_empty() {
-            out.push(Output::TurnAway(turned_away));
+    fn send(
+        &mut self,
+        proposals: Vec<Proposal>,
+        mut turned_away: Vec<(ServerId, Handshake)>,
+        out: &mut Vec<Output>,
+    ) {
+        turned_away.sort_by_key(|(member, _)| *member); // stable: each member's in their order
+        for of_one in turned_away.chunk_by(|(one, _), (other, _)| one == other) {
+            let handshakes = of_one.iter().map(|(_, handshake)| *handshake).collect();
+            out.push(Output::TurnAway(of_one[0].0, handshakes));
         }
         if !proposals.is_empty() {
             self.credit.close(self.last);
             out.push(Output::Propose(proposals));
         }
+        out.extend(self.syncs.begin_round().map(Output::BeginRound));
     }
 
     /// What the leader's own actors ask, at `now_ms` since 1970.
@@ -233,6 +250,7 @@ impl<Q: Quorum> Proposer<Q> {
         let reached = self.acked.values().copied().filter(|&upto| upto > self.committed && self.holds(upto));
         if let Some(upto) = reached.max() {
             self.committed = upto; // P2: greater than before
+            out.extend(self.syncs.on_commit(upto).map(Output::Confirm));
             out.push(Output::Commit(upto));
             self.roll_if_due(out);
         }
@@ -291,24 +309,37 @@ impl<Q: Quorum> Proposer<Q> {
         self.resume(view, now_ms, out);
     }
 
-    fn request(&mut self, view: &impl View, request: Request, now_ms: i64) -> Proposal {
+    fn request(&mut self, view: &impl View, member: ServerId, request: Request, now_ms: i64) -> Proposal {
         match request {
             Request::Open { session, timeout_ms } => self.open(view, session, timeout_ms, now_ms),
             Request::Attach { client, session, timeout_ms } => {
                 if !self.prep(view).is_live(session) {
-                    return Proposal::AttachRefused { client, session };
+                    return Proposal::AttachRefused { member, client, session };
                 }
                 let attach = self.grant(session);
-                Proposal::Attached { client, session, attach, timeout_ms }
+                Proposal::Attached { member, client, session, attach, timeout_ms }
             }
             Request::Write { from, xid, write } => self.write(view, &from, xid, write, now_ms),
             Request::Sync { from, xid, path } => {
                 let (session, attach) = (from.session, from.attach);
                 match self.refusal(view, &from) {
                     Some(code) => Proposal::Refused { session, attach, xid, code },
-                    None => Proposal::Synced { session, attach, xid, path },
+                    None => Proposal::Synced { number: self.number_sync(), session, attach, xid, path },
                 }
             }
+        }
+    }
+
+    /// P11. A quorum of one is us.
+    fn number_sync(&mut self) -> u64 {
+        let (me, last) = (self.me, self.last);
+        if self.quorum.holds(|server| server == me) { 0 } else { self.syncs.ask(last) }
+    }
+
+    /// A quorum has answered a round that began after the sync of this number was asked (P11).
+    pub fn on_round(&mut self, upto: u64, out: &mut Vec<Output>) {
+        if self.syncs.on_round(upto) {
+            out.push(Output::Confirm(upto));
         }
     }
 
@@ -426,6 +457,7 @@ impl<Q: Quorum> Proposer<Q> {
         assert!(self.committed <= self.last && self.committed >= self.epoch.start(), "P2");
         assert!(self.committed == self.epoch.start() || self.holds(self.committed), "P3");
         assert!(self.newest.values().all(|newest| *newest <= self.latest_grant()), "P5");
+        assert!(self.syncs.confirmed() <= self.syncs.asked(), "P11");
         assert!(!self.can_resume(), "P7: what was held back waits for nothing");
         let is_due = self.needs_new_epoch() && self.committed == self.last;
         assert_eq!(self.roll != Roll::NotYet, is_due, "P8: {:?} at {}", self.roll, self.last);
@@ -433,6 +465,7 @@ impl<Q: Quorum> Proposer<Q> {
     }
 }
 
+mod syncs;
 mod waiting;
 
 #[cfg(test)]

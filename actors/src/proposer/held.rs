@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet, VecDeque};
 
 use foldhash::fast::RandomState;
-use paddock_messages::ids::{AttachNumber, ClientRef, SessionId};
+use paddock_messages::ids::{AttachNumber, ClientRef, ServerId, SessionId};
 use paddock_messages::letters::Request;
 
 /// While so much is held back, no further session is begun.
@@ -18,7 +18,8 @@ const KEPT_CAPACITY: usize = 1 << 10;
 /// Something that waits.
 #[derive(Debug)]
 pub(super) enum Item {
-    Asked(Request),
+    /// By this member's client.
+    Asked(ServerId, Request),
     Expired(SessionId, AttachNumber),
 }
 
@@ -29,7 +30,7 @@ pub(super) enum Kept {
     Waits,
     /// It waits, in the place of an attach of the same session through this connection, which is dropped:
     /// nothing was asked through it yet, and it would be closed as soon as this one's turn comes.
-    InsteadOf(ClientRef),
+    InsteadOf(ServerId, ClientRef),
     /// Too much waits.
     Refused(Request),
 }
@@ -55,18 +56,20 @@ impl Held {
         self.items.is_empty()
     }
 
-    pub(super) fn keep(&mut self, request: Request) -> Kept {
+    pub(super) fn keep(&mut self, member: ServerId, request: Request) -> Kept {
         match request {
             Request::Open { .. } if self.len() >= MOST_HELD => return Kept::Refused(request),
             Request::Attach { client, session, .. } => {
                 if let Some(number) = self.attaching.get(&session) {
                     let at = usize::try_from(number - self.taken).expect("it is in memory");
-                    let Item::Asked(Request::Attach { client: older, .. }) = &self.items[at] else {
+                    let Item::Asked(its_member, Request::Attach { client: older, .. }) = &self.items[at]
+                    else {
                         unreachable!("P10: {session} attaches at {at}, says its number");
                     };
-                    let older = *older;
-                    self.items[at] = Item::Asked(request);
-                    return if older == client { Kept::Waits } else { Kept::InsteadOf(older) };
+                    let older = (*its_member, *older);
+                    self.items[at] = Item::Asked(member, request);
+                    let is_same = older == (member, client);
+                    return if is_same { Kept::Waits } else { Kept::InsteadOf(older.0, older.1) };
                 }
                 if self.len() >= MOST_ATTACHING {
                     return Kept::Refused(request);
@@ -75,7 +78,7 @@ impl Held {
             }
             _ => {}
         }
-        self.items.push_back(Item::Asked(request));
+        self.items.push_back(Item::Asked(member, request));
         Kept::Waits
     }
 
@@ -95,9 +98,9 @@ impl Held {
             self.expiring.shrink_to(KEPT_CAPACITY);
         }
         match &item {
-            Item::Asked(Request::Attach { session, .. }) => _ = self.attaching.remove(session),
+            Item::Asked(_, Request::Attach { session, .. }) => _ = self.attaching.remove(session),
             Item::Expired(session, _) => _ = self.expiring.remove(session),
-            Item::Asked(_) => {}
+            Item::Asked(..) => {}
         }
         Some(item)
     }
@@ -109,6 +112,8 @@ mod tests {
 
     use super::*;
 
+    const ME: ServerId = ServerId(1);
+
     fn attach(session: u64, slot: u32) -> Request {
         let client = ClientRef { arbiter: 0, conn: ConnId { slot, generation: 1 } };
         Request::Attach { client, session: SessionId(session as i64), timeout_ms: 1_000 }
@@ -119,9 +124,9 @@ mod tests {
         let mut held = Held::default();
         for round in 0..3 {
             for session in 0..MOST_ATTACHING as u64 {
-                let kept = held.keep(attach(session, round));
+                let kept = held.keep(ME, attach(session, round));
                 assert_eq!(
-                    matches!(kept, Kept::InsteadOf(it) if it.conn.slot + 1 == round),
+                    matches!(kept, Kept::InsteadOf(_, it) if it.conn.slot + 1 == round),
                     round > 0,
                     "{kept:?}"
                 );
@@ -129,16 +134,19 @@ mod tests {
             assert_eq!(held.len(), MOST_ATTACHING);
         }
         let more = attach(u64::from(u32::MAX), 7);
-        assert_eq!(held.keep(more.clone()), Kept::Refused(more.clone()));
-        assert!(matches!(held.keep(attach(5, 9)), Kept::InsteadOf(_)), "who waits may still come anew");
+        assert_eq!(held.keep(ME, more.clone()), Kept::Refused(more.clone()));
+        assert!(matches!(held.keep(ME, attach(5, 9)), Kept::InsteadOf(..)), "who waits may still come anew");
         for session in 0..6 {
             let slot = if session == 5 { 9 } else { 2 };
-            let Some(Item::Asked(request)) = held.pop() else { panic!("{session} waits") };
+            let Some(Item::Asked(_, request)) = held.pop() else { panic!("{session} waits") };
             assert_eq!(request, attach(session, slot), "in the place of its first, through its last");
         }
-        assert_eq!(held.keep(more), Kept::Waits);
-        assert_eq!(held.keep(attach(0, 4)), Kept::Waits, "behind what waits: its turn was");
-        assert!(matches!(held.keep(attach(6, 4)), Kept::InsteadOf(_)), "numbers hold when others are taken");
+        assert_eq!(held.keep(ME, more), Kept::Waits);
+        assert_eq!(held.keep(ME, attach(0, 4)), Kept::Waits, "behind what waits: its turn was");
+        assert!(
+            matches!(held.keep(ME, attach(6, 4)), Kept::InsteadOf(..)),
+            "numbers hold when others are taken"
+        );
         while held.pop().is_some() {}
         assert!(held.attaching.is_empty() && held.expiring.is_empty());
     }

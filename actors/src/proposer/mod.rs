@@ -21,15 +21,20 @@
 //!   proposed without being logged by P9's credit. Beyond, and where a session attaches once more, the
 //!   connection that asked is closed at once and without an answer: no client may take its session for
 //!   expired.
+//! - P11 A sync is answered only if a quorum has confirmed, after it was asked, that it follows no later leader:
+//!   by a round of heartbeats, or by its acks of a txn that was proposed after it.
 //!
 //! Source: Junqueira et al., Zab (DSN 2011), local primary order; compat: Leader.java (propose,
 //! tryToCommit), PrepRequestProcessor, ZOOKEEPER-1277 (the counter must not wrap).
 
 pub mod actor;
 pub mod core;
+pub mod leadership;
+pub mod sync_plan;
 
 pub use crate::quorum::{Majority, Quorum};
 pub use core::{LAST_COUNTER, Output, Proposer, Room};
 
 mod credit;
 mod held;
+mod recent;

@@ -1,24 +1,24 @@
-//! The SessionTracker's decisions, on a clock that runs only while the server lives.
+//! The SessionTracker's decisions, on clocks that run only while those whose they are live.
 
 use std::collections::{BTreeMap, HashMap};
 
-use paddock_messages::ids::{AttachNumber, SessionId};
-use paddock_messages::letters::{SessionChange, Touched};
+use paddock_messages::ids::{AttachNumber, ServerId, SessionId};
+use paddock_messages::letters::{Home, SessionChange, Touched};
 
-/// Deadlines of all sessions. Times are ms; each client arbiter's `lived` time runs only while that
-/// arbiter does (E3), and a session is judged by the clock of the arbiter that serves it, its home:
-/// that clock moves with the arbiter's reports, so it never runs ahead of what it has told (E1).
+/// Deadlines of all sessions. Times are ms; each home's `lived` time runs only while that home does (E3), and
+/// a session is judged by the clock of its home alone: that clock moves with the home's reports, by its own
+/// measure, so it never runs ahead of what it has told (E1).
 #[derive(Debug)]
 pub struct SessionTracker {
     sessions: HashMap<SessionId, Session>,
-    homes: Vec<Home>,
+    homes: BTreeMap<Home, Clock>,
     tick_ms: u64,
 }
 
 #[derive(Debug)]
 struct Session {
     attach: AttachNumber,
-    home: u16,
+    home: Home,
     timeout_ms: u64,
     /// Its home's lived time until which it has proved to be alive.
     heard: u64,
@@ -26,23 +26,25 @@ struct Session {
     bucket: u64,
 }
 
-/// One client arbiter, as far as it has reported.
-#[derive(Debug)]
-struct Home {
-    as_of_ms: u64,
+/// One home, as far as it has reported.
+#[derive(Debug, Default)]
+struct Clock {
+    /// By its own clock; `None` before its first report.
+    as_of_ms: Option<u64>,
     lived: u64,
     /// When to look at which of its sessions, in its lived time.
     buckets: BTreeMap<u64, Vec<SessionId>>,
 }
 
-/// How often each client arbiter reports, in parts of a tick.
+/// How often each home reports, in parts of a tick.
 pub const REPORTS_PER_TICK: u64 = 4;
 
 impl SessionTracker {
-    /// None yet; `now_ms` is the monotonic time at which `arbiters` begin to serve.
+    /// None yet; `now_ms` is the monotonic time at which `arbiters` of this member begin to serve.
     pub fn new(arbiters: usize, tick_ms: u64, now_ms: u64) -> Self {
-        let home = || Home { as_of_ms: now_ms, lived: 0, buckets: BTreeMap::new() };
-        Self { sessions: HashMap::new(), homes: (0..arbiters).map(|_| home()).collect(), tick_ms }
+        let clock = |at| (Home::Arbiter(at), Clock { as_of_ms: Some(now_ms), ..Clock::default() });
+        let homes = (0..arbiters as u16).map(clock).collect();
+        Self { sessions: HashMap::new(), homes, tick_ms }
     }
 
     /// How many sessions there are.
@@ -61,82 +63,122 @@ impl SessionTracker {
         for change in changes {
             match *change {
                 SessionChange::Lives { session, attach, timeout_ms, home } => {
-                    self.live((session, attach), timeout_ms, home);
+                    let timeout_ms = u64::try_from(timeout_ms).unwrap_or(0);
+                    self.live(session, attach, timeout_ms, home, 0);
                 }
                 SessionChange::Ended(id) => drop(self.sessions.remove(&id)), // its bucket forgets it
             }
         }
     }
 
-    fn live(&mut self, (id, attach): (SessionId, AttachNumber), timeout_ms: i32, home: u16) {
-        let timeout_ms = u64::try_from(timeout_ms).unwrap_or(0);
+    /// The sessions that a new leader finds: whoever served them may have promised a timeout from `more_ms`
+    /// later on than now.
+    pub fn on_found(&mut self, sessions: impl Iterator<Item = (SessionId, i32)>, more_ms: u64) {
+        for (id, timeout_ms) in sessions {
+            let timeout_ms = u64::try_from(timeout_ms).unwrap_or(0);
+            self.live(id, AttachNumber::default(), timeout_ms, Home::Nobody, more_ms);
+        }
+    }
+
+    fn live(&mut self, id: SessionId, attach: AttachNumber, timeout_ms: u64, home: Home, more_ms: u64) {
+        let clock = self.homes.entry(home).or_default();
         // Its home may have lived two intervals since its last report, and no longer (E3).
-        let heard = self.homes[usize::from(home)].lived + 2 * (self.tick_ms / REPORTS_PER_TICK);
-        let bucket = self.bucket(heard + timeout_ms);
+        let heard = clock.lived + 2 * (self.tick_ms / REPORTS_PER_TICK) + more_ms;
+        let bucket = bucket(self.tick_ms, heard + timeout_ms);
+        clock.buckets.entry(bucket).or_default().push(id);
         self.sessions.insert(id, Session { attach, home, timeout_ms, heard, bucket });
-        self.homes[usize::from(home)].buckets.entry(bucket).or_default().push(id);
     }
 
     /// What a client arbiter met; appends those of its sessions that are to be expired now.
-    ///
-    /// A gap between two reports that is longer than two intervals is time that the arbiter did not
-    /// live: it moves every deadline by its own length (E3).
     pub fn on_touched(&mut self, touched: &Touched, expired: &mut Vec<(SessionId, AttachNumber)>) {
-        let interval = self.tick_ms / REPORTS_PER_TICK;
-        let home = &mut self.homes[usize::from(touched.arbiter)];
-        let gap = touched.as_of_ms.saturating_sub(home.as_of_ms);
-        home.lived += if gap > 2 * interval { interval } else { gap };
-        home.as_of_ms = home.as_of_ms.max(touched.as_of_ms);
-        for id in &touched.sessions {
-            // One that has moved to another arbiter is that one's to vouch for.
-            if let Some(session) = self.sessions.get_mut(id).filter(|s| s.home == touched.arbiter) {
-                session.heard = session.heard.max(home.lived);
-            }
-        }
-        self.expire(touched.arbiter, expired);
+        self.on_report(Home::Arbiter(touched.arbiter), touched.as_of_ms, &touched.sessions, expired);
     }
 
-    fn expire(&mut self, arbiter: u16, expired: &mut Vec<(SessionId, AttachNumber)>) {
-        let lived = self.homes[usize::from(arbiter)].lived;
-        while let Some((at, ids)) = self.due(arbiter, lived) {
+    /// Time has passed: sessions that nobody serves are judged by our own clock.
+    pub fn on_tick(&mut self, now_ms: u64, expired: &mut Vec<(SessionId, AttachNumber)>) {
+        self.on_report(Home::Nobody, now_ms, &[], expired);
+    }
+
+    /// A home has told all that it met before `as_of_ms` of its own clock; appends those of its sessions that
+    /// are to be expired now.
+    ///
+    /// A gap between two reports that is longer than two intervals is time that the home did not live: it
+    /// moves every deadline by its own length (E3).
+    pub fn on_report(
+        &mut self,
+        home: Home,
+        as_of_ms: u64,
+        sessions: &[SessionId],
+        expired: &mut Vec<(SessionId, AttachNumber)>,
+    ) {
+        let interval = self.tick_ms / REPORTS_PER_TICK;
+        let clock = self.homes.entry(home).or_default();
+        let gap = as_of_ms.saturating_sub(clock.as_of_ms.unwrap_or(as_of_ms));
+        clock.lived += if gap > 2 * interval { interval } else { gap };
+        clock.as_of_ms = clock.as_of_ms.max(Some(as_of_ms));
+        let lived = clock.lived;
+        for id in sessions {
+            // One that has moved to another home is that one's to vouch for.
+            if let Some(session) = self.sessions.get_mut(id).filter(|session| session.home == home) {
+                session.heard = session.heard.max(lived);
+            }
+        }
+        self.expire(home, lived, expired);
+    }
+
+    /// A member is served no more: its sessions have a full timeout from `more_ms` later on than now, which is
+    /// how long it may have gone on to make promises.
+    pub fn on_member_gone(&mut self, member: ServerId, more_ms: u64) {
+        let home = Home::Member(member);
+        self.homes.remove(&home); // its next process has another clock
+        let left = self.sessions.iter().filter(|(_, session)| session.home == home);
+        let mut left: Vec<_> = left.map(|(id, it)| (*id, it.attach, it.timeout_ms)).collect();
+        left.sort_unstable();
+        for (id, attach, timeout_ms) in left {
+            self.live(id, attach, timeout_ms, Home::Nobody, more_ms);
+        }
+    }
+
+    fn expire(&mut self, home: Home, lived: u64, expired: &mut Vec<(SessionId, AttachNumber)>) {
+        while let Some((at, ids)) = self.due(home, lived) {
             for id in ids {
-                let Some(session) = self.sessions.get(&id) else { continue };
-                if session.home != arbiter || session.bucket != at {
+                let Some(session) = self.sessions.get_mut(&id) else { continue };
+                if session.home != home || session.bucket != at {
                     continue;
                 }
                 let deadline = session.heard + session.timeout_ms;
                 if deadline < lived {
                     expired.push((id, session.attach)); // E4: looked at again, until it has ended
                 }
-                let bucket = self.bucket(deadline.max(lived));
-                self.sessions.entry(id).and_modify(|session| session.bucket = bucket);
-                self.homes[usize::from(arbiter)].buckets.entry(bucket).or_default().push(id);
+                session.bucket = bucket(self.tick_ms, deadline.max(lived));
+                let clock = self.homes.entry(home).or_default();
+                clock.buckets.entry(session.bucket).or_default().push(id);
             }
         }
         expired.sort_unstable();
     }
 
-    fn due(&mut self, arbiter: u16, lived: u64) -> Option<(u64, Vec<SessionId>)> {
-        let entry = self.homes[usize::from(arbiter)].buckets.first_entry()?;
+    fn due(&mut self, home: Home, lived: u64) -> Option<(u64, Vec<SessionId>)> {
+        let entry = self.homes.get_mut(&home)?.buckets.first_entry()?;
         (*entry.key() <= lived).then(|| entry.remove_entry())
-    }
-
-    /// Deadlines are looked at twice a tick.
-    fn bucket(&self, deadline: u64) -> u64 {
-        let width = (self.tick_ms / 2).max(1);
-        (deadline / width + 1) * width
     }
 
     /// For `dump`: ms from now at which sessions are next looked at, and which, soonest first.
     pub fn buckets(&self) -> BTreeMap<i64, Vec<SessionId>> {
         let mut buckets = BTreeMap::<_, Vec<_>>::new();
         for (id, session) in &self.sessions {
-            let lived = self.homes[usize::from(session.home)].lived;
+            let lived = self.homes.get(&session.home).map_or(0, |clock| clock.lived);
             buckets.entry(session.bucket as i64 - lived as i64).or_default().push(*id);
         }
         buckets.values_mut().for_each(|ids| ids.sort_unstable());
         buckets
     }
+}
+
+/// Deadlines are looked at twice a tick.
+fn bucket(tick_ms: u64, deadline: u64) -> u64 {
+    let width = (tick_ms / 2).max(1);
+    (deadline / width + 1) * width
 }
 
 #[cfg(test)]
@@ -168,7 +210,8 @@ mod tests {
     }
 
     fn lives(id: i64, timeout_ms: i32, home: u16) -> SessionChange {
-        SessionChange::Lives { session: SessionId(id), attach: AttachNumber::default(), timeout_ms, home }
+        let (session, home) = (SessionId(id), Home::Arbiter(home));
+        SessionChange::Lives { session, attach: AttachNumber::default(), timeout_ms, home }
     }
 
     /// Sessions 1, 2, … with these timeouts, all at home on arbiter 0.
@@ -240,5 +283,69 @@ mod tests {
         tracker.on_changes(&[lives(1, 4000, 0)]);
         let (at, _) = run(&mut tracker, 0, 60_000, 1, |_, _| vec![]).expect("it expires");
         assert!(at <= 4000 + TICK * 3 / 2, "{at}");
+    }
+
+    /// When session 1 is expired whose home is nobody's, looked at every step from `from` on.
+    fn until_gone(tracker: &mut SessionTracker, from: u64) -> u64 {
+        (from..)
+            .step_by(STEP as usize)
+            .find(|now| {
+                let mut expired = vec![];
+                tracker.on_tick(*now, &mut expired);
+                !expired.is_empty()
+            })
+            .expect("it expires")
+    }
+
+    #[test]
+    fn e1_what_a_new_leader_finds_is_given_what_may_have_been_promised() {
+        let mut tracker = SessionTracker::new(1, TICK, 0);
+        tracker.on_found([(SessionId(1), 4000)].into_iter(), 2000);
+        let gone = until_gone(&mut tracker, 0);
+        assert!((6001..=6000 + TICK * 2).contains(&gone), "{gone}");
+    }
+
+    #[test]
+    fn e1_a_member_is_judged_by_its_own_clock_and_once_it_is_gone_by_ours() {
+        let mut tracker = SessionTracker::new(1, TICK, 0);
+        let (session, home) = (SessionId(1), Home::Member(ServerId(2)));
+        tracker.on_changes(&[SessionChange::Lives {
+            session,
+            attach: AttachNumber::default(),
+            timeout_ms: 4000,
+            home,
+        }]);
+        let mut expired = vec![];
+        for now in (0..60_000).step_by(STEP as usize) {
+            tracker.on_tick(now, &mut expired);
+        }
+        assert_eq!(expired, [], "the member has told nothing");
+        for its in (900_000..903_500).step_by(STEP as usize) {
+            tracker.on_report(home, its, &[], &mut expired);
+        }
+        assert_eq!(expired, [], "its clock is another, and has run for less than the timeout");
+        tracker.on_member_gone(ServerId(2), 1000);
+        let gone = until_gone(&mut tracker, 60_000);
+        assert!((65_001..=65_000 + TICK * 2).contains(&gone), "{gone}");
+        tracker.on_report(home, 990_000, &[session], &mut expired);
+        assert_eq!(expired, [], "what it says now is about nobody's sessions");
+    }
+
+    #[test]
+    fn e2_a_session_that_its_member_reports_as_silent_goes() {
+        let mut tracker = SessionTracker::new(1, TICK, 0);
+        let (session, home) = (SessionId(1), Home::Member(ServerId(2)));
+        tracker.on_changes(&[SessionChange::Lives {
+            session,
+            attach: AttachNumber::default(),
+            timeout_ms: 4000,
+            home,
+        }]);
+        let gone = (0..60_000).step_by(STEP as usize).find(|its| {
+            let (touched, mut expired) = (if *its < 10_000 { vec![session] } else { vec![] }, vec![]);
+            tracker.on_report(home, *its, &touched, &mut expired);
+            !expired.is_empty()
+        });
+        assert!(gone.is_some_and(|gone| (13_500..=13_500 + TICK * 3 / 2).contains(&gone)), "{gone:?}");
     }
 }

@@ -24,6 +24,16 @@ pub struct Purged {
 }
 
 impl<D: Disk> Logger<D> {
+    /// The log holds every txn after this one.
+    pub fn log_start(&self) -> Zxid {
+        self.history.log_start
+    }
+
+    /// The newest snapshot that `history` names; the log goes on behind it without a gap.
+    pub fn newest_snapshot(&self) -> Option<SnapshotEntry> {
+        self.history.usable_snapshots().next().cloned()
+    }
+
     /// Makes a change to `history` durable. A full disk changes nothing; all else is fatal.
     pub(super) fn change_history(&mut self, change: impl FnOnce(&mut History)) -> Result<(), LogFailure> {
         self.alive()?;
@@ -78,8 +88,8 @@ impl<D: Disk> Logger<D> {
 
     fn enter_snapshot(&mut self, name: &str, zxid: Zxid) -> Result<(), LogFailure> {
         let durable = self.flush()?.upto;
-        // The start of an epoch is no txn: such a snapshot holds what the log does, and nothing more.
-        let zxid = if zxid.counter() == 0 { zxid.min(durable) } else { zxid };
+        // The start of an epoch is no txn: such a snapshot stands for what was logged before.
+        let zxid = if zxid.counter() == 0 { self.last_before(zxid)? } else { zxid };
         if zxid > durable {
             return Err(LogFailure::SnapshotAhead { name: name.into(), zxid, durable });
         }
@@ -141,8 +151,11 @@ impl<D: Disk> Logger<D> {
     pub fn truncate_after(&mut self, to: Zxid) -> Result<(), LogFailure> {
         self.flush()?;
         let newest = self.history.snapshots.last().map_or(Zxid::ZERO, |snapshot| snapshot.zxid);
-        let watermark = self.watermark.min(self.durable).max(newest).max(self.history.log_start);
-        if to < watermark {
+        let log_start = self.history.log_start;
+        let kept = newest.max(log_start);
+        let watermark = self.watermark.min(self.durable).max(kept);
+        // The watermark may be the start of an epoch, which is no txn: what counts is what would go.
+        if to < kept || (to < watermark && self.first_after(to)?.is_some_and(|it| it <= watermark)) {
             return Err(LogFailure::BelowWatermark { to, watermark });
         }
         if to >= self.durable {
@@ -161,6 +174,26 @@ impl<D: Disk> Logger<D> {
         let last = self.past.iter().chain([&self.current]).map(|segment| segment.last).max();
         self.durable = last.unwrap_or(Zxid::ZERO).max(self.history.log_start);
         self.make_room(0) // the copy's rest may be less than the old segment's: S8
+    }
+
+    /// The last txn before the start of an epoch.
+    fn last_before(&mut self, start: Zxid) -> Result<Zxid, LogFailure> {
+        let before = self.history.snapshots.iter().map(|snapshot| snapshot.zxid).filter(|it| *it < start);
+        let mut last = before.max().unwrap_or(Zxid::ZERO).max(self.history.log_start);
+        let read = self.reader(Zxid(last.0 + 1)).and_then(|mut log| {
+            while let Some((zxid, _)) = log.next_record()?.filter(|(zxid, _)| *zxid < start) {
+                last = zxid;
+            }
+            Ok(last)
+        });
+        read.map_err(|error| self.fatal(&self.current.name(), "looking for a txn", error))
+    }
+
+    /// The log's first txn after `at`.
+    fn first_after(&mut self, at: Zxid) -> Result<Option<Zxid>, LogFailure> {
+        let next =
+            self.reader(Zxid(at.0 + 1)).and_then(|mut log| Ok(log.next_record()?.map(|(zxid, _)| zxid)));
+        next.map_err(|error| self.fatal(&self.current.name(), "looking for a txn", error))
     }
 
     /// Makes a snapshot received from a leader, or imported, the whole history: the log goes on after

@@ -241,6 +241,23 @@ fn purge_keeps_the_log_from_the_oldest_snapshot_on_and_one_segment_before() {
 }
 
 #[test]
+fn zookeeper_3231_a_snapshot_that_was_forgotten_is_none_of_those_kept() {
+    let disk = disk_with(&[1; 40]);
+    let (mut logger, _) = opened(&disk);
+    for zxid in [5, 20, 30, 39] {
+        let name = snapshot_file(&disk, zxid);
+        logger.add_snapshot(&name, Zxid(zxid)).unwrap();
+    }
+    for damaged in [39, 30] {
+        logger.forget_snapshot(&snapshot_name(Zxid(damaged))).unwrap();
+    }
+    assert_eq!(logger.purge(2).unwrap().snapshots, 0, "two are left, and both are kept");
+    drop(logger);
+    let (_logger, recovered) = opened(&disk);
+    assert_eq!(recovered.snapshots.iter().map(|s| s.zxid.0).collect::<Vec<_>>(), [20, 5]);
+}
+
+#[test]
 fn a_missing_snapshot_matters_only_if_the_log_begins_later() {
     let disk = disk_with(&[1; 40]);
     let (mut logger, _) = opened(&disk);

@@ -61,6 +61,9 @@ impl State for Live<'_, '_> {
     fn push(&mut self, arbiter: u16, item: FeedItem) {
         self.0.push(arbiter, item);
     }
+    fn begin_epoch(&mut self, epoch: Epoch) {
+        self.0.tree_mut().begin_epoch(epoch);
+    }
 }
 
 impl Member {
@@ -76,7 +79,7 @@ impl Member {
         let (quorum, room) = (Majority(BTreeSet::from([ME])), Room { admitted: 1 << 30, largest: 1 << 20 });
         Self {
             arbiter,
-            learner: Learner::new(last, SessionIds::new(ME, 1, None)),
+            learner: Learner::new(ME, last, SessionIds::new(ME, 1, None)),
             proposer: Proposer::new(ME, Epoch(1), quorum, PrepRules::default(), room),
             tree,
             rules: AuthRules::default(),

@@ -5,8 +5,30 @@ use paddock_actors::storage::{Crash, OpenError};
 use rand::Rng;
 
 use super::damage::Flip;
+use super::met::Met;
+use super::node::Node;
 use super::start::{NoStart, start};
 use super::world::World;
+
+impl Node {
+    /// The process ends here: notes between which outputs.
+    pub(super) fn note_crash(&self, met: &mut Met) {
+        for queue in self.mail.values() {
+            if let Some((_, mail)) = queue.front() {
+                met.count(mail.name());
+            }
+        }
+        if self.logger.open_batch().1 > 0 {
+            met.count("crashes between append and sync");
+        }
+        if self.learner.is_ready() {
+            met.count("crashes with committed txns not applied");
+        }
+        if self.taking.is_some() {
+            met.count("crashes during a snapshot");
+        }
+    }
+}
 
 impl World {
     pub(super) fn node_crashes(&mut self, why: &'static str) {

@@ -100,6 +100,9 @@ impl State for Live<'_, '_> {
     fn push(&mut self, arbiter: u16, item: FeedItem) {
         self.writer.push(arbiter, item);
     }
+    fn begin_epoch(&mut self, epoch: Epoch) {
+        self.writer.tree_mut().begin_epoch(epoch);
+    }
 }
 
 impl Node {
@@ -272,7 +275,7 @@ impl Node {
                     self.post(Who::Learner, Who::Proposer, Mail::Requests(requests));
                 }
                 Learned::Append(batch) => {
-                    let committed = self.learner.committed();
+                    let committed = self.learner.watermark();
                     self.post(Who::Learner, Who::Logger, Mail::Append { batch, committed });
                 }
                 Learned::Ack(upto) => self.post(Who::Learner, Who::Proposer, Mail::Ack(upto)),
@@ -297,12 +300,13 @@ impl Node {
                         self.post(Who::Proposer, Who::Learner, Mail::Commit(upto));
                     }
                 }
-                Proposed::TurnAway(handshakes) => {
+                Proposed::TurnAway(_, handshakes) => {
                     self.post(Who::Proposer, Who::Learner, Mail::TurnedAway(handshakes));
                 }
                 Proposed::Commit(_) if self.fault == Some(Fault::CommitEarly) => {}
                 Proposed::Commit(upto) => self.post(Who::Proposer, Who::Learner, Mail::Commit(upto)),
                 Proposed::HangUp(_) => panic!("our own Learner acked what was not proposed"),
+                Proposed::BeginRound(_) | Proposed::Confirm(_) => panic!("P11: we are the quorum"),
                 Proposed::BeginEpoch(epoch) => {
                     self.post(Who::Proposer, Who::Logger, Mail::KeepEpoch(epoch));
                 }
@@ -478,23 +482,5 @@ impl Node {
         }
         self.post(Who::Arbiter(arbiter), Who::Sessions, Mail::Touched(touched));
         self.collect(arbiter);
-    }
-
-    /// The process ends here: notes between which outputs.
-    pub(super) fn note_crash(&self, met: &mut Met) {
-        for queue in self.mail.values() {
-            if let Some((_, mail)) = queue.front() {
-                met.count(mail.name());
-            }
-        }
-        if self.logger.open_batch().1 > 0 {
-            met.count("crashes between append and sync");
-        }
-        if self.learner.is_ready() {
-            met.count("crashes with committed txns not applied");
-        }
-        if self.taking.is_some() {
-            met.count("crashes during a snapshot");
-        }
     }
 }

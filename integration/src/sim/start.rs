@@ -21,7 +21,7 @@ use paddock_actors::tree::{SharedTree, TreeOptions};
 use paddock_actors::watch::Mistake;
 use paddock_messages::codec;
 use paddock_messages::ids::AttachNumber;
-use paddock_messages::letters::SessionChange;
+use paddock_messages::letters::{Home, SessionChange};
 use paddock_messages::txn::Txn;
 use paddock_messages::zxid::Zxid;
 use rand::Rng;
@@ -143,7 +143,7 @@ pub(super) fn start(
         session,
         attach: AttachNumber::default(),
         timeout_ms: (timeout_ms - forgotten).max(1),
-        home: 0,
+        home: Home::Arbiter(0),
     };
     tracker.on_changes(&sessions.iter().copied().map(lives).collect::<Vec<_>>());
     let tree = Arc::new(SharedTree::new(restored.tree, usize::from(setup.arbiters)));
@@ -167,7 +167,7 @@ pub(super) fn start(
     Ok(Node {
         disk: disk.clone(),
         arbiters,
-        learner: Learner::new(last, ids),
+        learner: Learner::new(ME, last, ids),
         proposer: Proposer::new(ME, reign.epoch, quorum, prep, setup.room())
             .with_last_counter(setup.last_counter),
         sessions: tracker,

@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use bytestring::ByteString;
+use serde::{Deserialize, Serialize};
 
 use super::ops::{
     AddWatch, Create, CreateTtl, MaybePath, MultiHeader, PathOnly, PathType, PathVersion, PathWatch,
@@ -13,7 +14,7 @@ use crate::wire::{DecodeError, Problem, Wire};
 use crate::znode::CreateMode;
 
 /// Which of the four opcodes asked for a znode: it decides the stored kind and the shape of the reply.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum CreateOp {
     /// 1: replies with the path alone.
     Create,
@@ -25,8 +26,8 @@ pub enum CreateOp {
     Ttl(i64),
 }
 
-/// A write that can stand in a multi.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// A write that can stand in a multi. Members send it: what is new comes last ([`crate::frame`]).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum WriteOp {
     /// Any of the four creates. In a box, as are other large ones here: a write moves from hand to hand.
     Create(CreateOp, Box<Create>),
@@ -38,8 +39,8 @@ pub enum WriteOp {
     Check(PathVersion),
 }
 
-/// A request that takes a zxid.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// A request that takes a zxid. Members send it, too.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Write {
     /// One write.
     One(WriteOp),

@@ -81,6 +81,9 @@ impl State for Live<'_, '_> {
     fn push(&mut self, arbiter: u16, item: FeedItem) {
         self.0.push(arbiter, item);
     }
+    fn begin_epoch(&mut self, epoch: Epoch) {
+        self.0.tree_mut().begin_epoch(epoch);
+    }
 }
 
 /// A client's connection, from its side.
@@ -128,7 +131,7 @@ impl Member {
             tree,
             rules,
             now_ms: 0,
-            learner: Learner::new(last, SessionIds::new(ME, 1, None)),
+            learner: Learner::new(ME, last, SessionIds::new(ME, 1, None)),
             proposer: Proposer::new(
                 ME,
                 Epoch(1),
@@ -204,7 +207,9 @@ impl Member {
         for output in out {
             match output {
                 Output::Propose(items) => self.to_learner.push_back(ToLearner::Proposed(items)),
-                Output::TurnAway(handshakes) => self.to_learner.push_back(ToLearner::TurnedAway(handshakes)),
+                Output::TurnAway(_, handshakes) => {
+                    self.to_learner.push_back(ToLearner::TurnedAway(handshakes));
+                }
                 Output::Commit(upto) => self.to_learner.push_back(ToLearner::Committed(upto)),
                 other => panic!("nothing here asks for {other:?}"),
             }

@@ -150,9 +150,11 @@ impl Bench {
     fn told(&mut self, input: &str) -> String {
         let told = |out: Output| match out {
             Output::Propose(all) => all.iter().map(told_proposal).collect::<Vec<_>>().join(" | "),
-            Output::TurnAway(all) => all.iter().map(told_handshake).collect::<Vec<_>>().join(" | "),
+            Output::TurnAway(_, all) => all.iter().map(told_handshake).collect::<Vec<_>>().join(" | "),
             Output::Commit(upto) => format!("commit {upto:?}"),
             Output::HangUp(on) => format!("hang up on {on}"),
+            Output::BeginRound(number) => format!("begin round {number}"),
+            Output::Confirm(upto) => format!("confirm {upto}"),
             Output::BeginEpoch(epoch) => format!("begin {epoch}"),
             Output::NoEpochLeft => "no epoch left".into(),
         };
@@ -395,7 +397,7 @@ fn p9_no_more_is_proposed_than_the_log_has_room_for() {
         ("reap /nothing", ""),
         ("ack 2 1.2", ""),           // another's disk
         ("ack 1 1.1", "commit 1.1"), // part of a batch: the whole of it still counts
-        ("ack 1 1.2", "commit 1.2, 1.3 7 set / v3 | synced 8 | attached 8 1#1 | 1.4 7 close "),
+        ("ack 1 1.2", "commit 1.2, 1.3 7 set / v3 | synced 8 | attached 8 1#1 | 1.4 7 close , begin round 1"),
         ("8 1#1 set /", ""),
         ("disk full", "refused 8 -119"),
         ("8 1#1 set /", "refused 8 -119"),
@@ -477,7 +479,7 @@ proptest! {
                         let having = acked.iter().filter(|(from, it)| *from != "4" && **it >= committed);
                         prop_assert!(having.count() >= 2, "P3");
                     }
-                    Output::TurnAway(_) | Output::HangUp(_) | Output::BeginEpoch(_) | Output::NoEpochLeft => {}
+                    _ => {}
                 }
             }
             bench.proposer.check(Zxid::ZERO);

@@ -1,5 +1,6 @@
 //! What must wait for the next epoch or for the disk, what goes on, and who is turned away (P7, P10).
 
+use paddock_messages::ids::ServerId;
 use paddock_messages::letters::{Handshake, Request};
 
 use super::super::held::{Item, Kept};
@@ -16,21 +17,30 @@ impl<Q: Quorum> Proposer<Q> {
 
     /// P10. Handshakes are no client's request yet, so nothing bounds how many are asked for. Gives the one
     /// that is turned away, if one is.
-    pub(super) fn hold(&mut self, view: &impl View, request: Request) -> Option<Handshake> {
+    pub(super) fn hold(
+        &mut self,
+        view: &impl View,
+        member: ServerId,
+        request: Request,
+    ) -> Option<(ServerId, Handshake)> {
         if let Request::Attach { client, session, .. } = request {
             match self.pending.session(session) {
-                None if view.session_timeout(session).is_none() => return Some(Handshake::Ended(client)),
+                None if view.session_timeout(session).is_none() => {
+                    return Some((member, Handshake::Ended(client)));
+                }
                 // That it ends is not durable yet, so it is not told.
-                Some(None) => return Some(Handshake::Attach { client, has_moved: false }),
+                Some(None) => return Some((member, Handshake::Attach { client, has_moved: false })),
                 _ => {}
             }
         }
-        match self.held.keep(request) {
-            Kept::Refused(Request::Open { session, .. }) => Some(Handshake::Open(session)),
+        match self.held.keep(member, request) {
+            Kept::Refused(Request::Open { session, .. }) => Some((member, Handshake::Open(session))),
             Kept::Refused(Request::Attach { client, .. }) => {
-                Some(Handshake::Attach { client, has_moved: false })
+                Some((member, Handshake::Attach { client, has_moved: false }))
             }
-            Kept::InsteadOf(client) => Some(Handshake::Attach { client, has_moved: true }),
+            Kept::InsteadOf(its_member, client) => {
+                Some((its_member, Handshake::Attach { client, has_moved: true }))
+            }
             Kept::Refused(_) | Kept::Waits => None,
         }
     }
@@ -65,10 +75,10 @@ impl<Q: Quorum> Proposer<Q> {
             && let Some(held) = self.held.pop()
         {
             match held {
-                Item::Asked(request) => match self.refused_handshake(&request) {
-                    Some(handshake) => turned_away.push(handshake),
+                Item::Asked(member, request) => match self.refused_handshake(&request) {
+                    Some(handshake) => turned_away.push((member, handshake)),
                     None => {
-                        let proposal = self.request(view, request, now_ms);
+                        let proposal = self.request(view, member, request, now_ms);
                         self.add(proposal, &mut proposals);
                     }
                 },

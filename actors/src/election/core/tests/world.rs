@@ -12,7 +12,7 @@ use rand::{Rng, SeedableRng};
 use super::*;
 use crate::quorum::Majority;
 
-/// How long a role waits for its leader's epoch, in ms: 2T of DESIGN D9's default.
+/// How long a role waits for its leader's epoch, in ms: two peer timeouts of the default.
 const PATIENCE_MS: u64 = 2_000;
 /// How often roles look around, in ms.
 const ROLES_MS: u64 = 25;

@@ -1,0 +1,235 @@
+//! From one leader to the next: what the log held, what is cut or replaced, and where an epoch begins.
+
+use super::*;
+use crate::learner::core::APPLY_BATCH;
+
+/// `1.3`, or `synced`, which is no txn.
+fn item(text: &str) -> Proposal {
+    let Some((epoch, counter)) = text.split_once('.') else {
+        return Proposal::Synced { number: 0, session: SESSION, attach: number(1), xid: 1, path: None };
+    };
+    let Proposal::Txn(mut txn) = change(counter.parse().unwrap(), 9) else { unreachable!() };
+    txn.header.zxid = Zxid::new(Epoch(epoch.parse().unwrap()), txn.header.zxid.counter());
+    Proposal::Txn(txn)
+}
+
+fn zxid(text: &str) -> Zxid {
+    let (epoch, counter) = text.split_once('.').unwrap();
+    Zxid::new(Epoch(epoch.parse().unwrap()), counter.parse().unwrap())
+}
+
+/// All of these, in a line.
+fn items(text: &str) -> Vec<Proposal> {
+    text.split_whitespace().map(item).collect()
+}
+
+fn logged(text: &str) -> World {
+    let World { learner, .. } = World::new();
+    let txns = items(text).into_iter().filter_map(|it| it.txn().cloned()).collect();
+    World { learner: learner.with_logged(txns), ..World::new() }
+}
+
+impl World {
+    /// What the log ends with, and the zxid that the log's watermark tells.
+    fn tail(&self) -> String {
+        let tail = self.learner.tail();
+        format!("{:?} {:?}, {:?}", tail.committed, tail.runs, self.learner.watermark())
+    }
+}
+
+/// Only a leader's word makes it committed.
+#[test]
+fn l2_l5_what_the_log_held_at_the_start_waits_for_a_leader() {
+    let mut world = logged("1.1 1.2 3.1 3.2");
+    assert_eq!(world.tail(), "1.0 [(1.1, 1.2), (3.1, 3.2)], 1.0");
+    assert_eq!(world.learner.appended(), zxid("3.2"));
+    assert!(!world.learner.is_ready());
+    world.learner.on_commit(zxid("3.1"), &mut world.out);
+    assert_eq!((world.out.split_off(0), world.apply()), (vec![Output::Apply], vec![]));
+    assert_eq!((world.toy.applied.len(), world.tail()), (3, "3.1 [(3.2, 3.2)], 3.1".into()));
+    world.propose(items("4.1")); // behind it, and not appended twice
+    assert!(matches!(&world.out[..], [Output::Append(batch)] if batch.len() == 1));
+    assert_eq!(world.tail(), "3.1 [(3.2, 3.2), (4.1, 4.1)], 3.1");
+}
+
+#[test]
+#[should_panic(expected = "L5")]
+fn l5_a_gap_in_the_log_stops_the_node() {
+    logged("1.1 1.3");
+}
+
+/// An epoch's start is no txn: the log does not hold it.
+#[test]
+fn l2_the_watermark_is_the_last_txn_that_is_committed() {
+    for (proposed, commit, expected) in [
+        ("", "1.0", "1.0"),
+        ("", "2.0", "1.0"), // all that is applied
+        ("1.1 1.2", "1.1", "1.1"),
+        ("1.1 1.2", "2.0", "1.2"),
+        ("1.1 synced 2.1 2.2 3.1", "2.0", "1.1"),
+        ("1.1 2.1 2.2 3.1", "3.0", "2.2"),
+        ("2.1 2.2", "2.0", "1.0"),
+        ("2.1 2.2", "2.1", "2.1"),
+    ] {
+        let mut world = logged("");
+        world.propose(items(proposed));
+        world.learner.on_commit(zxid(commit), &mut world.out);
+        assert_eq!(world.learner.watermark(), zxid(expected), "{proposed}: {commit}");
+        world.apply();
+        assert_eq!(world.learner.watermark(), zxid(expected), "{proposed}: {commit}, applied");
+    }
+}
+
+#[test]
+fn l2_what_is_cut_from_the_log_is_not_applied() {
+    for (to, expected, next) in [
+        ("1.1", "1.1 [], 1.1", "1.2"), // all that is not applied
+        ("1.2", "1.1 [(1.2, 1.2)], 1.1", "1.3"),
+        ("2.1", "1.1 [(1.2, 1.2), (2.1, 2.1)], 1.1", "2.2"),
+        ("2.2", "1.1 [(1.2, 1.2), (2.1, 2.2)], 1.1", "2.3"), // nothing
+        ("2.9", "1.1 [(1.2, 1.2), (2.1, 2.2)], 1.1", "2.3"),
+    ] {
+        let mut world = logged("1.1 1.2");
+        world.commit(1);
+        world.apply();
+        world.propose(items("2.1 synced 2.2"));
+        world.learner.on_truncated(zxid(to));
+        assert_eq!(world.tail(), expected, "after {to}");
+        world.propose(items(next)); // L5: it follows what is left
+        world.learner.on_commit(zxid(next), &mut world.out);
+        assert_eq!(world.apply(), [""; 0], "who waited for the sync is not there any more");
+        assert_eq!(
+            (world.toy.applied.last(), world.tail()),
+            (Some(&zxid(next)), format!("{next} [], {next}"))
+        );
+    }
+}
+
+#[test]
+#[should_panic(expected = "L2")]
+fn l2_what_is_applied_cannot_be_cut() {
+    let mut world = logged("1.1 1.2");
+    world.commit(2);
+    world.apply();
+    world.learner.on_truncated(z(1));
+}
+
+#[test]
+fn l2_l5_a_snapshot_stands_for_all_before_it() {
+    let mut world = logged("1.1 1.2 1.3");
+    world.commit(1);
+    world.apply();
+    world.learner.on_installed(zxid("3.4"));
+    assert_eq!((world.tail(), world.learner.appended()), ("3.4 [], 3.4".into(), zxid("3.4")));
+    assert!(!world.learner.is_ready());
+    world.propose(items("3.5"));
+    world.apply();
+    assert_eq!(world.toy.applied, [z(1)], "what was in the log before is gone, 3.5 is not committed");
+    world.learner.on_commit(zxid("3.5"), &mut world.out);
+    world.apply();
+    assert_eq!(world.toy.applied, [z(1), zxid("3.5")]);
+}
+
+#[test]
+#[should_panic(expected = "L2")]
+fn l2_a_snapshot_that_is_older_than_the_tree_is_not_installed() {
+    let mut world = logged("1.1 1.2");
+    world.commit(2);
+    world.apply();
+    world.learner.on_installed(z(1));
+}
+
+/// Nobody waits any more, and what is logged is committed by the next leader or cut.
+#[test]
+fn l4_whoever_waits_for_a_leader_that_is_lost_gets_no_answer() {
+    let mut world = World::attached();
+    world.submit(vec![write(1, 1), read(2, 1)]);
+    world.propose(vec![change(1, 1), item("synced"), change(2, 1), attached(1, 2)]);
+    world.learner.on_turned_away(vec![Handshake::Ended(client(7))], &mut world.out);
+    world.learner.on_epoch(Epoch(1), &mut world.out);
+    world.learner.on_leader_lost();
+    assert!(!world.learner.is_ready());
+    assert_eq!(world.tail(), "1.0 [(1.1, 1.2)], 1.0");
+    world.learner.on_commit(zxid("2.0"), &mut world.out);
+    assert_eq!(world.apply(), [""; 0]);
+    assert_eq!((world.toy.applied.len(), world.toy.begun.len()), (2, 0));
+    world.propose(vec![attached(2, 3)]); // whoever comes anew is answered
+    assert_eq!(world.apply(), ["2: attached"]);
+    // A read that would be executed at once is not, either.
+    world.submit(vec![read(2, 3)]);
+    assert!(world.learner.is_ready());
+    world.learner.on_leader_lost();
+    assert!(!world.learner.is_ready());
+    assert_eq!(world.apply(), [""; 0]);
+}
+
+#[test]
+fn l6_an_epoch_begins_behind_all_before_it_and_before_any_of_it() {
+    for (log, commit, begun, applied) in [
+        ("", "2.0", 0, 0), // at once
+        ("1.1 1.2", "2.0", 2, 2),
+        ("1.1 1.2 synced", "2.0", 2, 2),
+        ("synced 1.1", "2.0", 1, 1),
+        ("1.1 1.2 2.1 2.2", "2.0", 2, 2),
+        ("1.1 1.2 2.1 2.2", "2.1", 2, 3), // who was away for a moment
+        ("2.1", "2.1", 0, 1),
+    ] {
+        let mut world = World::new();
+        world.propose(items(log));
+        world.learner.on_commit(zxid(commit), &mut world.out);
+        world.out.clear();
+        world.learner.on_epoch(Epoch(2), &mut world.out);
+        assert_eq!(world.out, [Output::Apply], "{log}");
+        world.apply();
+        assert_eq!(world.toy.begun, [(Epoch(2), begun)], "{log}, {commit}");
+        assert_eq!(world.toy.applied.len(), applied, "{log}, {commit}");
+        world.apply();
+        assert_eq!((world.toy.begun.len(), world.learner.is_ready()), (1, false), "once");
+    }
+}
+
+#[test]
+fn l6_an_epoch_that_the_tree_is_in_already_does_not_begin_again() {
+    let mut world = logged("1.1 2.1");
+    world.learner.on_commit(zxid("2.1"), &mut world.out);
+    world.apply();
+    world.learner.on_epoch(Epoch(2), &mut world.out);
+    world.apply();
+    assert_eq!((world.toy.begun.len(), world.learner.is_ready()), (0, false));
+}
+
+#[test]
+fn l6_an_epoch_waits_for_more_than_one_hold_of_the_lock() {
+    let mut world = World::new();
+    let all = APPLY_BATCH as u32 + 10;
+    world.propose((1..=all).map(|counter| change(counter, 9)).collect());
+    world.learner.on_commit(zxid("2.0"), &mut world.out);
+    world.learner.on_epoch(Epoch(2), &mut world.out);
+    world.apply();
+    assert_eq!((world.toy.applied.len(), world.toy.begun.len()), (APPLY_BATCH, 0));
+    assert!(world.learner.is_ready());
+    world.apply();
+    assert_eq!(world.toy.begun, [(Epoch(2), all as usize)]);
+}
+
+#[test]
+fn l4_a_session_that_attaches_through_another_member_has_moved() {
+    let elsewhere = |session, slot| Proposal::Attached {
+        member: ServerId(2),
+        client: client(slot),
+        session,
+        attach: number(2),
+        timeout_ms: 4000,
+    };
+    let mut world = World::attached();
+    world.submit(vec![write(1, 1), read(2, 1)]);
+    // Connection 5 is one of member 2's; ours of that number is somebody else's.
+    world.propose(vec![elsewhere(SessionId(8), 5), change(1, 1), elsewhere(SESSION, 5), change(2, 1)]);
+    world.commit(2);
+    assert_eq!(world.apply(), ["0: reply 1", "0: read 2 at 1", "0: moved"]);
+    world.propose(vec![elsewhere(SESSION, 6), attached(3, 3)]);
+    assert_eq!(world.apply(), ["3: attached"], "it has come back");
+    let refused = |member| Proposal::AttachRefused { member, client: client(4), session: SessionId(9) };
+    world.propose(vec![refused(ServerId(2)), refused(ServerId(1))]);
+    assert_eq!(world.apply(), ["4: refused"], "once, where it asked");
+}

@@ -1,0 +1,479 @@
+//! From an elected candidate to an established leader, and each learner's way into the broadcast: Zab's
+//! discovery and synchronisation, as the leader sees them. [`Leadership`] decides; the log, the snapshots and
+//! the links are the shell's.
+//!
+//! - Z1  An epoch is proposed only when it is durable here, higher than any that a quorum of voters had
+//!   accepted; and it is led only when a quorum has acknowledged it, none of which had more than we.
+//! - Z2  A learner is sent every txn of our history after its own last one, in order and without a gap,
+//!   whatever is proposed meanwhile; NEWLEADER stands behind that, and UPTODATE behind a quorum's ACK of it.
+//! - Z3  A learner's acks count only behind its ACK of NEWLEADER, and only if it is a voter.
+//! - Z4  What a quorum may have is never cut: a learner that is ahead of our own disk, in the epoch that we
+//!   lead, keeps what we have proposed.
+//!
+//! Source: Junqueira et al., Zab (DSN 2011), phases 1 and 2; compat zab, 4 and 5; LearnerHandler, Leader.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use paddock_messages::ids::{AttachNumber, ServerId, SessionId};
+use paddock_messages::letters::{Ack, Handshake, Proposal, Request};
+use paddock_messages::quorum::{SyncStart, ToLeader, ToLearner};
+use paddock_messages::zxid::{Epoch, Zxid};
+
+use self::stage::{Phase, Stage};
+use super::recent::{Batch, Recent};
+use super::sync_plan::{SyncPlan, plan, wanted};
+use crate::quorum::Quorum;
+
+/// What the shell must do, in this order.
+#[derive(Debug, PartialEq)]
+pub enum Output {
+    /// Make this the accepted epoch, then call [`Leadership::on_accepted_kept`].
+    KeepAccepted(Epoch),
+    /// Make this the current epoch, then call [`Leadership::on_current_kept`].
+    KeepCurrent(Epoch),
+    /// Send this to a learner, behind all before.
+    Send(ServerId, ToLearner),
+    /// Look in our log for its last txn at or before each of these, for a learner, then call
+    /// [`Leadership::on_found`], with the start of the very log that was read; or
+    /// [`Leadership::on_unreadable`] if any of it could not be.
+    Find(ServerId, Vec<Zxid>),
+    /// Send a learner our log's txns after the first up to the second zxid, as proposals, then call
+    /// [`Leadership::on_log_sent`].
+    SendLog(ServerId, Zxid, Zxid),
+    /// Send a learner SNAP and our newest snapshot, then call [`Leadership::on_snapshot_sent`].
+    SendSnapshot(ServerId),
+    /// The epoch is led from here on: everything in our log is committed. Begin to propose.
+    Establish(Epoch),
+    /// To the Proposer.
+    Ack(Ack),
+    /// To the Proposer: what a learner's clients ask.
+    Requests(ServerId, Vec<Request>),
+    /// To the SessionTracker: what a learner has met, as of this time of its own clock.
+    Touched(ServerId, u64, Vec<SessionId>),
+    /// To the Proposer: a learner's sessions that are to be expired.
+    Expire(Vec<(SessionId, AttachNumber)>),
+    /// Close this learner's data lane; why is for the log.
+    HangUp(ServerId, &'static str),
+    /// Lead no longer; look for a leader. Why is for the log.
+    Resign(&'static str),
+}
+
+/// What a member stands with: the greater has more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Standing {
+    /// Of the last leader it was synchronised with.
+    pub current_epoch: Epoch,
+    /// Its last durable txn.
+    pub last: Zxid,
+}
+
+/// One reign of one server, from its election on.
+#[derive(Debug)]
+pub struct Leadership<Q> {
+    me: ServerId,
+    quorum: Q,
+    /// What we stood with when elected.
+    standing: Standing,
+    accepted: Epoch,
+    phase: Phase,
+    learners: BTreeMap<ServerId, Stage>,
+    /// What was proposed and may not be in our log yet.
+    recent: Recent,
+    /// Our log is durable through here.
+    durable: Zxid,
+    committed: Zxid,
+    /// The last sync that is confirmed.
+    confirmed: u64,
+    resigned: bool,
+}
+
+impl<Q: Quorum> Leadership<Q> {
+    /// `me` is elected, has accepted `accepted`, and stands with `standing`.
+    pub fn new(me: ServerId, quorum: Q, accepted: Epoch, standing: Standing) -> Self {
+        let Standing { last, .. } = standing;
+        let (learners, recent) = (BTreeMap::new(), Recent::new(last));
+        Self {
+            me,
+            quorum,
+            standing,
+            accepted,
+            phase: Phase::Discovering,
+            learners,
+            recent,
+            durable: last,
+            committed: Zxid::ZERO,
+            confirmed: 0,
+            resigned: false,
+        }
+    }
+
+    /// Begins: a server alone is its own quorum.
+    pub fn start(&mut self, out: &mut Vec<Output>) {
+        self.discover(out);
+    }
+
+    /// The epoch that is led, once it is.
+    pub fn established(&self) -> Option<Epoch> {
+        if let Phase::Established(epoch) = self.phase { Some(epoch) } else { None }
+    }
+
+    /// The epoch once it is proposed.
+    pub fn epoch(&self) -> Option<Epoch> {
+        self.phase.proposed()
+    }
+
+    /// Whether discovery has brought a quorum together (which may take two peer timeouts).
+    pub fn is_discovered(&self) -> bool {
+        matches!(self.phase, Phase::Entering(_) | Phase::Synchronising(_) | Phase::Established(_))
+    }
+
+    /// Whether this learner is part of the reign: it has acknowledged NEWLEADER. We are.
+    pub fn is_synchronised(&self, server: ServerId) -> bool {
+        let stage = self.learners.get(&server);
+        server == self.me || matches!(stage, Some(Stage::Synchronised | Stage::Serving))
+    }
+
+    /// Whether UPTODATE is sent to this learner.
+    pub fn is_serving(&self, learner: ServerId) -> bool {
+        self.learners.get(&learner) == Some(&Stage::Serving)
+    }
+
+    /// Whether this server takes part in discovery: its data lane is open. We do.
+    pub fn is_connected(&self, server: ServerId) -> bool {
+        server == self.me || self.learners.contains_key(&server)
+    }
+
+    /// A member's data lane is open; what was on an older one is void. From here on the shell must not bring
+    /// what was found, or sent, for the older one.
+    pub fn on_connected(&mut self, learner: ServerId) {
+        self.learners.insert(learner, Stage::Connected);
+    }
+
+    /// Its data lane is closed.
+    pub fn on_gone(&mut self, learner: ServerId) {
+        self.learners.remove(&learner);
+    }
+
+    /// What a learner says, in its order. A packet that does not fit its stage costs its link.
+    pub fn on_packet(&mut self, from: ServerId, packet: ToLeader, out: &mut Vec<Output>) {
+        if self.resigned {
+            return;
+        }
+        let Some(stage) = self.learners.get(&from) else {
+            return out.push(Output::HangUp(from, "its data lane is not known to be open"));
+        };
+        match (packet, stage) {
+            (ToLeader::LearnerInfo { accepted_epoch }, Stage::Connected) => {
+                self.on_info(from, accepted_epoch, out);
+            }
+            (ToLeader::AckEpoch { counts, current_epoch, tail }, Stage::Told) if tail.is_sound() => {
+                let standing = Standing { current_epoch, last: tail.last() };
+                self.learners.insert(from, Stage::Acknowledged { counts, tail });
+                self.on_ack_epoch(from, standing, out);
+            }
+            (ToLeader::AckNewLeader { upto }, Stage::Joined) => {
+                self.learners.insert(from, Stage::Synchronised);
+                self.synchronise(out);
+                self.ack(from, upto, out);
+            }
+            (ToLeader::Ack { upto }, Stage::Synchronised | Stage::Serving) => self.ack(from, upto, out), // Z3
+            (ToLeader::Requests(items), Stage::Serving) => out.push(Output::Requests(from, items)),
+            (ToLeader::Touched { as_of_ms, sessions }, Stage::Serving) => {
+                out.push(Output::Touched(from, as_of_ms, sessions));
+            }
+            (ToLeader::Expire(sessions), Stage::Serving) => out.push(Output::Expire(sessions)),
+            _ => self.hang_up(from, "it sent a packet out of turn", out),
+        }
+    }
+
+    fn hang_up(&mut self, on: ServerId, why: &'static str, out: &mut Vec<Output>) {
+        self.learners.remove(&on);
+        out.push(Output::HangUp(on, why));
+    }
+
+    fn resign(&mut self, why: &'static str, out: &mut Vec<Output>) {
+        if !std::mem::replace(&mut self.resigned, true) {
+            out.push(Output::Resign(why));
+        }
+    }
+
+    fn on_info(&mut self, from: ServerId, accepted: Epoch, out: &mut Vec<Output>) {
+        self.learners.insert(from, Stage::Informed(accepted));
+        match self.phase.proposed() {
+            Some(epoch) if accepted <= epoch => self.tell(from, epoch, out),
+            // It can follow nobody below. Another discovery is needed, or it stays out for ever.
+            Some(_) if self.quorum.is_voter(from) => self.resign("a voter has accepted a higher epoch", out),
+            Some(_) => self.hang_up(from, "it has accepted a higher epoch than is led", out),
+            None => self.discover(out),
+        }
+    }
+
+    /// Z1: above all that a quorum of voters has accepted.
+    fn discover(&mut self, out: &mut Vec<Output>) {
+        if self.phase != Phase::Discovering {
+            return;
+        }
+        let accepted = |server: ServerId| match self.learners.get(&server) {
+            _ if server == self.me => Some(self.accepted),
+            Some(Stage::Informed(epoch)) => Some(*epoch),
+            _ => None,
+        };
+        if !self.quorum.holds(|server| accepted(server).is_some()) {
+            return;
+        }
+        let voters = self.learners.keys().chain([&self.me]).filter(|it| self.quorum.is_voter(**it));
+        let known = voters.filter_map(|server| accepted(*server)).max().unwrap_or_default();
+        let highest = known.max(self.standing.current_epoch).max(self.standing.last.epoch());
+        match highest.next() {
+            Some(epoch) => {
+                self.phase = Phase::Accepting(epoch);
+                out.push(Output::KeepAccepted(epoch));
+            }
+            None => self.resign("all epochs are used up; export the data to a new ensemble", out),
+        }
+    }
+
+    /// The epoch is durable here, as accepted: it may be told.
+    pub fn on_accepted_kept(&mut self, out: &mut Vec<Output>) {
+        let Phase::Accepting(epoch) = self.phase else { return };
+        self.phase = Phase::Acknowledging(epoch);
+        let informed = |stage: &Stage| if let Stage::Informed(epoch) = stage { Some(*epoch) } else { None };
+        let waiting = self.learners.iter().filter_map(|(server, stage)| Some((*server, informed(stage)?)));
+        for (server, accepted) in waiting.collect::<Vec<_>>() {
+            if accepted > epoch {
+                self.hang_up(server, "it has accepted a higher epoch than is proposed", out);
+            } else {
+                self.tell(server, epoch, out);
+            }
+        }
+        self.enter(out);
+    }
+
+    fn tell(&mut self, learner: ServerId, epoch: Epoch, out: &mut Vec<Output>) {
+        self.learners.insert(learner, Stage::Told);
+        out.push(Output::Send(learner, ToLearner::LeaderInfo { epoch }));
+    }
+
+    fn on_ack_epoch(&mut self, from: ServerId, its: Standing, out: &mut Vec<Output>) {
+        match self.phase {
+            // An observer may have more: what no voter has was never committed.
+            Phase::Acknowledging(_) if its > self.standing && self.quorum.is_voter(from) => {
+                self.resign("a learner has more than this member", out);
+            }
+            Phase::Acknowledging(_) => self.enter(out),
+            Phase::Synchronising(_) | Phase::Established(_) => self.find(from, out),
+            _ => {}
+        }
+    }
+
+    /// Z1: a quorum follows nobody below.
+    fn enter(&mut self, out: &mut Vec<Output>) {
+        let Phase::Acknowledging(epoch) = self.phase else { return };
+        let counts = |server: ServerId| {
+            let stage = self.learners.get(&server);
+            server == self.me || matches!(stage, Some(Stage::Acknowledged { counts: true, .. }))
+        };
+        if self.quorum.holds(counts) {
+            self.phase = Phase::Entering(epoch);
+            out.push(Output::KeepCurrent(epoch));
+        }
+    }
+
+    /// The epoch is durable here, as current: ours is the first ACK of NEWLEADER.
+    pub fn on_current_kept(&mut self, out: &mut Vec<Output>) {
+        let Phase::Entering(epoch) = self.phase else { return };
+        self.phase = Phase::Synchronising(epoch);
+        let waiting: Vec<_> = self.learners.keys().copied().collect();
+        waiting.into_iter().for_each(|server| self.find(server, out));
+        self.synchronise(out);
+    }
+
+    fn find(&mut self, learner: ServerId, out: &mut Vec<Output>) {
+        if let Some(Stage::Acknowledged { tail, .. }) = self.learners.get(&learner) {
+            let tail = tail.clone();
+            out.push(Output::Find(learner, wanted(&tail)));
+            self.learners.insert(learner, Stage::Finding(tail));
+        }
+    }
+
+    /// Our log holds every txn after `log_start`; `floors` are what [`Output::Find`] asked, in its order.
+    pub fn on_found(&mut self, learner: ServerId, log_start: Zxid, floors: &[Zxid], out: &mut Vec<Output>) {
+        let Some(Stage::Finding(tail)) = self.learners.get(&learner) else { return };
+        let tail = tail.clone();
+        let asked = wanted(&tail);
+        if asked.len() != floors.len() {
+            return; // the answer to what was asked of an earlier lane
+        }
+        let (led, last) = (self.phase.proposed(), self.recent.last());
+        let floor = |at: Zxid| {
+            // Z4: what we have proposed is ours, if perhaps not on our disk yet.
+            let is_ours = Some(at.epoch()) == led && last.epoch() == at.epoch();
+            let on_disk = asked.iter().zip(floors).find(|(wanted, _)| **wanted == at);
+            if is_ours { at.min(last) } else { on_disk.map_or(log_start, |(_, floor)| *floor) }
+        };
+        let plan = plan(&tail, log_start, floor);
+        self.learners.insert(learner, Stage::Sending);
+        match plan {
+            SyncPlan::Diff => {
+                out.push(Output::Send(learner, ToLearner::Sync(SyncStart::Diff)));
+                self.send_rest(learner, tail.last(), out);
+            }
+            SyncPlan::Trunc(to) => {
+                out.push(Output::Send(learner, ToLearner::Sync(SyncStart::Trunc(to))));
+                self.send_rest(learner, to, out);
+            }
+            SyncPlan::Snap => out.push(Output::SendSnapshot(learner)),
+            SyncPlan::Foreign => {
+                self.hang_up(learner, "what it knows to be committed is not in our history", out);
+            }
+        }
+    }
+
+    /// Our log could not be read for this learner: nothing may be concluded about what it holds.
+    pub fn on_unreadable(&mut self, learner: ServerId, out: &mut Vec<Output>) {
+        if matches!(self.learners.get(&learner), Some(Stage::Finding(_) | Stage::Sending)) {
+            self.hang_up(learner, "our log could not be read", out);
+        }
+    }
+
+    /// A learner is sent everything up to `upto` from our log.
+    pub fn on_log_sent(&mut self, learner: ServerId, upto: Zxid, out: &mut Vec<Output>) {
+        if self.learners.get(&learner) == Some(&Stage::Sending) {
+            self.send_rest(learner, upto, out);
+        }
+    }
+
+    /// A learner is sent SNAP, with everything up to `zxid`.
+    pub fn on_snapshot_sent(&mut self, learner: ServerId, zxid: Zxid, out: &mut Vec<Output>) {
+        self.on_log_sent(learner, zxid, out);
+    }
+
+    /// Z2: what it lacks after `has` stands in memory, and it joins, or must come from the log first.
+    fn send_rest(&mut self, learner: ServerId, has: Zxid, out: &mut Vec<Output>) {
+        let is_voter = self.quorum.is_voter(learner);
+        // An observer holds committed txns only. Before the reign is established all of ours are to be.
+        let due = if is_voter { self.recent.last() } else { self.recent.informed() };
+        match self.recent.between(has, due) {
+            Some(batches) => {
+                let send = |(after, items)| Output::Send(learner, ToLearner::Proposals { after, items });
+                out.extend(batches.into_iter().map(send));
+                let epoch = self.phase.proposed().expect("nobody is synchronised before");
+                self.learners.insert(learner, Stage::Joined);
+                out.push(Output::Send(learner, ToLearner::NewLeader { epoch, last: due }));
+            }
+            None => out.push(Output::SendLog(learner, has, self.durable.min(due))),
+        }
+    }
+
+    /// Z2: a quorum has our history on disk.
+    fn synchronise(&mut self, out: &mut Vec<Output>) {
+        if let Phase::Synchronising(epoch) = self.phase
+            && self.quorum.holds(|server| self.is_synchronised(server))
+        {
+            self.phase = Phase::Established(epoch);
+            self.committed = epoch.start();
+            out.push(Output::Establish(epoch));
+        }
+        if self.established().is_none() {
+            return;
+        }
+        for (server, stage) in &mut self.learners {
+            if *stage == Stage::Synchronised {
+                *stage = Stage::Serving;
+                let committed = self.committed;
+                out.push(Output::Send(*server, ToLearner::UpToDate { committed }));
+                if self.confirmed > 0 {
+                    out.push(Output::Send(*server, ToLearner::Confirmed { upto: self.confirmed }));
+                }
+            }
+        }
+    }
+
+    fn ack(&mut self, from: ServerId, upto: Zxid, out: &mut Vec<Output>) {
+        let counts = self.quorum.is_voter(from) && self.is_synchronised(from); // Z3
+        if self.established().is_some() && counts {
+            out.push(Output::Ack(Ack { from, upto }));
+        }
+    }
+
+    /// Our own log is durable through `upto`: our Learner's ack.
+    pub fn on_persisted(&mut self, upto: Zxid, out: &mut Vec<Output>) {
+        self.durable = self.durable.max(upto);
+        self.recent.forget(self.durable.min(self.recent.informed()));
+        self.ack(self.me, upto, out);
+    }
+
+    /// The Proposer proposes: to every voter that has joined. Our own Learner gets it by mail.
+    pub fn on_proposed(&mut self, items: &Arc<Vec<Proposal>>, out: &mut Vec<Output>) {
+        let after = self.recent.last();
+        self.recent.push(Arc::clone(items));
+        self.send_to_joined(true, &[(after, Arc::clone(items))], out);
+        self.inform(out);
+    }
+
+    /// The Proposer commits: to every learner that serves.
+    pub fn on_committed(&mut self, upto: Zxid, out: &mut Vec<Output>) {
+        self.recent.commit(upto);
+        self.committed = upto;
+        self.inform(out);
+        let serving = self.learners.iter().filter(|(_, stage)| **stage == Stage::Serving);
+        out.extend(serving.map(|(server, _)| Output::Send(*server, ToLearner::Commit { upto })));
+        self.recent.forget(self.durable.min(self.recent.informed()));
+    }
+
+    /// The Proposer's syncs up to this one are confirmed: to every learner that serves.
+    pub fn on_confirmed(&mut self, upto: u64, out: &mut Vec<Output>) {
+        self.confirmed = upto;
+        let serving = self.learners.iter().filter(|(_, stage)| **stage == Stage::Serving);
+        out.extend(serving.map(|(server, _)| Output::Send(*server, ToLearner::Confirmed { upto })));
+    }
+
+    /// The SessionTracker finds these of a learner's sessions silent: it has the last word.
+    pub fn on_silent(&self, home: ServerId, sessions: Vec<(SessionId, AttachNumber)>, out: &mut Vec<Output>) {
+        if self.is_serving(home) {
+            out.push(Output::Send(home, ToLearner::Silent(sessions)));
+        }
+    }
+
+    /// The Proposer does not grant these handshakes of a learner's clients.
+    pub fn on_turned_away(&self, member: ServerId, handshakes: Vec<Handshake>, out: &mut Vec<Output>) {
+        if self.is_serving(member) {
+            out.push(Output::Send(member, ToLearner::TurnedAway(handshakes)));
+        }
+    }
+
+    /// Observers get what is committed, and what stands right behind it, only now.
+    fn inform(&mut self, out: &mut Vec<Output>) {
+        let batches = self.recent.inform();
+        self.send_to_joined(false, &batches, out);
+    }
+
+    fn send_to_joined(&self, voters: bool, batches: &[Batch], out: &mut Vec<Output>) {
+        let joined = |stage: &Stage| matches!(stage, Stage::Joined | Stage::Synchronised | Stage::Serving);
+        for (server, _) in self.learners.iter().filter(|(_, stage)| joined(stage)) {
+            if self.quorum.is_voter(*server) == voters {
+                for (after, items) in batches {
+                    let (after, items) = (*after, Arc::clone(items));
+                    out.push(Output::Send(*server, ToLearner::Proposals { after, items }));
+                }
+            }
+        }
+    }
+
+    /// Panics where an invariant does not hold. For tests and simulations.
+    pub fn check(&self) {
+        assert!(self.established().is_none() || self.durable >= self.standing.last, "Z1");
+        assert!(self.recent.informed() <= self.recent.last(), "Z2: {:?}", self.recent);
+        let serving = self.learners.iter().any(|(_, stage)| *stage == Stage::Serving);
+        assert!(!serving || self.established().is_some(), "Z2: UPTODATE before a quorum");
+        if let Some(epoch) = self.epoch() {
+            assert!(epoch > self.standing.current_epoch && epoch > self.standing.last.epoch(), "Z1: {epoch}");
+        }
+    }
+}
+
+mod stage;
+
+#[cfg(test)]
+mod tests;

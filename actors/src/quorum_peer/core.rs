@@ -1,0 +1,279 @@
+//! The member's role, decided: what elections and evidence make of it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use paddock_messages::ids::ServerId;
+use paddock_messages::quorum::Heartbeat;
+use paddock_messages::zxid::Epoch;
+
+use super::pulse::Pulse;
+use crate::learner::following::Following;
+use crate::proposer::leadership::Leadership;
+use crate::quorum::Quorum;
+
+/// What the shell must do, in this order.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Output {
+    /// Down the ctl lane; it replaces one that is not yet on its way.
+    Heartbeat(ServerId, Heartbeat),
+    /// A quorum has confirmed the lead, for the syncs up to this one (P11).
+    Confirmed(u64),
+    /// End the role, let the log finish, then elect (Q4). Why is for the log.
+    Look(&'static str),
+    /// Lead.
+    Lead,
+    /// Follow this member.
+    Follow(ServerId),
+}
+
+/// What the member does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// It looks for a leader.
+    Looking,
+    /// It is one, or about to be.
+    Leading,
+    /// It has one.
+    Following(ServerId),
+}
+
+/// How far the role has come, asked of its core.
+pub enum Progress<'a, Q> {
+    /// There is none.
+    Looking,
+    /// Of a leader.
+    Leading(&'a Leadership<Q>),
+    /// Of a learner.
+    Following(&'a Following),
+}
+
+/// How long to wait, in ms.
+#[derive(Clone, Copy, Debug)]
+pub struct Timing {
+    /// `peerTimeout`: after so long without an answer a peer counts as gone.
+    pub peer_timeout_ms: u64,
+    /// `initLimit` ticks: what synchronisation may take.
+    pub init_ms: u64,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub struct QuorumPeer<Q> {
+    me: ServerId,
+    quorum: Q,
+    timing: Timing,
+    pulses: BTreeMap<ServerId, Pulse>,
+    next_beat_ms: u64,
+    role: Role,
+    since_ms: u64,
+    /// What the member has accepted: told in every heartbeat, before it is acknowledged.
+    accepted: Epoch,
+    rounds: Rounds,
+    /// When our leader's heartbeat was last answered at once.
+    answered_ms: u64,
+}
+
+/// Rounds of heartbeats that confirm the lead: one on its way, and one for all that came meanwhile.
+#[derive(Debug, Default)]
+struct Rounds {
+    /// The heartbeat that each peer must answer, and for which sync it was begun.
+    under_way: Option<(BTreeMap<ServerId, u64>, u64)>,
+    next: Option<u64>,
+}
+
+impl<Q: Quorum> QuorumPeer<Q> {
+    /// `me`, of an ensemble with these other members. It looks for a leader.
+    pub fn new(me: ServerId, peers: &BTreeSet<ServerId>, quorum: Q, timing: Timing, now_ms: u64) -> Self {
+        let pulses = peers.iter().map(|peer| (*peer, Pulse::default())).collect();
+        Self {
+            me,
+            quorum,
+            timing,
+            pulses,
+            next_beat_ms: now_ms,
+            role: Role::Looking,
+            since_ms: now_ms,
+            accepted: Epoch(0),
+            rounds: Rounds::default(),
+            answered_ms: 0,
+        }
+    }
+
+    /// This epoch is durable as accepted. To be called before anybody is told so (P11).
+    pub fn on_accepted(&mut self, epoch: Epoch) {
+        self.accepted = self.accepted.max(epoch);
+    }
+
+    /// A sync of this number waits: its round begins now, or with the next if one is on its way.
+    pub fn on_sync(&mut self, number: u64, now_ms: u64, out: &mut Vec<Output>) {
+        self.rounds.next = Some(number);
+        if self.rounds.under_way.is_none() {
+            self.begin_round(now_ms, out);
+        }
+    }
+
+    fn begin_round(&mut self, now_ms: u64, out: &mut Vec<Output>) {
+        let Some(number) = self.rounds.next.take() else { return };
+        self.beat(now_ms, |_| false, out);
+        let asked = self.pulses.iter().map(|(peer, pulse)| (*peer, pulse.sent())).collect();
+        self.rounds.under_way = Some((asked, number));
+    }
+
+    /// To all peers; a leader vouches for those that it serves.
+    fn beat(&mut self, now_ms: u64, serves: impl Fn(ServerId) -> bool, out: &mut Vec<Output>) {
+        let (accepted, timeout_ms) = (self.accepted, self.timing.peer_timeout_ms);
+        let beats = self
+            .pulses
+            .iter_mut()
+            .map(|(peer, it)| (*peer, it.beat(accepted, serves(*peer), timeout_ms, now_ms)));
+        out.extend(beats.map(|(peer, beat)| Output::Heartbeat(peer, beat)));
+    }
+
+    /// Whether a ping may be answered, which promises that its session lives for a whole timeout from now (E1).
+    /// A leader may while a quorum answers; a learner while its leader, who vouched for it, does.
+    pub fn may_promise(&self, now_ms: u64, progress: &Progress<'_, Q>) -> bool {
+        match (self.role, progress) {
+            (Role::Leading, Progress::Leading(reign)) => {
+                reign.established().is_some() && self.why_not_lead(now_ms, reign).is_none()
+            }
+            (Role::Following(leader), Progress::Following(stay)) => {
+                let vouched = self.pulses.get(&leader).and_then(Pulse::vouched_ms);
+                let is_fresh = |at| at >= self.since_ms && now_ms <= at + self.timing.peer_timeout_ms;
+                stay.is_serving() && vouched.is_some_and(is_fresh)
+            }
+            _ => false,
+        }
+    }
+
+    /// P11: our own epoch is the one that we have accepted last; of later ones we would know.
+    fn confirm(&mut self, now_ms: u64, out: &mut Vec<Output>) {
+        let Some((asked, number)) = &self.rounds.under_way else { return };
+        let vouches = |it: ServerId| {
+            let pulse = self.pulses.get(&it).zip(asked.get(&it));
+            it == self.me || pulse.is_some_and(|(pulse, number)| pulse.vouches(*number, self.accepted))
+        };
+        if self.quorum.holds(vouches) {
+            out.push(Output::Confirmed(*number));
+            self.rounds.under_way = None;
+            self.begin_round(now_ms, out);
+        }
+    }
+
+    /// The role.
+    pub fn role(&self) -> Role {
+        self.role
+    }
+
+    /// The election has decided.
+    pub fn on_elected(&mut self, leader: ServerId, now_ms: u64, out: &mut Vec<Output>) {
+        if self.role != Role::Looking {
+            return;
+        }
+        (self.since_ms, self.rounds) = (now_ms, Rounds::default());
+        if leader == self.me {
+            self.role = Role::Leading;
+            out.push(Output::Lead);
+        } else {
+            self.role = Role::Following(leader);
+            out.push(Output::Follow(leader));
+        }
+    }
+
+    /// The role's own core, or its data lane, has ended it.
+    pub fn on_ended(&mut self, why: &'static str, out: &mut Vec<Output>) {
+        if self.role != Role::Looking {
+            self.role = Role::Looking;
+            out.push(Output::Look(why));
+        }
+    }
+
+    /// A peer's heartbeat.
+    pub fn on_heartbeat(&mut self, from: ServerId, heard: Heartbeat, now_ms: u64, out: &mut Vec<Output>) {
+        if let Some(pulse) = self.pulses.get_mut(&from) {
+            pulse.on_heartbeat(heard);
+            if self.role == Role::Following(from) && now_ms > self.answered_ms {
+                // At once, for a sync may wait for it; once a ms, for two may follow each other.
+                self.answered_ms = now_ms;
+                let timeout_ms = self.timing.peer_timeout_ms;
+                out.push(Output::Heartbeat(from, pulse.beat(self.accepted, false, timeout_ms, now_ms)));
+            }
+            self.confirm(now_ms, out);
+        }
+    }
+
+    /// The ctl lane to a peer is a new one.
+    pub fn on_lane(&mut self, peer: ServerId) {
+        if let Some(pulse) = self.pulses.get_mut(&peer) {
+            pulse.on_lane();
+        }
+    }
+
+    /// When [`Self::on_time`] is to be called next, at the latest.
+    pub fn next_due_ms(&self) -> u64 {
+        self.next_beat_ms
+    }
+
+    /// Time has passed: heartbeats go out every eighth of the timeout, and evidence grows old.
+    pub fn on_time(&mut self, now_ms: u64, progress: &Progress<'_, Q>, out: &mut Vec<Output>) {
+        if now_ms >= self.next_beat_ms {
+            self.next_beat_ms = now_ms + (self.timing.peer_timeout_ms / 8).max(1);
+            let leads = self.may_promise(now_ms, progress);
+            let serves =
+                |peer| matches!(progress, Progress::Leading(reign) if leads && reign.is_serving(peer));
+            self.beat(now_ms, serves, out);
+        }
+        let verdict = match (self.role, progress) {
+            (Role::Leading, Progress::Leading(reign)) => self.why_not_lead(now_ms, reign),
+            (Role::Following(leader), Progress::Following(stay)) => self.why_leave(now_ms, leader, stay),
+            _ => None,
+        };
+        if let Some(why) = verdict {
+            self.on_ended(why, out);
+        }
+    }
+
+    /// Whether a peer has answered within the timeout; in a role's first moments it may be yet to.
+    fn answers(&self, peer: ServerId, now_ms: u64) -> bool {
+        let proven = self.pulses.get(&peer).and_then(Pulse::proven_ms);
+        now_ms <= proven.unwrap_or(0).max(self.since_ms) + self.timing.peer_timeout_ms
+    }
+
+    fn is_late(&self, now_ms: u64, limit_ms: u64) -> bool {
+        now_ms > self.since_ms + limit_ms
+    }
+
+    /// Q3.
+    fn why_not_lead(&self, now_ms: u64, reign: &Leadership<Q>) -> Option<&'static str> {
+        let two = 2 * self.timing.peer_timeout_ms;
+        if let Some(epoch) = reign.established() {
+            let follows = |it| self.pulses.get(&it).is_some_and(|pulse| !pulse.has_left(epoch));
+            let counts = |it: ServerId| {
+                it == self.me || (reign.is_synchronised(it) && follows(it) && self.answers(it, now_ms))
+            };
+            return (!self.quorum.holds(counts)).then_some("no quorum of synchronised voters answers");
+        }
+        if !reign.is_discovered() {
+            return self.is_late(now_ms, two).then_some("no quorum of voters took part in discovery in time");
+        }
+        let late = self.is_late(now_ms, two + self.timing.init_ms);
+        late.then_some("no quorum of voters was synchronised within initLimit")
+    }
+
+    /// Q3.
+    fn why_leave(&self, now_ms: u64, leader: ServerId, stay: &Following) -> Option<&'static str> {
+        let two = 2 * self.timing.peer_timeout_ms;
+        if !self.answers(leader, now_ms) {
+            Some("the leader does not answer")
+        } else if !stay.is_discovered() && self.is_late(now_ms, two) {
+            Some("the leader has told no epoch in time")
+        } else if !stay.is_serving() && self.is_late(now_ms, two + self.timing.init_ms) {
+            Some("synchronisation was not done within initLimit")
+        } else {
+            None
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "core_tests.rs"]
+mod tests;

@@ -1,0 +1,298 @@
+//! Member 1 of voters 1 to 3, with observer 4; a peer timeout of 800 ms, 5 s for synchronisation.
+
+use paddock_messages::quorum::{SyncStart, Tail, ToLeader, ToLearner};
+use paddock_messages::zxid::{Epoch, Zxid};
+
+use super::*;
+use crate::proposer::leadership::Standing;
+use crate::quorum::Majority;
+
+const TIMING: Timing = Timing { peer_timeout_ms: 800, init_ms: 5_000 };
+
+/// How often the shell looks at the clock.
+const STEP_MS: u64 = 50;
+
+fn id(number: u64) -> ServerId {
+    ServerId(number)
+}
+
+fn quorum() -> Majority {
+    Majority([1, 2, 3].map(ServerId).into())
+}
+
+fn peer(now_ms: u64) -> QuorumPeer<Majority> {
+    QuorumPeer::new(id(1), &[2, 3, 4].map(ServerId).into(), quorum(), TIMING, now_ms)
+}
+
+/// A reign of epoch 1 with these learners; those of `synced` have acknowledged NEWLEADER.
+fn reign(discovered: &[u64], synced: &[u64]) -> Leadership<Majority> {
+    let standing = Standing { current_epoch: Epoch(0), last: Zxid::ZERO };
+    let (mut reign, mut out) = (Leadership::new(id(1), quorum(), Epoch(0), standing), Vec::new());
+    for learner in discovered.iter().map(|it| id(*it)) {
+        reign.on_connected(learner);
+        reign.on_packet(learner, ToLeader::LearnerInfo { accepted_epoch: Epoch(0) }, &mut out);
+    }
+    reign.on_accepted_kept(&mut out);
+    for learner in discovered.iter().map(|it| id(*it)) {
+        let ack = ToLeader::AckEpoch { counts: true, current_epoch: Epoch(0), tail: Tail::default() };
+        reign.on_packet(learner, ack, &mut out);
+    }
+    reign.on_current_kept(&mut out);
+    for learner in synced.iter().map(|it| id(*it)) {
+        reign.on_found(learner, Zxid::ZERO, &[Zxid::ZERO], &mut out);
+        reign.on_packet(learner, ToLeader::AckNewLeader { upto: Zxid::ZERO }, &mut out);
+    }
+    reign
+}
+
+/// A stay that has got these packets.
+fn stay(packets: Vec<ToLearner>) -> Following {
+    let (mut stay, mut out) = (Following::new(Epoch(0), Epoch(0), Tail::default()), Vec::new());
+    stay.on_connected(&mut out);
+    for packet in packets {
+        stay.on_packet(packet, &mut out);
+        stay.on_accepted_kept(&mut out);
+        stay.on_current_kept(&mut out);
+    }
+    stay
+}
+
+fn discovered() -> Vec<ToLearner> {
+    vec![ToLearner::LeaderInfo { epoch: Epoch(1) }]
+}
+
+fn serving() -> Vec<ToLearner> {
+    let (epoch, last, committed) = (Epoch(1), Zxid::ZERO, Epoch(1).start());
+    let sync = [
+        ToLearner::Sync(SyncStart::Diff),
+        ToLearner::NewLeader { epoch, last },
+        ToLearner::UpToDate { committed },
+    ];
+    discovered().into_iter().chain(sync).collect()
+}
+
+fn answer(number: u64) -> Heartbeat {
+    Heartbeat { number, echo: number, accepted_epoch: Epoch(1), vouches: false }
+}
+
+/// Runs the clock up to 20 s with a role that began at `since`: each of `peers` answers every heartbeat that
+/// is sent before its time. When and why it is over, if it is.
+fn run(
+    since: u64,
+    leader: u64,
+    progress: &Progress<'_, Majority>,
+    peers: &[(u64, u64)],
+) -> Option<(u64, &'static str)> {
+    let (mut member, mut out) = (peer(0), Vec::new());
+    for now in (0..20_000).step_by(STEP_MS as usize) {
+        if now == since {
+            member.on_elected(id(leader), now, &mut out);
+            let role = if leader == 1 { Output::Lead } else { Output::Follow(id(leader)) };
+            assert_eq!(std::mem::take(&mut out), [role]);
+        }
+        member.on_time(now, if now < since { &Progress::Looking } else { progress }, &mut out);
+        for output in out.drain(..) {
+            match output {
+                Output::Heartbeat(to, Heartbeat { number, .. }) => {
+                    if peers.iter().any(|(peer, until)| id(*peer) == to && now < *until) {
+                        member.on_heartbeat(to, answer(number), now, &mut Vec::new());
+                    }
+                }
+                Output::Look(why) => {
+                    assert_eq!(member.role(), Role::Looking);
+                    return Some((now, why));
+                }
+                Output::Lead | Output::Follow(_) | Output::Confirmed(_) => panic!("nobody was elected"),
+            }
+        }
+    }
+    None
+}
+
+const ALWAYS: u64 = u64::MAX;
+const NO_QUORUM: &str = "no quorum of synchronised voters answers";
+const NO_ANSWER: &str = "the leader does not answer";
+
+#[test]
+fn q3_a_leader_leads_while_a_quorum_of_synchronised_voters_answers() {
+    let all = reign(&[2, 3, 4], &[2, 3, 4]);
+    let with_2 = reign(&[2, 3, 4], &[2, 4]);
+    assert!(all.established().is_some() && with_2.established().is_some());
+    type Case<'a> = (&'a Leadership<Majority>, u64, &'a [(u64, u64)], Option<u64>);
+    let cases: &[Case<'_>] = &[
+        (&all, 0, &[(2, ALWAYS), (3, ALWAYS)], None),
+        (&all, 0, &[(2, ALWAYS)], None), // with us a quorum
+        (&all, 0, &[(3, ALWAYS)], None),
+        // The last answer is to what was sent at 900; more than 800 ms later it is over.
+        (&all, 0, &[(2, 1_000), (3, 1_000)], Some(1_750)),
+        (&all, 0, &[(2, 1_000), (3, 3_000)], Some(3_750)),
+        (&all, 0, &[(2, 1_000), (4, ALWAYS)], Some(1_750)), // an observer keeps nobody in the lead
+        (&with_2, 0, &[(2, 1_000), (3, ALWAYS)], Some(1_750)), // it lives, but has not our history
+        (&all, 0, &[], Some(850)),                          // a role that has begun is given a timeout
+        (&all, 6_000, &[], Some(6_850)),
+        (&all, 6_000, &[(2, 5_000)], Some(6_850)), // whoever was silent before
+        (&all, 6_000, &[(2, 6_100)], Some(6_850)),
+        (&all, 6_000, &[(2, 6_101)], Some(6_950)),
+    ];
+    for (reign, since, peers, expected) in cases {
+        let over = run(*since, 1, &Progress::Leading(reign), peers);
+        assert_eq!(over, expected.map(|at| (at, NO_QUORUM)), "from {since}: {peers:?}");
+    }
+}
+
+/// The end of a data lane may go unnoticed while its ctl lane is well.
+#[test]
+fn q3_whoever_has_accepted_a_later_epoch_keeps_nobody_in_the_lead() {
+    let reign = reign(&[2, 3, 4], &[2, 3, 4]);
+    let epoch = reign.established().unwrap();
+    for (accepted, expected) in [(epoch, None), (epoch.next().unwrap(), Some(Output::Look(NO_QUORUM)))] {
+        let (mut member, mut out) = (peer(0), Vec::new());
+        member.on_elected(id(1), 0, &mut out);
+        member.on_time(0, &Progress::Leading(&reign), &mut out);
+        for peer in [2, 3] {
+            let heard = Heartbeat { accepted_epoch: accepted, ..answer(1) };
+            member.on_heartbeat(id(peer), heard, 0, &mut Vec::new());
+        }
+        out.clear();
+        member.on_time(100, &Progress::Leading(&reign), &mut out);
+        assert_eq!(out.into_iter().find(|it| matches!(it, Output::Look(_))), expected, "{accepted}");
+    }
+}
+
+#[test]
+fn q3_a_reign_that_does_not_come_about_in_time_ends() {
+    let none = "no quorum of voters took part in discovery in time";
+    let slow = "no quorum of voters was synchronised within initLimit";
+    let cases: &[(Leadership<_>, u64, u64, &str)] = &[
+        (reign(&[], &[]), 0, 1_650, none),
+        (reign(&[4], &[]), 0, 1_650, none), // an observer is no quorum
+        (reign(&[], &[]), 5_000, 6_650, none),
+        (reign(&[2, 3], &[]), 0, 6_650, slow),
+        (reign(&[2, 4], &[4]), 5_000, 11_650, slow),
+    ];
+    for (reign, since, at, why) in cases {
+        let all = [(2, ALWAYS), (3, ALWAYS), (4, ALWAYS)]; // however they answer
+        assert_eq!(run(*since, 1, &Progress::Leading(reign), &all), Some((*at, *why)));
+    }
+    // Silent followers alone do not end it sooner: they may be busy with a snapshot.
+    assert_eq!(run(0, 1, &Progress::Leading(&reign(&[2, 3], &[])), &[]), Some((6_650, slow)));
+}
+
+#[test]
+fn q3_a_member_follows_while_its_leader_answers_and_brings_it_up_to_date_in_time() {
+    let (no_epoch, slow) =
+        ("the leader has told no epoch in time", "synchronisation was not done within initLimit");
+    let always: &[(u64, u64)] = &[(2, ALWAYS)];
+    type Case<'a> = (Following, u64, &'a [(u64, u64)], Option<(u64, &'a str)>);
+    let cases: &[Case<'_>] = &[
+        (stay(serving()), 0, always, None), // who else lives is nothing to it
+        (stay(serving()), 0, &[(2, 1_000), (3, ALWAYS)], Some((1_750, NO_ANSWER))),
+        (stay(serving()), 0, &[(3, ALWAYS)], Some((850, NO_ANSWER))), // it is given a timeout
+        (stay(serving()), 6_000, &[(2, 1_000)], Some((6_850, NO_ANSWER))),
+        (stay(discovered()), 0, &[(2, 1_000)], Some((1_750, NO_ANSWER))), // at once, however far it is
+        (stay(vec![]), 0, always, Some((1_650, no_epoch))),
+        (stay(vec![]), 6_000, always, Some((7_650, no_epoch))),
+        (stay(discovered()), 0, always, Some((6_650, slow))),
+        (stay(discovered()), 6_000, always, Some((12_650, slow))),
+    ];
+    assert!(cases[0].0.is_serving());
+    for (stay, since, peers, expected) in cases {
+        assert_eq!(run(*since, 2, &Progress::Following(stay), peers), *expected, "from {since}: {peers:?}");
+    }
+}
+
+/// A process that stood still knows nothing of what became of its leader meanwhile.
+#[test]
+fn q3_evidence_grows_old_while_the_clock_is_not_looked_at() {
+    let (mut member, mut out) = (peer(0), Vec::new());
+    member.on_elected(id(2), 0, &mut out);
+    let stay = stay(serving());
+    member.on_time(0, &Progress::Following(&stay), &mut out);
+    member.on_heartbeat(
+        id(2),
+        Heartbeat { number: 1, echo: 1, accepted_epoch: Epoch(1), vouches: false },
+        0,
+        &mut Vec::new(),
+    );
+    out.clear();
+    member.on_time(800, &Progress::Following(&stay), &mut out);
+    assert!(!out.contains(&Output::Look(NO_ANSWER)));
+    member.on_time(9_000, &Progress::Following(&stay), &mut out);
+    assert_eq!(out.last(), Some(&Output::Look(NO_ANSWER)));
+}
+
+#[test]
+fn q3_heartbeats_go_to_every_peer_eight_times_a_timeout_whatever_the_role() {
+    let (mut member, mut out) = (peer(30), Vec::new());
+    let mut beats = Vec::new();
+    for now in 0..=330 {
+        member.on_time(now, &Progress::Looking, &mut out);
+        beats.extend(out.drain(..).map(|output| match output {
+            Output::Heartbeat(to, it) => (now, to.0, it.number, it.echo),
+            other => panic!("{other:?}"),
+        }));
+        if now == 100 {
+            member.on_heartbeat(
+                id(3),
+                Heartbeat { number: 9, echo: 0, accepted_epoch: Epoch(1), vouches: false },
+                0,
+                &mut Vec::new(),
+            );
+            member.on_heartbeat(
+                id(9),
+                Heartbeat { number: 9, echo: 1, accepted_epoch: Epoch(1), vouches: false },
+                0,
+                &mut Vec::new(),
+            ); // nobody
+        }
+        if now == 200 {
+            member.on_lane(id(3)); // perhaps another process
+            member.on_lane(id(9));
+        }
+        assert!(member.next_due_ms() > now && member.next_due_ms() <= now.max(30) + 100);
+    }
+    let of = |peer| beats.iter().filter(move |beat| beat.1 == peer).map(|beat| (beat.0, beat.2, beat.3));
+    assert_eq!(of(2).collect::<Vec<_>>(), [(30, 1, 0), (130, 2, 0), (230, 3, 0), (330, 4, 0)]);
+    assert_eq!(of(3).collect::<Vec<_>>(), [(30, 1, 0), (130, 2, 9), (230, 3, 0), (330, 4, 0)]);
+    assert_eq!(of(4).count(), 4);
+}
+
+/// A role is ended once, and until then there is no other: between two the log comes to its end.
+#[test]
+fn q4_one_role_follows_another_only_through_looking() {
+    let (mut member, mut out) = (peer(0), Vec::new());
+    let mut told = |member: &mut QuorumPeer<_>, input: &str| {
+        match input.split_once(' ') {
+            Some(("elect", leader)) => member.on_elected(id(leader.parse().unwrap()), 10, &mut out),
+            _ => member.on_ended("over", &mut out),
+        }
+        (std::mem::take(&mut out), member.role())
+    };
+    for (input, expected, role) in [
+        ("end", None, Role::Looking), // there is none
+        ("elect 2", Some(Output::Follow(id(2))), Role::Following(id(2))),
+        ("elect 3", None, Role::Following(id(2))),
+        ("elect 1", None, Role::Following(id(2))),
+        ("end", Some(Output::Look("over")), Role::Looking),
+        ("end", None, Role::Looking),
+        ("elect 1", Some(Output::Lead), Role::Leading),
+        ("elect 2", None, Role::Leading),
+        ("end", Some(Output::Look("over")), Role::Looking),
+    ] {
+        assert_eq!(told(&mut member, input), (expected.into_iter().collect(), role), "{input}");
+    }
+}
+
+/// The shell has not begun the role yet, or ended it already: that is no evidence.
+#[test]
+fn q4_without_a_role_of_the_kind_time_decides_nothing() {
+    let (reign, stay) = (reign(&[], &[]), stay(vec![]));
+    for (leader, progress) in [
+        (1, Progress::Looking),
+        (2, Progress::Looking),
+        (1, Progress::Following(&stay)),
+        (2, Progress::Leading(&reign)),
+    ] {
+        assert_eq!(run(0, leader, &progress, &[]), None, "{leader}");
+    }
+}

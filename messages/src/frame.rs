@@ -1,0 +1,219 @@
+//! The bytes of what members say to each other: frames down a lane, one behind the other.
+//!
+//! ```text
+//! 0     1         2      3        7        11
+//! magic | version | type | length | CRC32C | body
+//! ```
+//! Numbers are little-endian; `length` counts the bytes of the body; the checksum covers all that stands
+//! before it and the body; the body is the fields of the packet, in order, by [`crate::codec`].
+//! - FR1  Frames read back as they were written, wherever the stream is cut.
+//! - FR2  No bytes make [`FrameReader`] panic. It holds what it was fed and not yet asked for, and takes no
+//!   memory for bytes that have not come.
+//! - FR3  A frame that is not as it was written is never taken for one.
+//! - FR4  What a version of a type looks like never changes: `integration/golden/frames-v1.txt`.
+//!
+//! A type's bytes change with the order of the fields and variants it holds, whatever module they are
+//! declared in: what is new gets a row of its own in [`table`], with the next version.
+
+mod read;
+#[cfg(test)]
+mod samples;
+mod table;
+#[cfg(test)]
+mod tests;
+mod write;
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::ids::ServerId;
+use crate::quorum::{Heartbeat, Notification, ToLeader, ToLearner};
+
+pub use read::{Fault, FrameError, FrameReader};
+pub use table::{MOST_SNAPSHOT, kinds};
+pub use write::{FrameWriter, SharedFrame, WriteError};
+
+/// The first byte of every frame; another stands for another way to frame.
+pub const MAGIC: u8 = 0xd5;
+/// Bytes before the body.
+pub const HEADER: usize = 11;
+/// Bytes of the header that the checksum covers, with the body.
+const SUMMED: usize = 7;
+
+/// What one frame says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Frame {
+    /// First on each lane, from both sides.
+    Hello(Hello),
+    /// Down the ctl lane.
+    Notification(Notification),
+    /// Down the ctl lane.
+    Heartbeat(Heartbeat),
+    /// Down the data lane.
+    ToLeader(ToLeader),
+    /// Down the data lane.
+    ToLearner(ToLearner),
+}
+
+/// Who speaks, and how: the first frame on each lane, from both sides. Always written in version 1, which
+/// every build must read: nothing is agreed before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hello {
+    /// The sender.
+    pub from: ServerId,
+    /// The sender's ensemble, once it belongs to one.
+    pub ensemble: Option<u128>,
+    /// What this connection is for.
+    pub lane: Lane,
+    /// What the sender reads and writes.
+    pub speaks: Versions,
+    /// Whom the sender believes to have at the other end.
+    pub to: ServerId,
+}
+
+/// What a connection between two members is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Lane {
+    /// Votes and heartbeats, on the election port.
+    Ctl,
+    /// All whose order matters, on the quorum port.
+    Data,
+}
+
+impl fmt::Display for Lane {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Ctl => "ctl",
+            Self::Data => "data",
+        })
+    }
+}
+
+/// Versions of frames, both ends included. Version N stands, for each type, for the newest of its rows that
+/// is no newer than N: one number says how all of them are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Versions {
+    /// The oldest.
+    pub lowest: u8,
+    /// The newest.
+    pub highest: u8,
+}
+
+impl fmt::Display for Versions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} to {}", self.lowest, self.highest)
+    }
+}
+
+/// What this build reads and writes.
+pub const SPOKEN: Versions = Versions { lowest: 1, highest: 1 };
+
+/// There is no version that both ends speak.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("we speak frames of version {ours}, the peer speaks {theirs}")]
+pub struct NoCommonVersion {
+    /// [`SPOKEN`].
+    pub ours: Versions,
+    /// As its hello says.
+    pub theirs: Versions,
+}
+
+/// The lowest version that this build and the peer speak: an ensemble of two builds says what the older
+/// one can take.
+pub fn speak(peer: Versions) -> Result<u8, NoCommonVersion> {
+    lowest_of_both(SPOKEN, peer).ok_or(NoCommonVersion { ours: SPOKEN, theirs: peer })
+}
+
+fn lowest_of_both(one: Versions, other: Versions) -> Option<u8> {
+    let lowest = one.lowest.max(other.lowest);
+    (lowest <= one.highest.min(other.highest)).then_some(lowest)
+}
+
+macro_rules! kinds {
+    ($($name:ident = $number:literal,)*) => {
+        /// The type of a frame; its number never gets another meaning.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        #[allow(missing_docs, reason = "each is the packet of that name")]
+        #[repr(u8)]
+        pub enum Kind { $($name = $number,)* }
+
+        impl Kind {
+            /// All of them.
+            pub const ALL: &'static [Self] = &[$(Self::$name,)*];
+        }
+    };
+}
+
+kinds! {
+    Hello = 0x01,
+    Notification = 0x02,
+    Heartbeat = 0x03,
+    // ToLeader
+    LearnerInfo = 0x10,
+    AckEpoch = 0x11,
+    AckNewLeader = 0x12,
+    Ack = 0x13,
+    Requests = 0x14,
+    Touched = 0x15,
+    Expire = 0x16,
+    // ToLearner
+    LeaderInfo = 0x20,
+    Sync = 0x21,
+    Snapshot = 0x22,
+    Proposals = 0x23,
+    NewLeader = 0x24,
+    UpToDate = 0x25,
+    TurnedAway = 0x26,
+    Confirmed = 0x27,
+    Commit = 0x28,
+    Silent = 0x29,
+}
+
+impl Kind {
+    /// Down which lane it goes; `None` for a hello, which goes down both.
+    pub fn lane(self) -> Option<Lane> {
+        match self {
+            Self::Hello => None,
+            Self::Notification | Self::Heartbeat => Some(Lane::Ctl),
+            _ => Some(Lane::Data),
+        }
+    }
+}
+
+impl Frame {
+    /// Its type.
+    pub fn kind(&self) -> Kind {
+        match self {
+            Self::Hello(_) => Kind::Hello,
+            Self::Notification(_) => Kind::Notification,
+            Self::Heartbeat(_) => Kind::Heartbeat,
+            Self::ToLeader(packet) => match packet {
+                ToLeader::LearnerInfo { .. } => Kind::LearnerInfo,
+                ToLeader::AckEpoch { .. } => Kind::AckEpoch,
+                ToLeader::AckNewLeader { .. } => Kind::AckNewLeader,
+                ToLeader::Ack { .. } => Kind::Ack,
+                ToLeader::Requests(_) => Kind::Requests,
+                ToLeader::Touched { .. } => Kind::Touched,
+                ToLeader::Expire(_) => Kind::Expire,
+            },
+            Self::ToLearner(packet) => match packet {
+                ToLearner::LeaderInfo { .. } => Kind::LeaderInfo,
+                ToLearner::Sync(_) => Kind::Sync,
+                ToLearner::Snapshot { .. } => Kind::Snapshot,
+                ToLearner::Proposals { .. } => Kind::Proposals,
+                ToLearner::NewLeader { .. } => Kind::NewLeader,
+                ToLearner::UpToDate { .. } => Kind::UpToDate,
+                ToLearner::TurnedAway(_) => Kind::TurnedAway,
+                ToLearner::Confirmed { .. } => Kind::Confirmed,
+                ToLearner::Commit { .. } => Kind::Commit,
+                ToLearner::Silent(_) => Kind::Silent,
+            },
+        }
+    }
+}
+
+/// Of the header's first bytes and the body.
+fn checksum(summed: &[u8], body: &[u8]) -> u32 {
+    crc32c::crc32c_append(crc32c::crc32c(summed), body)
+}

@@ -9,6 +9,7 @@
 //! server ([`crate::golden`]), or from files made by what those requests do.
 
 pub mod client;
+pub mod frames;
 pub mod member;
 pub mod seeds;
 pub mod storage;
@@ -40,6 +41,7 @@ pub const DECODERS: &[Decoder] = &[
     Decoder { name: "pair", run: storage::pair, seeds: seeds::pairs },
     Decoder { name: "acl", run: writes::acl, seeds: seeds::acls },
     Decoder { name: "quota", run: writes::quota, seeds: seeds::quotas },
+    Decoder { name: "frame", run: frames::frame, seeds: frames::seeds },
     Decoder { name: "config", run: storage::config, seeds: seeds::configs },
 ];
 

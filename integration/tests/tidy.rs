@@ -1,6 +1,8 @@
 //! What a machine can check of how the code reads. Each check says file, line and what to do.
 #![allow(missing_docs, reason = "a test binary")]
 
+#[path = "tidy/bugs.rs"]
+mod bugs;
 #[path = "tidy/invariants.rs"]
 mod invariants;
 #[path = "tidy/sources.rs"]
@@ -46,6 +48,27 @@ fn cores_are_pure() {
     let faults: Vec<_> =
         all().iter().filter(|source| source.is_core()).flat_map(|source| source.find_code(IMPURE)).collect();
     report("a core decides and does nothing else: give it what it needs as an argument", &faults);
+}
+
+/// Times of txns and what falls due by them, the first number of a session, an operator's screen; and the clock
+/// itself.
+const CALENDARS: &[&str] = &[
+    "actors/src/proposer/actor.rs",
+    "actors/src/admin/actor.rs",
+    "actors/src/runtime/clock.rs",
+    "node/src/wiring.rs",
+];
+
+#[test]
+fn the_calendar_is_asked_for_times_that_are_seen_and_for_nothing_else() {
+    let faults: Vec<_> = all()
+        .iter()
+        .filter(|source| ["node/", "actors/", "messages/"].iter().any(|it| source.path.starts_with(it)))
+        .filter(|source| !source.is_test())
+        .flat_map(|source| source.find_code(&["wall_ms()", "SystemTime::now"]))
+        .filter(|fault| !CALENDARS.iter().any(|calendar| fault.starts_with(calendar)))
+        .collect();
+    report("the calendar may jump: measure with the monotonic clock", &faults);
 }
 
 /// What makes mail, and an actor's own timers.

@@ -7,11 +7,11 @@ use std::collections::BTreeMap;
 pub struct Met(BTreeMap<&'static str, u64>);
 
 impl Met {
-    pub(super) fn count(&mut self, what: &'static str) {
+    pub(crate) fn count(&mut self, what: &'static str) {
         self.add(what, 1);
     }
 
-    pub(super) fn add(&mut self, what: &'static str, many: u64) {
+    pub(crate) fn add(&mut self, what: &'static str, many: u64) {
         *self.0.entry(what).or_default() += many;
     }
 

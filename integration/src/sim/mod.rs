@@ -8,10 +8,12 @@
 //!
 //! E1 and E2, on sessions, are stated beside the SessionTracker.
 
+pub mod bugs;
 mod changes;
 mod client;
 mod crash;
 mod damage;
+pub mod ensemble;
 mod link;
 mod mail;
 mod met;
@@ -90,8 +92,13 @@ thread_local! {
     static QUIET: RefCell<bool> = const { RefCell::new(false) };
 }
 
-/// Runs one seed. What it met, or what was wrong, and where.
+/// Runs one seed of a node alone. What it met, or what was wrong, and where.
 pub fn run(seed: u64, fault: Option<Fault>) -> Result<Met, String> {
+    caught(|| world::World::new(seed, fault).run())
+}
+
+/// What a run met, or what it panicked with.
+fn caught(run: impl FnOnce() -> Met) -> Result<Met, String> {
     static HOOK: Once = Once::new();
     HOOK.call_once(|| {
         let usual = std::panic::take_hook();
@@ -104,7 +111,7 @@ pub fn run(seed: u64, fault: Option<Fault>) -> Result<Met, String> {
         }));
     });
     QUIET.set(true);
-    let done = catch_unwind(AssertUnwindSafe(|| world::World::new(seed, fault).run()));
+    let done = catch_unwind(AssertUnwindSafe(run));
     QUIET.set(false);
     done.map_err(|_| PANIC.take().unwrap_or_else(|| "a panic without words".into()))
 }

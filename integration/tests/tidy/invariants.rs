@@ -32,7 +32,16 @@ fn is_id(word: &str) -> bool {
 
 /// The words of the names of all test functions, in lower case.
 pub(crate) fn named_by_tests(sources: &[Source]) -> BTreeSet<String> {
-    let mut words = BTreeSet::new();
+    let words = |name: &String| {
+        let words: Vec<_> = name.split('_').map(str::to_owned).chain(ranges(name)).collect();
+        words
+    };
+    tests(sources).iter().flat_map(words).collect()
+}
+
+/// The names of all test functions.
+pub(crate) fn tests(sources: &[Source]) -> BTreeSet<String> {
+    let mut names = BTreeSet::new();
     for source in sources {
         let mut is_test = false;
         for line in source.lines().map(str::trim_start) {
@@ -40,13 +49,11 @@ pub(crate) fn named_by_tests(sources: &[Source]) -> BTreeSet<String> {
             let Some(rest) = line.split("fn ").nth(1).filter(|_| is_test && !line.starts_with("//")) else {
                 continue;
             };
-            let name = rest.split(['(', '<']).next().unwrap_or("");
-            words.extend(name.split('_').map(str::to_owned));
-            words.extend(ranges(name));
+            names.insert(rest.split(['(', '<']).next().unwrap_or("").to_owned());
             is_test = false;
         }
     }
-    words
+    names
 }
 
 /// The ids that `s1_to_s4` stands for.

@@ -10,8 +10,13 @@ pub(crate) struct Source {
 }
 
 /// Modules of `paddock-actors` that decide and do nothing else, besides every `core.rs`.
-const PURE: &[&str] =
-    &["actors/src/tree/", "actors/src/watch/", "actors/src/learner/routes.rs", "messages/src/client/"];
+const PURE: &[&str] = &[
+    "actors/src/tree/",
+    "actors/src/watch/",
+    "actors/src/learner/routes.rs",
+    "messages/src/client/",
+    "messages/src/frame",
+];
 /// Among them, what is shared between threads.
 const SHARED: &[&str] = &["actors/src/tree/shared.rs", "actors/src/tree/feed.rs"];
 

@@ -1,0 +1,83 @@
+//! The end of all trouble: from here on everything must come right (EN5).
+
+use paddock_messages::ids::SessionId;
+
+use super::node::Role;
+use super::world::World;
+
+/// How long that may take, in us.
+const HEALED_US: u64 = 60_000_000;
+
+impl World {
+    pub(super) fn mend(&mut self) {
+        self.network.heal();
+        self.misled.clear();
+        self.members.values_mut().for_each(|member| member.disk_slow_us = 0);
+    }
+
+    /// EN5: nothing goes wrong any more, and all must be well.
+    pub(super) fn heal(&mut self) {
+        (self.healing, self.ambushes) = (true, 0);
+        self.mend();
+        for id in self.setup.members.clone() {
+            let member = self.member(id);
+            member.disk.crash_in(u64::MAX);
+            member.disk.fail_syncs(0);
+            member.frozen_us = 0;
+        }
+        self.people.iter_mut().for_each(|person| person.silent_until_ms = 0);
+        // EN7: this client never comes back.
+        let dead = self.people[0].die();
+        let (began, mut goals) = (self.now_us, Vec::new());
+        while !self.is_well(&goals, dead) {
+            assert!(self.now_us < began + HEALED_US, "EN5: {}", self.what_is_not_well());
+            self.step();
+            if goals.is_empty() && self.now_us > began + 3_000_000 {
+                goals = self.people.iter().map(|person| person.done + 3).collect();
+            }
+        }
+        self.be_quiet();
+        self.met.add("ms until all was well", (self.now_us - began) / 1_000);
+    }
+
+    /// EN5: once nobody asks anything, all members come to the same, and nothing waits.
+    fn be_quiet(&mut self) {
+        self.quiet = true;
+        let until = self.now_us + 5_000_000;
+        while let Some(what) = self.what_waits() {
+            assert!(self.now_us < until, "EN5: {what}\n{}", self.what_is_not_well());
+            self.step();
+        }
+    }
+
+    fn what_waits(&self) -> Option<String> {
+        let last = self.truth.borrow().last();
+        self.members.iter().find_map(|(id, member)| {
+            let node = member.node.as_ref().expect("all are well");
+            let (applied, waits) = (node.learner.applied(), node.learner.waiting());
+            let is_done = applied == last && waits == 0;
+            (!is_done).then(|| format!("{id} has applied {applied:?} of {last:?}, {waits} wait"))
+        })
+    }
+
+    pub(super) fn is_well(&self, goals: &[u64], dead: Option<SessionId>) -> bool {
+        let served = !goals.is_empty() && self.people.iter().zip(goals).all(|(it, goal)| it.done >= *goal);
+        let gone = dead.is_none_or(|session| self.truth.borrow().has_ended(session));
+        served
+            && gone
+            && self.members.values().all(|it| it.node.as_ref().is_some_and(|node| node.is_serving()))
+    }
+
+    pub(super) fn what_is_not_well(&self) -> String {
+        let members = self.members.iter().map(|(id, member)| {
+            let Some(node) = &member.node else { return format!("{id} is down") };
+            match &node.role {
+                Role::Looking => format!("{id} looks: {:?}", node.election),
+                Role::Leading(reign, _) => format!("{id} leads: {reign:?}"),
+                Role::Following(leader, stay) => format!("{id} follows {leader}: {stay:?}"),
+            }
+        });
+        let served = self.people.iter().map(|person| format!("{} at {:?}", person.done, person.at()));
+        members.chain(served).collect::<Vec<_>>().join("\n")
+    }
+}

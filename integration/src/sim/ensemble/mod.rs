@@ -1,0 +1,104 @@
+//! A whole ensemble in one thread, in virtual time, from a seed: the cores of election, leadership, following,
+//! Proposer and Learner of every member, each over a disk that tears and loses, and a network that delays,
+//! loses, cuts and freezes between any two of their steps.
+//!
+//! A seed draws the ensemble, what the clients ask and what breaks; the same seed is the same run. Besides what
+//! the cores assert of themselves, [`truth`] and [`clients`] check:
+//! - EN1  A zxid never means two things, and every member applies the same txns in the same order, without a
+//!   gap; at the same zxid all have the same digest.
+//! - EN2  What a client was told is done stays done, whoever crashes: it is in the history of every later leader.
+//! - EN3  No epoch is led by two members.
+//! - EN4  A session's writes are applied in the order of its requests, each at most once, and a write that began
+//!   after another was answered comes behind it.
+//! - EN7  A session whose client was answered lives for a whole timeout from then, whoever leads or serves it; one
+//!   whose client is gone ends.
+//! - EN6  A sync that began after a write was answered is answered only where that write is applied.
+//! - EN8  What a member acknowledges, and what a leader tells or leads, is on its disk: epochs as well as txns.
+//! - EN9  Nobody enters an epoch that a voter with more has acknowledged.
+//! - EN5  Once nothing goes wrong any more, an ensemble elects, synchronises every member and serves every
+//!   client.
+
+mod clients;
+mod faults;
+mod healing;
+mod lanes;
+mod network;
+mod node;
+mod roles;
+mod sessions;
+mod setup;
+mod storage;
+mod truth;
+mod world;
+
+use super::{Met, caught};
+
+/// Mistakes made on purpose, in the shell that stands in for the actors: each must be found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EnsembleFault {
+    /// The Logger says that an append is durable before it has written it.
+    AckBeforePersist,
+    /// The log is not synced.
+    NoSync,
+    /// The Proposer commits what one member has.
+    CommitOnMinority,
+    /// Observers count in every quorum.
+    CountObservers,
+    /// An accepted epoch is acknowledged and not kept.
+    ForgetAccepted,
+    /// A current epoch is acknowledged and not kept.
+    ForgetCurrent,
+    /// NEWLEADER is acknowledged before what came before it is durable (ZOOKEEPER-3911, 4643, 4646, 4785).
+    AckNewLeaderEarly,
+    /// NEWLEADER overtakes what synchronisation brings (ZOOKEEPER-3104).
+    NewLeaderFirst,
+    /// TRUNC cuts memory and not the log.
+    ForgetTruncate,
+    /// A candidate does not see that a learner has more than it.
+    IgnoreAhead,
+    /// A sync is confirmed without a round of heartbeats (ZOOKEEPER-1675, 2136).
+    ConfirmUnasked,
+    /// A member votes and leads with what the log has before it has finished (ZOOKEEPER-4712).
+    LookWithoutDrain,
+    /// What was logged and not known to be committed is forgotten at a start (ZOOKEEPER-2845).
+    ForgetLogged,
+    /// A snapshot from the leader replaces the tree and not the log.
+    KeepOldLog,
+    /// Sessions that their member reports as silent are expired without its last word.
+    ExpireUnasked,
+    /// A new leader gives the sessions that it finds no time.
+    ExpireFound,
+    /// The gap between what the log brings and what is broadcast is not filled (ZOOKEEPER-2418).
+    LeaveGap,
+    /// A snapshot from the leader is installed before it is durable (ZOOKEEPER-2872, 3642).
+    SnapshotUnsynced,
+}
+
+impl EnsembleFault {
+    /// Every one.
+    pub const ALL: [Self; 18] = [
+        Self::AckBeforePersist,
+        Self::NoSync,
+        Self::CommitOnMinority,
+        Self::CountObservers,
+        Self::ForgetAccepted,
+        Self::ForgetCurrent,
+        Self::AckNewLeaderEarly,
+        Self::NewLeaderFirst,
+        Self::ForgetTruncate,
+        Self::IgnoreAhead,
+        Self::ConfirmUnasked,
+        Self::LookWithoutDrain,
+        Self::ForgetLogged,
+        Self::KeepOldLog,
+        Self::ExpireUnasked,
+        Self::ExpireFound,
+        Self::LeaveGap,
+        Self::SnapshotUnsynced,
+    ];
+}
+
+/// Runs one seed. What it met, or what was wrong, and where.
+pub fn run(seed: u64, fault: Option<EnsembleFault>) -> Result<Met, String> {
+    caught(|| world::World::new(seed, fault).run())
+}

@@ -1,0 +1,98 @@
+//! What a seed draws once: the ensemble, its limits, its disks.
+
+use std::collections::BTreeSet;
+
+use paddock_actors::proposer::{Majority, Quorum, Room};
+use paddock_actors::quorum_peer::core::Timing;
+use paddock_actors::storage::{Options, Reserve};
+use paddock_messages::ids::ServerId;
+use rand::Rng;
+use rand::rngs::StdRng;
+
+use super::EnsembleFault;
+
+/// More than any request of the simulated clients comes to in the log.
+const LARGEST: u64 = 1 << 10;
+/// After so long without an answer a peer counts as gone: the default.
+pub(super) const PEER_TIMEOUT_MS: u64 = 1_000;
+
+/// The voters, or what a fault makes of them.
+#[derive(Clone, Debug)]
+pub(super) struct SimQuorum {
+    majority: Majority,
+    /// One is enough.
+    any: bool,
+}
+
+impl Quorum for SimQuorum {
+    fn is_voter(&self, server: ServerId) -> bool {
+        self.majority.is_voter(server)
+    }
+
+    fn holds(&self, agrees: impl Fn(ServerId) -> bool) -> bool {
+        if self.any {
+            return self.majority.0.iter().any(|voter| agrees(*voter));
+        }
+        self.majority.holds(agrees)
+    }
+}
+
+pub(super) struct Setup {
+    pub(super) voters: BTreeSet<ServerId>,
+    pub(super) members: BTreeSet<ServerId>,
+    pub(super) fault: Option<EnsembleFault>,
+    pub(super) timing: Timing,
+    /// A member takes a snapshot after so many txns, and keeps so many.
+    pub(super) snapshot_every: u64,
+    pub(super) keep: usize,
+    /// How long a disk takes for one job, at most, in us.
+    pub(super) disk_us: u64,
+    segment_bytes: u64,
+    admitted_bytes: u64,
+    salt: u64,
+}
+
+impl Setup {
+    pub(super) fn drawn(rng: &mut StdRng, fault: Option<EnsembleFault>) -> Self {
+        let many = [3, 3, 3, 5, 5, 7][rng.random_range(0..6)];
+        let observers = [0, 0, 1, 2][rng.random_range(0..4)];
+        Self {
+            voters: (1..=many).map(ServerId).collect(),
+            members: (1..=many + observers).map(ServerId).collect(),
+            fault,
+            timing: Timing { peer_timeout_ms: PEER_TIMEOUT_MS, init_ms: 5_000 },
+            snapshot_every: [20, 60, 200][rng.random_range(0..3)],
+            keep: rng.random_range(1..=3),
+            disk_us: [500, 3_000, 20_000][rng.random_range(0..3)],
+            segment_bytes: [8 << 10, 32 << 10][rng.random_range(0..2)],
+            admitted_bytes: [8 << 10, 32 << 10][rng.random_range(0..2)],
+            salt: rng.random(),
+        }
+    }
+
+    pub(super) fn has(&self, fault: EnsembleFault) -> bool {
+        self.fault == Some(fault)
+    }
+
+    pub(super) fn quorum(&self) -> SimQuorum {
+        let counted = if self.has(EnsembleFault::CountObservers) { &self.members } else { &self.voters };
+        SimQuorum { majority: Majority(counted.clone()), any: false }
+    }
+
+    pub(super) fn commit_quorum(&self) -> SimQuorum {
+        SimQuorum { any: self.has(EnsembleFault::CommitOnMinority), ..self.quorum() }
+    }
+
+    pub(super) fn options(&self, server: ServerId) -> Options {
+        let mut options = Options::new(server, self.salt ^ server.0);
+        options.segment_bytes = self.segment_bytes;
+        options.admitted_bytes = self.admitted_bytes;
+        options.reserve = Reserve::Inline;
+        options.force_sync = !self.has(EnsembleFault::NoSync);
+        options
+    }
+
+    pub(super) fn room(&self) -> Room {
+        Room { admitted: self.admitted_bytes, largest: LARGEST }
+    }
+}

@@ -1,0 +1,121 @@
+//! The one history that all members must have (EN1, EN2, EN3).
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::ops::Bound;
+use std::sync::Arc;
+
+use paddock_messages::ids::{ServerId, SessionId};
+use paddock_messages::txn::{Txn, TxnBody};
+use paddock_messages::zxid::{Epoch, Zxid};
+
+/// Kept apart from all members.
+#[derive(Default)]
+pub(super) struct Truth {
+    /// What every leader proposed.
+    proposed: BTreeMap<Zxid, Arc<Txn>>,
+    /// What was committed, as far as some member has applied it: each with the digest behind it.
+    applied: BTreeMap<Zxid, u64>,
+    leaders: BTreeMap<Epoch, ServerId>,
+    /// The highest zxid that a client was answered with.
+    acked: Zxid,
+    /// Sessions that have ended, and those of them that the world has not looked at.
+    ended: BTreeSet<SessionId>,
+    just_ended: Vec<SessionId>,
+    /// Each session's last write applied.
+    latest: HashMap<SessionId, i32>,
+}
+
+impl Truth {
+    /// EN1.
+    pub(super) fn propose(&mut self, txn: &Txn) {
+        let zxid = txn.header.zxid;
+        let before = self.proposed.insert(zxid, Arc::new(txn.clone()));
+        assert!(before.is_none(), "EN1: {zxid:?} means two things: {before:?} and {txn:?}");
+    }
+
+    /// EN3.
+    pub(super) fn establish(&mut self, epoch: Epoch, leader: ServerId, log_start: Zxid, log: &[Txn]) {
+        let before = self.leaders.insert(epoch, leader);
+        assert!(before.is_none(), "EN3: {epoch} is led by {before:?} and {leader}");
+        let has: BTreeSet<Zxid> = log.iter().map(|txn| txn.header.zxid).collect();
+        let after = (Bound::Excluded(log_start), Bound::Unbounded);
+        let lost = self.applied.range(after).find(|(zxid, _)| !has.contains(zxid)).map(|(zxid, _)| *zxid);
+        let last = log.last().map_or(log_start, |txn| txn.header.zxid);
+        let acked = self.acked;
+        assert!(
+            lost.is_none() && last >= acked,
+            "EN2: {leader} leads {epoch} up to {last:?} without {lost:?}; {acked:?} was acknowledged"
+        );
+    }
+
+    /// `member`, which had everything up to `before`, applies `txn`, and has `digest` then.
+    pub(super) fn apply(&mut self, member: ServerId, before: Zxid, txn: &Txn, digest: u64) {
+        let zxid = txn.header.zxid;
+        let proposed = self.proposed.get(&zxid);
+        assert_eq!(proposed.map(|it| &**it), Some(txn), "EN1: {member} applies what nobody proposed");
+        let last = self.last();
+        if zxid > last {
+            assert!(before >= last, "EN1: {member} applies {zxid:?} behind {before:?}, without {last:?}");
+            self.in_order(txn);
+            if matches!(txn.body, TxnBody::CloseSession { .. }) {
+                self.ended.insert(txn.header.session);
+                self.just_ended.push(txn.header.session);
+            }
+            self.applied.insert(zxid, digest);
+            return;
+        }
+        let expected = self.applied.get(&zxid);
+        assert_eq!(expected, Some(&digest), "EN1: {member} at {zxid:?}, behind {before:?}");
+        let skipped = self.applied.range(..zxid).next_back().filter(|(zxid, _)| **zxid > before);
+        assert!(skipped.is_none(), "EN1: {member} applies {zxid:?} behind {before:?}, without {skipped:?}");
+    }
+
+    /// `member` has a tree with everything up to `zxid`, from a disk or a leader.
+    pub(super) fn install(&self, member: ServerId, zxid: Zxid, digest: u64) {
+        let last = self.applied.range(..=zxid).next_back();
+        if let Some((at, expected)) = last {
+            assert_eq!(*expected, digest, "EN1: {member} starts with {zxid:?}, the digest of {at:?}");
+        }
+    }
+
+    /// EN4.
+    fn in_order(&mut self, txn: &Txn) {
+        let header = txn.header;
+        if header.cxid == 0 || matches!(txn.body, TxnBody::Error(_)) {
+            return;
+        }
+        let before = self.latest.insert(header.session, header.cxid);
+        let rising = before.is_none_or(|before| before < header.cxid);
+        assert!(rising, "EN4: {:?} of {} is applied behind {before:?}", header.cxid, header.session);
+    }
+
+    /// A client was told that this is done.
+    pub(super) fn ack(&mut self, zxid: Zxid, session: SessionId, cxid: i32) {
+        let done = self.proposed.get(&zxid).filter(|_| self.applied.contains_key(&zxid));
+        let header = done.unwrap_or_else(|| panic!("EN2: {zxid:?} is acknowledged and not applied")).header;
+        assert_eq!((header.session, header.cxid), (session, cxid), "EN4: whose {zxid:?} is");
+        self.acked = self.acked.max(zxid);
+    }
+
+    pub(super) fn take_ended(&mut self) -> Vec<SessionId> {
+        std::mem::take(&mut self.just_ended)
+    }
+
+    pub(super) fn has_ended(&self, session: SessionId) -> bool {
+        self.ended.contains(&session)
+    }
+
+    /// The highest zxid that a client was answered with.
+    pub(super) fn acked(&self) -> Zxid {
+        self.acked
+    }
+
+    /// The last txn that some member has applied.
+    pub(super) fn last(&self) -> Zxid {
+        self.applied.keys().next_back().copied().unwrap_or(Zxid::ZERO)
+    }
+
+    pub(super) fn many(&self) -> u64 {
+        self.applied.len() as u64
+    }
+}

@@ -1,0 +1,84 @@
+//! Ensembles of three, five and seven voters and their observers, by seed.
+
+use std::time::Instant;
+
+use paddock_integration::sim::ensemble::{EnsembleFault, run};
+
+use super::{Runs, at_least, run_all, seeds};
+
+/// Seeds that found something once: they run first.
+const FAILED_ONCE: &[u64] = &[0, 1, 2, 5, 10, 225, 359, 1142, 1221];
+
+/// What 200 seeds must have met at least; more seeds that much more.
+const LEAST_OF_200: &[(&str, u64)] = &[
+    ("DIFF syncs", 3000),
+    ("SNAP syncs", 40),
+    ("TRUNC syncs", 60),
+    ("ambushes", 700),
+    ("crashes during recovery", 5),
+    ("elections misled", 1000),
+    ("elections won", 800),
+    ("faults: a crash", 150),
+    ("faults: a crash at a disk operation", 150),
+    ("faults: a data lane reset", 150),
+    ("faults: a failed sync", 150),
+    ("faults: a leader far away", 150),
+    ("faults: a member alone", 150),
+    ("faults: a member frozen", 150),
+    ("faults: a partition", 150),
+    ("faults: a slow disk", 150),
+    ("faults: a slow link", 150),
+    ("faults: all crash", 150),
+    ("faults: ctl messages lost", 150),
+    ("faults: one way", 150),
+    ("faults: the leader crashes", 150),
+    ("kills", 1200),
+    ("logged and not known to be committed at a start", 10000),
+    ("logs purged", 5000),
+    ("logs truncated", 60),
+    ("pings answered", 5000),
+    ("pings not answered", 80),
+    ("power failures", 1200),
+    ("processes that a disk ended", 250),
+    ("sessions expired", 200),
+    ("sessions moved", 2000),
+    ("silences", 500),
+    ("snapshots installed", 40),
+    ("snapshots kept", 10000),
+    ("starts", 3000),
+    ("starts that a disk failed", 15),
+    ("syncs answered", 30000),
+    ("torn tails cut", 8),
+    ("writes acknowledged", 100000),
+];
+
+#[test]
+fn en1_to_en9_hold_whatever_happens() {
+    let began = Instant::now();
+    let (seeds, asserts) = seeds(FAILED_ONCE);
+    let met = run_all(&seeds, &Runs { run: |seed| run(seed, None), test: "en1_to_en9" });
+    println!("met: {}", met.line());
+    let hours = met.get("simulated ms") as f64 / 3_600_000.0;
+    println!("seeds: {} ensembles, {hours:.1} simulated hours, {} s", seeds.len(), began.elapsed().as_secs());
+    if asserts {
+        at_least(&met, LEAST_OF_200, seeds.len());
+    }
+}
+
+#[test]
+fn the_same_seed_is_the_same_run() {
+    for seed in 0..5 {
+        assert_eq!(run(seed, None), run(seed, None), "seed {seed}");
+    }
+}
+
+/// The checks above can fail: each mistake is found.
+#[test]
+fn every_fault_of_an_ensemble_is_found() {
+    for fault in EnsembleFault::ALL {
+        let found = (0..500).find_map(|seed| run(seed, Some(fault)).err().map(|error| (seed, error)));
+        let (seed, error) = found.unwrap_or_else(|| panic!("{fault:?} was not found"));
+        let what: String = error.lines().nth(1).unwrap_or(&error).chars().take(120).collect();
+        println!("found: {fault:?} by seed {seed}: {what}");
+    }
+}

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use paddock_actors::runtime::ExitCode;
 use paddock_integration::power_cut::{Options, PowerCutFs};
@@ -13,6 +14,7 @@ use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use tempfile::tempdir;
 
+use crate::order::PATIENCE;
 use crate::world::{config, seed};
 
 /// Starts a server that must end by itself; its exit code and its log.
@@ -73,10 +75,21 @@ pub(crate) fn populated(dir: &Path) -> Launch {
     for i in 0..ZNODES {
         client.create(&path(i), &data(i), CreateMode::Persistent).expect("a write");
     }
+    let deadline = Instant::now() + PATIENCE;
+    while !names_a_snapshot(&launch.data_dir) {
+        assert!(Instant::now() < deadline, "no snapshot is entered:\n{}", server.log());
+        std::thread::sleep(Duration::from_millis(10));
+    }
     client.close().expect("it closes");
     let status = server.terminate().expect("it stops");
     assert!(status.success(), "{status}: {}", server.whole_log());
     launch
+}
+
+/// Whether one has been entered into `history`: its name stands there as it is.
+fn names_a_snapshot(data: &Path) -> bool {
+    let history = fs::read(data.join("history")).expect("a server has begun it");
+    history.windows(9).any(|bytes| bytes == b"snapshot.")
 }
 
 fn path(i: usize) -> String {

@@ -69,6 +69,8 @@ pub struct QuorumPeer<Q> {
     /// What the member has accepted: told in every heartbeat, before it is acknowledged.
     accepted: Epoch,
     rounds: Rounds,
+    /// Since when clients are served in this role, as far as was looked.
+    serving_since_ms: Option<u64>,
     /// When our leader's heartbeat was last answered at once.
     answered_ms: u64,
 }
@@ -95,6 +97,7 @@ impl<Q: Quorum> QuorumPeer<Q> {
             since_ms: now_ms,
             accepted: Epoch(0),
             rounds: Rounds::default(),
+            serving_since_ms: None,
             answered_ms: 0,
         }
     }
@@ -169,7 +172,7 @@ impl<Q: Quorum> QuorumPeer<Q> {
         if self.role != Role::Looking {
             return;
         }
-        (self.since_ms, self.rounds) = (now_ms, Rounds::default());
+        (self.since_ms, self.serving_since_ms, self.rounds) = (now_ms, None, Rounds::default());
         if leader == self.me {
             self.role = Role::Leading;
             out.push(Output::Lead);
@@ -222,6 +225,9 @@ impl<Q: Quorum> QuorumPeer<Q> {
                 |peer| matches!(progress, Progress::Leading(reign) if leads && reign.is_serving(peer));
             self.beat(now_ms, serves, out);
         }
+        if matches!(progress, Progress::Following(stay) if stay.is_serving()) {
+            self.serving_since_ms.get_or_insert(now_ms);
+        }
         let verdict = match (self.role, progress) {
             (Role::Leading, Progress::Leading(reign)) => self.why_not_lead(now_ms, reign),
             (Role::Following(leader), Progress::Following(stay)) => self.why_leave(now_ms, leader, stay),
@@ -262,8 +268,16 @@ impl<Q: Quorum> QuorumPeer<Q> {
     /// Q3.
     fn why_leave(&self, now_ms: u64, leader: ServerId, stay: &Following) -> Option<&'static str> {
         let two = 2 * self.timing.peer_timeout_ms;
+        let pulse = self.pulses.get(&leader);
+        let vouched = pulse.and_then(Pulse::vouched_ms);
+        let is_served =
+            self.serving_since_ms.is_none_or(|since| now_ms <= since.max(vouched.unwrap_or(0)) + two);
         if !self.answers(leader, now_ms) {
             Some("the leader does not answer")
+        } else if stay.is_discovered() && pulse.is_some_and(|pulse| pulse.has_left(stay.epoch())) {
+            Some("the leader has accepted a later epoch")
+        } else if !is_served {
+            Some("the leader answers and does not serve this member any more")
         } else if !stay.is_discovered() && self.is_late(now_ms, two) {
             Some("the leader has told no epoch in time")
         } else if !stay.is_serving() && self.is_late(now_ms, two + self.timing.init_ms) {

@@ -72,7 +72,7 @@ fn serving() -> Vec<ToLearner> {
 }
 
 fn answer(number: u64) -> Heartbeat {
-    Heartbeat { number, echo: number, accepted_epoch: Epoch(1), vouches: false }
+    Heartbeat { number, echo: number, accepted_epoch: Epoch(1), vouches: true }
 }
 
 /// Runs the clock up to 20 s with a role that began at `since`: each of `peers` answers every heartbeat that
@@ -137,6 +137,35 @@ fn q3_a_leader_leads_while_a_quorum_of_synchronised_voters_answers() {
     for (reign, since, peers, expected) in cases {
         let over = run(*since, 1, &Progress::Leading(reign), peers);
         assert_eq!(over, expected.map(|at| (at, NO_QUORUM)), "from {since}: {peers:?}");
+    }
+}
+
+/// It may have begun anew, or follow another, and the end of the data lane may have gone unnoticed.
+#[test]
+fn q3_a_leader_that_answers_and_does_not_serve_a_member_is_left() {
+    let unserved = "the leader answers and does not serve this member any more";
+    for (vouches, accepted, expected) in [
+        (true, Epoch(1), None),
+        (false, Epoch(1), Some((1_650, unserved))),
+        (true, Epoch(2), Some((50, "the leader has accepted a later epoch"))),
+    ] {
+        let (mut member, mut out, mut left) = (peer(0), Vec::new(), None);
+        member.on_elected(id(2), 0, &mut out);
+        let stay = stay(serving());
+        for now in (0..5_000).step_by(STEP_MS as usize) {
+            member.on_time(now, &Progress::Following(&stay), &mut out);
+            for output in std::mem::take(&mut out) {
+                match output {
+                    Output::Heartbeat(to, Heartbeat { number, .. }) if to == id(2) => {
+                        let heard = Heartbeat { accepted_epoch: accepted, vouches, ..answer(number) };
+                        member.on_heartbeat(to, heard, now, &mut Vec::new());
+                    }
+                    Output::Look(why) => left = left.or(Some((now, why))),
+                    _ => {}
+                }
+            }
+        }
+        assert_eq!(left, expected, "{vouches} {accepted}");
     }
 }
 

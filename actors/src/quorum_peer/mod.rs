@@ -1,7 +1,8 @@
 //! The member's role: looking, leading or following, and on what evidence it keeps it.
 //!
-//! - Q3  A member follows only while its leader has answered within the peer timeout, and leads only while a
-//!   quorum of voters has that are synchronised and have accepted no later epoch.
+//! - Q3  A member follows only while its leader has answered within the peer timeout, has accepted no later epoch,
+//!   and says within two that it serves the member; and leads only while a quorum of voters has that are
+//!   synchronised and have accepted no later epoch.
 //! - Q4  Before it looks for a leader anew, the role is ended and what was given to the log is durable: it
 //!   stands with that.
 //!

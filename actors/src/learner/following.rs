@@ -238,11 +238,10 @@ impl Following {
     }
 
     /// The snapshot has taken the place of log and tree.
-    pub fn on_installed(&mut self, out: &mut Vec<Output>) {
+    pub fn on_installed(&mut self) {
         let Phase::Installing(zxid) = self.phase else { return };
         (self.last, self.durable, self.committed) = (zxid, zxid, zxid);
         self.phase = Phase::Synchronising;
-        self.enter(out);
     }
 
     /// Z7.

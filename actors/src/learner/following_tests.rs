@@ -61,7 +61,7 @@ impl Bench {
             ["connected"] => stay.on_connected(&mut out),
             ["accepted"] => stay.on_accepted_kept(&mut out),
             ["entered"] => stay.on_current_kept(&mut out),
-            ["installed"] => stay.on_installed(&mut out),
+            ["installed"] => stay.on_installed(),
             ["persisted", upto] => stay.on_persisted(z(upto), &mut out),
             ["asked"] => stay.on_requests(vec![], &mut out),
             _ => stay.on_packet(packet(&words).expect(input), &mut out),

@@ -192,6 +192,7 @@ impl<Q: Quorum> Leadership<Q> {
         out.push(Output::HangUp(on, why));
     }
 
+    /// From here on nothing is decided any more: the very learner that has more could complete a quorum.
     fn resign(&mut self, why: &'static str, out: &mut Vec<Output>) {
         if !std::mem::replace(&mut self.resigned, true) {
             out.push(Output::Resign(why));
@@ -237,6 +238,9 @@ impl<Q: Quorum> Leadership<Q> {
     /// The epoch is durable here, as accepted: it may be told.
     pub fn on_accepted_kept(&mut self, out: &mut Vec<Output>) {
         let Phase::Accepting(epoch) = self.phase else { return };
+        if self.resigned {
+            return;
+        }
         self.phase = Phase::Acknowledging(epoch);
         let informed = |stage: &Stage| if let Stage::Informed(epoch) = stage { Some(*epoch) } else { None };
         let waiting = self.learners.iter().filter_map(|(server, stage)| Some((*server, informed(stage)?)));
@@ -283,6 +287,9 @@ impl<Q: Quorum> Leadership<Q> {
     /// The epoch is durable here, as current: ours is the first ACK of NEWLEADER.
     pub fn on_current_kept(&mut self, out: &mut Vec<Output>) {
         let Phase::Entering(epoch) = self.phase else { return };
+        if self.resigned {
+            return;
+        }
         self.phase = Phase::Synchronising(epoch);
         let waiting: Vec<_> = self.learners.keys().copied().collect();
         waiting.into_iter().for_each(|server| self.find(server, out));

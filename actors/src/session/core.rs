@@ -305,16 +305,17 @@ mod tests {
         assert!((6001..=6000 + TICK * 2).contains(&gone), "{gone}");
     }
 
+    /// Session 1, of 4 s, which member 2 serves.
+    fn served_by_a_member() -> (SessionTracker, SessionId, Home) {
+        let mut tracker = SessionTracker::new(1, TICK, 0);
+        let (session, attach, home) = (SessionId(1), AttachNumber::default(), Home::Member(ServerId(2)));
+        tracker.on_changes(&[SessionChange::Lives { session, attach, timeout_ms: 4000, home }]);
+        (tracker, session, home)
+    }
+
     #[test]
     fn e1_a_member_is_judged_by_its_own_clock_and_once_it_is_gone_by_ours() {
-        let mut tracker = SessionTracker::new(1, TICK, 0);
-        let (session, home) = (SessionId(1), Home::Member(ServerId(2)));
-        tracker.on_changes(&[SessionChange::Lives {
-            session,
-            attach: AttachNumber::default(),
-            timeout_ms: 4000,
-            home,
-        }]);
+        let (mut tracker, session, home) = served_by_a_member();
         let mut expired = vec![];
         for now in (0..60_000).step_by(STEP as usize) {
             tracker.on_tick(now, &mut expired);
@@ -333,14 +334,7 @@ mod tests {
 
     #[test]
     fn e2_a_session_that_its_member_reports_as_silent_goes() {
-        let mut tracker = SessionTracker::new(1, TICK, 0);
-        let (session, home) = (SessionId(1), Home::Member(ServerId(2)));
-        tracker.on_changes(&[SessionChange::Lives {
-            session,
-            attach: AttachNumber::default(),
-            timeout_ms: 4000,
-            home,
-        }]);
+        let (mut tracker, session, home) = served_by_a_member();
         let gone = (0..60_000).step_by(STEP as usize).find(|its| {
             let (touched, mut expired) = (if *its < 10_000 { vec![session] } else { vec![] }, vec![]);
             tracker.on_report(home, *its, &touched, &mut expired);

@@ -88,8 +88,13 @@ impl<D: Disk> Logger<D> {
 
     fn enter_snapshot(&mut self, name: &str, zxid: Zxid) -> Result<(), LogFailure> {
         let durable = self.flush()?.upto;
-        // The start of an epoch is no txn: such a snapshot stands for what was logged before.
-        let zxid = if zxid.counter() == 0 { self.last_before(zxid)? } else { zxid };
+        // The start of an epoch is no txn: such a snapshot stands for what was logged before. Nearly always
+        // that is all there is; the log is read only where a later txn is durable already.
+        let zxid = match zxid.counter() {
+            0 if durable < zxid => durable,
+            0 => self.last_before(zxid)?,
+            _ => zxid,
+        };
         if zxid > durable {
             return Err(LogFailure::SnapshotAhead { name: name.into(), zxid, durable });
         }

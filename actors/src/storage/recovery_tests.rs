@@ -291,6 +291,33 @@ fn s10_truncation_ends_at_the_watermark_and_stays() {
     assert_eq!((zxids(&logger, 0), recovered.watermark), (vec![1, 2, 3, 4, 9], Zxid(3)));
 }
 
+/// The start of an epoch is no txn. An entry that named it would stand beyond the log's end once the epoch's own
+/// txns are cut, and the next start would take that for damage.
+#[test]
+fn s7_a_snapshot_of_an_epochs_start_stands_for_the_last_txn_before_it() {
+    let z = |epoch, counter| Zxid::new(Epoch(epoch), counter);
+    for has_later in [false, true] {
+        let disk = MemoryDisk::new(7);
+        let (mut logger, _) = opened(&disk);
+        for zxid in [z(1, 1), z(1, 2), z(1, 3)] {
+            logger.append(zxid, b"before");
+        }
+        if has_later {
+            logger.append(z(2, 1), b"logged, and not committed");
+        }
+        let name = snapshot_file(&disk, z(2, 0).0);
+        logger.add_snapshot(&name, z(2, 0)).unwrap();
+        assert_eq!(logger.newest_snapshot().map(|entry| entry.zxid), Some(z(1, 3)), "{has_later}");
+        let cut = logger.truncate_after(z(1, 2));
+        assert!(matches!(cut, Err(LogFailure::BelowWatermark { .. })), "what a snapshot stands for: {cut:?}");
+        logger.commit(z(2, 0)); // what a leader tells that has begun its epoch
+        logger.truncate_after(z(1, 3)).unwrap();
+        drop(logger);
+        let (_logger, recovered) = opened(&disk);
+        assert_eq!(recovered.last, z(1, 3), "{has_later}");
+    }
+}
+
 #[test]
 fn s6_a_damaged_log_is_given_up_only_with_must_resync_set() {
     let disk = disk_with(&[1, 1, 1]);

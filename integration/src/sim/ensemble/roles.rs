@@ -44,6 +44,9 @@ impl Node {
 
     /// Nothing of the role is left behind; the log finishes what it was given.
     pub(super) fn end_role(&mut self) {
+        if matches!(&self.role, Role::Leading(reign, None) if reign.epoch().is_some()) {
+            self.note("epochs discovered and not established");
+        }
         self.role = Role::Looking;
         self.generation += 1;
         self.tracker = None;
@@ -120,7 +123,7 @@ impl Node {
     }
 
     pub(super) fn on_installed(&mut self) {
-        self.with_stay(|stay, out| stay.on_installed(out));
+        self.with_stay(|stay, _| stay.on_installed());
     }
 
     /// A learner's data lane is open.

@@ -114,6 +114,13 @@ fn z1_a_voter_that_accepted_a_higher_epoch_ends_the_reign() {
             assert_eq!(bench.told(input), expected, "{input} when {stage}");
         }
     }
+    // Whatever is on its way to the disk comes too late: nothing is decided any more.
+    let told = ["start", "2 connects", "2 info 4", "accepted", "2 acks-epoch 3 3.7", "3 connects"];
+    Bench::new(3, 4, 3, "3.7").run(&told).check(&[
+        ("3 info 6", "resign"),
+        ("entered", ""),
+        ("2 acks-new 3.7", ""),
+    ]);
     // Before ours is told: it is hung up on, and says so again when it comes back.
     Bench::new(3, 4, 3, "3.7").run(&["start", "2 connects", "2 info 4", "3 connects"]).check(&[
         ("3 info 6", ""),

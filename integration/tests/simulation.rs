@@ -1,4 +1,5 @@
-//! A node alone over a faulty disk, and whole ensembles, by seed. `SEED=n` runs one seed, `SEEDS=n` that many (default 200).
+//! A node alone over a faulty disk, and whole ensembles, by seed. `SEED=n` runs one seed, `SEEDS=n` that many
+//! (default 200); with `TRACE=1` an ensemble's members say which roles they take and leave, and why.
 #![allow(missing_docs, reason = "a test binary")]
 
 use std::fmt::Debug;

@@ -15,13 +15,13 @@ use crate::zxid::{Epoch, Zxid};
 /// What a member does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum PeerState {
-    /// For a leader.
+    /// LOOKING: it looks for a leader.
     Looking,
-    /// A leader, as a voter.
+    /// FOLLOWING: it has a leader, and a vote.
     Following,
-    /// The others.
+    /// LEADING: it leads, or is about to.
     Leading,
-    /// A leader, without a vote.
+    /// OBSERVING: it has a leader, and no vote.
     Observing,
 }
 

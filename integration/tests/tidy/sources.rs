@@ -11,11 +11,22 @@ pub(crate) struct Source {
 
 /// Modules of `paddock-actors` that decide and do nothing else, besides every `core.rs`.
 const PURE: &[&str] = &[
+    "actors/src/election/",
+    "actors/src/learner/following.rs",
+    "actors/src/learner/queue.rs",
+    "actors/src/learner/routes.rs",
+    "actors/src/proposer/credit.rs",
+    "actors/src/proposer/held.rs",
+    "actors/src/proposer/leadership",
+    "actors/src/proposer/recent.rs",
+    "actors/src/proposer/sync_plan.rs",
+    "actors/src/quorum.rs",
+    "actors/src/quorum_peer/",
     "actors/src/tree/",
     "actors/src/watch/",
-    "actors/src/learner/routes.rs",
     "messages/src/client/",
     "messages/src/frame",
+    "messages/src/quorum.rs",
 ];
 /// Among them, what is shared between threads.
 const SHARED: &[&str] = &["actors/src/tree/shared.rs", "actors/src/tree/feed.rs"];

@@ -10,13 +10,13 @@
 //! - EN3  No epoch is led by two members.
 //! - EN4  A session's writes are applied in the order of its requests, each at most once, and a write that began
 //!   after another was answered comes behind it.
+//! - EN5  Once nothing goes wrong any more, an ensemble elects, synchronises every member, serves every client, and
+//!   comes to rest with the same applied everywhere.
+//! - EN6  A sync that began after a write was answered is answered only where that write is applied.
 //! - EN7  A session whose client was answered lives for a whole timeout from then, whoever leads or serves it; one
 //!   whose client is gone ends.
-//! - EN6  A sync that began after a write was answered is answered only where that write is applied.
 //! - EN8  What a member acknowledges, and what a leader tells or leads, is on its disk: epochs as well as txns.
 //! - EN9  Nobody enters an epoch that a voter with more has acknowledged.
-//! - EN5  Once nothing goes wrong any more, an ensemble elects, synchronises every member and serves every
-//!   client.
 
 mod clients;
 mod faults;

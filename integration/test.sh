@@ -5,6 +5,7 @@
 #   unit     unit, table and property tests of all crates
 #   sim      seeded simulations                        SEEDS=n (default 2000)
 #   crash    real processes: kills, power cuts, bad disks, hostile clients   CRASH_ROUNDS=n (default 24)
+#   chaos    ensembles of real processes: members killed, frozen, wiped, strangers   CRASH_ROUNDS=n (default 5)
 #   clients  ZooKeeper programs that others wrote
 #   quick    lint, unit and 200 seeds: before every commit
 # Installs what it needs; whatever it downloads is pinned and kept under target/.
@@ -89,6 +90,12 @@ crash() {
   step hostile cargo test --quiet -p paddock-integration --test hostile -- --nocapture --test-threads=2
 }
 
+# One after the other: elections on a machine that is busy with another ensemble take their time.
+chaos() {
+  step release cargo build --quiet --release || return
+  step chaos cargo test --quiet -p paddock-integration --test ensemble -- --nocapture --test-threads=1
+}
+
 # kazoo's own suite, once with clients on the core's arbiter and once on three of their own.
 kazoo() {
   step "kazoo-$1-arbiters" integration/clients/kazoo/run.sh \
@@ -121,12 +128,12 @@ stage() {
 }
 
 stages=("$@")
-[ ${#stages[@]} -gt 0 ] || stages=(lint build unit sim crash clients)
+[ ${#stages[@]} -gt 0 ] || stages=(lint build unit sim crash chaos clients)
 for name in "${stages[@]}"; do
   case $name in
-    lint | build | unit | sim | crash | clients) stage "$name" ;;
+    lint | build | unit | sim | crash | chaos | clients) stage "$name" ;;
     quick) stage lint; stage unit; PROFILE='' SEEDS=${SEEDS:-200} stage sim ;;
-    *) say "no such stage: $name"; sed -n '2,12s/^# \{0,1\}//p' "$0"; exit 2 ;;
+    *) say "no such stage: $name"; sed -n '2,13s/^# \{0,1\}//p' "$0"; exit 2 ;;
   esac
 done
 

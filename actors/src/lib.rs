@@ -7,6 +7,7 @@ pub mod disk_watch;
 pub mod election;
 pub mod learner;
 pub mod memory;
+pub mod peer_link;
 pub mod proposer;
 pub mod quorum;
 pub mod quorum_peer;

@@ -51,7 +51,7 @@ pub use groups::{
 pub use kind::{FOUR_LETTER_WORDS, Kind};
 pub use load::{Loaded, Sources};
 pub use machine::{Machine, ThisMachine};
-pub use members::Members;
+pub use members::{Members, PeerAddress};
 pub use quorum::Quorum;
 pub use report::{Effective, Report};
 

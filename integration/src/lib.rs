@@ -3,9 +3,11 @@
 
 pub mod decoders;
 pub mod differential;
+pub mod ensemble;
 pub mod golden;
 pub mod java_server;
 pub mod power_cut;
 pub mod process;
 pub mod raw_client;
+pub mod rounds;
 pub mod sim;

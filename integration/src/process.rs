@@ -56,7 +56,8 @@ pub struct Launch {
     pub prefix: Vec<OsString>,
     /// The configuration file, if any.
     pub file: Option<PathBuf>,
-    /// Where it keeps its data.
+    /// Where it keeps its data; empty if the file says that, and the client port too, which `port` then
+    /// repeats.
     pub data_dir: PathBuf,
     /// Its client port on loopback; 0 takes a free one.
     pub port: u16,
@@ -68,6 +69,11 @@ impl Launch {
     /// A server alone on a free port.
     pub fn new(data_dir: impl Into<PathBuf>) -> Self {
         Self { data_dir: data_dir.into(), ..Self::default() }
+    }
+
+    /// A server that has everything from a file, in which its client port on loopback is this.
+    pub fn of_file(file: impl Into<PathBuf>, port: u16) -> Self {
+        Self { port, ..Self::default() }.file(file)
     }
 
     /// Runs it under a command.
@@ -108,8 +114,10 @@ impl Launch {
         words.push(self.binary.clone().map_or_else(binary, Ok)?.into());
         words.push("serve".into());
         words.extend(self.file.clone().map(OsString::from));
-        words.extend(["--data-dir".into(), self.data_dir.clone().into()]);
-        words.extend(["--client-port".into(), port.to_string().into()]);
+        if !self.data_dir.as_os_str().is_empty() {
+            words.extend(["--data-dir".into(), self.data_dir.clone().into()]);
+            words.extend(["--client-port".into(), port.to_string().into()]);
+        }
         words.extend(self.args.iter().cloned());
         let mut child = Command::new(&words[0])
             .args(&words[1..])
@@ -210,7 +218,60 @@ impl ServerProcess {
     /// # Errors
     /// [`ProcessError::Io`].
     pub fn ask_to_stop(&self) -> Result<(), ProcessError> {
-        Ok(kill_process(Pid::from_child(&self.child), Signal::TERM).map_err(io::Error::from)?)
+        self.signal(Signal::TERM)
+    }
+
+    /// Sends it a signal.
+    ///
+    /// # Errors
+    /// [`ProcessError::Io`].
+    pub fn signal(&self, signal: Signal) -> Result<(), ProcessError> {
+        Ok(kill_process(Pid::from_child(&self.child), signal).map_err(io::Error::from)?)
+    }
+
+    /// Stops it where it is (SIGSTOP) and returns once none of its threads runs: from then on it reads
+    /// nothing that is sent to it.
+    ///
+    /// # Errors
+    /// [`ProcessError::Io`], and [`ProcessError::Silent`] if a thread runs on.
+    pub fn freeze(&self) -> Result<(), ProcessError> {
+        self.signal(Signal::STOP)?;
+        let deadline = Instant::now() + PATIENCE;
+        while !self.is_frozen()? {
+            if Instant::now() > deadline {
+                return Err(ProcessError::Silent(self.log()));
+            }
+            std::thread::sleep(LOOK_EVERY);
+        }
+        Ok(())
+    }
+
+    fn is_frozen(&self) -> io::Result<bool> {
+        for task in std::fs::read_dir(format!("/proc/{}/task", self.id()))? {
+            // A thread that has ended in between runs no more, either.
+            let stat = std::fs::read_to_string(task?.path().join("stat")).unwrap_or_default();
+            let state = stat.rsplit(") ").next().unwrap_or_default();
+            if !state.is_empty() && !state.starts_with(['T', 'Z', 'X']) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Lets a frozen one go on (SIGCONT).
+    ///
+    /// # Errors
+    /// [`ProcessError::Io`].
+    pub fn thaw(&self) -> Result<(), ProcessError> {
+        self.signal(Signal::CONT)
+    }
+
+    /// How it ended, if it has.
+    ///
+    /// # Errors
+    /// [`ProcessError::Io`].
+    pub fn ended(&mut self) -> Result<Option<ExitStatus>, ProcessError> {
+        Ok(self.child.try_wait()?)
     }
 
     /// Whether its main thread has ended: a process whose other threads are held up by the kernel has as
@@ -281,6 +342,16 @@ pub fn free_port() -> io::Result<u16> {
     Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
 }
 
+/// So many different ports that nobody uses now: all are held until the last is known. See [`free_port`].
+///
+/// # Errors
+/// What binding returns.
+pub fn free_ports(count: usize) -> io::Result<Vec<u16>> {
+    let bind = |_| TcpListener::bind((Ipv4Addr::LOCALHOST, 0));
+    let held = (0..count).map(bind).collect::<io::Result<Vec<_>>>()?;
+    held.iter().map(|listener| Ok(listener.local_addr()?.port())).collect()
+}
+
 /// Appends what comes out of `pipe` to `log`, line by line, until its end.
 fn collect(pipe: impl Read + Send + 'static, log: Arc<Mutex<String>>) -> JoinHandle<()> {
     std::thread::spawn(move || {
@@ -317,6 +388,34 @@ mod tests {
         let log = server.whole_log();
         assert!(log.starts_with("serve --data-dir /nonexistent --client-port "), "{log}");
         assert!(log.ends_with(" --server-id 3\n"), "{log}");
+    }
+
+    #[test]
+    fn a_server_that_has_all_from_a_file_is_given_nothing_else() {
+        let of_file = Launch::of_file("zoo.cfg", 2181);
+        let launch = Launch { binary: Some("sh".into()), ..of_file };
+        let mut server = launch.under(["/bin/sh", "-c", "echo \"$@\""]).spawn().unwrap();
+        assert!(server.wait().unwrap().success());
+        assert_eq!((server.address().port(), server.whole_log().as_str()), (2181, "serve zoo.cfg\n"));
+    }
+
+    #[test]
+    fn a_frozen_process_does_nothing_until_it_is_thawed() {
+        let mut server = script("while :; do echo on; done").spawn().unwrap();
+        server.wait_for_line(&["on"]);
+        server.freeze().unwrap();
+        assert!(server.is_frozen().unwrap());
+        assert!(server.ended().unwrap().is_none());
+        server.thaw().unwrap();
+        assert!(!server.is_frozen().unwrap());
+        server.kill().unwrap();
+        assert!(server.ended().unwrap().is_some());
+    }
+
+    #[test]
+    fn free_ports_are_different_ones() {
+        let ports = free_ports(50).unwrap();
+        assert_eq!(std::collections::BTreeSet::from_iter(&ports).len(), 50);
     }
 
     #[test]

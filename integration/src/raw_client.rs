@@ -28,7 +28,7 @@ const MAX_FRAME: usize = 1 << 30;
 /// Why a call did not give what was asked for.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
-    /// The connection failed, was closed by the server, or no answer came within a minute.
+    /// The connection failed, was closed by the server, or no answer came in time, by default a minute.
     #[error("the connection ended: {0}")]
     Io(#[from] io::Error),
     /// Bytes that are no reply.
@@ -58,6 +58,13 @@ impl ClientError {
     pub fn is_disconnect(&self) -> bool {
         matches!(self, Self::Io(_))
     }
+
+    /// True if the connection is there, and no answer came in time.
+    pub fn is_silence(&self) -> bool {
+        let silent =
+            |error: &io::Error| matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut);
+        matches!(self, Self::Io(error) if silent(error))
+    }
 }
 
 /// A session, as the handshake gives it; with it another connection can take the session over.
@@ -82,11 +89,19 @@ pub struct Handshake {
     pub last_zxid_seen: i64,
     /// The last byte: `None` leaves it out, as clients up to 3.3 do.
     pub read_only: Option<bool>,
+    /// How long this answer, and each that follows on the connection, may take; not sent.
+    pub answer_limit: Duration,
 }
 
 impl Default for Handshake {
     fn default() -> Self {
-        Self { timeout_ms: 30_000, session: None, last_zxid_seen: 0, read_only: Some(false) }
+        Self {
+            timeout_ms: 30_000,
+            session: None,
+            last_zxid_seen: 0,
+            read_only: Some(false),
+            answer_limit: ANSWER_LIMIT,
+        }
     }
 }
 
@@ -165,7 +180,9 @@ impl RawClient {
     /// [`ClientError::Io`] if there is no connection or it is closed without an answer, as a server
     /// does that is behind `last_zxid_seen` or does not serve; [`ClientError::Expired`].
     pub fn connect_with(to: SocketAddr, handshake: &Handshake) -> Result<Self, ClientError> {
-        Self::shake_hands(open(to)?, handshake)
+        let stream = open(to)?;
+        stream.set_read_timeout(Some(handshake.answer_limit))?;
+        Self::shake_hands(stream, handshake)
     }
 
     fn shake_hands(mut stream: TcpStream, handshake: &Handshake) -> Result<Self, ClientError> {
@@ -321,6 +338,10 @@ pub fn four_letter_word(to: SocketAddr, word: &str, limit: Duration) -> io::Resu
 
 fn open(to: SocketAddr) -> io::Result<TcpStream> {
     let stream = TcpStream::connect(to)?;
+    if stream.local_addr()? == to {
+        // Nobody listens, and the kernel took the very port for this end: it speaks with itself.
+        return Err(io::ErrorKind::ConnectionRefused.into());
+    }
     stream.set_nodelay(true)?;
     stream.set_read_timeout(Some(ANSWER_LIMIT))?;
     stream.set_write_timeout(Some(ANSWER_LIMIT))?;

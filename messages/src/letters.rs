@@ -16,7 +16,12 @@ use crate::zxid::Zxid;
 /// To the member's Learner, from one of its client arbiters: what clients asked, in the order in which
 /// it came from each of them.
 #[derive(Debug, Default)]
-pub struct Submissions(pub Vec<Submission>);
+pub struct Submissions {
+    /// The generation of the role in which the member served them.
+    pub role: u64,
+    /// In order.
+    pub items: Vec<Submission>,
+}
 
 /// One thing a client asked that needs the leader, or must wait behind something that does.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -77,7 +82,7 @@ pub struct Asker {
     pub ids: Arc<[Id]>,
 }
 
-/// To the leader's Proposer, from a member's Learner: in the order in which the member got them.
+/// What a member's clients ask of the leader's Proposer, in the order in which the member got it.
 #[derive(Debug)]
 pub struct Requests {
     /// Which member.
@@ -138,7 +143,12 @@ pub enum Internal {
 /// To a Learner, from the leader's Proposer: in order, each once. One batch in memory serves the log, the
 /// tree and every member's link.
 #[derive(Debug)]
-pub struct Proposals(pub Arc<Vec<Proposal>>);
+pub struct Proposals {
+    /// The generation of the role.
+    pub role: u64,
+    /// In order.
+    pub items: Arc<Vec<Proposal>>,
+}
 
 /// What a Learner appends, or keeps in its place in the order. Members send it: what is new comes last
 /// ([`crate::frame`]).
@@ -206,7 +216,12 @@ impl Proposal {
 /// nothing, so they do not wait for their place in the order: each connection is closed at once, without an
 /// answer unless its session has ended.
 #[derive(Debug, PartialEq, Eq)]
-pub struct TurnedAway(pub Vec<Handshake>);
+pub struct TurnedAway {
+    /// The generation of the role.
+    pub role: u64,
+    /// Which.
+    pub handshakes: Vec<Handshake>,
+}
 
 /// A handshake that is not granted. Members send it: what is new comes last ([`crate::frame`]).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -224,7 +239,7 @@ pub enum Handshake {
     },
 }
 
-/// To the Proposer: `from` has every proposal up to `upto` on disk.
+/// `from` has every proposal up to `upto` on disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ack {
     /// Which member.
@@ -236,6 +251,8 @@ pub struct Ack {
 /// To a Learner: everything up to `upto`, and what stands right behind it in the order, is committed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Commit {
+    /// The generation of the role.
+    pub role: u64,
     /// The last committed zxid.
     pub upto: Zxid,
 }

@@ -10,6 +10,7 @@ pub mod letters;
 pub mod mail;
 pub mod path;
 pub mod quorum;
+pub mod roles;
 pub mod txn;
 pub mod wire;
 pub mod znode;

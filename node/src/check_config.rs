@@ -81,7 +81,7 @@ mod tests {
             ("clientPort=2181", None),
             ("clientPort=2181\nserver.1=a:1:2", None), // one server is a server alone
             ("tickTime=2000", Some("no clientPort")),
-            (THREE, Some("3 voting members")),
+            (THREE, None),
         ] {
             let refused = &told(lines)["refused"];
             match why {

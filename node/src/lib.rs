@@ -1,6 +1,7 @@
 //! A Paddock node: from a configuration to a running member, and to its end.
 
 mod descriptors;
+mod ensemble;
 mod metrics;
 mod open;
 mod settings;

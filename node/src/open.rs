@@ -8,20 +8,18 @@ use paddock_actors::quorum_peer::{Reign, reign};
 use paddock_actors::runtime::{ExitCode, Rng};
 use paddock_actors::storage::snapshot::SnapshotError;
 use paddock_actors::storage::snapshot_files::{RestoreError, Restored, restore};
-use paddock_actors::storage::{LogFailure, Logger, OpenError, Options, RealDisk, is_empty, open};
+use paddock_actors::storage::{Facts, LogFailure, Logger, OpenError, Options, RealDisk, is_empty, open};
 use paddock_actors::tree::TreeOptions;
 use paddock_config::Config;
+use paddock_messages::codec;
 use paddock_messages::ids::ServerId;
+use paddock_messages::txn::Txn;
+use paddock_messages::zxid::Zxid;
 
 /// What no node of this version starts on, whatever its data: the first that fits is told. Asked by all who
 /// say whether a configuration will do.
-const REFUSED: &[fn(&Config) -> Option<StartError>] = &[
-    |config| {
-        let voters = config.members.voters().len();
-        (config.is_distributed() && voters > 1).then_some(StartError::Ensemble(voters))
-    },
-    |config| config.client_addr.is_none().then_some(StartError::NoClientPort),
-];
+const REFUSED: &[fn(&Config) -> Option<StartError>] =
+    &[|config| config.client_addr.is_none().then_some(StartError::NoClientPort)];
 
 /// Why no node starts on this configuration, if so.
 pub fn refusal(config: &Config) -> Option<StartError> {
@@ -31,11 +29,16 @@ pub fn refusal(config: &Config) -> Option<StartError> {
 /// Why a node did not start. Nothing on disk was changed, but where the text says so.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// More than one member.
+    /// The others could not reach it.
     #[error(
-        "the configuration names {0} voting members: this version of paddock runs one; remove the server.N lines"
+        "{address}: cannot listen for other members: {error}; is it an address of this machine, and free?"
     )]
-    Ensemble(usize),
+    PeerPort {
+        /// Where.
+        address: String,
+        /// What the system said.
+        error: io::Error,
+    },
     /// No port for clients.
     #[error("no clientPort (client_port) is set: clients could not connect")]
     NoClientPort,
@@ -96,7 +99,7 @@ impl StartError {
     pub fn exit_code(&self) -> ExitCode {
         use OpenError as O;
         match self {
-            Self::Ensemble(_) | Self::NoClientPort => ExitCode::BadConfiguration,
+            Self::NoClientPort => ExitCode::BadConfiguration,
             Self::Directory { .. } | Self::Empty { .. } | Self::Marker { .. } => ExitCode::DataDirectory,
             Self::Open(O::Locked { .. }) => ExitCode::DataDirectoryLocked,
             Self::Open(O::OtherServer { .. }) => ExitCode::OtherServer,
@@ -118,7 +121,7 @@ impl StartError {
             ) => ExitCode::DataDamaged,
             Self::Open(_) => ExitCode::DataDirectory,
             Self::Restore(_) | Self::Log(_) => ExitCode::LogIo,
-            Self::ClientPort { .. } => ExitCode::BindClientPort,
+            Self::ClientPort { .. } | Self::PeerPort { .. } => ExitCode::BindClientPort,
             Self::NoEpochLeft | Self::Thread(_) => ExitCode::Unexpected,
         }
     }
@@ -129,8 +132,53 @@ pub(crate) struct Opened {
     pub(crate) disk: RealDisk,
     pub(crate) logger: Logger<RealDisk>,
     pub(crate) restored: Restored,
-    pub(crate) reign: Reign,
+    /// How the tree was made, and others will be.
+    pub(crate) tree: TreeOptions,
+    pub(crate) begun: Begun,
     pub(crate) server: ServerId,
+}
+
+/// What a start comes to.
+pub(crate) enum Begun {
+    /// A server alone leads.
+    Alone(Reign),
+    /// One of several looks for a leader.
+    Member {
+        /// Durable.
+        facts: Facts,
+        /// The last txn that the tree has.
+        applied: Zxid,
+        /// What the log holds after it, not known to be committed.
+        logged: Vec<Txn>,
+    },
+}
+
+impl Begun {
+    pub(crate) fn facts(&self) -> Facts {
+        match self {
+            Self::Alone(reign) => reign.facts,
+            Self::Member { facts, .. } => *facts,
+        }
+    }
+}
+
+/// A txn that takes more than this in memory is none that was logged.
+const TXN_LIMIT: usize = 1 << 31;
+
+/// What a member of several finds behind its tree.
+fn member(logger: &Logger<RealDisk>, facts: Facts, committed: Zxid) -> Result<Begun, RestoreError> {
+    let view = logger.view()?;
+    let found = view.floors(&[committed])?;
+    let applied = found.first().copied().unwrap_or(committed);
+    let mut logged = Vec::new();
+    let mut reader = logger.reader(Zxid(committed.0 + 1))?;
+    while let Some((zxid, payload)) = reader.next_record()? {
+        if zxid > committed {
+            let txn = codec::decode::<Txn, TXN_LIMIT>(payload);
+            logged.push(txn.map_err(|error| RestoreError::Txn { zxid, error })?);
+        }
+    }
+    Ok(Begun::Member { facts, applied, logged })
 }
 
 /// The file by which an operator (or `zkServer-initialize.sh`) lets an empty data directory begin a new
@@ -189,26 +237,34 @@ pub(crate) fn open_data(config: &Config, rng: &mut Rng) -> Result<Opened, StartE
             "cut the tail of the log: a write that a crash had interrupted, never acknowledged; nothing is to be done",
         );
     }
-    let ensemble = u128::from(rng.bits()) << 64 | u128::from(rng.bits());
-    let reign = reign(&recovered, ensemble).ok_or(StartError::NoEpochLeft)?;
     let tree = TreeOptions { hash_seed: rng.bits(), enforce_quota: config.enforce_quota };
-    let mut restored = restore(&disk, &mut logger, &recovered, tree, reign.committed)?;
-    match logger.change_facts(|facts| *facts = reign.facts) {
-        // It serves what it has, and purges: a node that does not start does neither.
-        Err(LogFailure::Full { .. }) if logger.make_way()? => {
-            logger.change_facts(|facts| *facts = reign.facts)?;
+    let (restored, begun) = if config.is_distributed() {
+        let restored = restore(&disk, &mut logger, &recovered, tree, recovered.watermark)?;
+        let committed = recovered.watermark.max(restored.tree.last_zxid());
+        let begun = member(&logger, recovered.facts, committed)?;
+        (restored, begun)
+    } else {
+        let ensemble = u128::from(rng.bits()) << 64 | u128::from(rng.bits());
+        let reign = reign(&recovered, ensemble).ok_or(StartError::NoEpochLeft)?;
+        let mut restored = restore(&disk, &mut logger, &recovered, tree, reign.committed)?;
+        match logger.change_facts(|facts| *facts = reign.facts) {
+            // It serves what it has, and purges: a node that does not start does neither.
+            Err(LogFailure::Full { .. }) if logger.make_way()? => {
+                logger.change_facts(|facts| *facts = reign.facts)?;
+            }
+            done => done?,
         }
-        done => done?,
-    }
+        restored.tree.begin_epoch(reign.epoch);
+        (restored, Begun::Alone(reign))
+    };
     logger.keep_pair()?;
     use_up(&markers, needs_marker)?;
-    restored.tree.begin_epoch(reign.epoch);
     tracing::info!(
         directory = %config.data_dir.display(), log_directory = %directory.display(), last = %recovered.last, snapshot = %restored.snapshot,
-        replayed = restored.replayed, znodes = restored.tree.node_count(), epoch = %reign.epoch,
+        replayed = restored.replayed, znodes = restored.tree.node_count(), epoch = %begun.facts().current_epoch,
         "data loaded",
     );
-    Ok(Opened { disk, logger, restored, reign, server })
+    Ok(Opened { disk, logger, restored, tree, begun, server })
 }
 
 #[cfg(test)]

@@ -23,39 +23,41 @@ use paddock_actors::client::{Entrance, Gates, Serving, listener};
 use paddock_actors::disk_watch::actor::DiskWatchActor;
 use paddock_actors::learner::actor::{Durable, LearnerActor, Peers};
 use paddock_actors::learner::core::Learner;
+use paddock_actors::learner::receiving::Receiving;
+use paddock_actors::learner::roles::{self, Answered, LogAnswer};
 use paddock_actors::learner::session_ids::SessionIds;
 use paddock_actors::memory::MemoryActor;
-use paddock_actors::proposer::actor::{DiskSpace, FactsKept, ProposerActor};
-use paddock_actors::proposer::{Majority, Proposer};
+use paddock_actors::proposer::actor::{DiskSpace, OwnLearner, ProposerActor, Rules};
+use paddock_actors::proposer::reigning::{self, Reigning};
 use paddock_actors::runtime::guardian::Guardian;
 use paddock_actors::runtime::{Duty, Env, ExitCode, Inbox, NamedArbiter, Place, Rng};
-use paddock_actors::session::actor::{AskTracker, SessionTrackerActor};
+use paddock_actors::session::actor::{self as session, AskTracker, SessionTrackerActor};
 use paddock_actors::session::core::{REPORTS_PER_TICK, SessionTracker};
 use paddock_actors::snapshotter::actor::{Deleted, Entered, Short, SnapshotterActor, Written};
 use paddock_actors::storage::{Command, LoggerEvent, LoggerThread, RealDisk, Space};
 use paddock_actors::tree::SharedTree;
 use paddock_actors::watch::WatchDispatcher;
-use paddock_config::Config;
+use paddock_config::{Config, Quorum};
 use paddock_messages::ids::{AttachNumber, ServerId, SessionId};
-use paddock_messages::letters::{
-    Home, Internal, SessionChange, SessionChanges, Silent, Submissions, Touched,
-};
+use paddock_messages::letters::{Home, SessionChange, SessionChanges, Silent, Submissions, Touched};
 use paddock_messages::mail::{Bound, Outbox};
+use paddock_messages::roles::Over;
 
 use crate::descriptors;
+use crate::ensemble::{self, Membership};
 use crate::metrics::Sources;
-use crate::open::{Opened, StartError, open_data, refusal};
+use crate::open::{Begun, Opened, StartError, open_data, refusal};
 use crate::settings;
 
 /// Mail about admitted work: bounded by what the entrance admits, far below this. More is a bug.
-const ADMITTED: Bound = Bound::Admitted(1 << 20);
+pub(crate) const ADMITTED: Bound = Bound::Admitted(1 << 20);
 /// Sockets that may wait for a hub.
 const NEW_CLIENTS: Bound = Bound::Entrance(4096);
 /// Four-letter words that may wait for the Admin; further ones are closed unanswered.
 const WORDS: Bound = Bound::Entrance(1024);
 /// One report of an arbiter may wait for each tick that the tracker is behind.
 const REPORTS: Bound = Bound::Entrance(64);
-/// This member's only role so far; answers of the Logger repeat it.
+/// A server alone has one role; answers of the Logger repeat it.
 const ROLE: u64 = 1;
 
 /// A running member.
@@ -112,7 +114,11 @@ impl Node {
         let opened = open_data(config, &mut rng)?;
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let node = Self::wire(config, env, rng, opened, config.client_arbiters_on(cores), listener)?;
-        tracing::info!(%address, "serving clients");
+        if config.is_distributed() {
+            tracing::info!(%address, "listening for clients: they are served as soon as there is a leader");
+        } else {
+            tracing::info!(%address, "serving clients");
+        }
         Ok(node)
     }
 
@@ -124,7 +130,12 @@ impl Node {
         own_arbiters: usize,
         listener: tokio::net::TcpListener,
     ) -> Result<Self, StartError> {
-        let Opened { disk, logger, restored, reign, server } = opened;
+        let Opened { disk, logger, restored, tree: tree_options, begun, server } = opened;
+        let facts = begun.facts();
+        let (epoch, applied, logged) = match begun {
+            Begun::Alone(reign) => (Some(reign.epoch), reign.epoch.start(), Vec::new()),
+            Begun::Member { applied, logged, .. } => (None, applied, logged),
+        };
         let feeds = own_arbiters.max(1);
         let meters = Arc::new(Meters::default());
         meters.recovered(&Recovered {
@@ -134,6 +145,9 @@ impl Node {
         });
         let tree = Arc::new(SharedTree::new(restored.tree, feeds));
         let mail = Mailboxes::open(feeds, &env);
+        let room = settings::log_room(config);
+        let membership = epoch.is_none().then(|| Membership::new(config, server, room.largest as usize));
+        let ensemble = membership.as_ref().map(|of| ensemble::Mailboxes::open(of, &env));
         let events = log_events(&mail, &env, Arc::clone(&meters));
         let log =
             LoggerThread::start(logger, settings::log_thread(config), events).map_err(StartError::Thread)?;
@@ -141,31 +155,53 @@ impl Node {
         let ids = session_ids(server, &tree, &env);
         let auth = Arc::new(settings::auth(config));
         let peers = Peers {
-            requests: mail.proposer.outbox(ADMITTED),
+            asked: mail.proposer.outbox(ADMITTED),
             acks: mail.proposer.outbox(ADMITTED),
+            kept: mail.proposer.outbox(ADMITTED),
+            internal: mail.proposer.outbox(ADMITTED),
             sessions: mail.sessions.outbox(ADMITTED),
             dispatchers: mail.dispatchers.iter().map(|inbox| inbox.outbox(ADMITTED)).collect(),
             snapshotter: mail.snapshotter.outbox(ADMITTED),
         };
         let tracker = session_tracker(config, feeds, &tree, &env);
+        let own = OwnLearner {
+            proposals: mail.learner.outbox(ADMITTED),
+            commits: mail.learner.outbox(ADMITTED),
+            turned_away: mail.learner.outbox(ADMITTED),
+            confirmed: mail.learner.outbox(ADMITTED),
+            keep: mail.learner.outbox(ADMITTED),
+        };
+        let quorum = membership
+            .as_ref()
+            .map_or_else(|| Quorum::Majority(BTreeSet::from([server])), |of| of.quorum.clone());
+        let rules = Rules { quorum, prep: settings::prep(config), room, last_counter: config.epoch_txns };
+        let reigning = membership.as_ref().zip(ensemble.as_ref()).map(|(of, with)| {
+            Reigning::new(reigning::Others {
+                lanes: with.learner_lanes(),
+                ended: with.quorum_peer.outbox(ADMITTED),
+                sync: with.quorum_peer.outbox(ADMITTED),
+                board: with.board.clone(),
+                establish: mail.learner.outbox(ADMITTED),
+                met: mail.sessions.outbox(ADMITTED),
+                gone: mail.sessions.outbox(ADMITTED),
+                log: log.handle.clone(),
+                found: mail.proposer.outbox(ADMITTED),
+                sent: mail.proposer.outbox(ADMITTED),
+                largest_txn: of.largest_txn(),
+            })
+        });
         let proposer = ProposerActor::new(
-            Proposer::new(
-                server,
-                reign.epoch,
-                Majority(BTreeSet::from([server])),
-                settings::prep(config),
-                settings::log_room(config),
-            )
-            .with_last_counter(config.epoch_txns),
+            (server, rules),
+            (ROLE, epoch),
+            reigning,
             Arc::clone(&tree),
-            (mail.learner.outbox(ADMITTED), mail.learner.outbox(ADMITTED), mail.learner.outbox(ADMITTED)),
+            own,
             settings::reaping(config),
-            (log.handle.clone(), ROLE, reign.facts),
             Arc::clone(&meters),
         );
         let snapshotter = SnapshotterActor::new(
             (settings::snapshots(config), restored.replayed),
-            disk,
+            disk.clone(),
             Arc::clone(&tree),
             log.handle.clone(),
             rng.fork(),
@@ -201,7 +237,7 @@ impl Node {
                 entrance: Arc::clone(&entrance),
                 learner: mail.learner.outbox::<Submissions>(ADMITTED),
                 sessions: mail.sessions.outbox::<Touched>(REPORTS),
-                proposer: mail.proposer.outbox::<Internal>(ADMITTED),
+                over: mail.learner.outbox::<Over>(ADMITTED),
                 meters: Arc::clone(&meters),
                 words: Some(mail.admin.outbox::<WordAsked>(WORDS)),
                 dispatcher,
@@ -211,7 +247,8 @@ impl Node {
             hub.start(&place, move || ClientHub::new(setup, clock, fatal)).map_err(thread)?;
         }
 
-        let learner = Learner::new(server, reign.epoch.start(), ids);
+        let learner = Learner::new(server, applied, ids).with_logged(logged);
+        let told = ensemble.as_ref().map(|with| with.told.clone());
         let metrics = Sources {
             provider: config.metrics.class,
             meters: Arc::clone(&meters),
@@ -229,16 +266,51 @@ impl Node {
             hubs: controls.iter().cloned().zip(answers).collect(),
             sessions: mail.sessions.outbox::<AskTracker>(ADMITTED),
             metrics: metrics.for_words(),
+            role: told,
             parts: mail.admin.outbox(PARTS),
         };
         let logging = (log.handle.clone(), Arc::clone(&meters));
-        let learner = LearnerActor::new(server, ROLE, learner, (tree, auth), logging, peers);
-        let tracker = SessionTrackerActor::new(tracker, silent);
+        let others = membership.as_ref().zip(ensemble.as_ref()).map(|(of, with)| roles::Others {
+            is_voter: of.is_voter,
+            lanes: with.leader_lanes(),
+            stands: with.quorum_peer.outbox(ADMITTED),
+            ended: with.quorum_peer.outbox(ADMITTED),
+            settled: with.quorum_peer.outbox(ADMITTED),
+            board: with.board.clone(),
+            move_every: Duration::from_millis((of.timeout_ms() / 8).max(1)),
+            lead: mail.proposer.outbox(ADMITTED),
+            lead_over: mail.proposer.outbox(ADMITTED),
+            applied: mail.proposer.outbox(ADMITTED),
+            judge: mail.sessions.outbox(ADMITTED),
+            hubs: controls.clone(),
+            silent: silent.clone(),
+            receiving: Receiving::new(disk, tree_options, mail.learner.outbox(ADMITTED)),
+        });
+        let judged = membership.as_ref().map(|of| session::Others {
+            report: mail.learner.outbox(ADMITTED),
+            silent_at: mail.proposer.outbox(ADMITTED),
+            internal: mail.proposer.outbox(ADMITTED),
+            tree: Arc::clone(&tree),
+            tick_ms: u64::from(config.tick_ms),
+            peer_timeout_ms: of.timeout_ms(),
+        });
+        let learner = LearnerActor::new(server, (ROLE, facts), learner, (tree, auth), logging, peers, others);
+        let tracker = SessionTrackerActor::new(tracker, silent, judged);
+        let ctl = start_guardian(config, &env)?;
+        if let Some(both) = membership.zip(ensemble) {
+            let begun = (config, facts.accepted_epoch);
+            ensemble::start(both, begun, (&mail.learner, &mail.proposer), controls.clone(), (&env, &ctl))?;
+        } else {
+            for hub in &controls {
+                // A hub that takes no mail has ended, which its guardian sees.
+                let _ = hub.post(Control::Begin(ROLE));
+                let _ = hub.post(Control::Serve(Serving::Everybody));
+            }
+        }
         mail.learner.start_here(learner);
         mail.proposer.start_here(proposer);
         mail.sessions.start_here(tracker);
         mail.snapshotter.start_here(snapshotter);
-        let ctl = start_guardian(config, &env)?;
         if let Some(watcher) = watcher {
             Inbox::new("memory", Duty::Core, &env).start(&ctl.place(), move || watcher).map_err(thread)?;
         }
@@ -247,11 +319,6 @@ impl Node {
         mail.disk_watch.start(&ctl.place(), move || DiskWatchActor::new(watch)).map_err(thread)?;
         arbiters.push(ctl);
 
-        for hub in &controls {
-            // A hub that takes no mail has ended, which its guardian sees.
-            let _ = hub.post(Control::Vouch(true));
-            let _ = hub.post(Control::Serve(Serving::Everybody));
-        }
         let accepting = actix_rt::spawn(listener::accept(listener, clients, descriptors::room()));
         let metrics = metrics.serve(config);
         Ok(Self { env, accepting, hubs: controls, log, entrance, arbiters, metrics })
@@ -301,25 +368,26 @@ async fn wait_until(limit: Duration, done: impl Fn() -> bool) {
     let _ = actix_rt::time::timeout(limit, looks).await; // what is not done by then is cut
 }
 
-fn thread(error: impl std::error::Error + Send + Sync + 'static) -> StartError {
+pub(crate) fn thread(error: impl std::error::Error + Send + Sync + 'static) -> StartError {
     StartError::Thread(std::io::Error::other(error))
 }
 
 /// Where the Logger's answers go; called on its thread.
 fn log_events(mail: &Mailboxes, env: &Env, meters: Arc<Meters>) -> impl Fn(LoggerEvent) + Send + 'static {
     let durable: Outbox<Durable> = mail.learner.outbox(ADMITTED);
+    let answers: Outbox<LogAnswer> = mail.learner.outbox(ADMITTED);
     let space: Outbox<DiskSpace> = mail.proposer.outbox(ADMITTED);
-    let facts: Outbox<FactsKept> = mail.proposer.outbox(ADMITTED);
     let entered: Outbox<Entered> = mail.snapshotter.outbox(ADMITTED);
     let deleted: Outbox<Deleted> = mail.snapshotter.outbox(ADMITTED);
     let short: Outbox<Short> = mail.snapshotter.outbox(ADMITTED);
     let fatal = env.fatal.clone();
     let is_short = Cell::new(false);
+    let answer = move |role, what| drop(answers.post(LogAnswer { role, what }));
     move |event| {
         // An actor that is gone is the guardian's business.
         match event {
-            LoggerEvent::Persisted { persisted, bytes, .. } => {
-                drop(durable.post(Durable { upto: persisted.upto, bytes: bytes as u64 }));
+            LoggerEvent::Persisted { role, persisted, bytes } => {
+                drop(durable.post(Durable { role, upto: persisted.upto, bytes: bytes as u64 }));
             }
             LoggerEvent::Synced { records, sync_us, .. } => {
                 meters.synced(&Synced { txns: u64::from(records), took_us: sync_us });
@@ -329,9 +397,12 @@ fn log_events(mail: &Mailboxes, env: &Env, meters: Arc<Meters>) -> impl Fn(Logge
                 is_short.set(room != Space::Enough);
                 drop(short.post(Short(is_short.get())));
             }
-            LoggerEvent::FactsKept { facts: kept, .. } => drop(facts.post(FactsKept(Ok(kept)))),
-            LoggerEvent::FactsRefused { failure, .. } => {
-                drop(facts.post(FactsKept(Err(failure.to_string()))));
+            LoggerEvent::FactsKept { role, facts } => answer(role, Answered::Kept(facts)),
+            LoggerEvent::Truncated { role, .. } => answer(role, Answered::Truncated),
+            LoggerEvent::Installed { role, .. } => answer(role, Answered::Installed),
+            LoggerEvent::Drained { role, persisted } => answer(role, Answered::Drained(persisted)),
+            LoggerEvent::FactsRefused { role, failure } => {
+                answer(role, Answered::NotKept(failure.to_string()));
                 drop(short.post(Short(true)));
                 drop(short.post(Short(is_short.get()))); // perhaps that was short of a few bytes alone
             }
@@ -343,12 +414,15 @@ fn log_events(mail: &Mailboxes, env: &Env, meters: Arc<Meters>) -> impl Fn(Logge
             LoggerEvent::PurgeRefused { failure } => {
                 drop(deleted.post(Deleted(Err(failure.to_string()))));
             }
-            LoggerEvent::Refused { failure, .. } => {
+            LoggerEvent::Refused { role, failure } => {
                 tracing::warn!(%failure, "the log refused a command; it goes on");
+                if let Some(role) = role {
+                    answer(role, Answered::Refused(failure.to_string()));
+                }
             }
             LoggerEvent::Failed(failure) => fatal.end(ExitCode::LogIo, &failure.to_string()),
             LoggerEvent::Panicked => fatal.end(ExitCode::Panic, "the logger's thread panicked"),
-            _ => {}
+            LoggerEvent::Stopped => {}
         }
     }
 }

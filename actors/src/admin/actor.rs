@@ -10,10 +10,11 @@ use paddock_messages::ids::ClientRef;
 use paddock_messages::mail::{Bound, Outbox};
 
 use super::collect::{self, ArbiterPart, Now};
-use super::four_letter::{ConfFacts, Facts, Need, ServerFacts, SessionFacts, Word, answer};
+use super::four_letter::{ConfFacts, Facts, Mode, Need, ServerFacts, SessionFacts, Word, answer};
 use crate::client::Entrance;
 use crate::client::hub::{Control, WordAnswer, WordAsked};
 use crate::client::stats::Latency;
+use crate::quorum_peer::actor::{RoleTold, Told};
 use crate::runtime::{Ctx, Serve, Service};
 use crate::session::actor::AskTracker;
 use crate::tree::SharedTree;
@@ -64,6 +65,8 @@ pub struct AdminSetup {
     pub sessions: Outbox<AskTracker>,
     /// Read and reset once every hub has told its own.
     pub metrics: Metrics,
+    /// What the member is; none for a server alone.
+    pub role: Option<RoleTold>,
     /// To this very actor, for those who are asked.
     pub parts: Outbox<Part>,
 }
@@ -112,8 +115,14 @@ impl AdminActor {
 
     fn local_facts(&self, word: Word) -> Facts {
         let setup = &self.setup;
+        let told = setup.role.as_ref().map(RoleTold::get);
         let mut server = ServerFacts {
-            serving: true,
+            serving: told != Some(Told::Looking),
+            mode: told.map_or(Mode::Standalone, |told| match told {
+                Told::Leading => Mode::Leader,
+                Told::Observing => Mode::Observer,
+                Told::Looking | Told::Following => Mode::Follower,
+            }),
             connections: setup.entrance.connections() as u64,
             outstanding: setup.entrance.outstanding() as u64,
             ..ServerFacts::default()

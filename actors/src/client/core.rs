@@ -161,7 +161,10 @@ pub struct ArbiterCore {
     /// What the feed was told last.
     pub(super) told: usize,
     pub(super) serving: Serving,
-    pub(super) vouched: bool,
+    /// Until when pings may be answered, in ms.
+    pub(super) vouched_until_ms: u64,
+    /// Whether some were not.
+    pub(super) owes_pings: bool,
     pub(super) now_ms: u64,
     /// The same time in µs, where it is known as exactly.
     pub(super) exact_us: u64,
@@ -222,7 +225,8 @@ impl ArbiterCore {
             announced: 0,
             told: 0,
             serving: Serving::Nobody,
-            vouched: true,
+            vouched_until_ms: u64::MAX,
+            owes_pings: false,
             now_ms: 0,
             exact_us: 0,
             at: Zxid::ZERO,
@@ -300,18 +304,6 @@ impl ArbiterCore {
     /// [`Self::close_all`].
     pub fn serve(&mut self, whom: Serving) {
         self.serving = whom;
-    }
-
-    /// Whether the member's own word for a session holds: pings are answered only while it does.
-    pub fn vouch(&mut self, vouched: bool) {
-        self.vouched = vouched;
-        for slot in 0..if vouched { self.conns.slots() } else { 0 } {
-            if let Some((conn, connection)) = self.conns.in_slot(slot) {
-                for _ in 0..std::mem::take(&mut connection.owed_pings) {
-                    self.send_pong(conn);
-                }
-            }
-        }
     }
 
     /// Closes every connection, with what is in its outbox sent.

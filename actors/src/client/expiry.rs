@@ -29,6 +29,25 @@ impl ArbiterCore {
         sessions
     }
 
+    /// The member's own word for a session holds until then: so long pings are answered.
+    pub fn vouch(&mut self, until_ms: u64, now_ms: u64) {
+        (self.now_ms, self.vouched_until_ms) = (now_ms, until_ms);
+        if !self.may_promise() || !std::mem::take(&mut self.owes_pings) {
+            return;
+        }
+        for slot in 0..self.conns.slots() {
+            if let Some((conn, connection)) = self.conns.in_slot(slot) {
+                for _ in 0..std::mem::take(&mut connection.owed_pings) {
+                    self.send_pong(conn);
+                }
+            }
+        }
+    }
+
+    pub(super) fn may_promise(&self) -> bool {
+        self.now_ms <= self.vouched_until_ms
+    }
+
     /// A connection ends: what it was promised still holds.
     pub(super) fn keep_promise(&mut self, session: SessionId, until_ms: u64) {
         if until_ms > self.now_ms {

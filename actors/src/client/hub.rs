@@ -9,8 +9,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use paddock_messages::ids::{ClientRef, ConnId};
-use paddock_messages::letters::{Internal, Silent, Submissions, Touched};
+use paddock_messages::letters::{Silent, Submissions, Touched};
 use paddock_messages::mail::{Outbox, Refused};
+use paddock_messages::roles::Over;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{Notify, OwnedSemaphorePermit};
 use tokio::task::JoinHandle;
@@ -58,10 +59,16 @@ pub struct WordAnswer {
 
 /// Mail to a hub, from whoever decides about the member or asks for an operator.
 pub enum Control {
+    /// The member's role has this generation from now on: what clients asked in an older one and is not on its
+    /// way yet is dropped.
+    Begin(u64),
     /// Whom to serve from now on.
     Serve(Serving),
-    /// Whether pings may be answered.
-    Vouch(bool),
+    /// Until when pings may be answered, in ms.
+    Vouch {
+        /// By the monotonic clock.
+        until_ms: u64,
+    },
     /// Close every connection.
     CloseAll,
     /// Look at the core on its own thread, and post what was found to whoever wants it.
@@ -85,8 +92,8 @@ pub struct HubSetup {
     pub learner: Outbox<Submissions>,
     /// The member's SessionTracker.
     pub sessions: Outbox<Touched>,
-    /// The leader's Proposer, for sessions that are to end.
-    pub proposer: Outbox<Internal>,
+    /// The same, for sessions that are to end.
+    pub over: Outbox<Over>,
     /// The member's.
     pub meters: Arc<Meters>,
     /// Who answers four-letter words; without one they are closed unanswered.
@@ -105,6 +112,8 @@ pub(crate) struct Shared {
     woken: RefCell<Vec<ConnId>>,
     submitted: Notify,
     is_flush_due: Cell<bool>,
+    /// What clients ask is asked in it.
+    role: Cell<u64>,
     clock: Arc<dyn Clock>,
     fatal: Fatal,
     meters: Arc<Meters>,
@@ -237,7 +246,9 @@ impl Shared {
             self.submitted.notified().await;
             self.is_flush_due.set(false);
             let batch = self.core.borrow_mut().take_submissions();
-            if !batch.is_empty() && self.learner.post(Submissions(batch)).is_err() {
+            if !batch.is_empty()
+                && self.learner.post(Submissions { role: self.role.get(), items: batch }).is_err()
+            {
                 return self.fatal.end(ExitCode::Unexpected, "a client arbiter cannot post to its Learner");
             }
         }
@@ -248,7 +259,7 @@ impl Shared {
 pub struct ClientHub {
     shared: Rc<Shared>,
     sessions: Outbox<Touched>,
-    proposer: Outbox<Internal>,
+    over: Outbox<Over>,
     touch_every: Duration,
     /// Not taken by the tracker yet.
     untold: Option<Touched>,
@@ -266,6 +277,7 @@ impl ClientHub {
             woken: RefCell::default(),
             submitted: Notify::new(),
             is_flush_due: Cell::new(false),
+            role: Cell::new(0),
             clock,
             fatal,
             meters: setup.meters,
@@ -275,9 +287,9 @@ impl ClientHub {
             remarks: RefCell::default(),
         };
         let dispatcher = Some(setup.dispatcher);
-        let (sessions, proposer, touch_every) = (setup.sessions, setup.proposer, setup.touch_every);
+        let (sessions, over, touch_every) = (setup.sessions, setup.over, setup.touch_every);
         let (untold, flusher) = (None, None);
-        Self { shared: Rc::new(shared), sessions, proposer, touch_every, untold, dispatcher, flusher }
+        Self { shared: Rc::new(shared), sessions, over, touch_every, untold, dispatcher, flusher }
     }
 
     /// Serves one connection over any stream, until it is closed; `None` if it is refused, which is
@@ -359,8 +371,8 @@ impl Serve<Silent> for ClientHub {
             ?first,
             "silent for longer than their timeout: to be expired"
         );
-        if self.proposer.post(Internal::Expire(expired)).is_err() {
-            ctx.fatal(ExitCode::ActorGone, "a client arbiter's Proposer has ended");
+        if self.over.post(Over(expired)).is_err() {
+            ctx.fatal(ExitCode::ActorGone, "a client arbiter's Learner has ended");
         }
     }
 }
@@ -370,9 +382,13 @@ impl Serve<Control> for ClientHub {
         if matches!(control, Control::Ask(_)) {
             self.shared.meter(); // what is asked next may be the meters
         }
-        self.shared.step(|core, _| match control {
+        if let Control::Begin(role) = control {
+            self.shared.role.set(role);
+        }
+        self.shared.step(|core, now_ms| match control {
+            Control::Begin(_) => drop(core.take_submissions()),
             Control::Serve(whom) => core.serve(whom),
-            Control::Vouch(vouched) => core.vouch(vouched),
+            Control::Vouch { until_ms } => core.vouch(until_ms, now_ms),
             Control::CloseAll => core.close_all(),
             Control::Ask(ask) => ask(core),
         });

@@ -14,7 +14,7 @@ use super::hub::NewClient;
 use crate::runtime::listening;
 
 /// How long accepting pauses when the process or the machine has no descriptor or buffer left.
-const PAUSE: Duration = Duration::from_millis(100);
+pub(crate) const PAUSE: Duration = Duration::from_millis(100);
 
 /// Opens the client port. To be called where a runtime is, which will watch it.
 ///
@@ -117,13 +117,13 @@ fn deal(
 
 /// Whether accepting pauses, and what was said of it.
 #[derive(Debug, Default)]
-struct Pauses {
+pub(crate) struct Pauses {
     is_pausing: bool,
 }
 
 /// What follows from a failure to accept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Failed {
+pub(crate) enum Failed {
     /// Something has run out: wait a while. With a line for the log, what to do about it, if none was
     /// written since accepting last worked.
     Pause(Option<&'static str>),
@@ -132,13 +132,13 @@ enum Failed {
 }
 
 impl Pauses {
-    fn on_error(&mut self, error: &io::Error) -> Failed {
+    pub(crate) fn on_error(&mut self, error: &io::Error) -> Failed {
         let Some(advice) = exhausted(error) else { return Failed::GoOn };
         Failed::Pause((!std::mem::replace(&mut self.is_pausing, true)).then_some(advice))
     }
 
     /// Whether that ends a pause.
-    fn on_accepted(&mut self) -> bool {
+    pub(crate) fn on_accepted(&mut self) -> bool {
         std::mem::take(&mut self.is_pausing)
     }
 }

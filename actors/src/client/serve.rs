@@ -207,7 +207,8 @@ impl ArbiterCore {
     pub(super) fn answer_here(&mut self, conn: ConnId, xid: i32, read: &Read, ids: &[Id]) {
         let missing = Some(ErrorCode::NoWatcher);
         match read {
-            Read::Ping if !self.vouched => {
+            Read::Ping if !self.may_promise() => {
+                self.owes_pings = true;
                 if let Some(connection) = self.conns.get_mut(conn) {
                     connection.owed_pings = (connection.owed_pings + 1).min(MAX_OWED_PINGS);
                     connection.stats.sent = connection.stats.sent.wrapping_sub(1); // `finish` counts it

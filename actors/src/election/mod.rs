@@ -30,6 +30,7 @@
 //!
 //! Source: compat zab, 3; compat: FastLeaderElection.java, lookForLeader.
 
+pub mod actor;
 pub mod core;
 
 pub use core::{Election, GRACE_MS, MAX_REPEAT_MS, MIN_REPEAT_MS, Output, ROUNDS_AHEAD};

@@ -8,25 +8,32 @@ use paddock_messages::client::request::Read;
 use paddock_messages::codec;
 use paddock_messages::ids::ServerId;
 use paddock_messages::letters::{
-    Ack, Asker, Commit, FeedReady, Proposal, Proposals, Requests, SessionChanges, Submissions, TurnedAway,
+    Asker, Commit, FeedReady, Internal, Proposal, Proposals, Request, SessionChanges, Submissions, TurnedAway,
 };
 use paddock_messages::mail::Outbox;
+use paddock_messages::roles::{Asked, EpochKept, KeptEpoch, OwnAck};
 use paddock_messages::txn::{Op, Txn, TxnBody};
 use paddock_messages::zxid::{Epoch, Zxid};
 
 use super::core::{Learner, Output, State};
+use super::following::Output as Followed;
+use super::receiving::Received;
+use super::roles::{Mode, Others};
 use super::timing::{CommitTimes, DurableTimes};
 use crate::admin::metrics::{self, KeyedTally, Meters};
 use crate::auth::AuthRules;
 use crate::client::reads;
+use crate::peer_link::Room;
 use crate::runtime::{Ctx, ExitCode, Serve, Service};
-use crate::storage::{Command, LoggerHandle, Records};
+use crate::storage::{Command, Facts, LoggerHandle, Records};
 use crate::tree::feed::{Feed, FeedItem, ReadAnswer};
 use crate::tree::shared::{SharedTree, TreeWriter};
 
 /// Mail from the Logger's thread: everything up to `upto` is on disk.
 #[derive(Clone, Copy, Debug)]
 pub struct Durable {
+    /// The generation of the role that asked.
+    pub role: u64,
     /// The last durable zxid.
     pub upto: Zxid,
     /// What was written for it, in the log.
@@ -46,10 +53,14 @@ pub struct Applied {
 
 /// Whom the Learner posts to.
 pub struct Peers {
-    /// The leader's Proposer, for what clients ask.
-    pub requests: Outbox<Requests>,
-    /// The leader's Proposer, for what is durable here.
-    pub acks: Outbox<Ack>,
+    /// The member's Proposer, for what clients ask while it leads.
+    pub asked: Outbox<Asked>,
+    /// The same, for what is durable here.
+    pub acks: Outbox<OwnAck>,
+    /// The same, for epochs that are.
+    pub kept: Outbox<EpochKept>,
+    /// The same, for sessions that are to end.
+    pub internal: Outbox<Internal>,
     /// Who lives and who has ended.
     pub sessions: Outbox<SessionChanges>,
     /// Each client arbiter's WatchDispatcher, by arbiter.
@@ -60,18 +71,34 @@ pub struct Peers {
 
 /// See the module.
 pub struct LearnerActor {
-    me: ServerId,
+    pub(super) me: ServerId,
     /// The generation of the role on whose behalf it logs.
-    role: u64,
-    core: Learner,
-    tree: Arc<SharedTree>,
+    pub(super) role: u64,
+    pub(super) mode: Mode,
+    pub(super) core: Learner,
+    pub(super) tree: Arc<SharedTree>,
     rules: Arc<AuthRules>,
-    log: LoggerHandle,
-    peers: Peers,
-    out: Vec<Output>,
+    pub(super) log: LoggerHandle,
+    pub(super) peers: Peers,
+    /// With other members only.
+    pub(super) others: Option<Others>,
+    pub(super) out: Vec<Output>,
+    pub(super) followed: Vec<Followed>,
+    /// Durable.
+    pub(super) facts: Facts,
+    /// On its way to the disk, for this role.
+    pub(super) keeping: Option<KeptEpoch>,
+    /// The log is being cut.
+    pub(super) is_truncating: bool,
+    /// Takes the tree's place as soon as it has the log's.
+    pub(super) installing: Option<Received>,
+    /// An epoch that is led once all is applied.
+    pub(super) establishes: Option<Epoch>,
+    /// Of the packet at hand.
+    pub(super) room: Option<Room>,
     logged_bytes: u64,
     meters: Arc<Meters>,
-    commits: CommitTimes,
+    pub(super) commits: CommitTimes,
     durable: DurableTimes,
     /// What a batch wrote, by namespace; empty between batches.
     writes: KeyedTally,
@@ -88,24 +115,36 @@ pub(super) const FEED_BYTES: usize = 4 << 20;
 pub(super) const FULL_FEED_PAUSE: Duration = Duration::from_millis(1);
 
 impl LearnerActor {
-    /// Around a core whose tree is `tree`.
+    /// Around a core whose tree is `tree`. `facts` are durable. Without `others` it leads as of `role`; with
+    /// them it waits for what the QuorumPeer says.
     pub fn new(
         me: ServerId,
-        role: u64,
+        (role, facts): (u64, Facts),
         core: Learner,
         (tree, rules): (Arc<SharedTree>, Arc<AuthRules>),
         (log, meters): (LoggerHandle, Arc<Meters>),
         peers: Peers,
+        others: Option<Others>,
     ) -> Self {
+        let mode = if others.is_some() { Mode::Looking(Default::default()) } else { Mode::Leading };
         Self {
             me,
             role,
+            mode,
             core,
             tree,
             rules,
             log,
             peers,
+            others,
             out: Vec::new(),
+            followed: Vec::new(),
+            facts,
+            keeping: None,
+            is_truncating: false,
+            installing: None,
+            establishes: None,
+            room: None,
             logged_bytes: 0,
             meters,
             commits: CommitTimes::default(),
@@ -115,18 +154,38 @@ impl LearnerActor {
         }
     }
 
-    fn perform(&mut self, ctx: &mut Ctx<'_, Self>) {
+    pub(super) fn perform(&mut self, ctx: &mut Ctx<'_, Self>) {
         for order in std::mem::take(&mut self.out) {
             let sent = match order {
-                Output::Forward(items) => {
-                    self.peers.requests.post(Requests { member: self.me, items }).map_err(drop)
-                }
+                Output::Forward(items) => self.forward(items, ctx),
                 Output::Append(batch) => self.append(batch, ctx.clock().now_us()),
-                Output::Ack(upto) => self.peers.acks.post(Ack { from: self.me, upto }).map_err(drop),
+                Output::Ack(upto) => self.persisted(upto, ctx),
                 Output::Apply => continue, // once for all mail, in `drained`
             };
             if sent.is_err() {
                 ctx.fatal(ExitCode::ActorGone, "the learner's Proposer or Logger has ended");
+            }
+        }
+    }
+
+    fn forward(&mut self, items: Vec<Request>, ctx: &mut Ctx<'_, Self>) -> Result<(), ()> {
+        let role = self.role;
+        match self.mode {
+            Mode::Leading => self.peers.asked.post(Asked { role, items }).map_err(drop),
+            _ => {
+                self.with_stay(ctx, |stay, out| stay.on_requests(items, out));
+                Ok(())
+            }
+        }
+    }
+
+    fn persisted(&mut self, upto: Zxid, ctx: &mut Ctx<'_, Self>) -> Result<(), ()> {
+        let role = self.role;
+        match self.mode {
+            Mode::Leading => self.peers.acks.post(OwnAck { role, upto }).map_err(drop),
+            _ => {
+                self.with_stay(ctx, |stay, out| stay.on_persisted(upto, out));
+                Ok(())
             }
         }
     }
@@ -247,29 +306,46 @@ fn tally_writes(body: &TxnBody, into: &mut KeyedTally) {
 }
 
 impl Service for LearnerActor {
+    fn started(&mut self, ctx: &mut Ctx<'_, Self>) {
+        if let Some(others) = &self.others {
+            let (board, every) = (others.board.clone(), others.move_every);
+            board.move_at(ctx.clock().now_ms());
+            ctx.every(every, move |_, ctx| board.move_at(ctx.clock().now_ms()));
+        }
+    }
+
     fn drained(&mut self, ctx: &mut Ctx<'_, Self>) {
         self.apply(ctx);
+        if !self.core.is_ready() {
+            self.on_applied(ctx);
+        }
     }
 }
 
 impl Serve<Submissions> for LearnerActor {
     fn serve(&mut self, letter: Submissions, ctx: &mut Ctx<'_, Self>) {
-        self.core.on_submissions(letter.0, &mut self.out);
-        self.perform(ctx);
+        if letter.role == self.role {
+            self.core.on_submissions(letter.items, &mut self.out);
+            self.perform(ctx);
+        }
     }
 }
 
 impl Serve<Proposals> for LearnerActor {
     fn serve(&mut self, letter: Proposals, ctx: &mut Ctx<'_, Self>) {
-        self.core.on_proposals(letter.0, &mut self.out);
-        self.perform(ctx);
+        if letter.role == self.role {
+            self.core.on_proposals(letter.items, &mut self.out);
+            self.perform(ctx);
+        }
     }
 }
 
 impl Serve<TurnedAway> for LearnerActor {
     fn serve(&mut self, letter: TurnedAway, ctx: &mut Ctx<'_, Self>) {
-        self.core.on_turned_away(letter.0, &mut self.out);
-        self.perform(ctx);
+        if letter.role == self.role {
+            self.core.on_turned_away(letter.handshakes, &mut self.out);
+            self.perform(ctx);
+        }
     }
 }
 
@@ -280,15 +356,20 @@ impl Serve<Durable> for LearnerActor {
         }
         self.meters.log_queue(self.durable.queued());
         self.logged_bytes += letter.bytes;
-        self.core.on_persisted(letter.upto, &mut self.out);
-        self.perform(ctx);
+        if letter.role == self.role {
+            self.give_room(letter.upto);
+            self.core.on_persisted(letter.upto, &mut self.out);
+            self.perform(ctx);
+        }
     }
 }
 
 impl Serve<Commit> for LearnerActor {
     fn serve(&mut self, letter: Commit, ctx: &mut Ctx<'_, Self>) {
-        self.commits.on_commit(letter.upto, ctx.clock().now_us());
-        self.core.on_commit(letter.upto, &mut self.out);
-        self.perform(ctx);
+        if letter.role == self.role {
+            self.commits.on_commit(letter.upto, ctx.clock().now_us());
+            self.core.on_commit(letter.upto, &mut self.out);
+            self.perform(ctx);
+        }
     }
 }

@@ -5,8 +5,9 @@ use std::time::{Duration, Instant};
 
 use actix_rt::time::sleep;
 use paddock_messages::ids::{AttachNumber, ConnId, ServerId, SessionId};
-use paddock_messages::letters::{Ack, Commit, FeedReady, Proposal, Proposals, Requests, SessionChanges};
+use paddock_messages::letters::{Commit, FeedReady, Internal, Proposal, Proposals, SessionChanges};
 use paddock_messages::mail::Bound;
+use paddock_messages::roles::{Asked, EpochKept, OwnAck};
 use paddock_messages::txn::{Txn, TxnBody, TxnHeader};
 use paddock_messages::zxid::{Epoch, Zxid};
 
@@ -16,7 +17,7 @@ use super::session_ids::SessionIds;
 use crate::admin::metrics::Meters;
 use crate::auth::AuthRules;
 use crate::runtime::{Ctx, Duty, Env, Inbox, Serve, Service, SystemClock};
-use crate::storage::{LoggerThread, MemoryDisk, Options, ThreadOptions, open};
+use crate::storage::{Facts, LoggerThread, MemoryDisk, Options, ThreadOptions, open};
 use crate::tree::feed::{CloseReason, FeedItem, ReadAnswer};
 use crate::tree::{DataTree, SharedTree, TreeOptions};
 
@@ -33,7 +34,7 @@ macro_rules! takes {
     };
 }
 
-takes!(Requests, Ack, SessionChanges, FeedReady, Applied);
+takes!(Asked, OwnAck, EpochKept, Internal, SessionChanges, FeedReady, Applied);
 
 const CONN: ConnId = ConnId { slot: 0, generation: 0 };
 
@@ -58,8 +59,10 @@ async fn is_applied_beside(mut items: Vec<FeedItem>) -> bool {
     let log = LoggerThread::start(logger, ThreadOptions::default(), |_| {}).unwrap();
     let rest: Inbox<Rest> = Inbox::new("rest", Duty::Core, &env);
     let peers = Peers {
-        requests: rest.outbox(BOUND),
+        asked: rest.outbox(BOUND),
         acks: rest.outbox(BOUND),
+        kept: rest.outbox(BOUND),
+        internal: rest.outbox(BOUND),
         sessions: rest.outbox(BOUND),
         dispatchers: vec![rest.outbox(BOUND), rest.outbox(BOUND)],
         snapshotter: rest.outbox(BOUND),
@@ -69,7 +72,8 @@ async fn is_applied_beside(mut items: Vec<FeedItem>) -> bool {
     let logging = (log.handle.clone(), Arc::new(Meters::default()));
     let learner: Inbox<LearnerActor> = Inbox::new("learner", Duty::Core, &env);
     let (proposals, commits) = (learner.outbox::<Proposals>(BOUND), learner.outbox::<Commit>(BOUND));
-    learner.start_here(LearnerActor::new(ServerId(1), 1, core, (Arc::clone(&tree), rules), logging, peers));
+    let (role, trees) = ((1, Facts::default()), (Arc::clone(&tree), rules));
+    learner.start_here(LearnerActor::new(ServerId(1), role, core, trees, logging, peers, None));
     rest.start_here(Rest);
 
     let zxid = Zxid::new(Epoch(1), 1);
@@ -78,8 +82,8 @@ async fn is_applied_beside(mut items: Vec<FeedItem>) -> bool {
     let txn = Proposal::Txn(Txn { header, body: TxnBody::CreateSession { timeout_ms: 4_000 } });
     let feed = &tree.feeds()[1];
     feed.append(&mut items, Epoch(1).start());
-    assert!(proposals.post(Proposals(Arc::new(vec![txn]))).is_ok());
-    assert!(commits.post(Commit { upto: zxid }).is_ok());
+    assert!(proposals.post(Proposals { role: 1, items: Arc::new(vec![txn]) }).is_ok());
+    assert!(commits.post(Commit { role: 1, upto: zxid }).is_ok());
     sleep(20 * FULL_FEED_PAUSE).await;
     let applied = tree.read().last_zxid() == zxid;
     feed.drain(&mut Vec::new());

@@ -138,6 +138,11 @@ impl Learner {
         self.watermark
     }
 
+    /// The arbiter through which a session speaks here by this attachment, or a later one.
+    pub fn arbiter_of(&self, session: SessionId, attach: AttachNumber) -> Option<u16> {
+        self.routes.arbiter_of(session, attach)
+    }
+
     /// What this member's clients ask, in order.
     pub fn on_submissions(&mut self, items: Vec<Submission>, out: &mut Vec<Output>) {
         let requests: Vec<_> = items.into_iter().filter_map(|item| self.submit(item)).collect();

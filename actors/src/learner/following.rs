@@ -19,6 +19,8 @@ use paddock_messages::letters::{Handshake, Proposal, Request};
 use paddock_messages::quorum::{SyncStart, Tail, ToLeader, ToLearner};
 use paddock_messages::zxid::{Epoch, Zxid};
 
+use crate::quorum_peer::progress::{Progress, Stay};
+
 /// What the shell must do, in this order. What goes to the log goes there in the order in which it stands
 /// here.
 #[derive(Debug, PartialEq)]
@@ -127,6 +129,12 @@ impl Following {
     /// Whether the leader has told its epoch.
     pub fn is_discovered(&self) -> bool {
         !matches!(self.phase, Phase::Dialling | Phase::Discovering)
+    }
+
+    /// How far it has come, for those who judge it.
+    pub fn progress(&self) -> Progress {
+        let epoch = self.is_discovered().then_some(self.epoch);
+        Progress::Following(Stay { epoch, is_serving: self.is_serving() })
     }
 
     /// Whether the data lane may be read: not while a snapshot is put in place.

@@ -13,12 +13,16 @@
 pub mod actor;
 #[cfg(test)]
 mod actor_tests;
+mod behind;
 pub mod core;
 pub mod following;
 mod queue;
+pub mod receiving;
+pub mod roles;
 mod routes;
 pub mod session_ids;
 mod timing;
+mod told;
 
 #[cfg(test)]
 mod tests;

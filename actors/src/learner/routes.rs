@@ -95,6 +95,12 @@ impl Routes {
         self.0.get_mut(&session)
     }
 
+    /// Which arbiter's connection speaks for a session by this attachment, or a later one.
+    pub(super) fn arbiter_of(&self, session: SessionId, attach: AttachNumber) -> Option<u16> {
+        let route = self.0.get(&session).filter(|route| route.attach >= Some(attach))?;
+        Some(route.client.arbiter)
+    }
+
     /// The route of this very attachment (L4), counting one answer more.
     pub(super) fn answer(&mut self, session: SessionId, attach: AttachNumber) -> Option<&mut Route> {
         let route = self.of(session, attach)?;

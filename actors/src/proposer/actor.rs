@@ -1,27 +1,26 @@
-//! The Proposer's shell on a member that is its own ensemble: proposals go to its own Learner by mail.
+//! The Proposer's shell: proposals go to its own Learner by mail, to the others' as `reigning.rs` says.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use paddock_messages::client::request::Write;
+use paddock_messages::ids::ServerId;
 use paddock_messages::letters::{Ack, Commit, Internal, Proposals, Request, Requests, TurnedAway};
 use paddock_messages::mail::Outbox;
+use paddock_messages::roles::{Asked, Confirmed, EpochKept, KeepEpoch, KeptEpoch, OwnAck};
 use paddock_messages::zxid::{Epoch, Zxid};
 
-use super::core::{Output, Proposer};
+use super::core::{Output, Proposer, Room};
+use super::reigning::Reigning;
 use crate::admin::metrics::{Meters, Prepared};
-use crate::quorum::Majority;
 use crate::runtime::{Ctx, ExitCode, Serve, Service};
-use crate::storage::{Command, Facts, LoggerHandle, Space};
+use crate::storage::Space;
+use crate::tree::prep::PrepRules;
 use crate::tree::{DataTree, SharedTree};
 
 /// Mail from the Logger's thread: whether there is room for writes.
 #[derive(Clone, Copy, Debug)]
 pub struct DiskSpace(pub Space);
-
-/// Mail from the Logger's thread: these epochs are durable, or why they are not: a full disk.
-#[derive(Debug)]
-pub struct FactsKept(pub Result<Facts, String>);
 
 /// How often a full disk is asked again for the next epoch.
 const TICK: Duration = Duration::from_secs(1);
@@ -74,82 +73,150 @@ impl Sparing {
     }
 }
 
+/// The member's own Learner.
+pub struct OwnLearner {
+    /// What it appends.
+    pub proposals: Outbox<Proposals>,
+    /// What it applies.
+    pub commits: Outbox<Commit>,
+    /// Whom it turns away.
+    pub turned_away: Outbox<TurnedAway>,
+    /// Which syncs it answers.
+    pub confirmed: Outbox<Confirmed>,
+    /// To make epochs durable.
+    pub keep: Outbox<KeepEpoch>,
+}
+
+/// How a reign numbers and checks.
+#[derive(Clone)]
+pub struct Rules {
+    /// Who decides.
+    pub quorum: paddock_config::Quorum,
+    /// How requests are checked.
+    pub prep: PrepRules,
+    /// What the log has room for.
+    pub room: Room,
+    /// The counter of each epoch's last txn.
+    pub last_counter: u32,
+}
+
+impl Rules {
+    /// A Proposer of `me` for this epoch.
+    pub fn begin(&self, me: ServerId, epoch: Epoch) -> Proposer<paddock_config::Quorum> {
+        Proposer::new(me, epoch, self.quorum.clone(), self.prep.clone(), self.room)
+            .with_last_counter(self.last_counter)
+    }
+}
+
 /// See the module.
 pub struct ProposerActor {
-    core: Proposer<Majority>,
-    tree: Arc<SharedTree>,
-    proposals: Outbox<Proposals>,
-    commits: Outbox<Commit>,
-    turned_away: Outbox<TurnedAway>,
+    pub(super) me: ServerId,
+    pub(super) rules: Rules,
+    /// The generation of the role.
+    pub(super) role: u64,
+    /// While an epoch is led.
+    pub(super) core: Option<Proposer<paddock_config::Quorum>>,
+    /// With other members only.
+    pub(super) reigning: Option<Reigning>,
+    pub(super) tree: Arc<SharedTree>,
+    pub(super) learner: OwnLearner,
     reaping: Reaping,
     allowance: Allowance,
-    /// To make the next epoch durable, once this one's zxids are used up.
-    log: LoggerHandle,
-    role: u64,
-    facts: Facts,
-    out: Vec<Output>,
+    pub(super) out: Vec<Output>,
     meters: Arc<Meters>,
     /// Proposed, and applied by the last look, as the meters were told.
-    told: (Zxid, Zxid),
+    pub(super) told: (Zxid, Zxid),
     /// Of soft limits and of hard ones: the first refuse nobody, and must not hide the others.
     quotas: [Sparing; 2],
+    is_disk_full: bool,
 }
 
 impl ProposerActor {
-    /// Leads on behalf of `role`; the Learner that listens is this member's own. `facts` are durable.
+    /// Leads `epoch`, if there is one already, on behalf of `role`; else it waits until it is to, with others.
     pub fn new(
-        core: Proposer<Majority>,
+        (me, rules): (ServerId, Rules),
+        (role, epoch): (u64, Option<Epoch>),
+        reigning: Option<Reigning>,
         tree: Arc<SharedTree>,
-        (proposals, commits, turned_away): (Outbox<Proposals>, Outbox<Commit>, Outbox<TurnedAway>),
+        learner: OwnLearner,
         reaping: Reaping,
-        (log, role, facts): (LoggerHandle, u64, Facts),
         meters: Arc<Meters>,
     ) -> Self {
-        let (told, out) = ((core.last(), core.last()), Vec::new());
-        let (allowance, quotas) = (Allowance::default(), Default::default());
+        let core = epoch.map(|epoch| rules.begin(me, epoch));
+        let last = core.as_ref().map_or(Zxid::ZERO, Proposer::last);
         Self {
-            core,
-            tree,
-            proposals,
-            commits,
-            turned_away,
-            reaping,
-            allowance,
-            log,
+            me,
+            rules,
             role,
-            facts,
-            out,
+            core,
+            reigning,
+            tree,
+            learner,
+            reaping,
+            allowance: Allowance::default(),
+            out: Vec::new(),
             meters,
-            told,
-            quotas,
+            told: (last, last),
+            quotas: Default::default(),
+            is_disk_full: false,
         }
     }
 
-    /// A quorum of one agrees on the next epoch as soon as its disk has it. Connections stay.
-    fn begin_epoch(&self, epoch: Epoch) -> Result<(), ()> {
-        tracing::info!(%epoch, "the epoch's zxids are used up; the next one begins");
-        let facts = Facts { accepted_epoch: epoch, current_epoch: epoch, ..self.facts };
-        self.log.send(Command::KeepFacts { role: self.role, facts }).map_err(drop)
+    /// An epoch is led from now on.
+    pub(super) fn propose_in(&mut self, epoch: Epoch) {
+        let mut core = self.rules.begin(self.me, epoch);
+        core.on_disk_full(self.is_disk_full);
+        self.told = (core.last(), core.last());
+        self.core = Some(core);
     }
 
-    fn perform(&mut self, ctx: &mut Ctx<'_, Self>) {
+    /// A quorum of one agrees on the next epoch as soon as its disk has it. Connections stay. One of several
+    /// gives the lead up, and begins the next epoch if it is elected again.
+    fn begin_epoch(&mut self, epoch: Epoch, ctx: &mut Ctx<'_, Self>) -> Result<(), ()> {
+        if self.reigning.is_some() {
+            self.resign("the epoch's zxids are used up", ctx);
+            return Ok(());
+        }
+        tracing::info!(%epoch, "the epoch's zxids are used up; the next one begins");
+        let (role, epoch) = (self.role, KeptEpoch::Current(epoch));
+        self.learner.keep.post(KeepEpoch { role, epoch }).map_err(drop)
+    }
+
+    pub(super) fn perform(&mut self, ctx: &mut Ctx<'_, Self>) {
+        let role = self.role;
         for order in std::mem::take(&mut self.out) {
             let sent = match order {
-                Output::Propose(items) => self.proposals.post(Proposals(Arc::new(items))).map_err(drop),
-                Output::Commit(upto) => self.commits.post(Commit { upto }).map_err(drop),
-                Output::TurnAway(_, handshakes) => {
-                    self.turned_away.post(TurnedAway(handshakes)).map_err(drop)
+                Output::Propose(items) => {
+                    let items = Arc::new(items);
+                    self.announce(&items);
+                    self.learner.proposals.post(Proposals { role, items }).map_err(drop)
                 }
-                Output::HangUp(member) => {
+                Output::Commit(upto) => {
+                    self.with_reign(|reign, out| reign.on_committed(upto, out));
+                    self.learner.commits.post(Commit { role, upto }).map_err(drop)
+                }
+                Output::TurnAway(member, handshakes) if member == self.me => {
+                    self.learner.turned_away.post(TurnedAway { role, handshakes }).map_err(drop)
+                }
+                Output::TurnAway(member, handshakes) => {
+                    self.with_reign(|reign, out| reign.on_turned_away(member, handshakes, out));
+                    Ok(())
+                }
+                Output::HangUp(member) if member == self.me || self.reigning.is_none() => {
                     return ctx.fatal(
                         ExitCode::Unexpected,
                         &format!("an ack beyond what was proposed, from {member}"),
                     );
                 }
-                Output::BeginEpoch(epoch) => self.begin_epoch(epoch),
-                Output::BeginRound(_) | Output::Confirm(_) => {
-                    let why = "a server alone is its own quorum, and yet a sync waits for others";
-                    return ctx.fatal(ExitCode::Unexpected, why);
+                Output::HangUp(member) => {
+                    self.hang_up(member, "it acks what was not proposed");
+                    Ok(())
+                }
+                Output::BeginEpoch(epoch) => self.begin_epoch(epoch, ctx),
+                Output::BeginRound(number) => self.begin_round(number, ctx),
+                Output::Confirm(upto) => {
+                    self.with_reign(|reign, out| reign.on_confirmed(upto, out));
+                    self.learner.confirmed.post(Confirmed { role, upto }).map_err(drop)
                 }
                 Output::NoEpochLeft => {
                     let why = "all epochs are used up; export the data to a new ensemble";
@@ -157,14 +224,15 @@ impl ProposerActor {
                 }
             };
             if sent.is_err() {
-                return ctx.fatal(ExitCode::ActorGone, "the proposer's Learner or Logger has ended");
+                return ctx.fatal(ExitCode::ActorGone, "the proposer's Learner has ended");
             }
         }
+        self.perform_reign(ctx);
     }
 
     /// What was held back goes on as soon as it need not wait.
     fn resume(&mut self, ctx: &mut Ctx<'_, Self>) {
-        if self.core.can_resume() {
+        if self.core.as_ref().is_some_and(Proposer::can_resume) {
             let asked = Prepared::default(); // it was counted when it came
             self.prepare(asked, ctx, |core, tree, now_ms, out| core.resume(tree, now_ms, out));
         }
@@ -182,7 +250,7 @@ impl ProposerActor {
         }
     }
 
-    fn on_internal(&mut self, letter: Internal, ctx: &mut Ctx<'_, Self>) {
+    pub(super) fn on_internal(&mut self, letter: Internal, ctx: &mut Ctx<'_, Self>) {
         let (requests, closes) = match &letter {
             Internal::Expire(sessions) => (sessions.len(), sessions.len()),
             Internal::Reap(paths) => (paths.len(), 0),
@@ -192,26 +260,28 @@ impl ProposerActor {
     }
 
     /// Lets `run` check what was asked and propose it, and tells the meters.
-    fn prepare(
+    pub(super) fn prepare(
         &mut self,
         asked: Prepared,
         ctx: &mut Ctx<'_, Self>,
-        run: impl FnOnce(&mut Proposer<Majority>, &DataTree, i64, &mut Vec<Output>),
+        run: impl FnOnce(&mut Proposer<paddock_config::Quorum>, &DataTree, i64, &mut Vec<Output>),
     ) {
+        let Some(core) = &mut self.core else { return }; // nothing is led: whoever asked is told so elsewhere
         let began_us = ctx.clock().now_us();
         let tree = self.tree.read();
         let applied = tree.last_zxid();
-        run(&mut self.core, &tree, ctx.clock().wall_ms(), &mut self.out);
+        run(core, &tree, ctx.clock().wall_ms(), &mut self.out);
         drop(tree);
         let checked_us = ctx.clock().now_us();
         self.perform(ctx);
         let (checked_in_us, posted_in_us) = (checked_us - began_us, ctx.clock().now_us() - checked_us);
-        let proposed = between(self.told.0, self.core.last());
+        let Some(core) = &mut self.core else { return };
+        let proposed = between(self.told.0, core.last());
         self.meters.prepared(&Prepared { checked_in_us, posted_in_us, proposed, ..asked });
         self.meters.settled(between(self.told.1, applied));
-        self.told = (self.core.last(), applied.max(self.told.1));
-        self.meters.sessions_expired(self.core.take_expired());
-        for over in self.core.take_over_quota() {
+        self.told = (core.last(), applied.max(self.told.1));
+        self.meters.sessions_expired(core.take_expired());
+        for over in core.take_over_quota() {
             if over.is_hard {
                 self.meters.quota_exceeded(&over.path);
             }
@@ -223,7 +293,7 @@ impl ProposerActor {
 }
 
 /// What came with the letter at hand.
-fn asked(requests: usize, closes: usize, ctx: &Ctx<'_, ProposerActor>) -> Prepared {
+pub(super) fn asked(requests: usize, closes: usize, ctx: &Ctx<'_, ProposerActor>) -> Prepared {
     let (requests, closes) = (requests as u64, closes as u64);
     Prepared { requests, closes, waited_us: ctx.waited_us(), ..Prepared::default() }
 }
@@ -238,18 +308,39 @@ impl Service for ProposerActor {
     fn started(&mut self, ctx: &mut Ctx<'_, Self>) {
         ctx.every(self.reaping.every, Self::reap);
         ctx.every(TICK, |this, ctx| {
-            this.core.on_tick(&mut this.out);
-            this.perform(ctx);
+            if let Some(core) = &mut this.core {
+                core.on_tick(&mut this.out);
+                this.perform(ctx);
+            }
         });
     }
 }
 
-impl Serve<Requests> for ProposerActor {
-    fn serve(&mut self, letter: Requests, ctx: &mut Ctx<'_, Self>) {
+impl ProposerActor {
+    /// What a member's clients ask.
+    pub(super) fn on_requests(&mut self, letter: Requests, ctx: &mut Ctx<'_, Self>) {
         ctx.spend(u32::try_from(letter.items.len()).unwrap_or(u32::MAX));
         let ends = |item: &&Request| matches!(item, Request::Write { write: Write::CloseSession, .. });
         let asked = asked(letter.items.len(), letter.items.iter().filter(ends).count(), ctx);
         self.prepare(asked, ctx, |core, tree, now_ms, out| core.on_requests(tree, letter, now_ms, out));
+    }
+
+    /// A member has so much on its disk.
+    pub(super) fn on_ack(&mut self, ack: Ack, ctx: &mut Ctx<'_, Self>) {
+        let Some(core) = &mut self.core else { return };
+        let before = core.committed();
+        core.on_ack(ack, &mut self.out);
+        self.meters.committed(between(before, core.committed()));
+        self.perform(ctx);
+        self.resume(ctx);
+    }
+}
+
+impl Serve<Asked> for ProposerActor {
+    fn serve(&mut self, Asked { role, items }: Asked, ctx: &mut Ctx<'_, Self>) {
+        if role == self.role {
+            self.on_requests(Requests { member: self.me, items }, ctx);
+        }
     }
 }
 
@@ -259,30 +350,35 @@ impl Serve<Internal> for ProposerActor {
     }
 }
 
-impl Serve<Ack> for ProposerActor {
-    fn serve(&mut self, letter: Ack, ctx: &mut Ctx<'_, Self>) {
-        let before = self.core.committed();
-        self.core.on_ack(letter, &mut self.out);
-        self.meters.committed(between(before, self.core.committed()));
-        self.perform(ctx);
-        self.resume(ctx);
+impl Serve<OwnAck> for ProposerActor {
+    fn serve(&mut self, OwnAck { role, upto }: OwnAck, ctx: &mut Ctx<'_, Self>) {
+        if role != self.role {
+            return;
+        }
+        if self.reigning.is_some() {
+            // It comes back as the first of a quorum's, once an epoch is led.
+            self.with_reign(|reign, out| reign.on_persisted(upto, out));
+            self.perform_reign(ctx);
+            self.resume(ctx);
+        } else {
+            self.on_ack(Ack { from: self.me, upto }, ctx);
+        }
     }
 }
 
-impl Serve<FactsKept> for ProposerActor {
-    fn serve(&mut self, letter: FactsKept, ctx: &mut Ctx<'_, Self>) {
+impl Serve<EpochKept> for ProposerActor {
+    fn serve(&mut self, letter: EpochKept, ctx: &mut Ctx<'_, Self>) {
+        if letter.role != self.role {
+            return;
+        }
         let asked = Prepared::default(); // what waited was counted when it came
-        match letter.0 {
-            Ok(facts) => {
-                self.facts = facts;
-                let epoch = facts.current_epoch;
+        match letter.epoch {
+            _ if self.reigning.is_some() => self.on_reign_kept(letter.epoch, ctx),
+            KeptEpoch::Accepted(_) => {}
+            KeptEpoch::Current(epoch) => {
                 self.prepare(asked, ctx, |core, tree, now, out| core.on_new_epoch(tree, epoch, now, out));
             }
-            Err(failure) => {
-                tracing::error!(
-                    failure,
-                    "no next epoch: writes are refused with -119; tried again each second"
-                );
+            KeptEpoch::Refused => {
                 self.prepare(asked, ctx, |core, tree, now, out| core.on_epoch_refused(tree, now, out));
             }
         }
@@ -299,8 +395,11 @@ impl Serve<DiskSpace> for ProposerActor {
             ),
             Space::Enough => tracing::info!("the disk has room again: writes go on"),
         }
-        self.core.on_disk_full(full);
-        self.resume(ctx);
+        self.is_disk_full = full;
+        if let Some(core) = &mut self.core {
+            core.on_disk_full(full);
+            self.resume(ctx);
+        }
     }
 }
 

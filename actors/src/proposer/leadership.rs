@@ -113,37 +113,6 @@ impl<Q: Quorum> Leadership<Q> {
         self.discover(out);
     }
 
-    /// The epoch that is led, once it is.
-    pub fn established(&self) -> Option<Epoch> {
-        if let Phase::Established(epoch) = self.phase { Some(epoch) } else { None }
-    }
-
-    /// The epoch once it is proposed.
-    pub fn epoch(&self) -> Option<Epoch> {
-        self.phase.proposed()
-    }
-
-    /// Whether discovery has brought a quorum together (which may take two peer timeouts).
-    pub fn is_discovered(&self) -> bool {
-        matches!(self.phase, Phase::Entering(_) | Phase::Synchronising(_) | Phase::Established(_))
-    }
-
-    /// Whether this learner is part of the reign: it has acknowledged NEWLEADER. We are.
-    pub fn is_synchronised(&self, server: ServerId) -> bool {
-        let stage = self.learners.get(&server);
-        server == self.me || matches!(stage, Some(Stage::Synchronised | Stage::Serving))
-    }
-
-    /// Whether UPTODATE is sent to this learner.
-    pub fn is_serving(&self, learner: ServerId) -> bool {
-        self.learners.get(&learner) == Some(&Stage::Serving)
-    }
-
-    /// Whether this server takes part in discovery: its data lane is open. We do.
-    pub fn is_connected(&self, server: ServerId) -> bool {
-        server == self.me || self.learners.contains_key(&server)
-    }
-
     /// A member's data lane is open; what was on an older one is void. From here on the shell must not bring
     /// what was found, or sent, for the older one.
     pub fn on_connected(&mut self, learner: ServerId) {
@@ -480,6 +449,7 @@ impl<Q: Quorum> Leadership<Q> {
     }
 }
 
+mod asked;
 mod stage;
 
 #[cfg(test)]

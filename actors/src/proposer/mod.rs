@@ -30,7 +30,9 @@
 pub mod actor;
 pub mod core;
 pub mod leadership;
+pub mod reigning;
 pub mod sync_plan;
+pub mod synchronising;
 
 pub use crate::quorum::{Majority, Quorum};
 pub use core::{LAST_COUNTER, Output, Proposer, Room};

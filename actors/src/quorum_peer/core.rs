@@ -6,9 +6,8 @@ use paddock_messages::ids::ServerId;
 use paddock_messages::quorum::Heartbeat;
 use paddock_messages::zxid::Epoch;
 
+use super::progress::{Progress, Reign, Stay};
 use super::pulse::Pulse;
-use crate::learner::following::Following;
-use crate::proposer::leadership::Leadership;
 use crate::quorum::Quorum;
 
 /// What the shell must do, in this order.
@@ -35,16 +34,6 @@ pub enum Role {
     Leading,
     /// It has one.
     Following(ServerId),
-}
-
-/// How far the role has come, asked of its core.
-pub enum Progress<'a, Q> {
-    /// There is none.
-    Looking,
-    /// Of a leader.
-    Leading(&'a Leadership<Q>),
-    /// Of a learner.
-    Following(&'a Following),
 }
 
 /// How long to wait, in ms.
@@ -132,20 +121,35 @@ impl<Q: Quorum> QuorumPeer<Q> {
         out.extend(beats.map(|(peer, beat)| Output::Heartbeat(peer, beat)));
     }
 
-    /// Whether a ping may be answered, which promises that its session lives for a whole timeout from now (E1).
-    /// A leader may while a quorum answers; a learner while its leader, who vouched for it, does.
-    pub fn may_promise(&self, now_ms: u64, progress: &Progress<'_, Q>) -> bool {
+    /// Until when a ping may be answered, which promises that its session lives for a whole timeout from then
+    /// (E1). A leader may while a quorum answers; a learner while its leader, who vouched for it, does.
+    pub fn promises_until_ms(&self, progress: &Progress) -> Option<u64> {
         match (self.role, progress) {
-            (Role::Leading, Progress::Leading(reign)) => {
-                reign.established().is_some() && self.why_not_lead(now_ms, reign).is_none()
-            }
+            (Role::Leading, Progress::Leading(reign)) => self.leads_until_ms(reign, reign.established?),
             (Role::Following(leader), Progress::Following(stay)) => {
-                let vouched = self.pulses.get(&leader).and_then(Pulse::vouched_ms);
-                let is_fresh = |at| at >= self.since_ms && now_ms <= at + self.timing.peer_timeout_ms;
-                stay.is_serving() && vouched.is_some_and(is_fresh)
+                let vouched = self.pulses.get(&leader).and_then(Pulse::vouched_ms)?;
+                let holds = stay.is_serving && vouched >= self.since_ms;
+                holds.then_some(vouched + self.timing.peer_timeout_ms)
             }
-            _ => false,
+            _ => None,
         }
+    }
+
+    /// Whether a ping may be answered now.
+    pub fn may_promise(&self, now_ms: u64, progress: &Progress) -> bool {
+        self.promises_until_ms(progress).is_some_and(|until| now_ms <= until)
+    }
+
+    /// Q3: until when a quorum of synchronised voters has answered in time, if nothing more is heard.
+    fn leads_until_ms(&self, reign: &Reign, epoch: Epoch) -> Option<u64> {
+        let until = |it: ServerId| {
+            let follows = self.pulses.get(&it).is_some_and(|pulse| !pulse.has_left(epoch));
+            let counts = reign.synchronised.contains(&it) && follows;
+            if it == self.me { Some(u64::MAX) } else { counts.then(|| self.answered_until_ms(it)) }
+        };
+        let mut times: Vec<u64> = self.pulses.keys().chain([&self.me]).filter_map(|it| until(*it)).collect();
+        times.sort_unstable();
+        times.into_iter().rev().find(|at| self.quorum.holds(|it| until(it).is_some_and(|it| it >= *at)))
     }
 
     /// P11: our own epoch is the one that we have accepted last; of later ones we would know.
@@ -217,15 +221,15 @@ impl<Q: Quorum> QuorumPeer<Q> {
     }
 
     /// Time has passed: heartbeats go out every eighth of the timeout, and evidence grows old.
-    pub fn on_time(&mut self, now_ms: u64, progress: &Progress<'_, Q>, out: &mut Vec<Output>) {
+    pub fn on_time(&mut self, now_ms: u64, progress: &Progress, out: &mut Vec<Output>) {
         if now_ms >= self.next_beat_ms {
             self.next_beat_ms = now_ms + (self.timing.peer_timeout_ms / 8).max(1);
             let leads = self.may_promise(now_ms, progress);
             let serves =
-                |peer| matches!(progress, Progress::Leading(reign) if leads && reign.is_serving(peer));
+                |peer| matches!(progress, Progress::Leading(reign) if leads && reign.serving.contains(&peer));
             self.beat(now_ms, serves, out);
         }
-        if matches!(progress, Progress::Following(stay) if stay.is_serving()) {
+        if matches!(progress, Progress::Following(stay) if stay.is_serving) {
             self.serving_since_ms.get_or_insert(now_ms);
         }
         let verdict = match (self.role, progress) {
@@ -240,8 +244,12 @@ impl<Q: Quorum> QuorumPeer<Q> {
 
     /// Whether a peer has answered within the timeout; in a role's first moments it may be yet to.
     fn answers(&self, peer: ServerId, now_ms: u64) -> bool {
+        now_ms <= self.answered_until_ms(peer)
+    }
+
+    fn answered_until_ms(&self, peer: ServerId) -> u64 {
         let proven = self.pulses.get(&peer).and_then(Pulse::proven_ms);
-        now_ms <= proven.unwrap_or(0).max(self.since_ms) + self.timing.peer_timeout_ms
+        proven.unwrap_or(0).max(self.since_ms) + self.timing.peer_timeout_ms
     }
 
     fn is_late(&self, now_ms: u64, limit_ms: u64) -> bool {
@@ -249,16 +257,13 @@ impl<Q: Quorum> QuorumPeer<Q> {
     }
 
     /// Q3.
-    fn why_not_lead(&self, now_ms: u64, reign: &Leadership<Q>) -> Option<&'static str> {
+    fn why_not_lead(&self, now_ms: u64, reign: &Reign) -> Option<&'static str> {
         let two = 2 * self.timing.peer_timeout_ms;
-        if let Some(epoch) = reign.established() {
-            let follows = |it| self.pulses.get(&it).is_some_and(|pulse| !pulse.has_left(epoch));
-            let counts = |it: ServerId| {
-                it == self.me || (reign.is_synchronised(it) && follows(it) && self.answers(it, now_ms))
-            };
-            return (!self.quorum.holds(counts)).then_some("no quorum of synchronised voters answers");
+        if let Some(epoch) = reign.established {
+            let holds = self.leads_until_ms(reign, epoch).is_some_and(|until| now_ms <= until);
+            return (!holds).then_some("no quorum of synchronised voters answers");
         }
-        if !reign.is_discovered() {
+        if !reign.is_discovered {
             return self.is_late(now_ms, two).then_some("no quorum of voters took part in discovery in time");
         }
         let late = self.is_late(now_ms, two + self.timing.init_ms);
@@ -266,7 +271,7 @@ impl<Q: Quorum> QuorumPeer<Q> {
     }
 
     /// Q3.
-    fn why_leave(&self, now_ms: u64, leader: ServerId, stay: &Following) -> Option<&'static str> {
+    fn why_leave(&self, now_ms: u64, leader: ServerId, stay: &Stay) -> Option<&'static str> {
         let two = 2 * self.timing.peer_timeout_ms;
         let pulse = self.pulses.get(&leader);
         let vouched = pulse.and_then(Pulse::vouched_ms);
@@ -274,13 +279,13 @@ impl<Q: Quorum> QuorumPeer<Q> {
             self.serving_since_ms.is_none_or(|since| now_ms <= since.max(vouched.unwrap_or(0)) + two);
         if !self.answers(leader, now_ms) {
             Some("the leader does not answer")
-        } else if stay.is_discovered() && pulse.is_some_and(|pulse| pulse.has_left(stay.epoch())) {
+        } else if stay.epoch.is_some_and(|epoch| pulse.is_some_and(|pulse| pulse.has_left(epoch))) {
             Some("the leader has accepted a later epoch")
         } else if !is_served {
             Some("the leader answers and does not serve this member any more")
-        } else if !stay.is_discovered() && self.is_late(now_ms, two) {
+        } else if stay.epoch.is_none() && self.is_late(now_ms, two) {
             Some("the leader has told no epoch in time")
-        } else if !stay.is_serving() && self.is_late(now_ms, two + self.timing.init_ms) {
+        } else if !stay.is_serving && self.is_late(now_ms, two + self.timing.init_ms) {
             Some("synchronisation was not done within initLimit")
         } else {
             None

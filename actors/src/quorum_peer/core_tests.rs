@@ -4,6 +4,8 @@ use paddock_messages::quorum::{SyncStart, Tail, ToLeader, ToLearner};
 use paddock_messages::zxid::{Epoch, Zxid};
 
 use super::*;
+use crate::learner::following::Following;
+use crate::proposer::leadership::Leadership;
 use crate::proposer::leadership::Standing;
 use crate::quorum::Majority;
 
@@ -77,12 +79,7 @@ fn answer(number: u64) -> Heartbeat {
 
 /// Runs the clock up to 20 s with a role that began at `since`: each of `peers` answers every heartbeat that
 /// is sent before its time. When and why it is over, if it is.
-fn run(
-    since: u64,
-    leader: u64,
-    progress: &Progress<'_, Majority>,
-    peers: &[(u64, u64)],
-) -> Option<(u64, &'static str)> {
+fn run(since: u64, leader: u64, progress: &Progress, peers: &[(u64, u64)]) -> Option<(u64, &'static str)> {
     let (mut member, mut out) = (peer(0), Vec::new());
     for now in (0..20_000).step_by(STEP_MS as usize) {
         if now == since {
@@ -135,7 +132,7 @@ fn q3_a_leader_leads_while_a_quorum_of_synchronised_voters_answers() {
         (&all, 6_000, &[(2, 6_101)], Some(6_950)),
     ];
     for (reign, since, peers, expected) in cases {
-        let over = run(*since, 1, &Progress::Leading(reign), peers);
+        let over = run(*since, 1, &reign.progress(), peers);
         assert_eq!(over, expected.map(|at| (at, NO_QUORUM)), "from {since}: {peers:?}");
     }
 }
@@ -153,7 +150,7 @@ fn q3_a_leader_that_answers_and_does_not_serve_a_member_is_left() {
         member.on_elected(id(2), 0, &mut out);
         let stay = stay(serving());
         for now in (0..5_000).step_by(STEP_MS as usize) {
-            member.on_time(now, &Progress::Following(&stay), &mut out);
+            member.on_time(now, &stay.progress(), &mut out);
             for output in std::mem::take(&mut out) {
                 match output {
                     Output::Heartbeat(to, Heartbeat { number, .. }) if to == id(2) => {
@@ -177,13 +174,13 @@ fn q3_whoever_has_accepted_a_later_epoch_keeps_nobody_in_the_lead() {
     for (accepted, expected) in [(epoch, None), (epoch.next().unwrap(), Some(Output::Look(NO_QUORUM)))] {
         let (mut member, mut out) = (peer(0), Vec::new());
         member.on_elected(id(1), 0, &mut out);
-        member.on_time(0, &Progress::Leading(&reign), &mut out);
+        member.on_time(0, &reign.progress(), &mut out);
         for peer in [2, 3] {
             let heard = Heartbeat { accepted_epoch: accepted, ..answer(1) };
             member.on_heartbeat(id(peer), heard, 0, &mut Vec::new());
         }
         out.clear();
-        member.on_time(100, &Progress::Leading(&reign), &mut out);
+        member.on_time(100, &reign.progress(), &mut out);
         assert_eq!(out.into_iter().find(|it| matches!(it, Output::Look(_))), expected, "{accepted}");
     }
 }
@@ -201,10 +198,10 @@ fn q3_a_reign_that_does_not_come_about_in_time_ends() {
     ];
     for (reign, since, at, why) in cases {
         let all = [(2, ALWAYS), (3, ALWAYS), (4, ALWAYS)]; // however they answer
-        assert_eq!(run(*since, 1, &Progress::Leading(reign), &all), Some((*at, *why)));
+        assert_eq!(run(*since, 1, &reign.progress(), &all), Some((*at, *why)));
     }
     // Silent followers alone do not end it sooner: they may be busy with a snapshot.
-    assert_eq!(run(0, 1, &Progress::Leading(&reign(&[2, 3], &[])), &[]), Some((6_650, slow)));
+    assert_eq!(run(0, 1, &reign(&[2, 3], &[]).progress(), &[]), Some((6_650, slow)));
 }
 
 #[test]
@@ -226,7 +223,7 @@ fn q3_a_member_follows_while_its_leader_answers_and_brings_it_up_to_date_in_time
     ];
     assert!(cases[0].0.is_serving());
     for (stay, since, peers, expected) in cases {
-        assert_eq!(run(*since, 2, &Progress::Following(stay), peers), *expected, "from {since}: {peers:?}");
+        assert_eq!(run(*since, 2, &stay.progress(), peers), *expected, "from {since}: {peers:?}");
     }
 }
 
@@ -236,7 +233,7 @@ fn q3_evidence_grows_old_while_the_clock_is_not_looked_at() {
     let (mut member, mut out) = (peer(0), Vec::new());
     member.on_elected(id(2), 0, &mut out);
     let stay = stay(serving());
-    member.on_time(0, &Progress::Following(&stay), &mut out);
+    member.on_time(0, &stay.progress(), &mut out);
     member.on_heartbeat(
         id(2),
         Heartbeat { number: 1, echo: 1, accepted_epoch: Epoch(1), vouches: false },
@@ -244,9 +241,9 @@ fn q3_evidence_grows_old_while_the_clock_is_not_looked_at() {
         &mut Vec::new(),
     );
     out.clear();
-    member.on_time(800, &Progress::Following(&stay), &mut out);
+    member.on_time(800, &stay.progress(), &mut out);
     assert!(!out.contains(&Output::Look(NO_ANSWER)));
-    member.on_time(9_000, &Progress::Following(&stay), &mut out);
+    member.on_time(9_000, &stay.progress(), &mut out);
     assert_eq!(out.last(), Some(&Output::Look(NO_ANSWER)));
 }
 
@@ -316,12 +313,9 @@ fn q4_one_role_follows_another_only_through_looking() {
 #[test]
 fn q4_without_a_role_of_the_kind_time_decides_nothing() {
     let (reign, stay) = (reign(&[], &[]), stay(vec![]));
-    for (leader, progress) in [
-        (1, Progress::Looking),
-        (2, Progress::Looking),
-        (1, Progress::Following(&stay)),
-        (2, Progress::Leading(&reign)),
-    ] {
+    for (leader, progress) in
+        [(1, Progress::Looking), (2, Progress::Looking), (1, stay.progress()), (2, reign.progress())]
+    {
         assert_eq!(run(0, leader, &progress, &[]), None, "{leader}");
     }
 }

@@ -8,8 +8,11 @@
 //!
 //! Source: compat zab, 6 and 11; QuorumPeer.java, ZOOKEEPER-4712 (roles that end in part).
 
+pub mod actor;
 pub mod alone;
 pub mod core;
+pub mod progress;
 mod pulse;
 
 pub use alone::{Reign, reign};
+pub use progress::{Board, Progress};

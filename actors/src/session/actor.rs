@@ -1,27 +1,91 @@
 //! The SessionTracker's shell.
 
+use std::sync::Arc;
+
 use paddock_messages::ids::{AttachNumber, SessionId};
-use paddock_messages::letters::{SessionChanges, Silent, Touched};
+use paddock_messages::letters::{Home, Internal, SessionChanges, Silent, Touched};
 use paddock_messages::mail::Outbox;
+use paddock_messages::roles::{Judge, MemberGone, MemberMet, Report, SilentAt};
 
 use super::core::SessionTracker;
 use crate::runtime::{Ctx, ExitCode, Serve, Service};
+use crate::tree::SharedTree;
 
 /// Mail from whoever asks for an operator: look at the core on its own thread, and post what was found.
 pub struct AskTracker(pub Box<dyn FnOnce(&SessionTracker) + Send>);
 
+/// Whom a member of several has beside those of a server alone.
+pub struct Others {
+    /// The Learner, which tells the leader what is met here.
+    pub report: Outbox<Report>,
+    /// The Proposer, for sessions of other members: each has the last word on its own.
+    pub silent_at: Outbox<SilentAt>,
+    /// The same, for sessions that nobody serves.
+    pub internal: Outbox<Internal>,
+    /// Sessions are found in it.
+    pub tree: Arc<SharedTree>,
+    /// In ms.
+    pub tick_ms: u64,
+    /// `peerTimeout`, in ms: how long another member may go on to make promises unheard.
+    pub peer_timeout_ms: u64,
+}
+
 /// See the module.
 pub struct SessionTrackerActor {
     core: SessionTracker,
+    judge: Judge,
     /// Each client arbiter's hub, by arbiter: it has the last word on its sessions.
     hubs: Vec<Outbox<Silent>>,
+    others: Option<Others>,
     silent: Vec<(SessionId, AttachNumber)>,
+    /// What the leader is to hear: until when each arbiter has told all it met, and what.
+    as_of_ms: Vec<u64>,
+    met: Vec<SessionId>,
 }
 
 impl SessionTrackerActor {
-    /// Posts whom to expire to the one of `hubs` that serves them.
-    pub fn new(core: SessionTracker, hubs: Vec<Outbox<Silent>>) -> Self {
-        Self { core, hubs, silent: Vec::new() }
+    /// Posts whom to expire to the one of `hubs` that serves them. Without `others` it judges all sessions from
+    /// the beginning.
+    pub fn new(core: SessionTracker, hubs: Vec<Outbox<Silent>>, others: Option<Others>) -> Self {
+        let judge = if others.is_some() { Judge::Nobody } else { Judge::All };
+        let as_of_ms = vec![0; hubs.len()];
+        Self { core, judge, hubs, others, silent: Vec::new(), as_of_ms, met: Vec::new() }
+    }
+
+    fn on_touched(&mut self, letter: &Touched, ctx: &mut Ctx<'_, Self>) {
+        self.core.on_touched(letter, &mut self.silent);
+        if !self.silent.is_empty() {
+            let silent = Silent(std::mem::take(&mut self.silent));
+            if self.hubs[usize::from(letter.arbiter)].post(silent).is_err() {
+                ctx.fatal(ExitCode::ActorGone, "the client arbiter that serves a silent session has ended");
+            }
+        }
+        let Some(others) = self.others.as_ref().filter(|_| letter.arbiter == 0) else { return };
+        let mut expired = Vec::new();
+        self.core.on_tick(ctx.clock().now_ms(), &mut expired);
+        if !expired.is_empty() {
+            tracing::info!(
+                sessions = expired.len(),
+                "no member serves them, and their timeout is over: to be expired"
+            );
+            if others.internal.post(Internal::Expire(expired)).is_err() {
+                ctx.fatal(ExitCode::ActorGone, "the Proposer has ended");
+            }
+        }
+    }
+
+    /// What all arbiters have told goes to the leader, several times a tick even if nothing was met.
+    fn pass_on(&mut self, letter: Touched, ctx: &mut Ctx<'_, Self>) {
+        let Some(others) = &self.others else { return };
+        self.met.extend(letter.sessions);
+        self.as_of_ms[usize::from(letter.arbiter)] = letter.as_of_ms;
+        if letter.arbiter == 0 {
+            let as_of_ms = self.as_of_ms.iter().copied().min().unwrap_or(0);
+            let sessions = std::mem::take(&mut self.met);
+            if others.report.post(Report { as_of_ms, sessions }).is_err() {
+                ctx.fatal(ExitCode::ActorGone, "the Learner has ended");
+            }
+        }
     }
 }
 
@@ -29,19 +93,18 @@ impl Service for SessionTrackerActor {}
 
 impl Serve<SessionChanges> for SessionTrackerActor {
     fn serve(&mut self, letter: SessionChanges, _: &mut Ctx<'_, Self>) {
-        self.core.on_changes(&letter.0);
+        if self.judge == Judge::All {
+            self.core.on_changes(&letter.0);
+        }
     }
 }
 
 impl Serve<Touched> for SessionTrackerActor {
     fn serve(&mut self, letter: Touched, ctx: &mut Ctx<'_, Self>) {
-        self.core.on_touched(&letter, &mut self.silent);
-        if self.silent.is_empty() {
-            return;
-        }
-        let silent = Silent(std::mem::take(&mut self.silent));
-        if self.hubs[usize::from(letter.arbiter)].post(silent).is_err() {
-            ctx.fatal(ExitCode::ActorGone, "the client arbiter that serves a silent session has ended");
+        match self.judge {
+            Judge::All => self.on_touched(&letter, ctx),
+            Judge::Leader => self.pass_on(letter, ctx),
+            Judge::Nobody => {}
         }
     }
 }
@@ -49,5 +112,39 @@ impl Serve<Touched> for SessionTrackerActor {
 impl Serve<AskTracker> for SessionTrackerActor {
     fn serve(&mut self, letter: AskTracker, _: &mut Ctx<'_, Self>) {
         (letter.0)(&self.core);
+    }
+}
+
+impl Serve<Judge> for SessionTrackerActor {
+    fn serve(&mut self, judge: Judge, ctx: &mut Ctx<'_, Self>) {
+        let Some(others) = &self.others else { return };
+        self.core = SessionTracker::new(self.hubs.len(), others.tick_ms, ctx.clock().now_ms());
+        if judge == Judge::All {
+            // Their members may have promised something while they did not hear that their leader was lost.
+            self.core.on_found(others.tree.read().sessions(), 2 * others.peer_timeout_ms);
+        }
+        self.judge = judge;
+        self.met.clear();
+        self.as_of_ms.fill(0);
+    }
+}
+
+impl Serve<MemberMet> for SessionTrackerActor {
+    fn serve(&mut self, letter: MemberMet, ctx: &mut Ctx<'_, Self>) {
+        let MemberMet { member, as_of_ms, sessions } = letter;
+        let Some(others) = self.others.as_ref().filter(|_| self.judge == Judge::All) else { return };
+        self.core.on_report(Home::Member(member), as_of_ms, &sessions, &mut self.silent);
+        let silent = std::mem::take(&mut self.silent);
+        if !silent.is_empty() && others.silent_at.post(SilentAt { member, sessions: silent }).is_err() {
+            ctx.fatal(ExitCode::ActorGone, "the Proposer has ended");
+        }
+    }
+}
+
+impl Serve<MemberGone> for SessionTrackerActor {
+    fn serve(&mut self, MemberGone(member): MemberGone, _: &mut Ctx<'_, Self>) {
+        if let Some(others) = self.others.as_ref().filter(|_| self.judge == Judge::All) {
+            self.core.on_member_gone(member, others.peer_timeout_ms);
+        }
     }
 }

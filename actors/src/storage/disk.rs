@@ -3,6 +3,7 @@
 
 use std::io;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
 
@@ -69,7 +70,7 @@ pub struct ReplaceError {
 }
 
 /// An open file. Errors are the operating system's; `StorageFull` is a full disk.
-pub trait DiskFile: Send + 'static {
+pub trait DiskFile: Send + Sync + 'static {
     /// Its length in bytes.
     fn len(&self) -> io::Result<u64>;
     /// Fills `buf` from `offset` on; less only at the end of the file.
@@ -94,6 +95,25 @@ pub trait DiskFile: Send + 'static {
             at += part;
         }
         Ok(())
+    }
+}
+
+/// One that many read.
+impl DiskFile for Arc<dyn DiskFile> {
+    fn len(&self) -> io::Result<u64> {
+        (**self).len()
+    }
+
+    fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<usize> {
+        (**self).read_at(buf, offset)
+    }
+
+    fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
+        (**self).write_at(bytes, offset)
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        (**self).sync_data()
     }
 }
 

@@ -13,6 +13,7 @@ use paddock_messages::zxid::Zxid;
 use super::batch::Records;
 use super::disk::Disk;
 use super::history::Facts;
+use super::log_view::LogView;
 use super::logger::{LogFailure, Logger, Persisted, Space};
 use super::maintenance::Purged;
 use super::sync_watch::{Doing, SyncWatch};
@@ -45,6 +46,10 @@ pub enum Command {
     TruncateAfter { role: u64, zxid: Zxid },
     /// A received snapshot file, finished and synced, is the history now. Answer: `Installed`.
     InstallSnapshot { role: u64, name: String, zxid: Zxid },
+    /// Call `answer`, which must not wait, with a view of the log and of the newest snapshot, everything sent
+    /// before being durable. It runs on the log's thread, and is dropped uncalled if that has to end. An error
+    /// is of that view alone: the log goes on.
+    View { answer: Box<dyn FnOnce(io::Result<LogView>) + Send> },
     /// Everything sent before is to be durable. Answer: `Drained`.
     Drain { role: u64 },
     /// Finish what was sent before, then end. Answer: `Stopped`.
@@ -141,10 +146,7 @@ impl LoggerThread {
         logger: Logger<D>,
         options: ThreadOptions,
         events: impl Fn(LoggerEvent) + Send + 'static,
-    ) -> io::Result<Self>
-    where
-        D::File: Send,
-    {
+    ) -> io::Result<Self> {
         // What is admitted bounds it: a disk that does not answer must not hold up the thread that sends.
         let (commands, queue) = unbounded();
         let watch = SyncWatch::new(&logger);
@@ -341,6 +343,10 @@ impl<D: Disk, E: Fn(LoggerEvent)> Shell<D, E> {
             Command::Drain { role } => {
                 let persisted = self.logger.persisted();
                 (Some(role), Ok(Some(LoggerEvent::Drained { role, persisted })))
+            }
+            Command::View { answer } => {
+                let done = self.timed(|logger| Ok(logger.view()));
+                (None, done.map(answer).map(|()| None))
             }
             Command::Append { .. } | Command::Shutdown => (None, Ok(None)), // `take` did them
         }

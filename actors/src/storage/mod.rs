@@ -3,6 +3,7 @@
 //! A member's data directory holds the file `history`, the segments of its transaction log, its
 //! snapshots, and a lock; the log can have a directory of its own (`pair.rs`). [`history`] says which of them belong together. The [`Logger`] alone writes
 //! the log and `history`; [`LoggerThread`] gives it a thread; [`open`] makes one of what a crash left.
+//! A [`LogView`] is read beside the Logger; [`transfer`] brings what it holds to another member.
 //! [`Disk`] is the seam: [`RealDisk`], or [`MemoryDisk`], which the simulation crashes.
 //!
 //! What must hold:
@@ -26,6 +27,9 @@
 pub mod batch;
 mod disk;
 pub mod history;
+mod log_view;
+#[cfg(test)]
+mod log_view_tests;
 mod logger;
 mod logger_thread;
 #[cfg(test)]
@@ -49,11 +53,13 @@ pub mod snapshot_files;
 mod spare;
 pub mod stream;
 mod sync_watch;
+pub mod transfer;
 mod txn_log;
 
 pub use batch::Records;
 pub use disk::{Disk, DiskFile, ReplaceError, is_full};
 pub use history::{Facts, HistoryError, SnapshotEntry, is_snapshot_name, snapshot_name};
+pub use log_view::LogView;
 pub use logger::{ADMITTED_OVERHEAD, LogFailure, Logger, Options, Persisted, Reserve, Space};
 pub use logger_thread::{Command, LoggerEvent, LoggerHandle, LoggerThread, ThreadOptions};
 pub use maintenance::Purged;

@@ -19,6 +19,7 @@ use super::history::{
 use super::logger::{LogFailure, Logger, Options};
 use super::pair::{JAVA_DATA, PAIR_FILE, check};
 use super::snapshot_files::UNFINISHED;
+use super::transfer::is_incoming;
 use super::txn_log::{BatchReader, Found, Segment};
 
 /// Why a data directory was not opened. Nothing in it was changed, but by a failure of `Io` or `Full`.
@@ -456,7 +457,7 @@ fn sweep<D: Disk>(disk: &D, history: &History, names: &[String]) {
     for name in names {
         let named = match segment_number(name) {
             Some(number) => history.segments.iter().any(|segment| segment.file == number),
-            None if name == UNFINISHED => false,
+            None if name == UNFINISHED || is_incoming(name) => false,
             None if is_snapshot_name(name) => history.snapshots.iter().any(|s| s.name == *name),
             None => true,
         };

@@ -16,7 +16,7 @@ use crate::tree::{DataTree, Events, SharedTree, TreeOptions};
 
 /// A txn that takes more than this in memory is none that was logged: a request is at most 16 times
 /// `jute.maxbuffer`, which is at most 2 GiB.
-const TXN_LIMIT: usize = 1 << 31;
+pub(super) const TXN_LIMIT: usize = 1 << 31;
 /// What a snapshot is called until it is whole.
 pub(super) const UNFINISHED: &str = "snapshot.tmp";
 

@@ -160,7 +160,12 @@ impl<F: DiskFile> LogReader<F> {
         let wanted = segments.filter(|segment| segment.last >= from && segment.last > Zxid::ZERO);
         let segments =
             wanted.map(|segment| Ok((segment, disk.open(&segment.name())?))).collect::<io::Result<_>>()?;
-        Ok(Self { segments, current: None, offset: 0, body: Vec::new(), within: 0, from, salt })
+        Ok(Self::over(segments, from, salt))
+    }
+
+    /// The same of segments whose files are open: of each up to its `end`, whatever was written behind it.
+    pub(super) fn over(segments: VecDeque<(Segment, F)>, from: Zxid, salt: u64) -> Self {
+        Self { segments, current: None, offset: 0, body: Vec::new(), within: 0, from, salt }
     }
 
     /// The next txn's zxid and payload; `None` after the last. An error names neither file nor offset

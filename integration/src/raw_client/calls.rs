@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use bytestring::ByteString;
-use paddock_messages::client::ops::{Create, PathOnly, PathVersion, PathWatch, SetData};
+use paddock_messages::client::ops::{Create, PathOnly, PathVersion, PathWatch, SetData, SetWatches};
 use paddock_messages::client::{OpCode, xid};
 use paddock_messages::error_code::ErrorCode;
 use paddock_messages::wire::Wire;
@@ -97,6 +97,17 @@ impl RawClient {
     /// See [`Self::create`].
     pub fn ping(&mut self) -> Result<(), ClientError> {
         self.queue_raw(xid::PING, OpCode::Ping as i32, |_| {});
+        self.flush()?;
+        self.reply()?.ok().map(drop)
+    }
+
+    /// Registers the watches that the client had before it reconnected; events of what it has missed meanwhile
+    /// are among [`Self::events`] then.
+    ///
+    /// # Errors
+    /// See [`Self::create`].
+    pub fn set_watches(&mut self, watches: &SetWatches) -> Result<(), ClientError> {
+        self.queue_raw(xid::SET_WATCHES, OpCode::SetWatches as i32, |to| watches.write(to));
         self.flush()?;
         self.reply()?.ok().map(drop)
     }

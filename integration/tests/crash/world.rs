@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use paddock_integration::process::{Launch, ServerProcess};
 use paddock_integration::raw_client::{ClientError, RawClient, Session};
+pub(crate) use paddock_integration::rounds::{rounds, seed};
 use paddock_messages::error_code::ErrorCode;
 use paddock_messages::znode::CreateMode;
 use rand::rngs::StdRng;
@@ -18,21 +19,6 @@ use crate::witness::{Ledger, Observed, Script, Violation};
 const CLIENTS: usize = 4;
 /// How long a load may take until it has been acknowledged often enough; never reached when all is well.
 const PATIENCE: Duration = Duration::from_secs(120);
-
-/// The seed of a run: `CRASH_SEED`, else drawn; printed, so that a failure can be run again. Where
-/// exactly a kill hits is up to the scheduler, so the same seed makes the same run likely, not certain.
-pub(crate) fn seed(test: &str) -> u64 {
-    let given = std::env::var("CRASH_SEED").ok().map(|text| text.parse().expect("CRASH_SEED is a number"));
-    let seed = given.unwrap_or_else(|| StdRng::from_os_rng().random());
-    println!("{test}: CRASH_SEED={seed}");
-    seed
-}
-
-/// How many rounds to run: `CRASH_ROUNDS`, else `default`.
-pub(crate) fn rounds(default: u64) -> u64 {
-    let given = std::env::var("CRASH_ROUNDS").ok();
-    given.map_or(default, |text| text.parse().expect("CRASH_ROUNDS is a number"))
-}
 
 /// One server's life story.
 pub(crate) struct World {

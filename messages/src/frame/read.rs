@@ -142,6 +142,11 @@ impl FrameReader {
         }
     }
 
+    /// Bytes of the lane that were taken as frames: what one took is the difference.
+    pub fn taken(&self) -> u64 {
+        self.offset
+    }
+
     /// Bytes of memory it holds: at most 1 MiB, or twice what was fed and not yet taken.
     pub fn memory(&self) -> usize {
         self.held.capacity()

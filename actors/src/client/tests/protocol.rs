@@ -325,10 +325,11 @@ fn a_session_that_moved_or_ended_closes_its_connection() {
 fn pings_are_answered_only_while_the_member_can_vouch() {
     let mut member = Member::new(1);
     let client = member.connect(0);
-    member.arbiters[0].vouch(false);
+    member.now_ms = 10;
+    member.arbiters[0].vouch(9, 10);
     let packets = member.ask(client, &[ping(), look(1, OpCode::Exists, "/", false)].concat());
     assert_eq!(packets.iter().map(|it| it.xid).collect::<Vec<_>>(), [1], "others are not held back by it");
-    member.arbiters[0].vouch(true);
+    member.arbiters[0].vouch(10, 10);
     assert_eq!(member.receive(client).iter().map(|it| it.xid).collect::<Vec<_>>(), [-2]);
 }
 

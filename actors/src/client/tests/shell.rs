@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use paddock_messages::client::OpCode;
 use paddock_messages::ids::{AttachNumber, ConnId, SessionId};
-use paddock_messages::letters::{FeedReady, Internal, Submission, Submissions, Touched};
+use paddock_messages::letters::{FeedReady, Submission, Submissions, Touched};
 use paddock_messages::mail::{Bound, Outbox};
+use paddock_messages::roles::Over;
 use paddock_messages::wire::write_str;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -36,7 +37,7 @@ impl Service for Rest {}
 impl Serve<Submissions> for Rest {
     fn serve(&mut self, letter: Submissions, _: &mut Ctx<'_, Self>) {
         let mut writer = self.tree.write();
-        for submission in letter.0 {
+        for submission in letter.items {
             match submission {
                 Submission::Open { client, timeout_ms } => {
                     let (session, attach, conn) = (SessionId(7), AttachNumber::default(), client.conn);
@@ -60,8 +61,8 @@ impl Serve<Touched> for Rest {
     }
 }
 
-impl Serve<Internal> for Rest {
-    fn serve(&mut self, letter: Internal, _: &mut Ctx<'_, Self>) {
+impl Serve<Over> for Rest {
+    fn serve(&mut self, letter: Over, _: &mut Ctx<'_, Self>) {
         panic!("nobody is silent here: {letter:?}");
     }
 }
@@ -97,7 +98,7 @@ fn start_with(
         entrance: Arc::new(Entrance::default()),
         learner: rest.outbox(BOUND),
         sessions: rest.outbox(BOUND),
-        proposer: rest.outbox(BOUND),
+        over: rest.outbox(BOUND),
         meters: meters.clone(),
         words: Some(rest.outbox(BOUND)),
         touch_every: Duration::from_millis(5),

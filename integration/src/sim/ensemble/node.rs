@@ -11,7 +11,7 @@ use paddock_actors::learner::following::Following;
 use paddock_actors::learner::session_ids::SessionIds;
 use paddock_actors::proposer::Proposer;
 use paddock_actors::proposer::leadership::{Leadership, Standing};
-use paddock_actors::quorum_peer::core::{Output as Roled, Progress, QuorumPeer};
+use paddock_actors::quorum_peer::core::{Output as Roled, QuorumPeer};
 use paddock_actors::session::core::SessionTracker;
 use paddock_actors::storage::snapshot_files::restore;
 use paddock_actors::storage::{LogFailure, Logger, MemoryDisk, OpenError, open};
@@ -315,11 +315,7 @@ impl Node {
             self.election.on_time(self.now_ms, &mut out);
         }
         self.perform_election(out);
-        let progress = match &self.role {
-            Role::Looking => Progress::Looking,
-            Role::Leading(reign, _) => Progress::Leading(reign),
-            Role::Following(_, stay) => Progress::Following(stay),
-        };
+        let progress = self.progress();
         let mut out = Vec::new();
         self.peer.on_time(self.now_ms, &progress, &mut out);
         self.perform_peer(out);

@@ -2,7 +2,7 @@
 //! the member that serves the session.
 
 use paddock_actors::proposer::Proposer;
-use paddock_actors::quorum_peer::core::Progress;
+use paddock_actors::quorum_peer::Progress;
 use paddock_actors::session::core::{REPORTS_PER_TICK, SessionTracker};
 use paddock_messages::ids::{AttachNumber, ServerId, SessionId};
 use paddock_messages::letters::{Home, Internal, SessionChange, Touched};
@@ -41,11 +41,11 @@ impl Node {
         may
     }
 
-    pub(super) fn progress(&self) -> Progress<'_, SimQuorum> {
+    pub(super) fn progress(&self) -> Progress {
         match &self.role {
             Role::Looking => Progress::Looking,
-            Role::Leading(reign, _) => Progress::Leading(reign),
-            Role::Following(_, stay) => Progress::Following(stay),
+            Role::Leading(reign, _) => reign.progress(),
+            Role::Following(_, stay) => stay.progress(),
         }
     }
 

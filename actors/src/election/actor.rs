@@ -1,0 +1,137 @@
+//! The Election's shell: hears from the QuorumPeer, which knows the links, and tells through them.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use paddock_messages::ids::ServerId;
+use paddock_messages::mail::Outbox;
+use paddock_messages::quorum::{Notification, PeerState, Vote};
+
+use super::core::{Election, Output};
+use crate::peer_link::letters::SendNotification;
+use crate::runtime::{Ctx, ExitCode, Serve, Service, TimerId};
+
+/// Mail to the Election: look for a leader.
+#[derive(Clone, Copy, Debug)]
+pub struct Look {
+    /// This member's vote for itself; `None` for one without a vote.
+    pub own: Option<Vote>,
+}
+
+/// Mail to the Election: the member has a role.
+#[derive(Clone, Copy, Debug)]
+pub struct Settle {
+    /// What it does.
+    pub state: PeerState,
+    /// Whom it follows.
+    pub vote: Vote,
+}
+
+/// Mail to the Election: a member said this.
+#[derive(Clone, Copy, Debug)]
+pub struct Heard {
+    /// Who.
+    pub from: ServerId,
+    /// What.
+    pub notification: Notification,
+}
+
+/// Mail to the Election: the ctl lane to a member has come up, or gone down.
+#[derive(Clone, Copy, Debug)]
+pub struct LinkChange {
+    /// Which.
+    pub peer: ServerId,
+    /// Whether it is up.
+    pub is_up: bool,
+}
+
+/// Mail to the QuorumPeer: the election has decided.
+#[derive(Clone, Copy, Debug)]
+pub struct Elected(pub Vote);
+
+/// See the module.
+pub struct ElectionActor {
+    core: Election<paddock_config::Quorum>,
+    links: BTreeMap<ServerId, Outbox<SendNotification>>,
+    elected: Outbox<Elected>,
+    out: Vec<Output>,
+    timer: Option<(u64, TimerId)>,
+}
+
+impl ElectionActor {
+    /// Tells members through `links`, and the QuorumPeer when it has decided.
+    pub fn new(
+        core: Election<paddock_config::Quorum>,
+        links: BTreeMap<ServerId, Outbox<SendNotification>>,
+        elected: Outbox<Elected>,
+    ) -> Self {
+        Self { core, links, elected, out: Vec::new(), timer: None }
+    }
+
+    fn perform(&mut self, ctx: &mut Ctx<'_, Self>) {
+        for order in self.out.drain(..) {
+            let sent = match order {
+                // The newest replaces what is not on its way: a link that is full has one to come.
+                Output::Send { to, notification } => {
+                    let _ = self.links.get(&to).map(|link| link.post(SendNotification(notification)));
+                    Ok(())
+                }
+                Output::Decided(vote) => self.elected.post(Elected(vote)).map_err(drop),
+            };
+            if sent.is_err() {
+                return ctx.fatal(ExitCode::ActorGone, "the QuorumPeer has ended");
+            }
+        }
+        self.set_timer(ctx);
+    }
+
+    fn set_timer(&mut self, ctx: &mut Ctx<'_, Self>) {
+        let due = self.core.next_due_ms();
+        if due == self.timer.map(|(at, _)| at) {
+            return;
+        }
+        if let Some((_, timer)) = self.timer.take() {
+            ctx.cancel(timer);
+        }
+        self.timer = due.map(|at| {
+            let wait = at.saturating_sub(ctx.clock().now_ms()).max(1);
+            let timer = ctx.after(Duration::from_millis(wait), |this, ctx| {
+                this.timer = None;
+                this.core.on_time(ctx.clock().now_ms(), &mut this.out);
+                this.perform(ctx);
+            });
+            (at, timer)
+        });
+    }
+}
+
+impl Service for ElectionActor {}
+
+impl Serve<Look> for ElectionActor {
+    fn serve(&mut self, Look { own }: Look, ctx: &mut Ctx<'_, Self>) {
+        self.core.look(own, ctx.clock().now_ms(), &mut self.out);
+        tracing::info!(round = self.core.round(), "looking for a leader");
+        self.perform(ctx);
+    }
+}
+
+impl Serve<Settle> for ElectionActor {
+    fn serve(&mut self, Settle { state, vote }: Settle, ctx: &mut Ctx<'_, Self>) {
+        self.core.settle(state, vote, &mut self.out);
+        self.perform(ctx);
+    }
+}
+
+impl Serve<Heard> for ElectionActor {
+    fn serve(&mut self, Heard { from, notification }: Heard, ctx: &mut Ctx<'_, Self>) {
+        self.core.on_notification(from, notification, ctx.clock().now_ms(), &mut self.out);
+        self.perform(ctx);
+    }
+}
+
+impl Serve<LinkChange> for ElectionActor {
+    fn serve(&mut self, LinkChange { peer, is_up }: LinkChange, ctx: &mut Ctx<'_, Self>) {
+        self.core.on_link(peer, is_up, ctx.clock().now_ms(), &mut self.out);
+        self.perform(ctx);
+    }
+}

@@ -1,0 +1,66 @@
+//! A leader's snapshot on its way to this member's disk.
+
+use paddock_messages::mail::Outbox;
+use paddock_messages::zxid::Zxid;
+
+use crate::peer_link::Room;
+use crate::storage::RealDisk;
+pub use crate::storage::transfer::Received;
+use crate::storage::transfer::SnapshotReceiver;
+use crate::tree::TreeOptions;
+
+/// Mail from the thread that writes it: it is whole and can be put in place, or why not.
+#[derive(Debug)]
+pub struct SnapshotCame {
+    /// The generation of the role it was sent to.
+    pub role: u64,
+    /// What came.
+    pub received: Result<Received, String>,
+}
+
+/// Writes what comes, on a thread of its own for each snapshot.
+pub struct Receiving {
+    disk: RealDisk,
+    options: TreeOptions,
+    /// The Learner.
+    came: Outbox<SnapshotCame>,
+    current: Option<SnapshotReceiver>,
+}
+
+impl Receiving {
+    /// Trees are made with `options`; what has come is told to `came`.
+    pub fn new(disk: RealDisk, options: TreeOptions, came: Outbox<SnapshotCame>) -> Self {
+        Self { disk, options, came, current: None }
+    }
+
+    /// The next piece; the first begins a snapshot. `room` is given back once it is written.
+    pub(super) fn piece(&mut self, role: u64, from: &str, bytes: Vec<u8>, room: Option<Room>) {
+        if self.current.is_none() {
+            let came = self.came.clone();
+            // A Learner that is gone needs no snapshot.
+            let done = move |received| drop(came.post(SnapshotCame { role, received }));
+            match SnapshotReceiver::start(self.disk.clone(), from.to_owned(), done) {
+                Ok(receiver) => self.current = Some(receiver),
+                Err(error) => {
+                    let received = Err(format!("no thread for a snapshot: {error}"));
+                    drop(self.came.post(SnapshotCame { role, received }));
+                }
+            }
+        }
+        if let Some(receiver) = &self.current {
+            receiver.piece(bytes, room);
+        }
+    }
+
+    /// All of it has come.
+    pub(super) fn finish(&mut self, zxid: Zxid) {
+        if let Some(receiver) = self.current.take() {
+            receiver.finish(zxid, self.options);
+        }
+    }
+
+    /// What has come so far is nothing to anybody any more.
+    pub(super) fn forget(&mut self) {
+        self.current = None;
+    }
+}

@@ -1,0 +1,291 @@
+//! The Learner's shell as its member's role begins and ends: between the core, the log and the leader.
+//!
+//! Nothing of an older role is taken for one of this: what actors, links and the log say names the generation
+//! of the role, or the lane, that it is about.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use paddock_messages::ids::ServerId;
+use paddock_messages::letters::Silent;
+use paddock_messages::mail::Outbox;
+use paddock_messages::quorum::{PeerState, Vote};
+use paddock_messages::roles::{
+    Begin, EpochKept, HistoryApplied, Judge, KeptEpoch, Lead, LeadOver, Part, RoleEnded, Settled, Stands,
+};
+use paddock_messages::zxid::Zxid;
+
+use super::actor::LearnerActor;
+use super::behind::Behind;
+use super::following::Following;
+use super::receiving::{Received, Receiving};
+use crate::client::Serving;
+use crate::client::hub::Control;
+use crate::peer_link::letters::{Open, Send, Shut};
+use crate::quorum_peer::Board;
+use crate::runtime::{Ctx, ExitCode};
+use crate::storage::{Command, Facts, Persisted};
+
+/// What the Logger's thread answers to a role.
+#[derive(Debug)]
+pub struct LogAnswer {
+    /// The generation of the role that asked.
+    pub role: u64,
+    /// What.
+    pub what: Answered,
+}
+
+/// See [`LogAnswer`].
+#[derive(Debug)]
+pub enum Answered {
+    /// These are durable.
+    Kept(Facts),
+    /// The epoch is not, for want of space.
+    NotKept(String),
+    /// The log is cut.
+    Truncated,
+    /// The received snapshot is the history now.
+    Installed,
+    /// Nothing that was sent before is still on its way; the log ends here.
+    Drained(Persisted),
+    /// It was not done, and the log goes on.
+    Refused(String),
+}
+
+/// One member's data lane, as the Learner and the Proposer use it.
+#[derive(Clone)]
+pub struct DataLane {
+    /// To dial it.
+    pub open: Outbox<Open>,
+    /// To close what was dialled.
+    pub shut: Outbox<Shut>,
+    /// To send down it.
+    pub send: Outbox<Send>,
+}
+
+/// Whom a member of several has beside those of a server alone.
+pub struct Others {
+    /// Whether this member votes.
+    pub is_voter: bool,
+    /// The other members' data lanes.
+    pub lanes: BTreeMap<ServerId, DataLane>,
+    /// The QuorumPeer.
+    pub stands: Outbox<Stands>,
+    /// The same.
+    pub ended: Outbox<RoleEnded>,
+    /// The same.
+    pub settled: Outbox<Settled>,
+    /// What is published for it.
+    pub board: Board,
+    /// How often it is told that this thread moves.
+    pub move_every: Duration,
+    /// Our Proposer, when we are elected, and when that is over.
+    pub lead: Outbox<Lead>,
+    /// The same.
+    pub lead_over: Outbox<LeadOver>,
+    /// The same, once it may propose.
+    pub applied: Outbox<HistoryApplied>,
+    /// The SessionTracker.
+    pub judge: Outbox<Judge>,
+    /// Each client arbiter's hub, by arbiter.
+    pub hubs: Vec<Outbox<Control>>,
+    /// The same: they have the last word on their sessions.
+    pub silent: Vec<Outbox<Silent>>,
+    /// Writes snapshots that come.
+    pub receiving: Receiving,
+}
+
+/// What the member does.
+pub(super) enum Mode {
+    /// It leads, or is about to.
+    Leading,
+    Following(Box<Behind>),
+    Looking(Search),
+}
+
+/// Before an election.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Search {
+    /// The last txn on disk, once the log has finished.
+    last: Option<Zxid>,
+    /// The QuorumPeer knows.
+    is_told: bool,
+}
+
+impl LearnerActor {
+    pub(super) fn others(&self) -> &Others {
+        self.others.as_ref().expect("a server alone keeps its role")
+    }
+
+    pub(super) fn leader(&self) -> Option<ServerId> {
+        if let Mode::Following(behind) = &self.mode { Some(behind.leader()) } else { None }
+    }
+
+    pub(super) fn receiving(&mut self) -> &mut Receiving {
+        &mut self.others.as_mut().expect("a server alone is sent nothing").receiving
+    }
+
+    pub(super) fn begin(&mut self, Begin { role, part }: Begin, ctx: &mut Ctx<'_, Self>) {
+        let search = if let Mode::Looking(search) = self.mode { search } else { Search::default() };
+        let last = search.last.unwrap_or(Zxid::ZERO);
+        self.end_role();
+        self.role = role;
+        match part {
+            Part::Look => {
+                self.mode = Mode::Looking(Search::default());
+                if self.log.send(Command::Drain { role }).is_err() {
+                    ctx.fatal(ExitCode::ActorGone, "the learner's Logger has ended");
+                }
+            }
+            Part::Lead => {
+                self.mode = Mode::Leading;
+                let Facts { accepted_epoch: accepted, current_epoch, .. } = self.facts;
+                self.mail(ctx, |to| to.lead.post(Lead { role, accepted, current_epoch, last }).is_ok());
+            }
+            Part::Follow(leader) => {
+                let stay =
+                    Following::new(self.facts.accepted_epoch, self.facts.current_epoch, self.core.tail());
+                self.mode = Mode::Following(Box::new(Behind::new(leader, stay)));
+                self.mail(ctx, |to| {
+                    to.lanes.get(&leader).is_some_and(|it| it.open.post(Open { role }).is_ok())
+                });
+            }
+        }
+    }
+
+    /// Posts what the member cannot be without.
+    fn mail(&self, ctx: &mut Ctx<'_, Self>, post: impl FnOnce(&Others) -> bool) {
+        if !post(self.others()) {
+            ctx.fatal(ExitCode::ActorGone, "an actor that the learner needs has ended");
+        }
+    }
+
+    /// Nobody is served any more, and what waited for an answer gets none.
+    fn end_role(&mut self) {
+        let (role, others) = (self.role, self.others());
+        match &self.mode {
+            Mode::Looking(_) => return,
+            // One that is gone is the guardian's business.
+            Mode::Leading => drop(others.lead_over.post(LeadOver { role })),
+            Mode::Following(behind) => {
+                if let Some(lane) = others.lanes.get(&behind.leader()) {
+                    drop(lane.shut.post(Shut { upto_role: role }));
+                }
+            }
+        }
+        drop(others.judge.post(Judge::Nobody));
+        for hub in &others.hubs {
+            drop(hub.post(Control::Serve(Serving::Nobody)));
+            drop(hub.post(Control::CloseAll));
+        }
+        if let Some(others) = &mut self.others {
+            others.receiving.forget();
+        }
+        self.core.on_leader_lost();
+        self.mode = Mode::Looking(Search::default());
+    }
+
+    /// All that is committed is applied, for now: what waited for that.
+    pub(super) fn on_applied(&mut self, ctx: &mut Ctx<'_, Self>) {
+        if self.others.is_none() {
+            return;
+        }
+        match &mut self.mode {
+            Mode::Leading => self.established(ctx),
+            Mode::Following(behind) => {
+                if behind.opens() {
+                    self.serve_everybody(Judge::Leader);
+                }
+            }
+            Mode::Looking(Search { last: Some(last), is_told }) if !*is_told => {
+                *is_told = true; // Q4
+                let (role, current_epoch, last) = (self.role, self.facts.current_epoch, *last);
+                self.mail(ctx, |to| to.stands.post(Stands { role, current_epoch, last }).is_ok());
+            }
+            Mode::Looking(_) => {}
+        }
+    }
+
+    fn serve_everybody(&self, judge: Judge) {
+        let (role, others) = (self.role, self.others());
+        drop(others.judge.post(judge));
+        for hub in &others.hubs {
+            drop(hub.post(Control::Begin(role)));
+            drop(hub.post(Control::Serve(Serving::Everybody)));
+        }
+    }
+
+    pub(super) fn leave(&self, why: &'static str, ctx: &mut Ctx<'_, Self>) {
+        let role = self.role;
+        self.mail(ctx, |to| to.ended.post(RoleEnded { role, why }).is_ok());
+    }
+
+    pub(super) fn command(&self, command: Command, ctx: &mut Ctx<'_, Self>) {
+        if self.log.send(command).is_err() {
+            ctx.fatal(ExitCode::ActorGone, "the learner's Logger has ended");
+        }
+    }
+
+    pub(super) fn keep(&mut self, epoch: KeptEpoch, ctx: &mut Ctx<'_, Self>) {
+        let mut facts = self.facts;
+        match epoch {
+            KeptEpoch::Accepted(epoch) => facts.accepted_epoch = epoch,
+            KeptEpoch::Current(epoch) => {
+                (facts.accepted_epoch, facts.current_epoch) = (epoch.max(facts.accepted_epoch), epoch);
+            }
+            KeptEpoch::Refused => return,
+        }
+        self.keeping = Some(epoch);
+        self.command(Command::KeepFacts { role: self.role, facts }, ctx);
+    }
+
+    /// Durable is durable, whichever role asked for it.
+    pub(super) fn on_kept(&mut self, facts: Facts, is_current: bool, ctx: &mut Ctx<'_, Self>) {
+        self.facts = facts;
+        if let Some(others) = &self.others {
+            others.board.accept(facts.accepted_epoch); // before anybody is told (P11)
+        }
+        if !is_current {
+            return;
+        }
+        let Some(epoch) = self.keeping.take() else { return };
+        match (&self.mode, epoch) {
+            (Mode::Leading, _) => self.tell_proposer(epoch, ctx),
+            (Mode::Following(_), KeptEpoch::Accepted(_)) => self.with_stay(ctx, Following::on_accepted_kept),
+            (Mode::Following(_), KeptEpoch::Current(_)) => self.with_stay(ctx, Following::on_current_kept),
+            _ => {}
+        }
+    }
+
+    pub(super) fn tell_proposer(&self, epoch: KeptEpoch, ctx: &mut Ctx<'_, Self>) {
+        if self.peers.kept.post(EpochKept { role: self.role, epoch }).is_err() {
+            ctx.fatal(ExitCode::ActorGone, "the learner's Proposer has ended");
+        }
+    }
+
+    pub(super) fn on_drained(&mut self, upto: Zxid) {
+        if let Mode::Looking(search) = &mut self.mode {
+            search.last = Some(upto);
+        }
+    }
+
+    /// History has been replaced on disk, whichever role asked for it: the tree follows.
+    pub(super) fn install(&mut self) {
+        let Some(Received { zxid, tree, .. }) = self.installing.take() else { return };
+        let mut writer = self.tree.write();
+        writer.replace(tree);
+        writer.commit(|_| {});
+        self.core.on_installed(zxid);
+    }
+
+    /// A new leader has applied all there is: it may propose, and serve.
+    pub(super) fn established(&mut self, ctx: &mut Ctx<'_, Self>) {
+        let Some(epoch) = self.establishes.take() else { return };
+        let role = self.role;
+        self.serve_everybody(Judge::All);
+        self.mail(ctx, |to| to.applied.post(HistoryApplied { role, epoch }).is_ok());
+        let vote = Vote { peer_epoch: epoch, zxid: self.core.appended(), leader: self.me };
+        drop(self.others().settled.post(Settled { role, state: PeerState::Leading, vote }));
+        tracing::info!(%epoch, "leading: clients are served");
+    }
+}

@@ -1,0 +1,213 @@
+//! The ctl link's actor: votes and heartbeats of two members, for as long as both live.
+
+use std::cell::Cell;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use paddock_messages::frame::{Frame, FrameWriter, Lane};
+use paddock_messages::mail::Outbox;
+use paddock_messages::quorum::{Heartbeat, Notification};
+use tokio::io::{AsyncWrite, AsyncWriteExt};
+use tokio::sync::Notify;
+
+use super::letters::{
+    Accepted, CtlDown, CtlUp, HeardHeartbeat, HeardNotification, SendHeartbeat, SendNotification,
+};
+use super::link::{Greeted, Link, Peer, Task};
+use super::sides::told;
+use super::status::LinkState;
+use super::{dial, lane};
+use crate::runtime::{Clock, Ctx, Serve, Service};
+
+/// To whoever watches over the members.
+#[derive(Clone, Debug)]
+pub struct CtlOutboxes {
+    /// The peer is connected.
+    pub up: Outbox<CtlUp>,
+    /// And is no longer.
+    pub down: Outbox<CtlDown>,
+    /// An entrance: over its bound they are dropped.
+    pub notification: Outbox<HeardNotification>,
+    /// An entrance: over its bound they are dropped.
+    pub heartbeat: Outbox<HeardHeartbeat>,
+}
+
+/// What a ctl link is made from.
+#[derive(Clone, Debug)]
+pub struct CtlSetup {
+    /// Whom it leads to, by its election ports.
+    pub peer: Peer,
+    /// A lane on which nothing comes for so long is closed: `peerTimeout`.
+    pub silence: Duration,
+    /// Who hears of it.
+    pub to: CtlOutboxes,
+}
+
+/// See the module above.
+pub struct CtlLink {
+    shared: Rc<Shared>,
+    task: Option<Task>,
+}
+
+/// What the actor and the task of its lane share, on their one thread.
+struct Shared {
+    link: Link,
+    to: CtlOutboxes,
+    slots: Slots,
+    /// Lanes there were.
+    made: Cell<u64>,
+    /// The one that is up.
+    current: Cell<Option<u64>>,
+}
+
+/// What waits to be sent: of each kind the newest.
+#[derive(Default)]
+struct Slots {
+    notification: Cell<Option<Notification>>,
+    heartbeat: Cell<Option<Heartbeat>>,
+    ready: Notify,
+}
+
+impl CtlLink {
+    /// To be called on the thread it will run on.
+    pub fn new(setup: CtlSetup, clock: Arc<dyn Clock>) -> Self {
+        let link = Link::new(setup.peer, Lane::Ctl, Some(setup.silence), clock);
+        let (slots, made, current) = (Slots::default(), Cell::default(), Cell::default());
+        Self { shared: Rc::new(Shared { link, to: setup.to, slots, made, current }), task: None }
+    }
+}
+
+impl Service for CtlLink {
+    fn started(&mut self, _: &mut Ctx<'_, Self>) {
+        self.shared.link.rest(self.shared.resting());
+        if self.shared.is_dialler() {
+            let shared = Rc::clone(&self.shared);
+            let carry = async move |greeted| shared.carry(shared.up(&greeted), greeted).await;
+            let shared = Rc::clone(&self.shared);
+            let keep = async move { dial::keep(&shared.link, Duration::ZERO, carry).await };
+            self.task = Some(Task::start(keep));
+        }
+    }
+}
+
+impl Serve<Accepted> for CtlLink {
+    fn serve(&mut self, letter: Accepted, _: &mut Ctx<'_, Self>) {
+        let greeted = match self.shared.link.take(letter) {
+            Ok(greeted) => greeted,
+            Err(why) => return self.shared.link.complain(&why),
+        };
+        if self.shared.is_dialler() {
+            return self.shared.link.complain("it dials, though its id is lower"); // listeners refuse it, too
+        }
+        self.task = None;
+        if let Some(old) = self.shared.current.get() {
+            self.shared.down(old, "a newer connection replaces it");
+        }
+        let number = self.shared.up(&greeted);
+        let shared = Rc::clone(&self.shared);
+        self.task = Some(Task::start(async move { shared.carry(number, greeted).await }));
+    }
+}
+
+impl Serve<SendNotification> for CtlLink {
+    fn serve(&mut self, letter: SendNotification, _: &mut Ctx<'_, Self>) {
+        self.shared.slots.notification.set(Some(letter.0));
+        self.shared.slots.ready.notify_one();
+    }
+}
+
+impl Serve<SendHeartbeat> for CtlLink {
+    fn serve(&mut self, letter: SendHeartbeat, _: &mut Ctx<'_, Self>) {
+        if self.shared.current.get().is_some() {
+            self.shared.slots.heartbeat.set(Some(letter.0));
+            self.shared.slots.ready.notify_one();
+        }
+    }
+}
+
+impl Shared {
+    fn is_dialler(&self) -> bool {
+        self.link.peer.identity.lock().me > self.link.peer.id
+    }
+
+    /// What the link is about while no lane is up.
+    fn resting(&self) -> LinkState {
+        if self.is_dialler() { LinkState::Dialling } else { LinkState::Waiting }
+    }
+
+    fn up(&self, greeted: &Greeted) -> u64 {
+        let number = self.made.get() + 1;
+        self.made.set(number);
+        self.current.set(Some(number));
+        told(&self.to.up.post(CtlUp(self.link.peer.id)));
+        self.link.on_up(number, greeted);
+        number
+    }
+
+    fn down(&self, number: u64, why: &str) {
+        if self.current.get() == Some(number) {
+            self.current.set(None);
+            self.slots.heartbeat.set(None);
+            told(&self.to.down.post(CtlDown(self.link.peer.id)));
+            self.link.on_down(number, why, self.resting());
+        }
+    }
+
+    /// Until the lane is down.
+    async fn carry(&self, number: u64, greeted: Greeted) {
+        let Greeted { stream, frames, speaking, first, .. } = greeted;
+        let (from, to) = stream.into_split();
+        let count = |count| self.link.on_read(count);
+        let each = async |frame, _| self.hear(frame);
+        let why = tokio::select! {
+            why = lane::read(from, frames, self.link.silence, count, each) => why,
+            why = self.write(to, self.link.writer(speaking), first) => why,
+        };
+        self.down(number, &why);
+    }
+
+    /// Passes on what the peer says, or drops it: never waits.
+    fn hear(&self, frame: Frame) -> Result<(), String> {
+        let from = self.link.peer.id;
+        let is_taken = match frame {
+            Frame::Notification(notification) => {
+                self.to.notification.post(HeardNotification { from, notification }).is_ok()
+            }
+            Frame::Heartbeat(heartbeat) => self.to.heartbeat.post(HeardHeartbeat { from, heartbeat }).is_ok(),
+            other => return Err(format!("{:?} does not belong there", other.kind())),
+        };
+        if !is_taken {
+            tracing::debug!("server {from} says more than is heard"); // the meters count them
+        }
+        Ok(())
+    }
+
+    /// Writes the newest of each kind; tells why it ends.
+    async fn write<W: AsyncWrite + Unpin>(
+        &self,
+        mut to: W,
+        writer: FrameWriter,
+        mut buffer: Vec<u8>,
+    ) -> String {
+        loop {
+            let notification = self.slots.notification.take().map(Frame::Notification);
+            let heartbeat = self.slots.heartbeat.take().map(Frame::Heartbeat);
+            for frame in [notification, heartbeat].iter().flatten() {
+                if let Err(error) = writer.write(frame, &mut buffer) {
+                    return format!("a packet cannot be written: {error}");
+                }
+            }
+            if buffer.is_empty() {
+                self.slots.ready.notified().await;
+                continue;
+            }
+            let written = async { to.write_all(&buffer).await.and(to.flush().await) };
+            if let Err(error) = written.await {
+                return format!("it cannot be written to: {error}");
+            }
+            self.link.peer.status.lock().bytes_sent += buffer.len() as u64;
+            buffer.clear();
+        }
+    }
+}

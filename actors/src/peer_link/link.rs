@@ -1,0 +1,146 @@
+//! What both links to a member have: whom they lead to, what they tell an operator.
+
+use std::cell::RefCell;
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use paddock_messages::frame::{FrameReader, FrameWriter, Lane};
+use paddock_messages::ids::ServerId;
+use tokio::net::TcpStream;
+use tokio::task::JoinHandle;
+
+use super::letters::Accepted;
+use super::status::{Allowance, LinkState, Quiet, SharedStatus};
+use super::{SharedIdentity, dial, hello};
+use crate::runtime::Clock;
+
+/// Whom a link leads to.
+#[derive(Clone, Debug)]
+pub struct Peer {
+    /// Another member.
+    pub id: ServerId,
+    /// Hosts and the lane's ports. A name is resolved anew each time it is dialled.
+    pub addresses: Vec<(String, u16)>,
+    /// This member's.
+    pub identity: SharedIdentity,
+    /// Kept up to date by the link.
+    pub status: SharedStatus,
+}
+
+/// A connection whose peer may speak.
+pub(super) struct Greeted {
+    pub(super) stream: TcpStream,
+    pub(super) address: SocketAddr,
+    pub(super) frames: FrameReader,
+    pub(super) speaking: u8,
+    /// To be written first: our hello, if it is not out yet.
+    pub(super) first: Vec<u8>,
+}
+
+/// A task that ends with its owner.
+pub(super) struct Task(JoinHandle<()>);
+
+impl Task {
+    /// On this thread, so that it does not run while its owner does, nor ever after its owner dropped it.
+    pub(super) fn start(run: impl Future<Output = ()> + 'static) -> Self {
+        Self(actix_rt::spawn(run))
+    }
+}
+
+impl Drop for Task {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+pub(super) struct Link {
+    pub(super) peer: Peer,
+    pub(super) lane: Lane,
+    /// Nothing for so long ends a lane.
+    pub(super) silence: Option<Duration>,
+    clock: Arc<dyn Clock>,
+    quiet: RefCell<Quiet>,
+    /// Of lines about lanes that come and go.
+    lines: RefCell<Allowance>,
+    /// Of connections that are accepted.
+    arrivals: RefCell<Allowance>,
+}
+
+impl Link {
+    pub(super) fn new(peer: Peer, lane: Lane, silence: Option<Duration>, clock: Arc<dyn Clock>) -> Self {
+        let (quiet, lines, arrivals) = Default::default();
+        Self { peer, lane, silence, clock, quiet, lines, arrivals }
+    }
+
+    pub(super) fn now_ms(&self) -> u64 {
+        self.clock.now_ms()
+    }
+
+    /// What was accepted, with our hello still to be sent; or why it is not to be used.
+    pub(super) fn take(&self, accepted: Accepted) -> Result<Greeted, String> {
+        // Each one that is taken is told to an actor that may be slow, and replaces the one before.
+        if !self.arrivals.borrow_mut().take(self.now_ms()) {
+            return Err("it dials again and again: one a second is taken".into());
+        }
+        let Accepted { stream, address, speaking, frames, .. } = accepted;
+        let unusable = |error: io::Error| format!("what it dialled cannot be used: {error}");
+        let stream = TcpStream::from_std(stream).map_err(unusable)?;
+        dial::tune(&stream, self.silence).map_err(unusable)?;
+        let first = hello::ours_written(&self.peer.identity.lock(), self.peer.id, self.lane);
+        Ok(Greeted { stream, address, frames, speaking, first })
+    }
+
+    pub(super) fn writer(&self, speaking: u8) -> FrameWriter {
+        FrameWriter::new(speaking, self.peer.identity.lock().largest_txn)
+    }
+
+    /// The peer cannot be reached, or a connection of it was not taken.
+    pub(super) fn complain(&self, why: &str) {
+        self.peer.status.lock().last_error = Some(why.to_owned());
+        if let Some(left_out) = self.quiet.borrow_mut().admit(why, self.now_ms()) {
+            let (lane, peer) = (self.lane, self.peer.id);
+            tracing::warn!(left_out, "a {lane} lane with server {peer} does not come up: {why}");
+        }
+    }
+
+    pub(super) fn on_up(&self, number: u64, greeted: &Greeted) {
+        let Greeted { address, speaking, .. } = *greeted;
+        {
+            let mut status = self.peer.status.lock();
+            (status.address, status.last_error) = (Some(address), None);
+        }
+        self.rest(LinkState::Up);
+        self.note(&format!("up in version {speaking}, at {address}"), number);
+    }
+
+    /// A lane is down, and the link now in `state`.
+    pub(super) fn on_down(&self, number: u64, why: &str, state: LinkState) {
+        self.peer.status.lock().last_error = Some(why.to_owned());
+        self.rest(state);
+        self.note(&format!("down: {why}"), number);
+    }
+
+    /// The link is in this state.
+    pub(super) fn rest(&self, state: LinkState) {
+        let mut status = self.peer.status.lock();
+        if status.state != state {
+            (status.state, status.since_ms) = (state, self.now_ms());
+        }
+    }
+
+    pub(super) fn on_read(&self, count: usize) {
+        self.peer.status.lock().bytes_received += count as u64;
+    }
+
+    fn note(&self, what: &str, number: u64) {
+        let (lane, peer) = (self.lane, self.peer.id);
+        if self.lines.borrow_mut().take(self.now_ms()) {
+            tracing::info!("{lane} lane {number} with server {peer} is {what}");
+        } else {
+            tracing::debug!("{lane} lane {number} with server {peer} is {what}");
+        }
+    }
+}

@@ -1,0 +1,56 @@
+//! What others ask of a reign.
+
+use paddock_messages::ids::ServerId;
+use paddock_messages::zxid::Epoch;
+
+use super::Leadership;
+use super::stage::{Phase, Stage};
+use crate::quorum::Quorum;
+use crate::quorum_peer::progress::{Progress, Reign};
+
+impl<Q: Quorum> Leadership<Q> {
+    /// The epoch that is led, once it is.
+    pub fn established(&self) -> Option<Epoch> {
+        if let Phase::Established(epoch) = self.phase { Some(epoch) } else { None }
+    }
+
+    /// The epoch once it is proposed.
+    pub fn epoch(&self) -> Option<Epoch> {
+        self.phase.proposed()
+    }
+
+    /// Whether discovery has brought a quorum together (which may take two peer timeouts).
+    pub fn is_discovered(&self) -> bool {
+        matches!(self.phase, Phase::Entering(_) | Phase::Synchronising(_) | Phase::Established(_))
+    }
+
+    /// Whether this learner is part of the reign: it has acknowledged NEWLEADER. We are.
+    pub fn is_synchronised(&self, server: ServerId) -> bool {
+        let stage = self.learners.get(&server);
+        server == self.me || matches!(stage, Some(Stage::Synchronised | Stage::Serving))
+    }
+
+    /// Whether UPTODATE is sent to this learner.
+    pub fn is_serving(&self, learner: ServerId) -> bool {
+        self.learners.get(&learner) == Some(&Stage::Serving)
+    }
+
+    /// How far it has come, for those who judge it.
+    pub fn progress(&self) -> Progress {
+        let is = |wanted: &[Stage]| {
+            let of = self.learners.iter().filter(|(_, stage)| wanted.contains(stage));
+            of.map(|(server, _)| *server).collect()
+        };
+        Progress::Leading(Reign {
+            is_discovered: self.is_discovered(),
+            established: self.established(),
+            synchronised: is(&[Stage::Synchronised, Stage::Serving]),
+            serving: is(&[Stage::Serving]),
+        })
+    }
+
+    /// Whether this server takes part in discovery: its data lane is open. We do.
+    pub fn is_connected(&self, server: ServerId) -> bool {
+        server == self.me || self.learners.contains_key(&server)
+    }
+}

@@ -1,0 +1,270 @@
+//! The QuorumPeer's shell, on the thread that no data crosses: heartbeats, and the member's role.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
+
+use paddock_messages::ids::ServerId;
+use paddock_messages::mail::Outbox;
+use paddock_messages::quorum::{PeerState, Vote};
+use paddock_messages::roles::{Begin, Part, RoleEnded, RoundHeld, Settled, Stands, SyncAsked};
+
+use super::core::{Output, QuorumPeer, Role};
+use super::progress::Board;
+use crate::client::hub::Control;
+use crate::election::actor::{Elected, Heard, LinkChange, Look, Settle};
+use crate::peer_link::letters::{CtlDown, CtlUp, HeardHeartbeat, HeardNotification, SendHeartbeat};
+use crate::runtime::{Ctx, ExitCode, Serve, Service};
+
+/// Whom the QuorumPeer posts to.
+pub struct Peers {
+    /// The ctl lanes.
+    pub links: BTreeMap<ServerId, Outbox<SendHeartbeat>>,
+    /// The Election.
+    pub look: Outbox<Look>,
+    /// The same.
+    pub settle: Outbox<Settle>,
+    /// The same.
+    pub heard: Outbox<Heard>,
+    /// The same.
+    pub link: Outbox<LinkChange>,
+    /// The Learner.
+    pub begin: Outbox<Begin>,
+    /// The Proposer.
+    pub round: Outbox<RoundHeld>,
+    /// Each client arbiter's hub: pings that waited for our word are answered.
+    pub hubs: Vec<Outbox<Control>>,
+}
+
+/// What the member is, for those who tell operators.
+#[derive(Clone, Debug, Default)]
+pub struct RoleTold(Arc<AtomicU64>);
+
+/// See [`RoleTold`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Told {
+    /// It has no leader, or none that serves it.
+    Looking,
+    /// It leads an epoch.
+    Leading,
+    /// It follows a leader, with a vote.
+    Following,
+    /// It follows a leader, without one.
+    Observing,
+}
+
+impl RoleTold {
+    /// What it is now.
+    pub fn get(&self) -> Told {
+        match self.0.load(Relaxed) {
+            1 => Told::Leading,
+            2 => Told::Following,
+            3 => Told::Observing,
+            _ => Told::Looking,
+        }
+    }
+
+    fn set(&self, told: Told) {
+        self.0.store(told as u64, Relaxed);
+    }
+}
+
+/// See the module.
+pub struct QuorumPeerActor {
+    me: ServerId,
+    is_voter: bool,
+    core: QuorumPeer<paddock_config::Quorum>,
+    /// The generation of the role.
+    role: u64,
+    board: Board,
+    told: RoleTold,
+    peers: Peers,
+    out: Vec<Output>,
+    timeout_ms: u64,
+    vouched: bool,
+}
+
+impl QuorumPeerActor {
+    /// `timeout_ms` is `peerTimeout`.
+    pub fn new(
+        (me, is_voter): (ServerId, bool),
+        core: QuorumPeer<paddock_config::Quorum>,
+        (board, told): (Board, RoleTold),
+        peers: Peers,
+        timeout_ms: u64,
+    ) -> Self {
+        Self { me, is_voter, core, role: 0, board, told, peers, out: Vec::new(), timeout_ms, vouched: true }
+    }
+
+    fn must(&self, posted: Result<(), ()>, ctx: &mut Ctx<'_, Self>) {
+        if posted.is_err() {
+            ctx.fatal(ExitCode::ActorGone, "an actor that the QuorumPeer needs has ended");
+        }
+    }
+
+    fn begin(&mut self, part: Part, ctx: &mut Ctx<'_, Self>) {
+        self.role += 1;
+        self.told.set(Told::Looking);
+        let begun = self.peers.begin.post(Begin { role: self.role, part }).map_err(drop);
+        self.must(begun, ctx);
+    }
+
+    fn perform(&mut self, ctx: &mut Ctx<'_, Self>) {
+        for order in std::mem::take(&mut self.out) {
+            match order {
+                Output::Heartbeat(to, beat) => {
+                    // The newest replaces what is not on its way.
+                    let _ = self.peers.links.get(&to).map(|link| link.post(SendHeartbeat(beat)));
+                }
+                Output::Confirmed(upto) => {
+                    let held = self.peers.round.post(RoundHeld { role: self.role, upto }).map_err(drop);
+                    self.must(held, ctx);
+                }
+                Output::Look(why) => {
+                    tracing::warn!(why, "the role is over: nobody is served until there is a leader");
+                    self.begin(Part::Look, ctx);
+                }
+                Output::Lead => self.begin(Part::Lead, ctx),
+                Output::Follow(leader) => {
+                    tracing::info!(%leader, "elected: to be followed");
+                    self.begin(Part::Follow(leader), ctx);
+                }
+            }
+        }
+    }
+
+    /// Heartbeats stop, and with them our leadership or our stay, if the role's own thread has not moved for
+    /// a timeout.
+    fn tick(&mut self, ctx: &mut Ctx<'_, Self>) {
+        let now_ms = ctx.clock().now_ms();
+        if now_ms > self.board.moved_ms() + self.timeout_ms {
+            return;
+        }
+        self.core.on_accepted(self.board.accepted());
+        let progress = self.board.progress(self.role);
+        self.core.on_time(now_ms, &progress, &mut self.out);
+        self.perform(ctx);
+        self.vouch(ctx);
+    }
+
+    /// Pings are answered only while our word holds (E1).
+    fn vouch(&mut self, ctx: &mut Ctx<'_, Self>) {
+        let until_ms = self.core.promises_until_ms(&self.board.progress(self.role)).unwrap_or(0);
+        let vouched = until_ms >= ctx.clock().now_ms();
+        if vouched || self.vouched {
+            for hub in &self.peers.hubs {
+                drop(hub.post(Control::Vouch { until_ms })); // one that is gone is the guardian's business
+            }
+        }
+        self.vouched = vouched;
+    }
+}
+
+impl Service for QuorumPeerActor {
+    fn started(&mut self, ctx: &mut Ctx<'_, Self>) {
+        self.begin(Part::Look, ctx);
+        ctx.every(Duration::from_millis((self.timeout_ms / 8).clamp(1, 1_000)), Self::tick);
+    }
+}
+
+impl Serve<HeardHeartbeat> for QuorumPeerActor {
+    fn serve(&mut self, HeardHeartbeat { from, heartbeat }: HeardHeartbeat, ctx: &mut Ctx<'_, Self>) {
+        if ctx.clock().now_ms() > self.board.moved_ms() + self.timeout_ms {
+            return; // no answer for a role whose thread stands still
+        }
+        self.core.on_accepted(self.board.accepted()); // P11: before we answer
+        self.core.on_heartbeat(from, heartbeat, ctx.clock().now_ms(), &mut self.out);
+        self.perform(ctx);
+    }
+}
+
+impl Serve<HeardNotification> for QuorumPeerActor {
+    fn serve(
+        &mut self,
+        HeardNotification { from, notification }: HeardNotification,
+        ctx: &mut Ctx<'_, Self>,
+    ) {
+        let heard = self.peers.heard.post(Heard { from, notification }).map_err(drop);
+        self.must(heard, ctx);
+    }
+}
+
+impl Serve<CtlUp> for QuorumPeerActor {
+    fn serve(&mut self, CtlUp(peer): CtlUp, ctx: &mut Ctx<'_, Self>) {
+        self.core.on_lane(peer);
+        let told = self.peers.link.post(LinkChange { peer, is_up: true }).map_err(drop);
+        self.must(told, ctx);
+    }
+}
+
+impl Serve<CtlDown> for QuorumPeerActor {
+    fn serve(&mut self, CtlDown(peer): CtlDown, ctx: &mut Ctx<'_, Self>) {
+        let told = self.peers.link.post(LinkChange { peer, is_up: false }).map_err(drop);
+        self.must(told, ctx);
+    }
+}
+
+impl Serve<Elected> for QuorumPeerActor {
+    fn serve(&mut self, Elected(vote): Elected, ctx: &mut Ctx<'_, Self>) {
+        if self.core.role() != Role::Looking {
+            return;
+        }
+        self.core.on_elected(vote.leader, ctx.clock().now_ms(), &mut self.out);
+        let state = match (vote.leader == self.me, self.is_voter) {
+            (true, _) => PeerState::Leading,
+            (_, true) => PeerState::Following,
+            _ => PeerState::Observing,
+        };
+        let settled = self.peers.settle.post(Settle { state, vote }).map_err(drop);
+        self.must(settled, ctx);
+        self.perform(ctx);
+    }
+}
+
+impl Serve<Stands> for QuorumPeerActor {
+    fn serve(&mut self, stands: Stands, ctx: &mut Ctx<'_, Self>) {
+        if stands.role != self.role || self.core.role() != Role::Looking {
+            return;
+        }
+        let own = Vote { peer_epoch: stands.current_epoch, zxid: stands.last, leader: self.me };
+        let looks = self.peers.look.post(Look { own: self.is_voter.then_some(own) }).map_err(drop);
+        self.must(looks, ctx);
+    }
+}
+
+impl Serve<RoleEnded> for QuorumPeerActor {
+    fn serve(&mut self, RoleEnded { role, why }: RoleEnded, ctx: &mut Ctx<'_, Self>) {
+        if role == self.role {
+            self.core.on_ended(why, &mut self.out);
+            self.perform(ctx);
+        }
+    }
+}
+
+impl Serve<Settled> for QuorumPeerActor {
+    fn serve(&mut self, Settled { role, state, vote }: Settled, ctx: &mut Ctx<'_, Self>) {
+        if role != self.role {
+            return;
+        }
+        self.told.set(match state {
+            PeerState::Looking => Told::Looking,
+            PeerState::Leading => Told::Leading,
+            PeerState::Following => Told::Following,
+            PeerState::Observing => Told::Observing,
+        });
+        let settled = self.peers.settle.post(Settle { state, vote }).map_err(drop);
+        self.must(settled, ctx);
+        self.vouch(ctx);
+    }
+}
+
+impl Serve<SyncAsked> for QuorumPeerActor {
+    fn serve(&mut self, SyncAsked { role, number }: SyncAsked, ctx: &mut Ctx<'_, Self>) {
+        if role == self.role {
+            self.core.on_accepted(self.board.accepted());
+            self.core.on_sync(number, ctx.clock().now_ms(), &mut self.out);
+            self.perform(ctx);
+        }
+    }
+}

@@ -1,0 +1,108 @@
+//! How far a role has come, as its own actors publish it for those on other threads.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use paddock_messages::ids::ServerId;
+use paddock_messages::zxid::Epoch;
+use parking_lot::Mutex;
+
+/// How far the role has come.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Progress {
+    /// There is none.
+    #[default]
+    Looking,
+    /// Of a leader.
+    Leading(Reign),
+    /// Of a learner.
+    Following(Stay),
+}
+
+/// A leader's.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Reign {
+    /// Discovery has brought a quorum together.
+    pub is_discovered: bool,
+    /// The epoch that is led, once it is.
+    pub established: Option<Epoch>,
+    /// The learners that have acknowledged NEWLEADER.
+    pub synchronised: BTreeSet<ServerId>,
+    /// Those to which UPTODATE is sent.
+    pub serving: BTreeSet<ServerId>,
+}
+
+/// A learner's.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stay {
+    /// The leader's, once it has told it.
+    pub epoch: Option<Epoch>,
+    /// Clients are served.
+    pub is_serving: bool,
+}
+
+/// What the actors of a role publish for those who judge it. Clones share it.
+///
+/// An epoch is published before anybody is told that it was accepted (P11): one lock orders the two.
+#[derive(Clone, Debug, Default)]
+pub struct Board(Arc<Mutex<Told>>);
+
+#[derive(Debug, Default)]
+struct Told {
+    accepted: Epoch,
+    role: u64,
+    progress: Progress,
+    moved_ms: u64,
+}
+
+impl Board {
+    /// This epoch is durable as accepted.
+    pub fn accept(&self, epoch: Epoch) {
+        let mut told = self.0.lock();
+        told.accepted = told.accepted.max(epoch);
+    }
+
+    /// What was accepted last.
+    pub fn accepted(&self) -> Epoch {
+        self.0.lock().accepted
+    }
+
+    /// The role of this generation has come so far.
+    pub fn tell(&self, role: u64, progress: Progress) {
+        let mut told = self.0.lock();
+        (told.role, told.progress) = (role, progress);
+    }
+
+    /// How far this role has come; nowhere, as long as it has told nothing.
+    pub fn progress(&self, role: u64) -> Progress {
+        let told = self.0.lock();
+        if told.role == role { told.progress.clone() } else { Progress::Looking }
+    }
+
+    /// The thread of the role's actors moves.
+    pub fn move_at(&self, now_ms: u64) {
+        self.0.lock().moved_ms = now_ms;
+    }
+
+    /// When it moved last.
+    pub fn moved_ms(&self) -> u64 {
+        self.0.lock().moved_ms
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_role_is_not_told_of_another_and_accepted_epochs_only_rise() {
+        let board = Board::default();
+        let stay = Progress::Following(Stay { epoch: Some(Epoch(3)), is_serving: true });
+        board.tell(7, stay.clone());
+        assert_eq!((board.progress(7), board.progress(8)), (stay, Progress::Looking));
+        for (epoch, highest) in [(3, 3), (2, 3), (5, 5)] {
+            board.accept(Epoch(epoch));
+            assert_eq!(board.accepted(), Epoch(highest));
+        }
+    }
+}

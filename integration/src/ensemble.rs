@@ -1,0 +1,322 @@
+//! An ensemble of real server processes on loopback: each with a `zoo.cfg` and a folder of its own; killed, frozen,
+//! wiped and asked what it is.
+//!
+//! For tests alone: what cannot be done, and what does not come in time, is a panic, and a panic while an
+//! ensemble is there prints the end of each member's log.
+
+mod member;
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::ExitStatus;
+use std::time::{Duration, Instant};
+
+use crate::process::{Launch, ServerProcess};
+use member::{Member, Ports, write_files};
+
+/// How long anything may take; never reached when all is well.
+pub const PATIENCE: Duration = Duration::from_secs(120);
+/// Between two looks at what is waited for.
+const LOOK_EVERY: Duration = Duration::from_millis(10);
+/// So much of each log is printed when a test fails.
+const LAST_LINES: usize = 80;
+
+/// A member's number: voters from 1, observers behind them.
+pub type Id = u64;
+
+/// What a member says that it is, while it serves clients.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Mode {
+    /// It orders all writes.
+    Leader,
+    /// It votes and acknowledges.
+    Follower,
+    /// It only learns what was decided.
+    Observer,
+}
+
+/// What an ensemble is to be like.
+#[derive(Clone, Debug)]
+pub struct Shape {
+    /// Members that vote.
+    pub voters: usize,
+    /// Members that do not.
+    pub observers: usize,
+    /// The unit of all limits, in ms; session timeouts are 2 to 20 of it.
+    pub tick_ms: u32,
+    /// Further lines for every `zoo.cfg`, each in the place of a default with the same key.
+    pub lines: String,
+}
+
+impl Default for Shape {
+    fn default() -> Self {
+        Self { voters: 3, observers: 0, tick_ms: 1_000, lines: String::new() }
+    }
+}
+
+/// Its members; dropping it kills those that run.
+#[derive(Debug)]
+pub struct Ensemble {
+    dir: PathBuf,
+    shape: Shape,
+    members: BTreeMap<Id, Member>,
+}
+
+impl Ensemble {
+    /// So many members, with their files below `dir`; none is started.
+    pub fn new(dir: impl Into<PathBuf>, voters: usize, observers: usize) -> Self {
+        Self::shaped(dir, Shape { voters, observers, ..Shape::default() })
+    }
+
+    /// The same, with more to say.
+    pub fn shaped(dir: impl Into<PathBuf>, shape: Shape) -> Self {
+        let dir = dir.into();
+        let ports = Ports::choose(shape.voters + shape.observers);
+        let member = |(id, ports): (Id, Ports)| {
+            let votes = id <= shape.voters as u64;
+            (id, Member::new(id, votes, ports, dir.join(id.to_string())))
+        };
+        let members: BTreeMap<_, _> = (1..).zip(ports).map(member).collect();
+        for id in members.keys() {
+            write_files(*id, &members, &shape);
+        }
+        Self { dir, shape, members }
+    }
+
+    /// All ids.
+    pub fn ids(&self) -> Vec<Id> {
+        self.members.keys().copied().collect()
+    }
+
+    /// Of those that vote.
+    pub fn voters(&self) -> Vec<Id> {
+        self.members.values().filter(|member| member.votes).map(|member| member.id).collect()
+    }
+
+    /// Of those that run and are not frozen.
+    pub fn running(&self) -> Vec<Id> {
+        self.members
+            .values()
+            .filter(|member| member.process.is_some() && !member.frozen)
+            .map(|it| it.id)
+            .collect()
+    }
+
+    fn member(&self, id: Id) -> &Member {
+        self.members.get(&id).expect("an id of this ensemble")
+    }
+
+    fn member_mut(&mut self, id: Id) -> &mut Member {
+        self.members.get_mut(&id).expect("an id of this ensemble")
+    }
+
+    fn process(&self, id: Id) -> &ServerProcess {
+        self.member(id).process.as_ref().expect("it runs")
+    }
+
+    /// Starts those that do not run; does not wait.
+    pub fn start_all(&mut self) {
+        for member in self.members.values_mut().filter(|member| member.process.is_none()) {
+            member.start();
+        }
+    }
+
+    /// Starts one; does not wait, since it may have to wait for others itself.
+    pub fn start(&mut self, id: Id) {
+        self.member_mut(id).start();
+    }
+
+    /// Kills one as `kill -9` does.
+    pub fn kill(&mut self, id: Id) {
+        let member = self.member_mut(id);
+        member.process.as_mut().expect("it runs").kill().expect("it is our child");
+        member.put_away();
+    }
+
+    /// Kills all that run, none before the others for as long as it takes to end.
+    pub fn kill_all(&mut self) {
+        let running = |member: &&mut Member| member.process.is_some();
+        for member in self.members.values_mut().filter(running) {
+            let process = member.process.as_ref().expect("it runs");
+            process.signal(rustix::process::Signal::KILL).expect("it is our child");
+        }
+        for member in self.members.values_mut().filter(running) {
+            member.process.as_mut().expect("it runs").wait().expect("it was killed");
+            member.put_away();
+        }
+    }
+
+    /// Asks one to stop (SIGTERM), which it must do in good order.
+    pub fn stop(&mut self, id: Id) {
+        let member = self.member_mut(id);
+        let status = member.process.as_mut().expect("it runs").terminate().expect("it ends when asked to");
+        member.put_away();
+        assert!(status.success(), "member {id} stopped with {status}");
+    }
+
+    /// Waits until one has ended by itself.
+    pub fn wait_for_end(&mut self, id: Id) -> ExitStatus {
+        let member = self.member_mut(id);
+        let status = member.process.as_mut().expect("it runs").wait().expect("it ends by itself");
+        member.put_away();
+        status
+    }
+
+    /// Stops one where it is (SIGSTOP), all its threads.
+    pub fn freeze(&mut self, id: Id) {
+        self.process(id).freeze().expect("it runs");
+        self.member_mut(id).frozen = true;
+    }
+
+    /// Lets it go on (SIGCONT).
+    pub fn thaw(&mut self, id: Id) {
+        self.process(id).thaw().expect("it runs");
+        self.member_mut(id).frozen = false;
+    }
+
+    /// Deletes the data of one that does not run; it still knows who it is.
+    pub fn wipe(&mut self, id: Id) {
+        let member = self.member(id);
+        assert!(member.process.is_none(), "member {id} runs");
+        member.wipe();
+    }
+
+    /// Where one keeps its data.
+    pub fn data_dir(&self, id: Id) -> PathBuf {
+        self.member(id).data_dir()
+    }
+
+    /// Where clients connect to it.
+    pub fn client_address(&self, id: Id) -> SocketAddr {
+        self.member(id).ports.client()
+    }
+
+    /// Where clients connect, to all of them in the order of their ids.
+    pub fn client_addresses(&self) -> Vec<SocketAddr> {
+        self.members.values().map(|member| member.ports.client()).collect()
+    }
+
+    /// Where other members connect: for data, and for votes.
+    pub fn peer_addresses(&self, id: Id) -> [SocketAddr; 2] {
+        self.member(id).ports.peers()
+    }
+
+    /// Where Prometheus reads its metrics.
+    pub fn metrics_address(&self, id: Id) -> SocketAddr {
+        self.member(id).ports.metrics()
+    }
+
+    /// All that one has written since its last start.
+    pub fn log(&self, id: Id) -> String {
+        self.member(id).log()
+    }
+
+    /// What one says to `srvr`; `None` if it does not run, is frozen, or is not reached.
+    pub fn srvr(&self, id: Id) -> Option<String> {
+        self.member(id).srvr()
+    }
+
+    /// What one is; `None` if it does not serve clients.
+    pub fn mode(&self, id: Id) -> Option<Mode> {
+        self.member(id).mode()
+    }
+
+    /// The last txn that one has applied; `None` if it does not serve clients.
+    pub fn zxid(&self, id: Id) -> Option<i64> {
+        self.member(id).zxid()
+    }
+
+    /// The epoch of that txn.
+    pub fn epoch(&self, id: Id) -> Option<i64> {
+        self.zxid(id).map(|zxid| zxid >> 32)
+    }
+
+    /// The leader: the only one that says so, if enough others follow to be a quorum with it.
+    pub fn leader(&self) -> Option<Id> {
+        let modes: Vec<_> = self.running().into_iter().map(|id| (id, self.mode(id))).collect();
+        let are = |wanted| modes.iter().filter(move |(_, mode)| *mode == Some(wanted)).map(|(id, _)| *id);
+        let (leaders, followers): (Vec<_>, _) = (are(Mode::Leader).collect(), are(Mode::Follower).count());
+        match leaders[..] {
+            [leader] if followers + 1 > self.shape.voters / 2 => Some(leader),
+            _ => None,
+        }
+    }
+
+    /// Waits until there is a leader, and returns it.
+    pub fn await_leader(&mut self) -> Id {
+        self.wait_for("a leader with a quorum", |ensemble| ensemble.leader())
+    }
+
+    /// Waits until all that run, frozen ones apart, serve clients behind one leader, and returns it.
+    pub fn await_all_serving(&mut self) -> Id {
+        self.wait_for("service by all members", |ensemble| {
+            let serves = |id: &Id| ensemble.mode(*id).is_some();
+            ensemble.leader().filter(|_| ensemble.running().iter().all(serves))
+        })
+    }
+
+    /// Waits until one does not serve clients.
+    pub fn await_silence_of(&mut self, id: Id) {
+        self.wait_for(&format!("the end of member {id}'s service"), |ensemble| {
+            ensemble.mode(id).is_none().then_some(())
+        });
+    }
+
+    /// Waits until one line of its log since its start has all of these, and returns it.
+    pub fn await_line(&mut self, id: Id, parts: &[&str]) -> String {
+        self.wait_for(&format!("a line of member {id} with {parts:?}"), |ensemble| {
+            let log = ensemble.log(id);
+            log.lines().find(|line| parts.iter().all(|part| line.contains(part))).map(str::to_owned)
+        })
+    }
+
+    /// Waits until `look` finds something. A member that ends meanwhile, without being told to, is a panic.
+    pub fn wait_for<T>(&mut self, what: &str, mut look: impl FnMut(&mut Self) -> Option<T>) -> T {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            if let Some(found) = look(self) {
+                return found;
+            }
+            for member in self.members.values_mut() {
+                let ended = member.process.as_mut().and_then(|process| process.ended().expect("our child"));
+                assert!(ended.is_none(), "member {} ended: {ended:?}", member.id);
+            }
+            let modes = || self.ids().iter().map(|id| (*id, self.mode(*id))).collect::<Vec<_>>();
+            assert!(Instant::now() < deadline, "{what} did not come; members are {:?}", modes());
+            std::thread::sleep(LOOK_EVERY);
+        }
+    }
+
+    /// Starts another process with a member's id, without data, on ports of its own; everybody else is
+    /// to it who they are. It is no member: dropping it kills it.
+    pub fn start_double_of(&self, id: Id) -> ServerProcess {
+        let ports = Ports::choose(1).pop().expect("one was asked for");
+        let mut members: BTreeMap<_, _> =
+            self.members.iter().map(|(id, it)| (*id, it.description())).collect();
+        let double = Member::new(id, self.member(id).votes, ports, self.dir.join(format!("double-of-{id}")));
+        members.insert(id, double);
+        write_files(id, &members, &self.shape);
+        let double = &members[&id];
+        Launch::of_file(double.file(), double.ports.client().port()).spawn().expect("a binary")
+    }
+
+    /// The folder that has everything.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+}
+
+impl Drop for Ensemble {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            return;
+        }
+        for member in self.members.values() {
+            let log = member.every_log();
+            let lines: Vec<_> = log.lines().collect();
+            let end = &lines[lines.len().saturating_sub(LAST_LINES)..];
+            eprintln!("-- the end of member {}'s log:\n{}", member.id, end.join("\n"));
+        }
+    }
+}

@@ -1,0 +1,33 @@
+//! Ensembles of real processes: killed, frozen, wiped, cut off from their quorum, and spoken to by strangers. What
+//! they acknowledged is there on every member, sessions move and live, and members that come back hold what
+//! the others hold.
+#![allow(missing_docs, clippy::unwrap_used, reason = "a test binary")]
+
+#[path = "ensemble/diary.rs"]
+mod diary;
+#[path = "ensemble/expiry.rs"]
+mod expiry;
+#[path = "ensemble/forms.rs"]
+mod forms;
+#[path = "ensemble/frozen.rs"]
+mod frozen;
+#[path = "ensemble/identity.rs"]
+mod identity;
+#[path = "ensemble/killed.rs"]
+mod killed;
+#[path = "ensemble/load.rs"]
+mod load;
+#[path = "ensemble/no_quorum.rs"]
+mod no_quorum;
+#[path = "ensemble/order.rs"]
+mod order;
+#[path = "ensemble/rejoin.rs"]
+mod rejoin;
+#[path = "ensemble/sessions.rs"]
+mod sessions;
+#[path = "ensemble/strangers.rs"]
+mod strangers;
+#[path = "ensemble/trees.rs"]
+mod trees;
+#[path = "ensemble/world.rs"]
+mod world;

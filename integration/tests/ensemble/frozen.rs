@@ -1,0 +1,76 @@
+//! A leader that stands still and goes on as if nothing had been: the others have gone on without it, and it must
+//! notice before it tells anybody anything.
+
+use std::time::{Duration, Instant};
+
+use paddock_integration::ensemble::Mode;
+use paddock_integration::rounds::seed;
+use paddock_messages::znode::CreateMode;
+use rand::Rng;
+
+use crate::load::under_load;
+use crate::world::{client, serving, those};
+
+/// A client gives up a connection to a frozen member after this.
+const GIVEN_UP_AFTER: Duration = Duration::from_secs(3);
+/// Writes sent to a leader that is frozen.
+const TRAPPED: i32 = 20;
+
+#[test]
+fn a_leader_frozen_and_thawed_follows_the_next_and_has_acknowledged_nothing_false() {
+    let (_dir, mut ensemble) = serving(3, 1, "");
+    let leader = ensemble.await_leader();
+    let mut first = client(&ensemble, leader);
+    first.create("/trapped", b"", CreateMode::Persistent).unwrap();
+    first.close().unwrap();
+    let (mut acked, mut sent) = (0, 0);
+    let told = under_load(&mut ensemble, seed("frozen"), GIVEN_UP_AFTER, |ensemble, progress, rng| {
+        for round in 0..3 {
+            progress.await_more(rng.random_range(1..500));
+            let old = ensemble.await_leader();
+            let mut trapped = client(ensemble, old);
+            ensemble.freeze(old);
+            (0..TRAPPED).for_each(|_| trapped.queue_set("/trapped", b"trapped", -1));
+            trapped.flush().unwrap();
+            sent += TRAPPED;
+            let new = ensemble.await_leader();
+            progress.await_write_after(Instant::now());
+            progress.await_more(rng.random_range(1..500));
+            ensemble.thaw(old);
+            // It closes the connection, or answers once it follows: either is right if it is true.
+            acked +=
+                (0..TRAPPED).take_while(|_| trapped.reply().is_ok_and(|reply| reply.ok().is_ok())).count();
+            assert_eq!(
+                ensemble.await_all_serving(),
+                new,
+                "round {round}: its return is no reason to elect anew"
+            );
+            assert_eq!(ensemble.mode(old), Some(Mode::Follower), "round {round}");
+        }
+    });
+    let tree = told.verify(&mut ensemble);
+    let version = tree["/trapped"].1.version;
+    assert!(version >= acked as i32, "{acked} writes were acknowledged, and {version} are there");
+    assert!(version <= sent, "{sent} writes were sent, and {version} are there");
+    println!("rounds: 3 leaders frozen, {} acknowledged, {acked} of {sent} by those thawed", told.acked());
+}
+
+#[test]
+fn a_frozen_follower_is_done_without_and_catches_up() {
+    let (_dir, mut ensemble) = serving(3, 1, "");
+    let told =
+        under_load(&mut ensemble, seed("frozen follower"), GIVEN_UP_AFTER, |ensemble, progress, rng| {
+            for round in 0..3 {
+                progress.await_more(rng.random_range(1..500));
+                let leader = ensemble.await_leader();
+                let follower = those(ensemble, Mode::Follower)[round % 2];
+                ensemble.freeze(follower);
+                progress.await_write_after(Instant::now());
+                progress.await_more(2_000);
+                ensemble.thaw(follower);
+                assert_eq!(ensemble.await_all_serving(), leader, "round {round}: nobody had to elect anew");
+            }
+        });
+    told.verify(&mut ensemble);
+    println!("rounds: 3 followers frozen, {} acknowledged", told.acked());
+}

@@ -1,0 +1,76 @@
+//! Members that are not who they say.
+
+use std::fs;
+use std::path::Path;
+
+use paddock_actors::runtime::ExitCode;
+use paddock_integration::ensemble::Mode;
+use paddock_messages::znode::CreateMode;
+
+use crate::trees;
+use crate::world::{client, serving, those};
+
+/// All files of one data directory into another, but for `myid`.
+fn copy_data(from: &Path, to: &Path) {
+    for entry in fs::read_dir(from).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_file() && !path.ends_with("myid") {
+            fs::copy(&path, to.join(path.file_name().unwrap())).unwrap();
+        }
+    }
+}
+
+#[test]
+fn a_member_does_not_start_on_another_s_data() {
+    let (_dir, mut ensemble) = serving(3, 1, "");
+    let leader = ensemble.await_leader();
+    let mut client = client(&ensemble, leader);
+    client.create("/counter", b"", CreateMode::Persistent).unwrap();
+    let (own, other) = (those(&ensemble, Mode::Follower)[0], 4);
+    ensemble.stop(own);
+    ensemble.stop(other);
+    ensemble.wipe(own);
+    copy_data(&ensemble.data_dir(other), &ensemble.data_dir(own));
+    ensemble.start(own);
+    let status = ensemble.wait_for_end(own);
+    let log = ensemble.log(own);
+    assert_eq!(status.code(), Some(i32::from(ExitCode::OtherServer.code())), "{log}");
+    let told = format!("the data of server {other}, but myid says {own}");
+    assert!(log.contains(&told), "{log}");
+    client.set("/counter", b"goes on", 0).unwrap();
+
+    ensemble.wipe(own);
+    ensemble.start_all();
+    ensemble.await_all_serving();
+    assert_eq!(trees::same(&ensemble)["/counter"].1.version, 1);
+    client.close().expect("this connection has seen nothing of it");
+}
+
+#[test]
+fn a_second_member_with_the_same_id_stops_nobody_s_service() {
+    let (_dir, mut ensemble) = serving(3, 1, "");
+    let leader = ensemble.await_leader();
+    let follower = those(&ensemble, Mode::Follower)[0];
+    let mut client = client(&ensemble, leader);
+    client.create("/counter", b"", CreateMode::Persistent).unwrap();
+    let mut double = ensemble.start_double_of(follower);
+    // It is refused, or lives and says something: until it has, there is nothing to be seen.
+    ensemble.wait_for("the double to do something", |_| {
+        let over = double.ended().unwrap().is_some();
+        (over || !double.log().is_empty()).then_some(())
+    });
+    for nth in 0..300 {
+        client.set("/counter", b"goes on", nth).unwrap();
+    }
+    let _ = double.kill(); // it may have ended by itself
+    let double_s = double.whole_log();
+    ensemble.await_all_serving();
+    client.set("/counter", b"and on", 300).unwrap();
+    let tree = trees::same(&ensemble);
+    assert_eq!(tree["/counter"].1.version, 301, "the double's log:\n{double_s}");
+    // The true one still takes part: with it and without the other voter there is a quorum.
+    let other =
+        those(&ensemble, Mode::Follower).into_iter().find(|id| *id != follower).expect("there are two");
+    ensemble.kill(other);
+    client.set("/counter", b"and on", 301).unwrap();
+}

@@ -1,0 +1,96 @@
+//! Without a quorum nobody is served, and nothing is acknowledged; with one again, everything acknowledged is
+//! there.
+
+use std::net::TcpStream;
+use std::time::{Duration, Instant};
+
+use paddock_integration::ensemble::{Ensemble, Id, Mode};
+use paddock_integration::raw_client::{ClientError, Handshake, RawClient, four_letter_word};
+use paddock_messages::znode::CreateMode;
+
+use crate::trees;
+use crate::world::{client, is_turned_away, serving, those, waiting};
+
+/// What Java's server says to `srvr` and `stat` then.
+const NOT_SERVING: &str = "This ZooKeeper instance is not currently serving requests\n";
+/// So long it must stay true that nobody is served.
+const LOOKED_AT_FOR: Duration = Duration::from_secs(3);
+/// A question is answered, or its connection closed, before this.
+const ANSWERED_WITHIN: Duration = Duration::from_secs(10);
+
+/// None of these serves anyone, again and again.
+fn nobody_is_served_by(ensemble: &Ensemble, ids: &[Id]) {
+    let began = Instant::now();
+    while began.elapsed() < LOOKED_AT_FOR {
+        for id in ids {
+            let to = ensemble.client_address(*id);
+            let handshake = Handshake { answer_limit: ANSWERED_WITHIN, ..Handshake::default() };
+            match RawClient::connect_with(to, &handshake) {
+                Ok(client) => panic!("member {id} has granted {:?}", client.session()),
+                Err(error) => assert!(is_turned_away(&error), "member {id}: {error}"),
+            }
+            for word in ["srvr", "stat"] {
+                // An answer or an end of the connection; an error if its port was closed, or before all was read.
+                let answer = four_letter_word(to, word, ANSWERED_WITHIN).unwrap_or_default();
+                assert!(answer.is_empty() || answer == NOT_SERVING, "member {id} to {word}: {answer}");
+            }
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+/// Waits until a member listens to others, whether it serves clients or not.
+fn await_start(ensemble: &mut Ensemble, id: Id) {
+    let [_, votes] = ensemble.peer_addresses(id);
+    ensemble.wait_for(&format!("member {id} to listen"), |_| TcpStream::connect(votes).ok());
+}
+
+#[test]
+fn one_of_three_voters_serves_nobody_also_with_an_observer_and_two_do() {
+    let (_dir, mut ensemble) = waiting(3, 1, "");
+    ensemble.start(1);
+    ensemble.start(4);
+    for id in [1, 4] {
+        await_start(&mut ensemble, id);
+    }
+    nobody_is_served_by(&ensemble, &[1, 4]);
+    ensemble.start(2);
+    ensemble.await_all_serving();
+    let mut client = client(&ensemble, 1);
+    client.create("/by-two", b"", CreateMode::Persistent).unwrap();
+    client.close().unwrap();
+    ensemble.start(3);
+    ensemble.await_all_serving();
+    assert!(trees::same(&ensemble).contains_key("/by-two"));
+}
+
+#[test]
+fn a_member_whose_quorum_dies_serves_no_longer_and_all_acknowledged_is_there_with_the_next() {
+    for survivor in [Mode::Leader, Mode::Follower] {
+        let (_dir, mut ensemble) = serving(3, 0, "");
+        let survivor = those(&ensemble, survivor)[0];
+        let mut at_survivor = client(&ensemble, survivor);
+        at_survivor.create("/log", b"", CreateMode::Persistent).unwrap();
+        for nth in 0..100 {
+            at_survivor.set("/log", format!("{nth}").as_bytes(), nth).unwrap();
+        }
+        for id in ensemble.ids() {
+            if id != survivor {
+                ensemble.kill(id);
+            }
+        }
+        // From here on there is no quorum, whether the survivor knows it or not.
+        at_survivor.queue_create("/never-acknowledged", b"", CreateMode::Persistent);
+        let answer = at_survivor.flush().and_then(|()| at_survivor.reply()?.ok());
+        assert!(answer.is_err(), "acknowledged by one of three");
+        ensemble.await_silence_of(survivor);
+        nobody_is_served_by(&ensemble, &[survivor]);
+        assert!(matches!(at_survivor.get("/log"), Err(ClientError::Io(_))), "the connection is closed");
+
+        ensemble.start_all();
+        ensemble.await_all_serving();
+        let tree = trees::same(&ensemble);
+        let (data, stat) = &tree["/log"];
+        assert_eq!((data.as_ref(), stat.version), (&b"99"[..], 100));
+    }
+}

@@ -1,0 +1,144 @@
+//! A member that returns is brought to what the others hold: by what it has missed, by all there is, or by
+//! taking from it what was never committed.
+
+use paddock_integration::ensemble::{Ensemble, Id, Mode};
+use paddock_messages::znode::CreateMode;
+
+use crate::trees;
+use crate::world::{client, serving, those};
+
+/// The ways in which a member has been synchronised since its last start, as its log says.
+fn ways(ensemble: &Ensemble, id: Id) -> Vec<String> {
+    let log = ensemble.log(id);
+    let told = log.lines().filter_map(|line| line.split("synchronisation: ").nth(1));
+    told.filter_map(|rest| rest.split(|c: char| !c.is_ascii_uppercase()).next().map(str::to_owned)).collect()
+}
+
+/// It serves, leads nobody, and was synchronised in this way.
+fn came_by(ensemble: &mut Ensemble, id: Id, way: &str) {
+    ensemble.await_all_serving();
+    ensemble.await_line(id, &["synchronisation: "]);
+    assert_eq!(ways(ensemble, id), [way], "member {id}");
+    assert_ne!(ensemble.mode(id), Some(Mode::Leader), "member {id}");
+}
+
+/// Sets this znode so many times through this member, many in flight.
+fn write(ensemble: &Ensemble, id: Id, path: &str, times: usize) {
+    write_data(ensemble, id, path, times, &[7; 100]);
+}
+
+fn write_data(ensemble: &Ensemble, id: Id, path: &str, times: usize, data: &[u8]) {
+    let mut client = client(ensemble, id);
+    if client.exists(path).unwrap().is_none() {
+        client.create(path, b"", CreateMode::Persistent).unwrap();
+    }
+    for _ in 0..times.div_ceil(100) {
+        (0..100).for_each(|_| client.queue_set(path, data, -1));
+        client.flush().unwrap();
+        (0..100).for_each(|_| drop(client.reply().unwrap().ok().unwrap()));
+    }
+    client.close().unwrap();
+}
+
+#[test]
+fn a_follower_that_missed_little_is_sent_what_it_missed() {
+    let (_dir, mut ensemble) = serving(3, 1, "");
+    let leader = ensemble.await_leader();
+    write(&ensemble, leader, "/before", 100);
+    for id in [those(&ensemble, Mode::Follower)[0], 4] {
+        ensemble.kill(id);
+        write(&ensemble, leader, "/missed", 100);
+        ensemble.start(id);
+        came_by(&mut ensemble, id, "DIFF");
+        let tree = trees::same(&ensemble);
+        assert_eq!(trees::of(&ensemble, id), tree);
+        write(&ensemble, id, "/after", 100);
+    }
+    let tree = trees::same(&ensemble);
+    assert_eq!(tree["/missed"].1.version, 200);
+    assert_eq!(tree["/after"].1.version, 200);
+}
+
+/// Restarts a voter, which deletes what it needs no longer as it starts, and waits until it has.
+fn restart_to_purge(ensemble: &mut Ensemble, id: Id) {
+    ensemble.stop(id);
+    ensemble.start(id);
+    let purged = ensemble.await_line(id, &["purged: older files deleted"]);
+    assert!(!purged.contains("segments=0"), "{purged}");
+    ensemble.await_all_serving();
+}
+
+/// Writes of 64 KiB that fill more than four files of the log.
+const MANY: usize = 1_200;
+
+#[test]
+fn members_that_are_empty_or_too_far_behind_are_sent_a_snapshot() {
+    let (_dir, mut ensemble) =
+        serving(3, 1, "snapCount=100\nautopurge.snapRetainCount=3\nautopurge.purgeInterval=1");
+    let leader = ensemble.await_leader();
+    write(&ensemble, leader, "/before", 300);
+    let empty = those(&ensemble, Mode::Follower)[0];
+    let stale = those(&ensemble, Mode::Observer)[0];
+    ensemble.kill(empty);
+    ensemble.wipe(empty);
+    ensemble.kill(stale);
+    // Several files of the log, all but the last older than every snapshot that is kept.
+    write_data(&ensemble, leader, "/missed", MANY, &[7; 64 << 10]);
+    for id in ensemble.running() {
+        restart_to_purge(&mut ensemble, id);
+    }
+    for id in [empty, stale] {
+        ensemble.start(id);
+        came_by(&mut ensemble, id, "SNAP");
+        write(&ensemble, id, "/after", 100);
+    }
+    let tree = trees::same(&ensemble);
+    let versions = ["/before", "/missed", "/after"].map(|path| tree[path].1.version);
+    assert_eq!(versions, [300, MANY as i32, 200]);
+
+    // What came as a snapshot is on disk: it survives.
+    ensemble.kill_all();
+    ensemble.start_all();
+    ensemble.await_all_serving();
+    assert_eq!(trees::same(&ensemble), tree);
+}
+
+#[test]
+fn what_only_a_dead_leader_had_is_taken_from_it_when_it_returns() {
+    const LIMBO: usize = 20;
+    let (_dir, mut ensemble) = serving(3, 0, "");
+    let old = ensemble.await_leader();
+    write(&ensemble, old, "/before", 100);
+    let mut client = client(&ensemble, old);
+    // Frozen, they read nothing that the leader sends, and it does not know yet; killed then, they never will.
+    let followers = those(&ensemble, Mode::Follower);
+    followers.iter().for_each(|id| ensemble.freeze(*id));
+    for nth in 0..LIMBO {
+        client.queue_create(&format!("/limbo-{nth}"), b"", CreateMode::Persistent);
+    }
+    client.flush().unwrap();
+    let acked = (0..LIMBO).take_while(|_| client.reply().is_ok_and(|reply| reply.ok().is_ok())).count();
+    assert_eq!(acked, 0, "acknowledged by one of three");
+    // It has given up, and what it proposed before is in its log.
+    ensemble.await_silence_of(old);
+    followers.iter().for_each(|id| ensemble.kill(*id));
+    ensemble.kill(old);
+
+    followers.iter().for_each(|id| ensemble.start(*id));
+    let new = ensemble.await_all_serving();
+    write(&ensemble, new, "/since", 100);
+    ensemble.start(old);
+    came_by(&mut ensemble, old, "TRUNC");
+    let tree = trees::same(&ensemble);
+    let limbo: Vec<_> = tree.keys().filter(|path| path.starts_with("/limbo-")).collect();
+    assert!(limbo.is_empty(), "nobody but the old leader can have had {limbo:?}");
+    assert_eq!((tree["/before"].1.version, tree["/since"].1.version), (100, 100));
+    write(&ensemble, old, "/since", 100);
+
+    // It is gone from the old leader's disk, too, and does not come back.
+    ensemble.kill_all();
+    ensemble.start_all();
+    ensemble.await_all_serving();
+    let again = trees::same(&ensemble);
+    assert_eq!((again.len(), again["/since"].1.version), (tree.len(), 200));
+}

@@ -130,6 +130,19 @@ pub enum Request {
     },
 }
 
+impl Request {
+    /// How many bytes it may take in a frame, about, and rather more.
+    pub fn bound(&self) -> usize {
+        const FIXED: usize = 96;
+        let ids = |from: &Asker| from.ids.iter().map(|id| 32 + id.scheme.len() + id.id.len()).sum::<usize>();
+        match self {
+            Self::Open { .. } | Self::Attach { .. } => FIXED,
+            Self::Write { from, write, .. } => FIXED + ids(from) + write.bound(),
+            Self::Sync { from, path, .. } => FIXED + ids(from) + path.as_ref().map_or(0, |path| path.len()),
+        }
+    }
+}
+
 /// To the Proposer, from the leader's own actors: writes that no client asked for.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Internal {
@@ -272,7 +285,12 @@ pub struct Touched {
 /// timeout, as far as it has reported. It asks the Proposer to expire those to which it has promised
 /// nothing since.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Silent(pub Vec<(SessionId, AttachNumber)>);
+pub struct Silent {
+    /// The generation of the role in which they were found.
+    pub role: u64,
+    /// As of these attachments.
+    pub sessions: Vec<(SessionId, AttachNumber)>,
+}
 
 /// To the SessionTracker, from the Learner: which sessions began and ended, in order.
 #[derive(Debug, Default, PartialEq, Eq)]

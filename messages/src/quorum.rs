@@ -36,6 +36,25 @@ pub struct Vote {
     pub leader: ServerId,
 }
 
+/// What a member remembers of its ensemble's history: whether its vote may count. The ensemble's random id, chosen
+/// by the first epoch's leader and durable before NEWLEADER is acknowledged, tells one that belongs from one
+/// that was wiped.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Memory {
+    /// All that it ever acknowledged.
+    #[default]
+    Whole,
+    /// The same, of the history of this id, which is not known to be an ensemble's yet: a server alone made it, or
+    /// the first epoch's leader, and perhaps no quorum has it. Nothing is committed by others beyond it.
+    Seed(u128),
+    /// Nothing: it has neither an id nor data.
+    Empty,
+    /// Nothing, and an operator says that an ensemble may begin with it: its `initialize` file.
+    Marked,
+    /// Not all: a part of what it may have acknowledged is lost.
+    Damaged,
+}
+
 /// A member tells what it does and for whom it votes. The newest replaces those before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Notification {
@@ -45,6 +64,8 @@ pub struct Notification {
     pub vote: Option<Vote>,
     /// The sender's round of election.
     pub round: u64,
+    /// What it remembers.
+    pub memory: Memory,
 }
 
 /// A sign of life, and an answer to the other's: whoever gets `echo` back knows that its own heartbeat of
@@ -98,10 +119,14 @@ pub enum ToLeader {
     LearnerInfo {
         /// No leader of a lower epoch is followed any more.
         accepted_epoch: Epoch,
+        /// Whether it had a vote when it looked for a leader. One that has lost its memory had none, and what it
+        /// says it has accepted says nothing.
+        counts: bool,
     },
     /// ACKEPOCH: the leader's epoch is durable as accepted, and this is what the learner has.
     AckEpoch {
-        /// False if this epoch had been accepted before, perhaps from another leader: then it is no vote.
+        /// False if this epoch had been accepted before, perhaps from another leader, or by one without a vote: then
+        /// it is no vote.
         counts: bool,
         /// Of the last leader it was synchronised with.
         current_epoch: Epoch,
@@ -173,6 +198,8 @@ pub enum ToLearner {
         epoch: Epoch,
         /// The last txn before this packet: a learner whose last it is not has missed some.
         last: Zxid,
+        /// The ensemble's id, which the learner keeps.
+        ensemble: u128,
     },
     /// UPTODATE: a quorum has acknowledged NEWLEADER; the learner may serve.
     UpToDate {

@@ -3,7 +3,7 @@
 
 use crate::ids::{AttachNumber, ServerId, SessionId};
 use crate::letters::Request;
-use crate::quorum::{PeerState, Vote};
+use crate::quorum::{Memory, PeerState, Vote};
 use crate::zxid::{Epoch, Zxid};
 
 /// What a member is to do.
@@ -13,8 +13,13 @@ pub enum Part {
     Look,
     /// Lead.
     Lead,
-    /// Follow this member.
-    Follow(ServerId),
+    /// Follow a member.
+    Follow {
+        /// Which.
+        leader: ServerId,
+        /// Whether we had a vote.
+        had_vote: bool,
+    },
 }
 
 /// To the member's Learner, from its QuorumPeer.
@@ -26,6 +31,13 @@ pub struct Begin {
     pub part: Part,
 }
 
+impl Begin {
+    /// The first role of a process: it looks.
+    pub const FIRST: u64 = 1;
+    /// No role comes behind it: the process is about to end.
+    pub const LAST: Self = Self { role: u64::MAX, part: Part::Look };
+}
+
 /// To the QuorumPeer, from the Learner: nothing of the last role is left, and all that is committed is applied.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stands {
@@ -35,6 +47,10 @@ pub struct Stands {
     pub current_epoch: Epoch,
     /// Its last durable txn.
     pub last: Zxid,
+    /// What it remembers.
+    pub memory: Memory,
+    /// Its disk can keep an epoch, as far as is known: otherwise it is of no use to an election.
+    pub has_room: bool,
 }
 
 /// To the QuorumPeer, from the actors of a role: it is over.
@@ -86,6 +102,8 @@ pub struct Lead {
     pub current_epoch: Epoch,
     /// Its last durable txn.
     pub last: Zxid,
+    /// The ensemble's id, ours or one that is drawn now.
+    pub ensemble: u128,
 }
 
 /// To the Proposer, from its own Learner: the member leads no longer.
@@ -120,6 +138,8 @@ pub enum KeptEpoch {
     Accepted(Epoch),
     /// As current, and accepted.
     Current(Epoch),
+    /// None: what is durable is that the member belongs to an ensemble of which a quorum has its history.
+    Joined,
     /// None, for want of space.
     Refused,
 }
@@ -171,7 +191,12 @@ pub struct Confirmed {
 
 /// To the Learner, from a client arbiter: of the sessions found silent, those to which nothing is promised.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Over(pub Vec<(SessionId, AttachNumber)>);
+pub struct Over {
+    /// The generation of the role in which they were found.
+    pub role: u64,
+    /// Which.
+    pub sessions: Vec<(SessionId, AttachNumber)>,
+}
 
 /// To the Learner, from the SessionTracker of a member that follows: what its client arbiters have met.
 #[derive(Debug, PartialEq, Eq)]
@@ -182,14 +207,23 @@ pub struct Report {
     pub sessions: Vec<SessionId>,
 }
 
-/// To the SessionTracker, from the Learner: whose sessions they are to judge from now on.
+/// To the SessionTracker, from the Learner: whose sessions it is to judge from now on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Judge {
+pub struct Judge {
+    /// The generation of the role.
+    pub role: u64,
+    /// Whose.
+    pub whose: Whose,
+}
+
+/// See [`Judge`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Whose {
     /// We lead: every session there is, as the tree has it.
     All,
-    /// The leader does; it hears what we meet.
-    Leader,
-    /// Nobody.
+    /// The leader judges; it hears what we meet.
+    TheLeaders,
+    /// Nobody's.
     Nobody,
 }
 
@@ -204,9 +238,23 @@ pub struct MemberMet {
     pub sessions: Vec<SessionId>,
 }
 
-/// To the SessionTracker, from the Proposer: this member is served no more, or anew.
+/// To the SessionTracker, from the Proposer: a member has a lane to us, a new one; or none any more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct MemberGone(pub ServerId);
+pub struct MemberLane {
+    /// Which member.
+    pub member: ServerId,
+    /// Whether it has one.
+    pub is_up: bool,
+}
+
+/// To the Proposer, from the QuorumPeer: this learner has not answered for a timeout.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DropLearner {
+    /// The generation of the role.
+    pub role: u64,
+    /// Which.
+    pub learner: ServerId,
+}
 
 /// To the Proposer, from the SessionTracker: these of a member's sessions are silent; it has the last word.
 #[derive(Debug, PartialEq, Eq)]

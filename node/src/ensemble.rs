@@ -17,6 +17,7 @@ use paddock_actors::election::actor::ElectionActor;
 use paddock_actors::learner::actor::LearnerActor;
 use paddock_actors::learner::roles::DataLane;
 use paddock_actors::peer_link::letters::{Accepted, FromLeader, FromLearner};
+use paddock_actors::peer_link::status::SharedStatus;
 use paddock_actors::peer_link::{
     CtlLink, CtlOutboxes, CtlSetup, DataLink, DataSetup, Identity, LearnerOutboxes, Peer, ProposerOutboxes,
     SharedIdentity, letters_ahead, listener,
@@ -55,10 +56,12 @@ pub(crate) struct Membership {
     identity: SharedIdentity,
     timing: Timing,
     largest_txn: usize,
+    /// What a member does not take for so long closes its lane.
+    untaken: Duration,
 }
 
 impl Membership {
-    pub(crate) fn new(config: &Config, me: ServerId, largest_txn: usize) -> Self {
+    pub(crate) fn new(config: &Config, me: ServerId, largest_txn: usize, ensemble: Option<u128>) -> Self {
         let members = &config.members;
         let addresses = members.servers.iter().map(|(id, server)| {
             let ports = |port: fn(&PeerAddress) -> u16| {
@@ -68,7 +71,7 @@ impl Membership {
         });
         let quorum = members.quorum();
         let identity =
-            Identity { me, members: members.servers.keys().copied().collect(), ensemble: None, largest_txn };
+            Identity { me, members: members.servers.keys().copied().collect(), ensemble, largest_txn };
         let ticks = |limit: u32| u64::from(limit) * u64::from(config.tick_ms);
         Self {
             me,
@@ -81,7 +84,12 @@ impl Membership {
                 init_ms: ticks(config.ensemble.init_limit),
             },
             largest_txn,
+            untaken: Duration::from_millis(ticks(config.ensemble.init_limit.max(config.ensemble.sync_limit))),
         }
+    }
+
+    pub(crate) fn identity(&self) -> SharedIdentity {
+        Arc::clone(&self.identity)
     }
 
     pub(crate) fn timeout_ms(&self) -> u64 {
@@ -250,6 +258,8 @@ pub(crate) fn start(
         .map_err(|error| taken(&for_data, error))?;
     accept_on(ctl, for_votes.clone(), (Arc::clone(identity), ctl_routes), Arc::clone(&env.clock))
         .map_err(|error| taken(&for_votes, error))?;
+    let statuses: BTreeMap<ServerId, SharedStatus> =
+        membership.others().map(|id| (id, Arc::default())).collect();
     let peers = Peers {
         links: mail.ctl.iter().map(|(id, link)| (*id, link.outbox(CTL))).collect(),
         look: mail.election.outbox(ADMITTED),
@@ -258,6 +268,8 @@ pub(crate) fn start(
         link: mail.election.outbox(ADMITTED),
         begin: learner.outbox(ADMITTED),
         round: proposer.outbox(ADMITTED),
+        drop: proposer.outbox(ADMITTED),
+        data: statuses.values().cloned().collect(),
         hubs,
     };
     let votes = mail.ctl.iter().map(|(id, link)| (*id, link.outbox(CTL))).collect();
@@ -281,7 +293,8 @@ pub(crate) fn start(
     );
     for (id, link) in mail.data {
         let setup = DataSetup {
-            peer: membership.peer(id, Lane::Data),
+            peer: Peer { status: Arc::clone(&statuses[&id]), ..membership.peer(id, Lane::Data) },
+            untaken: membership.untaken,
             lanes: Arc::clone(&lanes),
             queue_bytes: QUEUE_BYTES,
             read_ahead_bytes: READ_AHEAD,

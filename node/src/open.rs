@@ -136,6 +136,10 @@ pub(crate) struct Opened {
     pub(crate) tree: TreeOptions,
     pub(crate) begun: Begun,
     pub(crate) server: ServerId,
+    /// Files by which an operator says that an ensemble may begin here; to be deleted once it has.
+    pub(crate) marked: Option<Vec<PathBuf>>,
+    /// The id of an ensemble that begins here.
+    pub(crate) new_ensemble: u128,
 }
 
 /// What a start comes to.
@@ -202,6 +206,13 @@ fn use_up(markers: &[PathBuf], was_needed: bool) -> Result<(), StartError> {
     Ok(())
 }
 
+/// The member belongs to an ensemble: what let it begin counts no longer.
+pub(crate) fn delete_markers(markers: &[PathBuf]) {
+    if let Err(error) = use_up(markers, true) {
+        tracing::error!("{error}");
+    }
+}
+
 /// A server that was never given an id is number 1.
 const ALONE: ServerId = ServerId(1);
 
@@ -238,14 +249,16 @@ pub(crate) fn open_data(config: &Config, rng: &mut Rng) -> Result<Opened, StartE
         );
     }
     let tree = TreeOptions { hash_seed: rng.bits(), enforce_quota: config.enforce_quota };
+    let new_ensemble = u128::from(rng.bits()) << 64 | u128::from(rng.bits());
+    let there: Vec<PathBuf> = markers.iter().filter(|marker| marker.is_file()).cloned().collect();
+    let marked = (config.is_distributed() && !there.is_empty()).then_some(there);
     let (restored, begun) = if config.is_distributed() {
         let restored = restore(&disk, &mut logger, &recovered, tree, recovered.watermark)?;
         let committed = recovered.watermark.max(restored.tree.last_zxid());
         let begun = member(&logger, recovered.facts, committed)?;
         (restored, begun)
     } else {
-        let ensemble = u128::from(rng.bits()) << 64 | u128::from(rng.bits());
-        let reign = reign(&recovered, ensemble).ok_or(StartError::NoEpochLeft)?;
+        let reign = reign(&recovered, new_ensemble).ok_or(StartError::NoEpochLeft)?;
         let mut restored = restore(&disk, &mut logger, &recovered, tree, reign.committed)?;
         match logger.change_facts(|facts| *facts = reign.facts) {
             // It serves what it has, and purges: a node that does not start does neither.
@@ -258,13 +271,15 @@ pub(crate) fn open_data(config: &Config, rng: &mut Rng) -> Result<Opened, StartE
         (restored, Begun::Alone(reign))
     };
     logger.keep_pair()?;
-    use_up(&markers, needs_marker)?;
+    if marked.is_none() {
+        use_up(&markers, needs_marker)?;
+    }
     tracing::info!(
         directory = %config.data_dir.display(), log_directory = %directory.display(), last = %recovered.last, snapshot = %restored.snapshot,
         replayed = restored.replayed, znodes = restored.tree.node_count(), epoch = %begun.facts().current_epoch,
         "data loaded",
     );
-    Ok(Opened { disk, logger, restored, tree, begun, server })
+    Ok(Opened { disk, logger, restored, tree, begun, server, marked, new_ensemble })
 }
 
 #[cfg(test)]

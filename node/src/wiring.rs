@@ -41,12 +41,12 @@ use paddock_config::{Config, Quorum};
 use paddock_messages::ids::{AttachNumber, ServerId, SessionId};
 use paddock_messages::letters::{Home, SessionChange, SessionChanges, Silent, Submissions, Touched};
 use paddock_messages::mail::{Bound, Outbox};
-use paddock_messages::roles::Over;
+use paddock_messages::roles::{Begin as BeginRole, Over};
 
 use crate::descriptors;
 use crate::ensemble::{self, Membership};
 use crate::metrics::Sources;
-use crate::open::{Begun, Opened, StartError, open_data, refusal};
+use crate::open::{Begun, Opened, StartError, delete_markers, open_data, refusal};
 use crate::settings;
 
 /// Mail about admitted work: bounded by what the entrance admits, far below this. More is a bug.
@@ -69,6 +69,8 @@ pub struct Node {
     entrance: Arc<Entrance>,
     arbiters: Vec<NamedArbiter>,
     metrics: Option<MetricsServer>,
+    /// Of a member of several: to end its role.
+    last: Option<Outbox<BeginRole>>,
 }
 
 /// The mailboxes, before the actors: anyone may post to anyone.
@@ -130,7 +132,8 @@ impl Node {
         own_arbiters: usize,
         listener: tokio::net::TcpListener,
     ) -> Result<Self, StartError> {
-        let Opened { disk, logger, restored, tree: tree_options, begun, server } = opened;
+        let Opened { disk, logger, restored, tree: tree_options, begun, server, marked, new_ensemble } =
+            opened;
         let facts = begun.facts();
         let (epoch, applied, logged) = match begun {
             Begun::Alone(reign) => (Some(reign.epoch), reign.epoch.start(), Vec::new()),
@@ -146,7 +149,8 @@ impl Node {
         let tree = Arc::new(SharedTree::new(restored.tree, feeds));
         let mail = Mailboxes::open(feeds, &env);
         let room = settings::log_room(config);
-        let membership = epoch.is_none().then(|| Membership::new(config, server, room.largest as usize));
+        let membership =
+            epoch.is_none().then(|| Membership::new(config, server, room.largest as usize, facts.ensemble));
         let ensemble = membership.as_ref().map(|of| ensemble::Mailboxes::open(of, &env));
         let events = log_events(&mail, &env, Arc::clone(&meters));
         let log =
@@ -183,7 +187,7 @@ impl Node {
                 board: with.board.clone(),
                 establish: mail.learner.outbox(ADMITTED),
                 met: mail.sessions.outbox(ADMITTED),
-                gone: mail.sessions.outbox(ADMITTED),
+                lane: mail.sessions.outbox(ADMITTED),
                 log: log.handle.clone(),
                 found: mail.proposer.outbox(ADMITTED),
                 sent: mail.proposer.outbox(ADMITTED),
@@ -238,6 +242,7 @@ impl Node {
                 learner: mail.learner.outbox::<Submissions>(ADMITTED),
                 sessions: mail.sessions.outbox::<Touched>(REPORTS),
                 over: mail.learner.outbox::<Over>(ADMITTED),
+                generation: rng.bits() as u32,
                 meters: Arc::clone(&meters),
                 words: Some(mail.admin.outbox::<WordAsked>(WORDS)),
                 dispatcher,
@@ -277,6 +282,9 @@ impl Node {
             ended: with.quorum_peer.outbox(ADMITTED),
             settled: with.quorum_peer.outbox(ADMITTED),
             board: with.board.clone(),
+            identity: of.identity(),
+            may_begin: marked.is_some(),
+            on_joined: marked.map(|markers| Box::new(move || delete_markers(&markers)) as Box<_>),
             move_every: Duration::from_millis((of.timeout_ms() / 8).max(1)),
             lead: mail.proposer.outbox(ADMITTED),
             lead_over: mail.proposer.outbox(ADMITTED),
@@ -294,8 +302,17 @@ impl Node {
             tick_ms: u64::from(config.tick_ms),
             peer_timeout_ms: of.timeout_ms(),
         });
-        let learner = LearnerActor::new(server, (ROLE, facts), learner, (tree, auth), logging, peers, others);
+        let learner = LearnerActor::new(
+            server,
+            (ROLE, facts, new_ensemble),
+            learner,
+            (tree, auth),
+            logging,
+            peers,
+            others,
+        );
         let tracker = SessionTrackerActor::new(tracker, silent, judged);
+        let last = membership.is_some().then(|| mail.learner.outbox(ADMITTED));
         let ctl = start_guardian(config, &env)?;
         if let Some(both) = membership.zip(ensemble) {
             let begun = (config, facts.accepted_epoch);
@@ -321,7 +338,7 @@ impl Node {
 
         let accepting = actix_rt::spawn(listener::accept(listener, clients, descriptors::room()));
         let metrics = metrics.serve(config);
-        Ok(Self { env, accepting, hubs: controls, log, entrance, arbiters, metrics })
+        Ok(Self { env, accepting, hubs: controls, log, entrance, arbiters, metrics, last })
     }
 }
 
@@ -342,7 +359,11 @@ impl Node {
             let _ = hub.post(Control::CloseAll);
         }
         wait_until(within / 5, || self.entrance.connections() == 0).await;
-        let synced = self.log.handle.send(Command::Shutdown).is_ok();
+        let synced = match &self.last {
+            // Nothing more comes from a leader or goes to the others; the log ends behind what came.
+            Some(last) => last.post(BeginRole::LAST).is_ok(),
+            None => self.log.handle.send(Command::Shutdown).is_ok(),
+        };
         wait_until(within / 5 * 2, || self.log.thread.is_finished()).await;
         if !synced || !self.log.thread.is_finished() {
             tracing::error!(

@@ -112,6 +112,8 @@ impl Connection {
 pub(super) struct Connections {
     slots: Vec<Slot>,
     free: Vec<u32>,
+    /// Of each new slot: drawn, so that mail about a connection of an earlier process reaches nobody.
+    pub(super) first_generation: u32,
 }
 
 #[derive(Debug, Default)]
@@ -127,7 +129,7 @@ impl Connections {
     pub(super) fn insert(&mut self, connection: Connection) -> ConnId {
         let slot = self.free.pop().unwrap_or_else(|| {
             assert!(self.slots.len() < MAX_SLOTS, "descriptors end long before");
-            self.slots.push(Slot::default());
+            self.slots.push(Slot { generation: self.first_generation, ..Slot::default() });
             u32::try_from(self.slots.len() - 1).expect("below 2^28")
         });
         let place = &mut self.slots[slot as usize];

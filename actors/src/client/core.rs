@@ -254,6 +254,12 @@ impl ArbiterCore {
         core
     }
 
+    /// The generation of each slot's first connection is one more.
+    pub fn number_from(mut self, generation: u32) -> Self {
+        self.conns.first_generation = generation;
+        self
+    }
+
     /// Its watches are wrong on purpose, for the tests that must find it.
     pub fn mistake(&mut self, mistake: Mistake) {
         self.watches.make(mistake);

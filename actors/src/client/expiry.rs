@@ -15,6 +15,7 @@ impl ArbiterCore {
         now_ms: u64,
     ) -> Vec<(SessionId, AttachNumber)> {
         self.now_ms = now_ms;
+        self.drain(); // who has just been told that its session lives is promised that
         sessions.retain(|(session, _)| {
             let conn = self.by_session.get(session).copied();
             let here = conn.and_then(|conn| self.conns.get(conn)).map_or(0, Connection::promised_ms);

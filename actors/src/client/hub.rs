@@ -102,6 +102,8 @@ pub struct HubSetup {
     pub dispatcher: Inbox<WatchDispatcher>,
     /// How often signs of life are told: several times a tick.
     pub touch_every: Duration,
+    /// Drawn for each process: see [`ArbiterCore::number_from`].
+    pub generation: u32,
 }
 
 /// What the hub, the dispatcher and the connections of one arbiter share, all on its one thread. The
@@ -272,7 +274,9 @@ impl ClientHub {
     pub fn new(setup: HubSetup, clock: Arc<dyn Clock>, fatal: Fatal) -> Self {
         let HubSetup { arbiter, settings, rules, tree, entrance, learner, .. } = setup;
         let shared = Shared {
-            core: RefCell::new(ArbiterCore::new(arbiter, settings, rules, tree, entrance)),
+            core: RefCell::new(
+                ArbiterCore::new(arbiter, settings, rules, tree, entrance).number_from(setup.generation),
+            ),
             wakers: RefCell::default(),
             woken: RefCell::default(),
             submitted: Notify::new(),
@@ -360,7 +364,7 @@ impl Serve<WordAnswer> for ClientHub {
 }
 
 impl Serve<Silent> for ClientHub {
-    fn serve(&mut self, Silent(sessions): Silent, ctx: &mut Ctx<'_, Self>) {
+    fn serve(&mut self, Silent { role, sessions }: Silent, ctx: &mut Ctx<'_, Self>) {
         let expired = self.shared.step(|core, now_ms| core.on_expire(sessions, now_ms));
         if expired.is_empty() {
             return;
@@ -371,7 +375,7 @@ impl Serve<Silent> for ClientHub {
             ?first,
             "silent for longer than their timeout: to be expired"
         );
-        if self.over.post(Over(expired)).is_err() {
+        if self.over.post(Over { role, sessions: expired }).is_err() {
             ctx.fatal(ExitCode::ActorGone, "a client arbiter's Learner has ended");
         }
     }

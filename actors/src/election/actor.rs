@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use paddock_messages::ids::ServerId;
 use paddock_messages::mail::Outbox;
-use paddock_messages::quorum::{Notification, PeerState, Vote};
+use paddock_messages::quorum::{Memory, Notification, PeerState, Vote};
 
 use super::core::{Election, Output};
 use crate::peer_link::letters::SendNotification;
@@ -16,6 +16,8 @@ use crate::runtime::{Ctx, ExitCode, Serve, Service, TimerId};
 pub struct Look {
     /// This member's vote for itself; `None` for one without a vote.
     pub own: Option<Vote>,
+    /// What it remembers.
+    pub memory: Memory,
 }
 
 /// Mail to the Election: the member has a role.
@@ -25,6 +27,8 @@ pub struct Settle {
     pub state: PeerState,
     /// Whom it follows.
     pub vote: Vote,
+    /// The epoch is led, and all that its leader has is here.
+    pub is_whole: bool,
 }
 
 /// Mail to the Election: a member said this.
@@ -47,7 +51,12 @@ pub struct LinkChange {
 
 /// Mail to the QuorumPeer: the election has decided.
 #[derive(Clone, Copy, Debug)]
-pub struct Elected(pub Vote);
+pub struct Elected {
+    /// Whom to follow, or this member itself.
+    pub vote: Vote,
+    /// Whether this member had a vote.
+    pub had_vote: bool,
+}
 
 /// See the module.
 pub struct ElectionActor {
@@ -76,7 +85,10 @@ impl ElectionActor {
                     let _ = self.links.get(&to).map(|link| link.post(SendNotification(notification)));
                     Ok(())
                 }
-                Output::Decided(vote) => self.elected.post(Elected(vote)).map_err(drop),
+                Output::Decided(vote) => {
+                    let had_vote = self.core.had_vote();
+                    self.elected.post(Elected { vote, had_vote }).map_err(drop)
+                }
             };
             if sent.is_err() {
                 return ctx.fatal(ExitCode::ActorGone, "the QuorumPeer has ended");
@@ -105,10 +117,22 @@ impl ElectionActor {
     }
 }
 
-impl Service for ElectionActor {}
+/// How often an operator is told what a search waits for.
+const TELL: Duration = Duration::from_secs(5);
+
+impl Service for ElectionActor {
+    fn started(&mut self, ctx: &mut Ctx<'_, Self>) {
+        ctx.every(TELL, |this, _| {
+            if this.core.is_looking() {
+                tracing::warn!("no leader, so nobody is served; waiting for: {}", this.core.waits_for());
+            }
+        });
+    }
+}
 
 impl Serve<Look> for ElectionActor {
-    fn serve(&mut self, Look { own }: Look, ctx: &mut Ctx<'_, Self>) {
+    fn serve(&mut self, Look { own, memory }: Look, ctx: &mut Ctx<'_, Self>) {
+        self.core.remember(memory);
         self.core.look(own, ctx.clock().now_ms(), &mut self.out);
         tracing::info!(round = self.core.round(), "looking for a leader");
         self.perform(ctx);
@@ -116,7 +140,10 @@ impl Serve<Look> for ElectionActor {
 }
 
 impl Serve<Settle> for ElectionActor {
-    fn serve(&mut self, Settle { state, vote }: Settle, ctx: &mut Ctx<'_, Self>) {
+    fn serve(&mut self, Settle { state, vote, is_whole }: Settle, ctx: &mut Ctx<'_, Self>) {
+        if is_whole {
+            self.core.remember(Memory::Whole);
+        }
         self.core.settle(state, vote, &mut self.out);
         self.perform(ctx);
     }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use paddock_messages::ids::ServerId;
-use paddock_messages::quorum::{Notification, PeerState, Vote};
+use paddock_messages::quorum::{Memory, Notification, PeerState, Vote};
 
 use super::repeat::Repeat;
 pub use super::repeat::{MAX_REPEAT_MS, MIN_REPEAT_MS};
@@ -66,6 +66,10 @@ pub struct Election<Q> {
     repeat: Repeat,
     /// The latest time told.
     now_ms: u64,
+    pub(super) memory: Memory,
+    /// Its initial vote, if it ever has one.
+    own: Option<Vote>,
+    had_vote: bool,
 }
 
 impl<Q: Quorum> Election<Q> {
@@ -73,7 +77,29 @@ impl<Q: Quorum> Election<Q> {
     pub fn new(me: ServerId, mut peers: BTreeSet<ServerId>, quorum: Q) -> Self {
         peers.remove(&me);
         let (heard, repeat) = (BTreeMap::new(), Repeat::default());
-        Self { me, peers, quorum, round: 0, stage: Stage::Idle, heard, repeat, now_ms: 0 }
+        Self {
+            me,
+            peers,
+            quorum,
+            round: 0,
+            stage: Stage::Idle,
+            heard,
+            repeat,
+            now_ms: 0,
+            memory: Memory::Whole,
+            own: None,
+            had_vote: false,
+        }
+    }
+
+    /// What this member remembers, whole unless told: before it looks, and once a leader has given it all.
+    pub fn remember(&mut self, memory: Memory) {
+        self.memory = memory;
+    }
+
+    /// Whether it had a vote when it decided last.
+    pub fn had_vote(&self) -> bool {
+        self.had_vote
     }
 
     /// From now on it looks for a leader: a new round. `own` is its initial vote, for itself; `None` for a
@@ -87,7 +113,8 @@ impl<Q: Quorum> Election<Q> {
         for heard in self.heard.values_mut() {
             *heard = heard.filter(|heard| heard.state == PeerState::Looking);
         }
-        self.stage = Stage::Looking(own.map(Candidacy::new));
+        self.own = own;
+        self.stage = Stage::Looking(own.filter(|_| self.may_vote()).map(Candidacy::new));
         self.next_round();
         self.step_from(None, out);
     }
@@ -180,8 +207,21 @@ impl<Q: Quorum> Election<Q> {
         matches!(self.stage, Stage::Looking(_))
     }
 
+    /// EL9: what the others remember may give it a vote, or take it.
+    fn reconsider(&mut self) {
+        let Stage::Looking(candidacy) = self.stage else { return };
+        let may_vote = self.own.filter(|_| self.may_vote());
+        if candidacy.is_some() != may_vote.is_some() {
+            self.stage = Stage::Looking(may_vote.map(Candidacy::new));
+            if may_vote.is_some() {
+                self.next_round(); // it may have had a greater vote in this one (EL2)
+            }
+        }
+    }
+
     /// Turns to what was heard, tells what is no longer as `before`, and decides.
     fn step_from(&mut self, before: Option<Notification>, out: &mut Vec<Output>) {
+        self.reconsider();
         self.turn_to_the_greatest();
         if before != self.current() {
             self.tell_all(out);
@@ -230,6 +270,7 @@ impl<Q: Quorum> Election<Q> {
         });
         if let Some((vote, round)) = decided {
             self.round = round;
+            self.had_vote = candidacy.is_some();
             self.stage = Stage::Decided(candidacy.map(|_| vote));
             out.push(Output::Decided(vote));
         }
@@ -298,6 +339,21 @@ impl<Q: Quorum> Election<Q> {
         self.words().filter_map(|(from, heard)| Some((self.counted(from, &heard)?, heard)))
     }
 
+    /// What this voter remembers, as far as it has said.
+    pub(super) fn memory_of(&self, voter: ServerId) -> Option<Memory> {
+        let heard = || self.heard.get(&voter).copied().flatten().map(|heard| heard.memory);
+        if voter == self.me { Some(self.memory) } else { heard() }
+    }
+
+    /// Every voter, this member too.
+    pub(super) fn voters(&self) -> impl Iterator<Item = ServerId> {
+        self.peers.iter().copied().chain([self.me]).filter(|it| self.quorum.is_voter(*it))
+    }
+
+    pub(super) fn quorum(&self) -> &Q {
+        &self.quorum
+    }
+
     fn words(&self) -> impl Iterator<Item = (ServerId, Notification)> {
         self.heard.iter().filter_map(|(from, heard)| Some((*from, (*heard)?)))
     }
@@ -318,6 +374,7 @@ impl<Q: Quorum> Election<Q> {
         heard
             .vote
             .filter(|vote| self.quorum.is_voter(from) && self.quorum.can_lead(vote.leader) && fits(vote))
+            .filter(|_| self.may_count(heard.memory))
     }
 
     fn proposal(&self) -> Option<Vote> {
@@ -335,7 +392,7 @@ impl<Q: Quorum> Election<Q> {
             Stage::Decided(vote) => (PeerState::Looking, vote),
             Stage::Settled(state, vote) => (state, Some(vote)),
         };
-        Some(Notification { state, vote, round: self.round })
+        Some(Notification { state, vote, round: self.round, memory: self.memory })
     }
 
     /// One that looks is answered by those that have a role, and by those that look in a higher round.

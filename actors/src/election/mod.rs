@@ -20,6 +20,9 @@
 //!   with a live link votes so.
 //! - EL8  No number in a notification panics or overflows: a round more than [`ROUNDS_AHEAD`] above ours is
 //!   ignored, whatever else its notification says.
+//! - EL9  One that has lost what it may have acknowledged, or never had anything, has no vote, and its word counts
+//!   for nothing: but where every voter is here and nobody has anything (one may have been a server alone), or an
+//!   operator says of a quorum that it may begin.
 //!
 //! Not promised: that one leader is elected. Words change while they travel, so two members may decide
 //! for two leaders, in one round too: a voter of both quorums then turned from the lesser vote to the
@@ -35,4 +38,5 @@ pub mod core;
 
 pub use core::{Election, GRACE_MS, MAX_REPEAT_MS, MIN_REPEAT_MS, Output, ROUNDS_AHEAD};
 
+mod memory;
 mod repeat;

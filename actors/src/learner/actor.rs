@@ -86,12 +86,18 @@ pub struct LearnerActor {
     pub(super) followed: Vec<Followed>,
     /// Durable.
     pub(super) facts: Facts,
+    /// The ensemble's id, if the member is to have one and has none: drawn, or the leader's.
+    pub(super) new_ensemble: u128,
     /// On its way to the disk, for this role.
     pub(super) keeping: Option<KeptEpoch>,
+    /// Until then its disk has no room for an epoch, as far as is known.
+    pub(super) no_room_until_ms: u64,
     /// The log is being cut.
     pub(super) is_truncating: bool,
     /// Takes the tree's place as soon as it has the log's.
     pub(super) installing: Option<Received>,
+    /// An epoch that is to be led, once we are known to be no seed.
+    pub(super) quorum_has: Option<Epoch>,
     /// An epoch that is led once all is applied.
     pub(super) establishes: Option<Epoch>,
     /// Of the packet at hand.
@@ -102,7 +108,7 @@ pub struct LearnerActor {
     durable: DurableTimes,
     /// What a batch wrote, by namespace; empty between batches.
     writes: KeyedTally,
-    /// A feed is full, and a timer is set to look again.
+    /// There is more to apply, and a timer is set to go on.
     is_paused: bool,
 }
 
@@ -111,15 +117,17 @@ pub struct LearnerActor {
 pub(super) const FEED_LIMIT: usize = 1 << 18;
 /// The same by bytes of answers to reads between writes.
 pub(super) const FEED_BYTES: usize = 4 << 20;
+/// Batches that are applied before other mail is looked at.
+const BATCHES_A_TURN: u32 = 16;
 /// How soon a full feed is looked at again.
 pub(super) const FULL_FEED_PAUSE: Duration = Duration::from_millis(1);
 
 impl LearnerActor {
-    /// Around a core whose tree is `tree`. `facts` are durable. Without `others` it leads as of `role`; with
+    /// Around a core whose tree is `tree`. `facts` are durable; `new_ensemble` is random. Without `others` it leads as of `role`; with
     /// them it waits for what the QuorumPeer says.
     pub fn new(
         me: ServerId,
-        (role, facts): (u64, Facts),
+        (role, facts, new_ensemble): (u64, Facts, u128),
         core: Learner,
         (tree, rules): (Arc<SharedTree>, Arc<AuthRules>),
         (log, meters): (LoggerHandle, Arc<Meters>),
@@ -140,9 +148,12 @@ impl LearnerActor {
             out: Vec::new(),
             followed: Vec::new(),
             facts,
+            new_ensemble,
             keeping: None,
+            no_room_until_ms: 0,
             is_truncating: false,
             installing: None,
+            quorum_has: None,
             establishes: None,
             room: None,
             logged_bytes: 0,
@@ -173,7 +184,9 @@ impl LearnerActor {
         match self.mode {
             Mode::Leading => self.peers.asked.post(Asked { role, items }).map_err(drop),
             _ => {
-                self.with_stay(ctx, |stay, out| stay.on_requests(items, out));
+                for part in parts(items) {
+                    self.with_stay(ctx, |stay, out| stay.on_requests(part, out));
+                }
                 Ok(())
             }
         }
@@ -210,18 +223,25 @@ impl LearnerActor {
 
     /// Applies all that is ready, a batch at a time: readers come in between.
     fn apply(&mut self, ctx: &mut Ctx<'_, Self>) {
-        while self.core.is_ready() {
-            let is_full = |feed: &Feed| feed.len() > FEED_LIMIT || feed.weight() > FEED_BYTES;
-            if self.tree.feeds().iter().any(is_full) {
-                if !std::mem::replace(&mut self.is_paused, true) {
-                    ctx.after(FULL_FEED_PAUSE, |learner, ctx| {
-                        learner.is_paused = false;
-                        learner.apply(ctx);
-                    });
-                }
+        for batch in 0.. {
+            if !self.core.is_ready() {
                 return;
             }
+            if batch == BATCHES_A_TURN {
+                return self.pause(ctx);
+            }
+            let is_full = |feed: &Feed| feed.len() > FEED_LIMIT || feed.weight() > FEED_BYTES;
+            if self.tree.feeds().iter().any(is_full) {
+                return self.pause(ctx);
+            }
             self.apply_batch(ctx);
+        }
+    }
+
+    /// Goes on a little later: other mail comes first.
+    fn pause(&mut self, ctx: &mut Ctx<'_, Self>) {
+        if !std::mem::replace(&mut self.is_paused, true) {
+            ctx.after(FULL_FEED_PAUSE, |learner, _| learner.is_paused = false); // `drained` comes behind it
         }
     }
 
@@ -229,7 +249,9 @@ impl LearnerActor {
         let mut changes = SessionChanges::default();
         let mut writer = self.tree.write();
         let began_us = ctx.clock().now_us();
-        let mut state = Live { writer: &mut writer, rules: &self.rules, txns: 0, writes: &mut self.writes };
+        let arbiters = self.tree.feeds().len();
+        let (rules, writes) = (&self.rules, &mut self.writes);
+        let mut state = Live { writer: &mut writer, rules, txns: 0, writes, arbiters };
         self.core.apply(&mut state, &mut changes.0);
         let (txns, upto) = (state.txns, state.last_zxid());
         let dispatchers = &self.peers.dispatchers;
@@ -255,12 +277,28 @@ impl LearnerActor {
     }
 }
 
+/// What fits into a frame each.
+fn parts(items: Vec<Request>) -> Vec<Vec<Request>> {
+    const FRAME_BYTES: usize = 8 << 20;
+    let (mut parts, mut bytes) = (Vec::new(), usize::MAX);
+    for item in items {
+        if bytes > FRAME_BYTES {
+            parts.push(Vec::new());
+            bytes = 0;
+        }
+        bytes += item.bound();
+        parts.last_mut().expect("one was begun").push(item);
+    }
+    parts
+}
+
 /// The tree under its write lock, as the core sees it.
 struct Live<'a, 't> {
     writer: &'a mut TreeWriter<'t>,
     rules: &'a AuthRules,
     txns: u64,
     writes: &'a mut KeyedTally,
+    arbiters: usize,
 }
 
 impl State for Live<'_, '_> {
@@ -276,7 +314,10 @@ impl State for Live<'_, '_> {
         self.writer.last_zxid()
     }
     fn push(&mut self, arbiter: u16, item: FeedItem) {
-        self.writer.push(arbiter, item);
+        // What an earlier process of this member asked may come from an arbiter that is no more.
+        if usize::from(arbiter) < self.arbiters {
+            self.writer.push(arbiter, item);
+        }
     }
     fn begin_epoch(&mut self, epoch: Epoch) {
         self.writer.tree_mut().begin_epoch(epoch);

@@ -72,7 +72,7 @@ async fn is_applied_beside(mut items: Vec<FeedItem>) -> bool {
     let logging = (log.handle.clone(), Arc::new(Meters::default()));
     let learner: Inbox<LearnerActor> = Inbox::new("learner", Duty::Core, &env);
     let (proposals, commits) = (learner.outbox::<Proposals>(BOUND), learner.outbox::<Commit>(BOUND));
-    let (role, trees) = ((1, Facts::default()), (Arc::clone(&tree), rules));
+    let (role, trees) = ((1, Facts::default(), 7), (Arc::clone(&tree), rules));
     learner.start_here(LearnerActor::new(ServerId(1), role, core, trees, logging, peers, None));
     rest.start_here(Rest);
 

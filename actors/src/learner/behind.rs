@@ -36,8 +36,8 @@ pub(super) struct Behind {
 impl Behind {
     /// Its data lane is yet to be open.
     pub(super) fn new(leader: ServerId, stay: Following) -> Self {
-        let (held, stalled) = (VecDeque::new(), VecDeque::new());
-        Self { leader, stay, lane: None, held, stalled, told: Progress::Looking, opens: false }
+        let (held, stalled, told) = (VecDeque::new(), VecDeque::new(), stay.progress());
+        Self { leader, stay, lane: None, held, stalled, told, opens: false }
     }
 
     pub(super) fn leader(&self) -> ServerId {
@@ -86,7 +86,15 @@ impl LearnerActor {
         match order {
             Followed::Send(packet) => self.send(packet),
             Followed::KeepAccepted(epoch) => self.keep(KeptEpoch::Accepted(epoch), ctx),
-            Followed::KeepCurrent(epoch) => self.keep(KeptEpoch::Current(epoch), ctx),
+            Followed::KeepCurrent(epoch, ensemble) => {
+                if self.facts.ensemble.is_some_and(|ours| ours != ensemble) {
+                    tracing::error!(ours = ?self.facts.ensemble, theirs = ensemble, "the leader \
+                        is of another ensemble: it is not followed; check the addresses of the server lines");
+                    return self.leave("the leader is of another ensemble", ctx);
+                }
+                self.new_ensemble = ensemble;
+                self.keep(KeptEpoch::Current(epoch), ctx);
+            }
             Followed::Truncate(to) => {
                 self.core.on_truncated(to);
                 self.is_truncating = true;
@@ -108,6 +116,9 @@ impl LearnerActor {
             Followed::TurnedAway(all) => self.core.on_turned_away(all, &mut self.out),
             Followed::Serve(epoch) => {
                 self.core.on_epoch(epoch, &mut self.out);
+                if self.facts.seed {
+                    self.keep(KeptEpoch::Joined, ctx);
+                }
                 self.settle(epoch);
             }
             Followed::Leave(why) => self.leave(why, ctx),
@@ -145,7 +156,7 @@ impl LearnerActor {
         }
         for (hub, sessions) in self.others().silent.iter().zip(by_arbiter) {
             if !sessions.is_empty() {
-                drop(hub.post(Silent(sessions)));
+                drop(hub.post(Silent { role: self.role, sessions }));
             }
         }
     }

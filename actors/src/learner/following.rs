@@ -29,8 +29,8 @@ pub enum Output {
     Send(ToLeader),
     /// Make this the accepted epoch, then call [`Following::on_accepted_kept`].
     KeepAccepted(Epoch),
-    /// Make this the current epoch, then call [`Following::on_current_kept`].
-    KeepCurrent(Epoch),
+    /// Make this the current epoch, and this the ensemble's id, then call [`Following::on_current_kept`].
+    KeepCurrent(Epoch, u128),
     /// Cut the log after this txn, and what the Learner holds beyond it.
     Truncate(Zxid),
     /// Put the snapshot that has been written, with every txn up to this one, in place of log and tree; then
@@ -97,6 +97,12 @@ pub struct Following {
     /// Durable through here.
     durable: Zxid,
     committed: Zxid,
+    /// It had a vote.
+    counts: bool,
+    /// The ensemble's id, as the leader has it.
+    ensemble: u128,
+    /// Packets that came before clients were served.
+    steps: u64,
 }
 
 impl Following {
@@ -113,7 +119,15 @@ impl Following {
             last,
             durable: last,
             committed,
+            counts: true,
+            ensemble: 0,
+            steps: 0,
         }
+    }
+
+    /// It had no vote when it looked for a leader: what it has accepted says nothing (Z8).
+    pub fn without_vote(self) -> Self {
+        Self { counts: false, ..self }
     }
 
     /// Whether clients are served.
@@ -134,7 +148,7 @@ impl Following {
     /// How far it has come, for those who judge it.
     pub fn progress(&self) -> Progress {
         let epoch = self.is_discovered().then_some(self.epoch);
-        Progress::Following(Stay { epoch, is_serving: self.is_serving() })
+        Progress::Following(Stay { epoch, is_serving: self.is_serving(), steps: self.steps })
     }
 
     /// Whether the data lane may be read: not while a snapshot is put in place.
@@ -146,7 +160,10 @@ impl Following {
     pub fn on_connected(&mut self, out: &mut Vec<Output>) {
         if self.phase == Phase::Dialling {
             self.phase = Phase::Discovering;
-            out.push(Output::Send(ToLeader::LearnerInfo { accepted_epoch: self.accepted }));
+            out.push(Output::Send(ToLeader::LearnerInfo {
+                accepted_epoch: self.accepted,
+                counts: self.counts,
+            }));
         }
     }
 
@@ -157,6 +174,7 @@ impl Following {
 
     /// What the leader says, in its order.
     pub fn on_packet(&mut self, packet: ToLearner, out: &mut Vec<Output>) {
+        self.steps += u64::from(!self.is_serving());
         match (packet, self.phase) {
             (_, Phase::Left) => {}
             (ToLearner::LeaderInfo { epoch }, Phase::Discovering) => self.on_epoch(epoch, out),
@@ -176,9 +194,10 @@ impl Following {
                 | Phase::Synchronised
                 | Phase::Serving,
             ) => self.on_proposals(after, items, out),
-            (ToLearner::NewLeader { epoch, last }, Phase::Synchronising)
+            (ToLearner::NewLeader { epoch, last, ensemble }, Phase::Synchronising)
                 if epoch == self.epoch && last == self.last =>
             {
+                self.ensemble = ensemble;
                 self.phase = Phase::Persisting(self.last);
                 self.enter(out);
             }
@@ -222,6 +241,7 @@ impl Following {
     fn acknowledge(&mut self, counts: bool, out: &mut Vec<Output>) {
         self.phase = Phase::Acknowledged;
         let (current_epoch, tail) = (self.current, self.tail.clone());
+        let counts = counts && self.counts;
         out.push(Output::Send(ToLeader::AckEpoch { counts, current_epoch, tail }));
     }
 
@@ -295,7 +315,7 @@ impl Following {
             && self.durable >= all
         {
             self.phase = Phase::Entering;
-            out.push(Output::KeepCurrent(self.epoch));
+            out.push(Output::KeepCurrent(self.epoch, self.ensemble));
         }
     }
 

@@ -39,7 +39,9 @@ fn packet(words: &[&str]) -> Option<ToLearner> {
             let items = Arc::new(all.iter().map(|it| proposal(it)).collect());
             ToLearner::Proposals { after: z(after), items }
         }
-        ["NEWLEADER", it, "after", last] => ToLearner::NewLeader { epoch: epoch(it), last: z(last) },
+        ["NEWLEADER", it, "after", last] => {
+            ToLearner::NewLeader { epoch: epoch(it), last: z(last), ensemble: 7 }
+        }
         ["UPTODATE", committed] => ToLearner::UpToDate { committed: z(committed) },
         ["COMMIT", upto] => ToLearner::Commit { upto: z(upto) },
         ["TURNEDAWAY"] => ToLearner::TurnedAway(vec![]),
@@ -90,7 +92,10 @@ impl Bench {
 
 fn told(out: &Output) -> String {
     match out {
-        Output::Send(ToLeader::LearnerInfo { accepted_epoch }) => format!("LEARNERINFO {accepted_epoch}"),
+        Output::Send(ToLeader::LearnerInfo { accepted_epoch, counts: true }) => {
+            format!("LEARNERINFO {accepted_epoch}")
+        }
+        Output::Send(ToLeader::LearnerInfo { .. }) => panic!("it had a vote"),
         Output::Send(ToLeader::AckEpoch { counts, current_epoch, tail }) => {
             let again = if *counts { "" } else { " again" };
             format!("ACKEPOCH{again} {current_epoch} {:?} {:?}", tail.committed, tail.runs)
@@ -99,7 +104,8 @@ fn told(out: &Output) -> String {
         Output::Send(ToLeader::Ack { upto }) => format!("ACK {upto:?}"),
         Output::Send(ToLeader::Requests(_)) => "REQUEST".into(),
         Output::KeepAccepted(epoch) => format!("accept {epoch}"),
-        Output::KeepCurrent(epoch) => format!("enter {epoch}"),
+        Output::KeepCurrent(epoch, 7) => format!("enter {epoch}"),
+        Output::KeepCurrent(_, other) => panic!("ensemble {other}"),
         Output::Truncate(to) => format!("cut after {to:?}"),
         Output::Install(zxid) => format!("install {zxid:?}"),
         Output::Piece(_) => "piece".into(),

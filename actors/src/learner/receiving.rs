@@ -4,9 +4,9 @@ use paddock_messages::mail::Outbox;
 use paddock_messages::zxid::Zxid;
 
 use crate::peer_link::Room;
-use crate::storage::RealDisk;
 pub use crate::storage::transfer::Received;
 use crate::storage::transfer::SnapshotReceiver;
+use crate::storage::{Disk, RealDisk};
 use crate::tree::TreeOptions;
 
 /// Mail from the thread that writes it: it is whole and can be put in place, or why not.
@@ -56,6 +56,16 @@ impl Receiving {
     pub(super) fn finish(&mut self, zxid: Zxid) {
         if let Some(receiver) = self.current.take() {
             receiver.finish(zxid, self.options);
+        }
+    }
+
+    /// It was received whole, and nobody needs it.
+    pub(super) fn discard(&self, received: &Received) {
+        if let Err(error) = self.disk.remove(&received.name) {
+            tracing::warn!(
+                file = received.name,
+                "a snapshot that was not put in place is not deleted: {error}; the next start does it"
+            );
         }
     }
 

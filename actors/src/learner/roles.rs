@@ -12,6 +12,7 @@ use paddock_messages::mail::Outbox;
 use paddock_messages::quorum::{PeerState, Vote};
 use paddock_messages::roles::{
     Begin, EpochKept, HistoryApplied, Judge, KeptEpoch, Lead, LeadOver, Part, RoleEnded, Settled, Stands,
+    Whose,
 };
 use paddock_messages::zxid::Zxid;
 
@@ -21,8 +22,9 @@ use super::following::Following;
 use super::receiving::{Received, Receiving};
 use crate::client::Serving;
 use crate::client::hub::Control;
+use crate::peer_link::SharedIdentity;
 use crate::peer_link::letters::{Open, Send, Shut};
-use crate::quorum_peer::Board;
+use crate::quorum_peer::{Board, entered, memory};
 use crate::runtime::{Ctx, ExitCode};
 use crate::storage::{Command, Facts, Persisted};
 
@@ -77,6 +79,12 @@ pub struct Others {
     pub settled: Outbox<Settled>,
     /// What is published for it.
     pub board: Board,
+    /// What hellos say of us.
+    pub identity: SharedIdentity,
+    /// An operator has said that an ensemble may begin with an empty disk here.
+    pub may_begin: bool,
+    /// To be called once the member belongs to an ensemble, durably.
+    pub on_joined: Option<Box<dyn FnOnce() + std::marker::Send>>,
     /// How often it is told that this thread moves.
     pub move_every: Duration,
     /// Our Proposer, when we are elected, and when that is over.
@@ -121,16 +129,27 @@ impl LearnerActor {
         if let Mode::Following(behind) = &self.mode { Some(behind.leader()) } else { None }
     }
 
+    /// A snapshot that could not be put in place: its file would be in the way.
+    pub(super) fn discard(&mut self) {
+        if let Some(received) = self.installing.take() {
+            self.receiving().discard(&received);
+        }
+    }
+
     pub(super) fn receiving(&mut self) -> &mut Receiving {
         &mut self.others.as_mut().expect("a server alone is sent nothing").receiving
     }
 
     pub(super) fn begin(&mut self, Begin { role, part }: Begin, ctx: &mut Ctx<'_, Self>) {
+        if role <= self.role && role != Begin::FIRST {
+            return; // the member has been told to end
+        }
         let search = if let Mode::Looking(search) = self.mode { search } else { Search::default() };
         let last = search.last.unwrap_or(Zxid::ZERO);
         self.end_role();
-        self.role = role;
+        (self.role, self.keeping, self.quorum_has, self.establishes) = (role, None, None, None);
         match part {
+            Part::Look if role == Begin::LAST.role => self.command(Command::Shutdown, ctx),
             Part::Look => {
                 self.mode = Mode::Looking(Search::default());
                 if self.log.send(Command::Drain { role }).is_err() {
@@ -140,11 +159,16 @@ impl LearnerActor {
             Part::Lead => {
                 self.mode = Mode::Leading;
                 let Facts { accepted_epoch: accepted, current_epoch, .. } = self.facts;
-                self.mail(ctx, |to| to.lead.post(Lead { role, accepted, current_epoch, last }).is_ok());
+                let ensemble = self.facts.ensemble.unwrap_or(self.new_ensemble);
+                let lead = Lead { role, accepted, current_epoch, last, ensemble };
+                self.mail(ctx, |to| to.lead.post(lead).is_ok());
             }
-            Part::Follow(leader) => {
+            Part::Follow { leader, had_vote } => {
                 let stay =
                     Following::new(self.facts.accepted_epoch, self.facts.current_epoch, self.core.tail());
+                let stay = if had_vote { stay } else { stay.without_vote() };
+                // It is judged from here on, whether or not its lane ever comes up (Q3).
+                self.others().board.tell(role, stay.progress());
                 self.mode = Mode::Following(Box::new(Behind::new(leader, stay)));
                 self.mail(ctx, |to| {
                     to.lanes.get(&leader).is_some_and(|it| it.open.post(Open { role }).is_ok())
@@ -173,7 +197,7 @@ impl LearnerActor {
                 }
             }
         }
-        drop(others.judge.post(Judge::Nobody));
+        drop(others.judge.post(Judge { role, whose: Whose::Nobody }));
         for hub in &others.hubs {
             drop(hub.post(Control::Serve(Serving::Nobody)));
             drop(hub.post(Control::CloseAll));
@@ -190,25 +214,29 @@ impl LearnerActor {
         if self.others.is_none() {
             return;
         }
+        let now_ms = ctx.clock().now_ms();
         match &mut self.mode {
             Mode::Leading => self.established(ctx),
             Mode::Following(behind) => {
                 if behind.opens() {
-                    self.serve_everybody(Judge::Leader);
+                    self.serve_everybody(Whose::TheLeaders);
                 }
             }
             Mode::Looking(Search { last: Some(last), is_told }) if !*is_told => {
                 *is_told = true; // Q4
                 let (role, current_epoch, last) = (self.role, self.facts.current_epoch, *last);
-                self.mail(ctx, |to| to.stands.post(Stands { role, current_epoch, last }).is_ok());
+                let memory = memory(&self.facts, last, self.others().may_begin);
+                let stands =
+                    Stands { role, current_epoch, last, memory, has_room: now_ms >= self.no_room_until_ms };
+                self.mail(ctx, |to| to.stands.post(stands).is_ok());
             }
             Mode::Looking(_) => {}
         }
     }
 
-    fn serve_everybody(&self, judge: Judge) {
+    fn serve_everybody(&self, whose: Whose) {
         let (role, others) = (self.role, self.others());
-        drop(others.judge.post(judge));
+        drop(others.judge.post(Judge { role, whose }));
         for hub in &others.hubs {
             drop(hub.post(Control::Begin(role)));
             drop(hub.post(Control::Serve(Serving::Everybody)));
@@ -230,9 +258,11 @@ impl LearnerActor {
         let mut facts = self.facts;
         match epoch {
             KeptEpoch::Accepted(epoch) => facts.accepted_epoch = epoch,
-            KeptEpoch::Current(epoch) => {
-                (facts.accepted_epoch, facts.current_epoch) = (epoch.max(facts.accepted_epoch), epoch);
+            KeptEpoch::Current(epoch) if self.others.is_some() => {
+                facts = entered(facts, epoch, self.new_ensemble);
             }
+            KeptEpoch::Current(epoch) => (facts.accepted_epoch, facts.current_epoch) = (epoch, epoch),
+            KeptEpoch::Joined => facts.seed = false,
             KeptEpoch::Refused => return,
         }
         self.keeping = Some(epoch);
@@ -242,14 +272,21 @@ impl LearnerActor {
     /// Durable is durable, whichever role asked for it.
     pub(super) fn on_kept(&mut self, facts: Facts, is_current: bool, ctx: &mut Ctx<'_, Self>) {
         self.facts = facts;
-        if let Some(others) = &self.others {
+        if let Some(others) = &mut self.others {
             others.board.accept(facts.accepted_epoch); // before anybody is told (P11)
+            if let Some(ensemble) = facts.ensemble {
+                others.identity.lock().ensemble = Some(ensemble);
+                if let Some(joined) = others.on_joined.take() {
+                    joined();
+                }
+            }
         }
         if !is_current {
             return;
         }
         let Some(epoch) = self.keeping.take() else { return };
         match (&self.mode, epoch) {
+            (Mode::Leading, KeptEpoch::Joined) => self.establish(ctx),
             (Mode::Leading, _) => self.tell_proposer(epoch, ctx),
             (Mode::Following(_), KeptEpoch::Accepted(_)) => self.with_stay(ctx, Following::on_accepted_kept),
             (Mode::Following(_), KeptEpoch::Current(_)) => self.with_stay(ctx, Following::on_current_kept),
@@ -278,11 +315,21 @@ impl LearnerActor {
         self.core.on_installed(zxid);
     }
 
+    /// A quorum has our history. Nothing is proposed in it before we are known to be no seed any more.
+    pub(super) fn establish(&mut self, ctx: &mut Ctx<'_, Self>) {
+        let Some(epoch) = self.quorum_has.filter(|_| !self.facts.seed) else { return };
+        self.quorum_has = None;
+        self.core.on_commit(epoch.start(), &mut self.out);
+        self.core.on_epoch(epoch, &mut self.out);
+        self.establishes = Some(epoch);
+        self.perform(ctx);
+    }
+
     /// A new leader has applied all there is: it may propose, and serve.
     pub(super) fn established(&mut self, ctx: &mut Ctx<'_, Self>) {
         let Some(epoch) = self.establishes.take() else { return };
         let role = self.role;
-        self.serve_everybody(Judge::All);
+        self.serve_everybody(Whose::All);
         self.mail(ctx, |to| to.applied.post(HistoryApplied { role, epoch }).is_ok());
         let vote = Vote { peer_epoch: epoch, zxid: self.core.appended(), leader: self.me };
         drop(self.others().settled.post(Settled { role, state: PeerState::Leading, vote }));

@@ -12,6 +12,9 @@ use crate::peer_link::letters::{FromLeader, LeaderLaneDown, LeaderLaneUp};
 use crate::runtime::{Ctx, ExitCode, Serve};
 use crate::storage::Command;
 
+/// So long a member whose disk had no room for an epoch does not vote, in ms.
+const NO_ROOM_MS: u64 = 5_000;
+
 impl Serve<Begin> for LearnerActor {
     fn serve(&mut self, letter: Begin, ctx: &mut Ctx<'_, Self>) {
         self.begin(letter, ctx);
@@ -36,7 +39,7 @@ impl Serve<LogAnswer> for LearnerActor {
                 }
             }
             Answered::Refused(failure) | Answered::NotKept(failure) if !is_current => {
-                self.installing = None;
+                self.discard();
                 tracing::warn!(failure, "the log refused what a role that has ended asked for");
             }
             Answered::NotKept(failure) if self.others.is_none() => {
@@ -49,7 +52,9 @@ impl Serve<LogAnswer> for LearnerActor {
             }
             Answered::NotKept(failure) | Answered::Refused(failure) => {
                 tracing::error!(failure, "the log refuses what the role needs: the role is given up");
-                (self.keeping, self.installing) = (None, None);
+                self.discard();
+                self.keeping = None;
+                self.no_room_until_ms = ctx.clock().now_ms() + NO_ROOM_MS;
                 self.leave("the log refused what the role needs: see above", ctx);
             }
             Answered::Drained(persisted) if is_current => self.on_drained(persisted.upto),
@@ -60,10 +65,9 @@ impl Serve<LogAnswer> for LearnerActor {
 
 impl Serve<SnapshotCame> for LearnerActor {
     fn serve(&mut self, SnapshotCame { role, received }: SnapshotCame, ctx: &mut Ctx<'_, Self>) {
-        if role != self.role {
-            return;
-        }
         match received {
+            Ok(received) if role != self.role => self.receiving().discard(&received),
+            Err(_) if role != self.role => {}
             Ok(received) => {
                 let (name, zxid) = (received.name.clone(), received.zxid);
                 self.installing = Some(received);
@@ -116,10 +120,11 @@ impl Serve<KeepEpoch> for LearnerActor {
 impl Serve<Establish> for LearnerActor {
     fn serve(&mut self, Establish { role, epoch }: Establish, ctx: &mut Ctx<'_, Self>) {
         if role == self.role {
-            self.core.on_commit(epoch.start(), &mut self.out);
-            self.core.on_epoch(epoch, &mut self.out);
-            self.establishes = Some(epoch);
-            self.perform(ctx);
+            self.quorum_has = Some(epoch);
+            if self.facts.seed {
+                self.keep(KeptEpoch::Joined, ctx);
+            }
+            self.establish(ctx);
         }
     }
 }
@@ -134,7 +139,10 @@ impl Serve<Confirmed> for LearnerActor {
 }
 
 impl Serve<Over> for LearnerActor {
-    fn serve(&mut self, Over(sessions): Over, ctx: &mut Ctx<'_, Self>) {
+    fn serve(&mut self, Over { role, sessions }: Over, ctx: &mut Ctx<'_, Self>) {
+        if role != self.role {
+            return;
+        }
         match self.mode {
             Mode::Leading => {
                 if self.peers.internal.post(Internal::Expire(sessions)).is_err() {

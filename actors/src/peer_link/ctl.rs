@@ -72,7 +72,7 @@ struct Slots {
 impl CtlLink {
     /// To be called on the thread it will run on.
     pub fn new(setup: CtlSetup, clock: Arc<dyn Clock>) -> Self {
-        let link = Link::new(setup.peer, Lane::Ctl, Some(setup.silence), clock);
+        let link = Link::new(setup.peer, Lane::Ctl, (Some(setup.silence), setup.silence), clock);
         let (slots, made, current) = (Slots::default(), Cell::default(), Cell::default());
         Self { shared: Rc::new(Shared { link, to: setup.to, slots, made, current }), task: None }
     }

@@ -25,6 +25,8 @@ pub struct DataSetup {
     pub peer: Peer,
     /// How many lanes the process has made: the numbers of all data lanes come from here.
     pub lanes: Arc<AtomicU64>,
+    /// What the peer's system does not take for so long closes a lane: a peer that is slow is synchronised anew.
+    pub untaken: Duration,
     /// What may wait to be sent down a lane: with more it is closed.
     pub queue_bytes: usize,
     /// How far a lane is read ahead of whoever works on what came.
@@ -72,10 +74,10 @@ struct Up {
 impl DataLink {
     /// To be called on the thread it will run on.
     pub fn new(setup: DataSetup, clock: Arc<dyn Clock>) -> Self {
-        let DataSetup { peer, lanes, queue_bytes, read_ahead_bytes, learner, proposer } = setup;
+        let DataSetup { peer, lanes, untaken, queue_bytes, read_ahead_bytes, learner, proposer } = setup;
         let shared = Shared {
             sides: Sides { peer: peer.id, learner, proposer },
-            link: Link::new(peer, Lane::Data, None, clock),
+            link: Link::new(peer, Lane::Data, (None, untaken), clock),
             made: lanes,
             queue_bytes,
             read_ahead_bytes,

@@ -76,7 +76,7 @@ async fn greet(link: &Link, at: SocketAddr) -> Result<Greeted, String> {
     let broken = |error: io::Error| error.to_string();
     let connected = timeout(CONNECT_WITHIN, TcpStream::connect(at)).await;
     let mut stream = connected.map_err(|_| "no answer".to_owned())?.map_err(broken)?;
-    tune(&stream, link.silence).map_err(broken)?;
+    tune(&stream, link.untaken).map_err(broken)?;
     let (ours, largest_txn) = {
         let us = link.peer.identity.lock();
         (hello::ours_written(&us, link.peer.id, link.lane), us.largest_txn)
@@ -89,22 +89,15 @@ async fn greet(link: &Link, at: SocketAddr) -> Result<Greeted, String> {
     Ok(Greeted { stream, address: at, frames, speaking, first: Vec::new() })
 }
 
-/// Small packets leave at once, and a connection whose other end is gone ends. Where `silence` ends a lane,
-/// so does as long a time without the peer's system taking what is sent. Elsewhere a slow reader is none
-/// that is gone, and only the other end's system is asked.
-pub(super) fn tune(stream: &TcpStream, silence: Option<Duration>) -> io::Result<()> {
+/// Small packets leave at once, and a connection whose other end is gone ends: for so long what is sent may stay
+/// with us untaken.
+pub(super) fn tune(stream: &TcpStream, untaken: Duration) -> io::Result<()> {
     sockopt::set_tcp_nodelay(stream, true)?;
-    match silence {
-        Some(silence) => {
-            let ms = u32::try_from(silence.as_millis()).unwrap_or(u32::MAX);
-            sockopt::set_tcp_user_timeout(stream, ms.max(1))?;
-        }
-        None => {
-            sockopt::set_socket_keepalive(stream, true)?;
-            sockopt::set_tcp_keepidle(stream, Duration::from_secs(10))?;
-            sockopt::set_tcp_keepintvl(stream, Duration::from_secs(5))?;
-            sockopt::set_tcp_keepcnt(stream, 3)?;
-        }
-    }
+    let ms = u32::try_from(untaken.as_millis()).unwrap_or(u32::MAX);
+    sockopt::set_tcp_user_timeout(stream, ms.max(1))?;
+    sockopt::set_socket_keepalive(stream, true)?;
+    sockopt::set_tcp_keepidle(stream, Duration::from_secs(10))?;
+    sockopt::set_tcp_keepintvl(stream, Duration::from_secs(5))?;
+    sockopt::set_tcp_keepcnt(stream, 3)?;
     Ok(())
 }

@@ -61,6 +61,8 @@ pub(super) struct Link {
     pub(super) lane: Lane,
     /// Nothing for so long ends a lane.
     pub(super) silence: Option<Duration>,
+    /// What the peer's system does not take for so long ends a lane.
+    pub(super) untaken: Duration,
     clock: Arc<dyn Clock>,
     quiet: RefCell<Quiet>,
     /// Of lines about lanes that come and go.
@@ -70,9 +72,14 @@ pub(super) struct Link {
 }
 
 impl Link {
-    pub(super) fn new(peer: Peer, lane: Lane, silence: Option<Duration>, clock: Arc<dyn Clock>) -> Self {
+    pub(super) fn new(
+        peer: Peer,
+        lane: Lane,
+        (silence, untaken): (Option<Duration>, Duration),
+        clock: Arc<dyn Clock>,
+    ) -> Self {
         let (quiet, lines, arrivals) = Default::default();
-        Self { peer, lane, silence, clock, quiet, lines, arrivals }
+        Self { peer, lane, silence, untaken, clock, quiet, lines, arrivals }
     }
 
     pub(super) fn now_ms(&self) -> u64 {
@@ -88,7 +95,7 @@ impl Link {
         let Accepted { stream, address, speaking, frames, .. } = accepted;
         let unusable = |error: io::Error| format!("what it dialled cannot be used: {error}");
         let stream = TcpStream::from_std(stream).map_err(unusable)?;
-        dial::tune(&stream, self.silence).map_err(unusable)?;
+        dial::tune(&stream, self.untaken).map_err(unusable)?;
         let first = hello::ours_written(&self.peer.identity.lock(), self.peer.id, self.lane);
         Ok(Greeted { stream, address, frames, speaking, first })
     }

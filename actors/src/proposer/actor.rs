@@ -374,7 +374,7 @@ impl Serve<EpochKept> for ProposerActor {
         let asked = Prepared::default(); // what waited was counted when it came
         match letter.epoch {
             _ if self.reigning.is_some() => self.on_reign_kept(letter.epoch, ctx),
-            KeptEpoch::Accepted(_) => {}
+            KeptEpoch::Accepted(_) | KeptEpoch::Joined => {}
             KeptEpoch::Current(epoch) => {
                 self.prepare(asked, ctx, |core, tree, now, out| core.on_new_epoch(tree, epoch, now, out));
             }

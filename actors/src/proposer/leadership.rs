@@ -9,6 +9,7 @@
 //! - Z3  A learner's acks count only behind its ACK of NEWLEADER, and only if it is a voter.
 //! - Z4  What a quorum may have is never cut: a learner that is ahead of our own disk, in the epoch that we
 //!   lead, keeps what we have proposed.
+//! - Z8  A voter that had no vote, for it has lost its memory, is counted only once it has acknowledged NEWLEADER.
 //!
 //! Source: Junqueira et al., Zab (DSN 2011), phases 1 and 2; compat zab, 4 and 5; LearnerHandler, Leader.
 
@@ -86,6 +87,8 @@ pub struct Leadership<Q> {
     /// The last sync that is confirmed.
     confirmed: u64,
     resigned: bool,
+    /// Its id.
+    ensemble: u128,
 }
 
 impl<Q: Quorum> Leadership<Q> {
@@ -105,7 +108,13 @@ impl<Q: Quorum> Leadership<Q> {
             committed: Zxid::ZERO,
             confirmed: 0,
             resigned: false,
+            ensemble: 0,
         }
+    }
+
+    /// Of this ensemble: what learners keep.
+    pub fn of(self, ensemble: u128) -> Self {
+        Self { ensemble, ..self }
     }
 
     /// Begins: a server alone is its own quorum.
@@ -133,13 +142,16 @@ impl<Q: Quorum> Leadership<Q> {
             return out.push(Output::HangUp(from, "its data lane is not known to be open"));
         };
         match (packet, stage) {
-            (ToLeader::LearnerInfo { accepted_epoch }, Stage::Connected) => {
-                self.on_info(from, accepted_epoch, out);
+            (ToLeader::LearnerInfo { accepted_epoch, counts }, Stage::Connected) => {
+                self.on_info(from, (accepted_epoch, counts), out);
             }
-            (ToLeader::AckEpoch { counts, current_epoch, tail }, Stage::Told) if tail.is_sound() => {
+            (ToLeader::AckEpoch { counts, current_epoch, tail }, Stage::Told { had_vote })
+                if tail.is_sound() =>
+            {
                 let standing = Standing { current_epoch, last: tail.last() };
+                let (had_vote, counts) = (*had_vote, counts && *had_vote);
                 self.learners.insert(from, Stage::Acknowledged { counts, tail });
-                self.on_ack_epoch(from, standing, out);
+                self.on_ack_epoch((from, had_vote), standing, out);
             }
             (ToLeader::AckNewLeader { upto }, Stage::Joined) => {
                 self.learners.insert(from, Stage::Synchronised);
@@ -168,8 +180,8 @@ impl<Q: Quorum> Leadership<Q> {
         }
     }
 
-    fn on_info(&mut self, from: ServerId, accepted: Epoch, out: &mut Vec<Output>) {
-        self.learners.insert(from, Stage::Informed(accepted));
+    fn on_info(&mut self, from: ServerId, (accepted, counts): (Epoch, bool), out: &mut Vec<Output>) {
+        self.learners.insert(from, Stage::Informed { accepted, counts });
         match self.phase.proposed() {
             Some(epoch) if accepted <= epoch => self.tell(from, epoch, out),
             // It can follow nobody below. Another discovery is needed, or it stays out for ever.
@@ -186,10 +198,14 @@ impl<Q: Quorum> Leadership<Q> {
         }
         let accepted = |server: ServerId| match self.learners.get(&server) {
             _ if server == self.me => Some(self.accepted),
-            Some(Stage::Informed(epoch)) => Some(*epoch),
+            Some(Stage::Informed { accepted, .. }) => Some(*accepted),
             _ => None,
         };
-        if !self.quorum.holds(|server| accepted(server).is_some()) {
+        let counts = |server: ServerId| {
+            let stage = self.learners.get(&server);
+            server == self.me || matches!(stage, Some(Stage::Informed { counts: true, .. })) // Z8
+        };
+        if !self.quorum.holds(counts) {
             return;
         }
         let voters = self.learners.keys().chain([&self.me]).filter(|it| self.quorum.is_voter(**it));
@@ -211,7 +227,10 @@ impl<Q: Quorum> Leadership<Q> {
             return;
         }
         self.phase = Phase::Acknowledging(epoch);
-        let informed = |stage: &Stage| if let Stage::Informed(epoch) = stage { Some(*epoch) } else { None };
+        let informed = |stage: &Stage| match stage {
+            Stage::Informed { accepted, .. } => Some(*accepted),
+            _ => None,
+        };
         let waiting = self.learners.iter().filter_map(|(server, stage)| Some((*server, informed(stage)?)));
         for (server, accepted) in waiting.collect::<Vec<_>>() {
             if accepted > epoch {
@@ -224,14 +243,16 @@ impl<Q: Quorum> Leadership<Q> {
     }
 
     fn tell(&mut self, learner: ServerId, epoch: Epoch, out: &mut Vec<Output>) {
-        self.learners.insert(learner, Stage::Told);
+        let had_vote = matches!(self.learners.get(&learner), Some(Stage::Informed { counts: true, .. }));
+        self.learners.insert(learner, Stage::Told { had_vote });
         out.push(Output::Send(learner, ToLearner::LeaderInfo { epoch }));
     }
 
-    fn on_ack_epoch(&mut self, from: ServerId, its: Standing, out: &mut Vec<Output>) {
+    fn on_ack_epoch(&mut self, (from, had_vote): (ServerId, bool), its: Standing, out: &mut Vec<Output>) {
         match self.phase {
-            // An observer may have more: what no voter has was never committed.
-            Phase::Acknowledging(_) if its > self.standing && self.quorum.is_voter(from) => {
+            // An observer may have more: what no voter has was never committed. Nor does one that has lost its
+            // memory stand for anything.
+            Phase::Acknowledging(_) if its > self.standing && had_vote && self.quorum.is_voter(from) => {
                 self.resign("a learner has more than this member", out);
             }
             Phase::Acknowledging(_) => self.enter(out),
@@ -336,7 +357,10 @@ impl<Q: Quorum> Leadership<Q> {
                 out.extend(batches.into_iter().map(send));
                 let epoch = self.phase.proposed().expect("nobody is synchronised before");
                 self.learners.insert(learner, Stage::Joined);
-                out.push(Output::Send(learner, ToLearner::NewLeader { epoch, last: due }));
+                out.push(Output::Send(
+                    learner,
+                    ToLearner::NewLeader { epoch, last: due, ensemble: self.ensemble },
+                ));
             }
             None => out.push(Output::SendLog(learner, has, self.durable.min(due))),
         }

@@ -11,8 +11,8 @@ use paddock_messages::mail::Outbox;
 use paddock_messages::quorum::ToLearner;
 use paddock_messages::roles::Establish;
 use paddock_messages::roles::{
-    HistoryApplied, KeepEpoch, KeptEpoch, Lead, LeadOver, MemberGone, MemberMet, RoleEnded, RoundHeld,
-    SilentAt, SyncAsked,
+    DropLearner, HistoryApplied, KeepEpoch, KeptEpoch, Lead, LeadOver, MemberLane, MemberMet, RoleEnded,
+    RoundHeld, SilentAt, SyncAsked,
 };
 use paddock_messages::zxid::Zxid;
 
@@ -53,7 +53,7 @@ pub struct Others {
     /// The SessionTracker.
     pub met: Outbox<MemberMet>,
     /// The same.
-    pub gone: Outbox<MemberGone>,
+    pub lane: Outbox<MemberLane>,
     /// To look into the log for a learner.
     pub log: LoggerHandle,
     /// To this very actor, from the threads that do.
@@ -123,6 +123,9 @@ impl Reigning {
             Ok(bytes) => self.push(to, Outgoing::Bytes(bytes)),
             Err(error) => {
                 tracing::error!(learner = %to, %error, "proposals cannot be sent: the learner is dropped");
+                if let Some(reign) = &mut self.reign {
+                    reign.on_gone(to);
+                }
                 self.hang_up(to);
             }
         }
@@ -133,7 +136,7 @@ impl Reigning {
         if let (Some(lane), Some(link)) = (self.lanes.remove(&on), self.others.lanes.get(&on)) {
             drop(link.hang_up.post(HangUp { lane: lane.number })); // gone is the guardian's business
         }
-        drop(self.others.gone.post(MemberGone(on)));
+        drop(self.others.lane.post(MemberLane { member: on, is_up: false }));
     }
 
     /// What was for a lane that is no more.
@@ -309,6 +312,7 @@ impl ProposerActor {
         match epoch {
             KeptEpoch::Accepted(_) => self.with_reign(|reign, out| reign.on_accepted_kept(out)),
             KeptEpoch::Current(_) => self.with_reign(|reign, out| reign.on_current_kept(out)),
+            KeptEpoch::Joined => {}
             KeptEpoch::Refused => self.resign("the disk has no room for the epoch", ctx),
         }
         self.perform_reign(ctx);
@@ -332,10 +336,11 @@ impl ProposerActor {
 }
 
 impl Serve<Lead> for ProposerActor {
-    fn serve(&mut self, Lead { role, accepted, current_epoch, last }: Lead, ctx: &mut Ctx<'_, Self>) {
+    fn serve(&mut self, lead: Lead, ctx: &mut Ctx<'_, Self>) {
+        let Lead { role, accepted, current_epoch, last, ensemble } = lead;
         let Some(reigning) = &mut self.reigning else { return };
         let standing = Standing { current_epoch, last };
-        let reign = Leadership::new(self.me, self.rules.quorum.clone(), accepted, standing);
+        let reign = Leadership::new(self.me, self.rules.quorum.clone(), accepted, standing).of(ensemble);
         tracing::info!(epoch = %current_epoch, %last, "elected: discovery begins");
         (reigning.reign, reigning.deferred) = (Some(Box::new(reign)), None);
         reigning.lanes.clear();
@@ -384,7 +389,7 @@ impl Serve<LearnerLaneUp> for ProposerActor {
         let LearnerLaneUp { learner, lane: number, speaking, .. } = letter;
         reigning.forget(learner);
         reigning.lanes.insert(learner, Lane { number, speaking });
-        drop(reigning.others.gone.post(MemberGone(learner))); // its last stay
+        drop(reigning.others.lane.post(MemberLane { member: learner, is_up: true }));
         self.for_learner((learner, number), ctx, |reign, _| reign.on_connected(learner));
     }
 }
@@ -398,7 +403,7 @@ impl Serve<LearnerLaneDown> for ProposerActor {
         {
             reigning.lanes.remove(&learner);
             reigning.forget(learner);
-            drop(reigning.others.gone.post(MemberGone(learner)));
+            drop(reigning.others.lane.post(MemberLane { member: learner, is_up: false }));
         }
     }
 }
@@ -426,6 +431,15 @@ impl Serve<RoundHeld> for ProposerActor {
         if let Some(core) = self.core.as_mut().filter(|_| role == self.role) {
             core.on_round(upto, &mut self.out);
             self.perform(ctx);
+        }
+    }
+}
+
+impl Serve<DropLearner> for ProposerActor {
+    fn serve(&mut self, DropLearner { role, learner }: DropLearner, _: &mut Ctx<'_, Self>) {
+        if role == self.role {
+            self.hang_up(learner, "it has not answered for peerTimeout");
+            self.publish();
         }
     }
 }

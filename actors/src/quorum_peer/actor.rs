@@ -8,13 +8,14 @@ use std::time::Duration;
 use paddock_messages::ids::ServerId;
 use paddock_messages::mail::Outbox;
 use paddock_messages::quorum::{PeerState, Vote};
-use paddock_messages::roles::{Begin, Part, RoleEnded, RoundHeld, Settled, Stands, SyncAsked};
+use paddock_messages::roles::{Begin, DropLearner, Part, RoleEnded, RoundHeld, Settled, Stands, SyncAsked};
 
 use super::core::{Output, QuorumPeer, Role};
-use super::progress::Board;
+use super::progress::{Board, Progress};
 use crate::client::hub::Control;
 use crate::election::actor::{Elected, Heard, LinkChange, Look, Settle};
 use crate::peer_link::letters::{CtlDown, CtlUp, HeardHeartbeat, HeardNotification, SendHeartbeat};
+use crate::peer_link::status::SharedStatus;
 use crate::runtime::{Ctx, ExitCode, Serve, Service};
 
 /// Whom the QuorumPeer posts to.
@@ -33,6 +34,10 @@ pub struct Peers {
     pub begin: Outbox<Begin>,
     /// The Proposer.
     pub round: Outbox<RoundHeld>,
+    /// The same.
+    pub drop: Outbox<DropLearner>,
+    /// The data lanes: what is sent down them shows that synchronisation goes on.
+    pub data: Vec<SharedStatus>,
     /// Each client arbiter's hub: pings that waited for our word are answered.
     pub hubs: Vec<Outbox<Control>>,
 }
@@ -83,6 +88,7 @@ pub struct QuorumPeerActor {
     out: Vec<Output>,
     timeout_ms: u64,
     vouched: bool,
+    had_vote: bool,
 }
 
 impl QuorumPeerActor {
@@ -94,7 +100,19 @@ impl QuorumPeerActor {
         peers: Peers,
         timeout_ms: u64,
     ) -> Self {
-        Self { me, is_voter, core, role: 0, board, told, peers, out: Vec::new(), timeout_ms, vouched: true }
+        Self {
+            me,
+            is_voter,
+            core,
+            role: 0,
+            board,
+            told,
+            peers,
+            out: Vec::new(),
+            timeout_ms,
+            vouched: true,
+            had_vote: false,
+        }
     }
 
     fn must(&self, posted: Result<(), ()>, ctx: &mut Ctx<'_, Self>) {
@@ -121,14 +139,20 @@ impl QuorumPeerActor {
                     let held = self.peers.round.post(RoundHeld { role: self.role, upto }).map_err(drop);
                     self.must(held, ctx);
                 }
+                Output::Drop(learner) => {
+                    let dropped =
+                        self.peers.drop.post(DropLearner { role: self.role, learner }).map_err(drop);
+                    self.must(dropped, ctx);
+                }
                 Output::Look(why) => {
                     tracing::warn!(why, "the role is over: nobody is served until there is a leader");
                     self.begin(Part::Look, ctx);
                 }
                 Output::Lead => self.begin(Part::Lead, ctx),
                 Output::Follow(leader) => {
-                    tracing::info!(%leader, "elected: to be followed");
-                    self.begin(Part::Follow(leader), ctx);
+                    let had_vote = self.had_vote;
+                    tracing::info!(%leader, had_vote, "elected: to be followed");
+                    self.begin(Part::Follow { leader, had_vote }, ctx);
                 }
             }
         }
@@ -142,7 +166,10 @@ impl QuorumPeerActor {
             return;
         }
         self.core.on_accepted(self.board.accepted());
-        let progress = self.board.progress(self.role);
+        let mut progress = self.board.progress(self.role);
+        if let Progress::Leading(reign) = &mut progress {
+            reign.steps = self.peers.data.iter().map(|lane| lane.lock().bytes_sent).sum();
+        }
         self.core.on_time(now_ms, &progress, &mut self.out);
         self.perform(ctx);
         self.vouch(ctx);
@@ -206,17 +233,18 @@ impl Serve<CtlDown> for QuorumPeerActor {
 }
 
 impl Serve<Elected> for QuorumPeerActor {
-    fn serve(&mut self, Elected(vote): Elected, ctx: &mut Ctx<'_, Self>) {
+    fn serve(&mut self, Elected { vote, had_vote }: Elected, ctx: &mut Ctx<'_, Self>) {
         if self.core.role() != Role::Looking {
             return;
         }
+        self.had_vote = had_vote;
         self.core.on_elected(vote.leader, ctx.clock().now_ms(), &mut self.out);
         let state = match (vote.leader == self.me, self.is_voter) {
             (true, _) => PeerState::Leading,
             (_, true) => PeerState::Following,
             _ => PeerState::Observing,
         };
-        let settled = self.peers.settle.post(Settle { state, vote }).map_err(drop);
+        let settled = self.peers.settle.post(Settle { state, vote, is_whole: false }).map_err(drop);
         self.must(settled, ctx);
         self.perform(ctx);
     }
@@ -228,7 +256,9 @@ impl Serve<Stands> for QuorumPeerActor {
             return;
         }
         let own = Vote { peer_epoch: stands.current_epoch, zxid: stands.last, leader: self.me };
-        let looks = self.peers.look.post(Look { own: self.is_voter.then_some(own) }).map_err(drop);
+        let votes = self.is_voter && stands.has_room;
+        let look = Look { own: votes.then_some(own), memory: stands.memory };
+        let looks = self.peers.look.post(look).map_err(drop);
         self.must(looks, ctx);
     }
 }
@@ -253,7 +283,7 @@ impl Serve<Settled> for QuorumPeerActor {
             PeerState::Following => Told::Following,
             PeerState::Observing => Told::Observing,
         });
-        let settled = self.peers.settle.post(Settle { state, vote }).map_err(drop);
+        let settled = self.peers.settle.post(Settle { state, vote, is_whole: true }).map_err(drop);
         self.must(settled, ctx);
         self.vouch(ctx);
     }

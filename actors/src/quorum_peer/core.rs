@@ -15,6 +15,8 @@ use crate::quorum::Quorum;
 pub enum Output {
     /// Down the ctl lane; it replaces one that is not yet on its way.
     Heartbeat(ServerId, Heartbeat),
+    /// This learner has not answered for a timeout: its lane is to be closed.
+    Drop(ServerId),
     /// A quorum has confirmed the lead, for the syncs up to this one (P11).
     Confirmed(u64),
     /// End the role, let the log finish, then elect (Q4). Why is for the log.
@@ -60,6 +62,8 @@ pub struct QuorumPeer<Q> {
     rounds: Rounds,
     /// Since when clients are served in this role, as far as was looked.
     serving_since_ms: Option<u64>,
+    /// When synchronisation was last seen to go on, and how far it was then.
+    progressed: (u64, u64),
     /// When our leader's heartbeat was last answered at once.
     answered_ms: u64,
 }
@@ -87,6 +91,7 @@ impl<Q: Quorum> QuorumPeer<Q> {
             accepted: Epoch(0),
             rounds: Rounds::default(),
             serving_since_ms: None,
+            progressed: (0, 0),
             answered_ms: 0,
         }
     }
@@ -229,6 +234,13 @@ impl<Q: Quorum> QuorumPeer<Q> {
                 |peer| matches!(progress, Progress::Leading(reign) if leads && reign.serving.contains(&peer));
             self.beat(now_ms, serves, out);
         }
+        if let Progress::Leading(reign) = progress {
+            let silent = reign.connected.iter().filter(|it| !self.answers(**it, now_ms));
+            out.extend(silent.map(|it| Output::Drop(*it)));
+        }
+        if self.progressed.1 != progress.steps() {
+            self.progressed = (now_ms, progress.steps());
+        }
         if matches!(progress, Progress::Following(stay) if stay.is_serving) {
             self.serving_since_ms.get_or_insert(now_ms);
         }
@@ -256,6 +268,11 @@ impl<Q: Quorum> QuorumPeer<Q> {
         now_ms > self.since_ms + limit_ms
     }
 
+    /// Synchronisation is late only if nothing of it has come, or gone, for so long.
+    fn is_stuck(&self, now_ms: u64, limit_ms: u64) -> bool {
+        now_ms > self.since_ms.max(self.progressed.0) + limit_ms
+    }
+
     /// Q3.
     fn why_not_lead(&self, now_ms: u64, reign: &Reign) -> Option<&'static str> {
         let two = 2 * self.timing.peer_timeout_ms;
@@ -266,7 +283,7 @@ impl<Q: Quorum> QuorumPeer<Q> {
         if !reign.is_discovered {
             return self.is_late(now_ms, two).then_some("no quorum of voters took part in discovery in time");
         }
-        let late = self.is_late(now_ms, two + self.timing.init_ms);
+        let late = self.is_stuck(now_ms, two + self.timing.init_ms);
         late.then_some("no quorum of voters was synchronised within initLimit")
     }
 
@@ -285,7 +302,7 @@ impl<Q: Quorum> QuorumPeer<Q> {
             Some("the leader answers and does not serve this member any more")
         } else if stay.epoch.is_none() && self.is_late(now_ms, two) {
             Some("the leader has told no epoch in time")
-        } else if !stay.is_serving && self.is_late(now_ms, two + self.timing.init_ms) {
+        } else if !stay.is_serving && self.is_stuck(now_ms, two + self.timing.init_ms) {
             Some("synchronisation was not done within initLimit")
         } else {
             None

@@ -32,7 +32,7 @@ fn reign(discovered: &[u64], synced: &[u64]) -> Leadership<Majority> {
     let (mut reign, mut out) = (Leadership::new(id(1), quorum(), Epoch(0), standing), Vec::new());
     for learner in discovered.iter().map(|it| id(*it)) {
         reign.on_connected(learner);
-        reign.on_packet(learner, ToLeader::LearnerInfo { accepted_epoch: Epoch(0) }, &mut out);
+        reign.on_packet(learner, ToLeader::LearnerInfo { accepted_epoch: Epoch(0), counts: true }, &mut out);
     }
     reign.on_accepted_kept(&mut out);
     for learner in discovered.iter().map(|it| id(*it)) {
@@ -67,7 +67,7 @@ fn serving() -> Vec<ToLearner> {
     let (epoch, last, committed) = (Epoch(1), Zxid::ZERO, Epoch(1).start());
     let sync = [
         ToLearner::Sync(SyncStart::Diff),
-        ToLearner::NewLeader { epoch, last },
+        ToLearner::NewLeader { epoch, last, ensemble: 1 },
         ToLearner::UpToDate { committed },
     ];
     discovered().into_iter().chain(sync).collect()
@@ -99,6 +99,7 @@ fn run(since: u64, leader: u64, progress: &Progress, peers: &[(u64, u64)]) -> Op
                     assert_eq!(member.role(), Role::Looking);
                     return Some((now, why));
                 }
+                Output::Drop(_) => {}
                 Output::Lead | Output::Follow(_) | Output::Confirmed(_) => panic!("nobody was elected"),
             }
         }
@@ -134,6 +135,49 @@ fn q3_a_leader_leads_while_a_quorum_of_synchronised_voters_answers() {
     for (reign, since, peers, expected) in cases {
         let over = run(*since, 1, &reign.progress(), peers);
         assert_eq!(over, expected.map(|at| (at, NO_QUORUM)), "from {since}: {peers:?}");
+    }
+}
+
+#[test]
+fn q5_a_learner_that_does_not_answer_is_dropped_and_no_other() {
+    let reign = reign(&[2, 3, 4], &[2, 3, 4]);
+    let (mut member, mut out, mut dropped) = (peer(0), Vec::new(), BTreeMap::new());
+    member.on_elected(id(1), 0, &mut out);
+    for now in (0..3_000).step_by(STEP_MS as usize) {
+        member.on_time(now, &reign.progress(), &mut out);
+        for output in std::mem::take(&mut out) {
+            match output {
+                Output::Heartbeat(to, Heartbeat { number, .. }) if to != id(4) => {
+                    member.on_heartbeat(to, answer(number), now, &mut Vec::new());
+                }
+                Output::Drop(learner) => _ = dropped.entry(learner).or_insert(now),
+                _ => {}
+            }
+        }
+    }
+    assert_eq!(dropped, BTreeMap::from([(id(4), 850)]));
+}
+
+#[test]
+fn q3_a_synchronisation_that_goes_on_is_not_late_however_long_it_takes() {
+    for (until, expected) in [(0, Some(6_650)), (3_000, Some(9_650)), (20_000, None)] {
+        let (mut member, mut out, mut left) = (peer(0), Vec::new(), None);
+        member.on_elected(id(2), 0, &mut out);
+        for now in (0..20_000).step_by(STEP_MS as usize) {
+            let (epoch, steps) = (Some(Epoch(1)), now.min(until));
+            let stay = Progress::Following(Stay { epoch, is_serving: false, steps });
+            member.on_time(now, &stay, &mut out);
+            for output in std::mem::take(&mut out) {
+                match output {
+                    Output::Heartbeat(to, Heartbeat { number, .. }) if to == id(2) => {
+                        member.on_heartbeat(to, answer(number), now, &mut Vec::new());
+                    }
+                    Output::Look(_) => left = left.or(Some(now)),
+                    _ => {}
+                }
+            }
+        }
+        assert_eq!(left, expected, "it goes on until {until}");
     }
 }
 

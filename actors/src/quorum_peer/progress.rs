@@ -26,6 +26,10 @@ pub struct Reign {
     pub is_discovered: bool,
     /// The epoch that is led, once it is.
     pub established: Option<Epoch>,
+    /// The learners that have a lane to us.
+    pub connected: BTreeSet<ServerId>,
+    /// Grows while something is sent to them.
+    pub steps: u64,
     /// The learners that have acknowledged NEWLEADER.
     pub synchronised: BTreeSet<ServerId>,
     /// Those to which UPTODATE is sent.
@@ -39,6 +43,19 @@ pub struct Stay {
     pub epoch: Option<Epoch>,
     /// Clients are served.
     pub is_serving: bool,
+    /// Grows while something of a synchronisation comes.
+    pub steps: u64,
+}
+
+impl Progress {
+    /// Grows while a synchronisation goes on.
+    pub(super) fn steps(&self) -> u64 {
+        match self {
+            Self::Looking => 0,
+            Self::Leading(reign) => reign.steps,
+            Self::Following(stay) => stay.steps,
+        }
+    }
 }
 
 /// What the actors of a role publish for those who judge it. Clones share it.
@@ -70,7 +87,9 @@ impl Board {
     /// The role of this generation has come so far.
     pub fn tell(&self, role: u64, progress: Progress) {
         let mut told = self.0.lock();
-        (told.role, told.progress) = (role, progress);
+        if role >= told.role {
+            (told.role, told.progress) = (role, progress);
+        }
     }
 
     /// How far this role has come; nowhere, as long as it has told nothing.
@@ -97,9 +116,11 @@ mod tests {
     #[test]
     fn a_role_is_not_told_of_another_and_accepted_epochs_only_rise() {
         let board = Board::default();
-        let stay = Progress::Following(Stay { epoch: Some(Epoch(3)), is_serving: true });
+        let stay = Progress::Following(Stay { epoch: Some(Epoch(3)), is_serving: true, steps: 0 });
         board.tell(7, stay.clone());
         assert_eq!((board.progress(7), board.progress(8)), (stay, Progress::Looking));
+        board.tell(6, Progress::Looking);
+        assert_ne!(board.progress(7), Progress::Looking, "what an older role says late");
         for (epoch, highest) in [(3, 3), (2, 3), (5, 5)] {
             board.accept(Epoch(epoch));
             assert_eq!(board.accepted(), Epoch(highest));

@@ -1,11 +1,12 @@
 //! The SessionTracker's shell.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use paddock_messages::ids::{AttachNumber, SessionId};
+use paddock_messages::ids::{AttachNumber, ServerId, SessionId};
 use paddock_messages::letters::{Home, Internal, SessionChanges, Silent, Touched};
 use paddock_messages::mail::Outbox;
-use paddock_messages::roles::{Judge, MemberGone, MemberMet, Report, SilentAt};
+use paddock_messages::roles::{Begin, Judge, MemberLane, MemberMet, Report, SilentAt, Whose};
 
 use super::core::SessionTracker;
 use crate::runtime::{Ctx, ExitCode, Serve, Service};
@@ -38,6 +39,8 @@ pub struct SessionTrackerActor {
     hubs: Vec<Outbox<Silent>>,
     others: Option<Others>,
     silent: Vec<(SessionId, AttachNumber)>,
+    /// The members that have a lane to us.
+    members: BTreeSet<ServerId>,
     /// What the leader is to hear: until when each arbiter has told all it met, and what.
     as_of_ms: Vec<u64>,
     met: Vec<SessionId>,
@@ -47,15 +50,25 @@ impl SessionTrackerActor {
     /// Posts whom to expire to the one of `hubs` that serves them. Without `others` it judges all sessions from
     /// the beginning.
     pub fn new(core: SessionTracker, hubs: Vec<Outbox<Silent>>, others: Option<Others>) -> Self {
-        let judge = if others.is_some() { Judge::Nobody } else { Judge::All };
+        let whose = if others.is_some() { Whose::Nobody } else { Whose::All };
+        let judge = Judge { role: Begin::FIRST, whose };
         let as_of_ms = vec![0; hubs.len()];
-        Self { core, judge, hubs, others, silent: Vec::new(), as_of_ms, met: Vec::new() }
+        Self {
+            core,
+            judge,
+            hubs,
+            others,
+            silent: Vec::new(),
+            members: BTreeSet::new(),
+            as_of_ms,
+            met: Vec::new(),
+        }
     }
 
     fn on_touched(&mut self, letter: &Touched, ctx: &mut Ctx<'_, Self>) {
         self.core.on_touched(letter, &mut self.silent);
         if !self.silent.is_empty() {
-            let silent = Silent(std::mem::take(&mut self.silent));
+            let silent = Silent { role: self.judge.role, sessions: std::mem::take(&mut self.silent) };
             if self.hubs[usize::from(letter.arbiter)].post(silent).is_err() {
                 ctx.fatal(ExitCode::ActorGone, "the client arbiter that serves a silent session has ended");
             }
@@ -93,7 +106,7 @@ impl Service for SessionTrackerActor {}
 
 impl Serve<SessionChanges> for SessionTrackerActor {
     fn serve(&mut self, letter: SessionChanges, _: &mut Ctx<'_, Self>) {
-        if self.judge == Judge::All {
+        if self.judge.whose == Whose::All {
             self.core.on_changes(&letter.0);
         }
     }
@@ -101,10 +114,10 @@ impl Serve<SessionChanges> for SessionTrackerActor {
 
 impl Serve<Touched> for SessionTrackerActor {
     fn serve(&mut self, letter: Touched, ctx: &mut Ctx<'_, Self>) {
-        match self.judge {
-            Judge::All => self.on_touched(&letter, ctx),
-            Judge::Leader => self.pass_on(letter, ctx),
-            Judge::Nobody => {}
+        match self.judge.whose {
+            Whose::All => self.on_touched(&letter, ctx),
+            Whose::TheLeaders => self.pass_on(letter, ctx),
+            Whose::Nobody => {}
         }
     }
 }
@@ -118,8 +131,13 @@ impl Serve<AskTracker> for SessionTrackerActor {
 impl Serve<Judge> for SessionTrackerActor {
     fn serve(&mut self, judge: Judge, ctx: &mut Ctx<'_, Self>) {
         let Some(others) = &self.others else { return };
-        self.core = SessionTracker::new(self.hubs.len(), others.tick_ms, ctx.clock().now_ms());
-        if judge == Judge::All {
+        let core = SessionTracker::new(self.hubs.len(), others.tick_ms, ctx.clock().now_ms());
+        self.core = core.among_members(others.peer_timeout_ms);
+        if judge.whose == Whose::Nobody {
+            self.members.clear();
+        }
+        self.members.iter().for_each(|member| self.core.on_member(*member));
+        if judge.whose == Whose::All {
             // Their members may have promised something while they did not hear that their leader was lost.
             self.core.on_found(others.tree.read().sessions(), 2 * others.peer_timeout_ms);
         }
@@ -132,7 +150,7 @@ impl Serve<Judge> for SessionTrackerActor {
 impl Serve<MemberMet> for SessionTrackerActor {
     fn serve(&mut self, letter: MemberMet, ctx: &mut Ctx<'_, Self>) {
         let MemberMet { member, as_of_ms, sessions } = letter;
-        let Some(others) = self.others.as_ref().filter(|_| self.judge == Judge::All) else { return };
+        let Some(others) = self.others.as_ref().filter(|_| self.judge.whose == Whose::All) else { return };
         self.core.on_report(Home::Member(member), as_of_ms, &sessions, &mut self.silent);
         let silent = std::mem::take(&mut self.silent);
         if !silent.is_empty() && others.silent_at.post(SilentAt { member, sessions: silent }).is_err() {
@@ -141,10 +159,17 @@ impl Serve<MemberMet> for SessionTrackerActor {
     }
 }
 
-impl Serve<MemberGone> for SessionTrackerActor {
-    fn serve(&mut self, MemberGone(member): MemberGone, _: &mut Ctx<'_, Self>) {
-        if let Some(others) = self.others.as_ref().filter(|_| self.judge == Judge::All) {
-            self.core.on_member_gone(member, others.peer_timeout_ms);
+impl Serve<MemberLane> for SessionTrackerActor {
+    fn serve(&mut self, MemberLane { member, is_up }: MemberLane, _: &mut Ctx<'_, Self>) {
+        if is_up {
+            self.members.insert(member);
+        } else {
+            self.members.remove(&member);
+        }
+        match self.others.as_ref().filter(|_| self.judge.whose == Whose::All) {
+            Some(_) if is_up => self.core.on_member(member),
+            Some(others) => self.core.on_member_gone(member, others.peer_timeout_ms),
+            None => {}
         }
     }
 }

@@ -1,6 +1,6 @@
 //! The SessionTracker's decisions, on clocks that run only while those whose they are live.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use paddock_messages::ids::{AttachNumber, ServerId, SessionId};
 use paddock_messages::letters::{Home, SessionChange, Touched};
@@ -13,6 +13,8 @@ pub struct SessionTracker {
     sessions: HashMap<SessionId, Session>,
     homes: BTreeMap<Home, Clock>,
     tick_ms: u64,
+    /// With other members, those that are served, and for how long one that is not may go on to make promises.
+    members: Option<(BTreeSet<ServerId>, u64)>,
 }
 
 #[derive(Debug)]
@@ -44,7 +46,21 @@ impl SessionTracker {
     pub fn new(arbiters: usize, tick_ms: u64, now_ms: u64) -> Self {
         let clock = |at| (Home::Arbiter(at), Clock { as_of_ms: Some(now_ms), ..Clock::default() });
         let homes = (0..arbiters as u16).map(clock).collect();
-        Self { sessions: HashMap::new(), homes, tick_ms }
+        Self { sessions: HashMap::new(), homes, tick_ms, members: None }
+    }
+
+    /// Of a leader of several: a session counts as another member's only while that is served ([`Self::on_member`]).
+    pub fn among_members(self, peer_timeout_ms: u64) -> Self {
+        Self { members: Some((BTreeSet::new(), peer_timeout_ms)), ..self }
+    }
+
+    /// A member is served from now on, as a new process perhaps: what was on its last stay is void.
+    pub fn on_member(&mut self, member: ServerId) {
+        let more_ms = self.members.as_ref().map_or(0, |(_, more_ms)| *more_ms);
+        self.on_member_gone(member, more_ms);
+        if let Some((served, _)) = &mut self.members {
+            served.insert(member);
+        }
     }
 
     /// How many sessions there are.
@@ -81,6 +97,13 @@ impl SessionTracker {
     }
 
     fn live(&mut self, id: SessionId, attach: AttachNumber, timeout_ms: u64, home: Home, more_ms: u64) {
+        let (home, more_ms) = match (home, &self.members) {
+            // What it asked is applied behind its end: nobody would report it.
+            (Home::Member(member), Some((served, more))) if !served.contains(&member) => {
+                (Home::Nobody, more_ms + more)
+            }
+            _ => (home, more_ms),
+        };
         let clock = self.homes.entry(home).or_default();
         // Its home may have lived two intervals since its last report, and no longer (E3).
         let heard = clock.lived + 2 * (self.tick_ms / REPORTS_PER_TICK) + more_ms;
@@ -131,6 +154,9 @@ impl SessionTracker {
     pub fn on_member_gone(&mut self, member: ServerId, more_ms: u64) {
         let home = Home::Member(member);
         self.homes.remove(&home); // its next process has another clock
+        if let Some((served, _)) = &mut self.members {
+            served.remove(&member);
+        }
         let left = self.sessions.iter().filter(|(_, session)| session.home == home);
         let mut left: Vec<_> = left.map(|(id, it)| (*id, it.attach, it.timeout_ms)).collect();
         left.sort_unstable();

@@ -106,6 +106,9 @@ pub enum LogFailure {
         "cannot truncate after {to}: everything up to {watermark} is committed here; this is another ensemble's history"
     )]
     BelowWatermark { to: Zxid, watermark: Zxid },
+    /// A snapshot of what another has replaced.
+    #[error("the snapshot {name} stands for {zxid}, and the history begins after {log_start} now")]
+    SnapshotBehind { name: String, zxid: Zxid, log_start: Zxid },
     /// A snapshot beyond what the log holds durably.
     #[error("the snapshot {name} stands for {zxid}, but the log is durable only through {durable}")]
     SnapshotAhead { name: String, zxid: Zxid, durable: Zxid },

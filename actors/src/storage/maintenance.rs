@@ -88,6 +88,11 @@ impl<D: Disk> Logger<D> {
 
     fn enter_snapshot(&mut self, name: &str, zxid: Zxid) -> Result<(), LogFailure> {
         let durable = self.flush()?.upto;
+        if zxid < self.history.log_start {
+            // Its walk began before a leader's snapshot took the place of all before.
+            let log_start = self.history.log_start;
+            return Err(LogFailure::SnapshotBehind { name: name.into(), zxid, log_start });
+        }
         // The start of an epoch is no txn: such a snapshot stands for what was logged before. Nearly always
         // that is all there is; the log is read only where a later txn is durable already.
         let zxid = match zxid.counter() {

@@ -148,10 +148,7 @@ pub const BUGS: &[Bug] = &[
                     "el4_without_a_vote_a_leader_is_joined_and_none_elected",
                 ],
             },
-            NotBuilt(
-                "nobody takes the vote from a member of an ensemble whose disk is empty, or must be \
-                 synchronised",
-            ),
+            Found(&[Fault::CountAmnesiac]),
         ],
     ),
     bug(

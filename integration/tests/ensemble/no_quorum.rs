@@ -45,9 +45,68 @@ fn await_start(ensemble: &mut Ensemble, id: Id) {
     ensemble.wait_for(&format!("member {id} to listen"), |_| TcpStream::connect(votes).ok());
 }
 
+/// Nobody knows whether the one that is missing has data: two of three begin nothing.
+#[test]
+fn an_ensemble_begins_once_every_voter_is_there() {
+    let (_dir, mut ensemble) = waiting(3, 0, "");
+    for id in [1, 2] {
+        ensemble.start(id);
+        await_start(&mut ensemble, id);
+    }
+    nobody_is_served_by(&ensemble, &[1, 2]);
+    ensemble.await_line(1, &["waiting for", "not heard of: server 3", "initialize"]);
+    ensemble.start(3);
+    ensemble.await_all_serving();
+    client(&ensemble, 1).create("/all", b"", CreateMode::Persistent).unwrap();
+}
+
+#[test]
+fn an_operator_s_word_lets_a_quorum_begin_without_the_third_and_counts_once() {
+    let (_dir, mut ensemble) = waiting(3, 0, "");
+    let marker = |ensemble: &Ensemble, id| ensemble.data_dir(id).join("initialize");
+    for id in [1, 2] {
+        std::fs::write(marker(&ensemble, id), "").unwrap();
+        ensemble.start(id);
+    }
+    ensemble.await_all_serving();
+    client(&ensemble, 1).create("/two", b"", CreateMode::Persistent).unwrap();
+    for id in [1, 2] {
+        assert!(!marker(&ensemble, id).exists(), "member {id}");
+    }
+    ensemble.start(3);
+    ensemble.await_all_serving();
+    trees::same(&ensemble);
+}
+
+/// A disk is lost, and with it what made a write safe: the one that may lack it is no leader by that disk's vote.
+#[test]
+fn who_has_lost_its_disk_has_no_vote_until_a_leader_has_given_it_all() {
+    let (_dir, mut ensemble) = serving(3, 0, "");
+    ensemble.kill(3);
+    ensemble.await_leader();
+    let mut writes = client(&ensemble, 1);
+    writes.create("/only-1-and-2-have-it", b"", CreateMode::Persistent).unwrap();
+    ensemble.kill_all();
+    ensemble.wipe(2);
+    for id in [2, 3] {
+        ensemble.start(id);
+        await_start(&mut ensemble, id);
+    }
+    nobody_is_served_by(&ensemble, &[2, 3]);
+    ensemble.await_line(3, &["waiting for", "not heard of: server 1", "without a vote", "server 2"]);
+    ensemble.start(1);
+    ensemble.await_all_serving();
+    assert!(trees::same(&ensemble).contains_key("/only-1-and-2-have-it"));
+    // It remembers now: two of three go on without the first.
+    ensemble.kill(1);
+    ensemble.await_leader();
+    client(&ensemble, 2).create("/without-1", b"", CreateMode::Persistent).unwrap();
+}
+
 #[test]
 fn one_of_three_voters_serves_nobody_also_with_an_observer_and_two_do() {
-    let (_dir, mut ensemble) = waiting(3, 1, "");
+    let (_dir, mut ensemble) = serving(3, 1, "");
+    ensemble.kill_all();
     ensemble.start(1);
     ensemble.start(4);
     for id in [1, 4] {

@@ -11,7 +11,7 @@ use super::ops::{
 use super::session::{AuthPacket, SaslToken};
 use super::{OpCode, RequestHeader};
 use crate::wire::{DecodeError, Problem, Wire};
-use crate::znode::CreateMode;
+use crate::znode::{AclEntry, CreateMode};
 
 /// Which of the four opcodes asked for a znode: it decides the stored kind and the shape of the reply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -52,6 +52,40 @@ pub enum Write {
     Reconfig(Box<Reconfig>),
     /// End the session.
     CloseSession,
+}
+
+impl Write {
+    /// How many bytes it may take in a frame, about, and rather more.
+    pub fn bound(&self) -> usize {
+        const FIXED: usize = 96;
+        let op = |op: &WriteOp| {
+            FIXED
+                + match op {
+                    WriteOp::Create(_, create) => {
+                        create.path.len()
+                            + create.data.as_ref().map_or(0, Bytes::len)
+                            + acl_bound(&create.acl)
+                    }
+                    WriteOp::Delete(of) | WriteOp::Check(of) => of.path.len(),
+                    WriteOp::SetData(set) => set.path.len() + set.data.as_ref().map_or(0, Bytes::len),
+                }
+        };
+        match self {
+            Self::One(one) => op(one),
+            Self::Multi(all) => FIXED + all.iter().map(op).sum::<usize>(),
+            Self::SetAcl(set) => FIXED + set.path.len() + acl_bound(&set.acl),
+            Self::Reconfig(change) => {
+                let texts = [&change.joining_servers, &change.leaving_servers, &change.new_members];
+                FIXED + texts.into_iter().flatten().map(|text| text.len()).sum::<usize>()
+            }
+            Self::CloseSession => FIXED,
+        }
+    }
+}
+
+fn acl_bound(acl: &Option<Vec<AclEntry>>) -> usize {
+    let text = |text: &Option<ByteString>| text.as_ref().map_or(0, |text| text.len());
+    acl.iter().flatten().map(|it| 32 + text(&it.scheme) + text(&it.id)).sum()
 }
 
 /// A read that can stand in a multiRead; its watch flag is then ignored.

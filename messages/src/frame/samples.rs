@@ -10,7 +10,7 @@ use crate::client::request::{CreateOp, Write, WriteOp};
 use crate::error_code::ErrorCode;
 use crate::ids::{AttachNumber, ClientRef, ConnId, ServerId, SessionId};
 use crate::letters::{Asker, Handshake, Proposal, Request};
-use crate::quorum::{Heartbeat, Notification, PeerState, SyncStart, Tail, ToLeader, ToLearner, Vote};
+use crate::quorum::{Heartbeat, Memory, Notification, PeerState, SyncStart, Tail, ToLeader, ToLearner, Vote};
 use crate::txn::{CreateTxn, Op, Txn, TxnBody, TxnHeader};
 use crate::znode::{Acl, AclEntry, Id, Owner, Perms};
 use crate::zxid::{Epoch, Zxid};
@@ -49,8 +49,9 @@ pub(super) fn all() -> Vec<(String, Frame)> {
 fn ctl() -> Vec<(&'static str, Frame)> {
     let member = Hello { ensemble: Some(u128::MAX - 5), lane: Lane::Data, from: ServerId(u64::MAX), ..HELLO };
     let vote = Vote { peer_epoch: Epoch(3), zxid: Zxid::new(Epoch(3), 251), leader: MEMBER };
-    let notification =
-        |state, vote, round| Frame::Notification(Notification { state, vote: Some(vote), round });
+    let notification = |state, vote, round| {
+        Frame::Notification(Notification { state, vote: Some(vote), round, memory: Memory::Whole })
+    };
     let mut all = vec![
         ("hello-new", Frame::Hello(HELLO)),
         ("hello-member", Frame::Hello(member)),
@@ -69,7 +70,12 @@ fn ctl() -> Vec<(&'static str, Frame)> {
         ),
         (
             "notification-none",
-            Frame::Notification(Notification { state: PeerState::Observing, vote: None, round: 0 }),
+            Frame::Notification(Notification {
+                state: PeerState::Observing,
+                vote: None,
+                round: 0,
+                memory: Memory::Damaged,
+            }),
         ),
     ];
     let states = each! { PeerState:
@@ -93,7 +99,7 @@ fn to_leader() -> Vec<(&'static str, Frame)> {
     let tail = Tail { committed: Zxid::new(Epoch(3), 1), runs };
     let none = Tail::default();
     let packets = [
-        ("learner-info", ToLeader::LearnerInfo { accepted_epoch: Epoch(250) }),
+        ("learner-info", ToLeader::LearnerInfo { accepted_epoch: Epoch(250), counts: true }),
         ("ack-epoch", ToLeader::AckEpoch { counts: true, current_epoch: Epoch(251), tail }),
         ("ack-epoch-empty", ToLeader::AckEpoch { counts: false, current_epoch: Epoch(0), tail: none }),
         ("ack-new-leader", ToLeader::AckNewLeader { upto }),
@@ -122,7 +128,7 @@ fn to_learner() -> Vec<(&'static str, Frame)> {
         ("snapshot", ToLearner::Snapshot { bytes: (0..=255).collect(), is_last: false }),
         ("snapshot-last", ToLearner::Snapshot { bytes: vec![], is_last: true }),
         ("proposals-none", ToLearner::Proposals { after: zxid, items: Arc::default() }),
-        ("new-leader", ToLearner::NewLeader { epoch: Epoch(4), last: zxid }),
+        ("new-leader", ToLearner::NewLeader { epoch: Epoch(4), last: zxid, ensemble: u128::MAX / 3 }),
         ("up-to-date", ToLearner::UpToDate { committed: zxid }),
         ("turned-away", ToLearner::TurnedAway(handshakes)),
         ("silent", ToLearner::Silent(vec![(SESSION, ATTACH), (SessionId(3), AttachNumber::default())])),

@@ -11,6 +11,8 @@ use crate::quorum::{ToLeader, ToLearner};
 pub const MOST_SNAPSHOT: usize = 1 << 20;
 const KIB: usize = 1 << 10;
 const MIB: usize = 1 << 20;
+/// A session's end names all its ephemerals, which nothing bounds but memory: such a txn must get through.
+const GIB: usize = 1 << 30;
 
 /// The longest body of a row.
 #[derive(Clone, Copy, Debug)]
@@ -78,7 +80,7 @@ pub(super) const TABLE: &[Row] = &[
     row!(1, Limit::Of(4 * KIB), Hello),
     row!(1, SMALL, Notification),
     row!(1, SMALL, Heartbeat),
-    row!(1, SMALL, ToLeader::LearnerInfo { accepted_epoch }),
+    row!(1, SMALL, ToLeader::LearnerInfo { accepted_epoch, counts }),
     row!(1, SMALL, ToLeader::AckEpoch { counts, current_epoch, tail }),
     row!(1, SMALL, ToLeader::AckNewLeader { upto }),
     row!(1, SMALL, ToLeader::Ack { upto }),
@@ -88,8 +90,8 @@ pub(super) const TABLE: &[Row] = &[
     row!(1, SMALL, ToLearner::LeaderInfo { epoch }),
     row!(1, SMALL, ToLearner::Sync(start)),
     SNAPSHOT_1,
-    row!(1, Limit::Batch, ToLearner::Proposals { after, items }),
-    row!(1, SMALL, ToLearner::NewLeader { epoch, last }),
+    row!(1, Limit::Of(GIB), ToLearner::Proposals { after, items }),
+    row!(1, SMALL, ToLearner::NewLeader { epoch, last, ensemble }),
     row!(1, SMALL, ToLearner::UpToDate { committed }),
     row!(1, Limit::Batch, ToLearner::TurnedAway(handshakes)),
     row!(1, SMALL, ToLearner::Confirmed { upto }),

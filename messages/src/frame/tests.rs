@@ -370,9 +370,9 @@ proptest! {
         let handshakes = vec![Handshake::Open(SessionId(session)); raw.len()];
         for frame in [
             Frame::ToLeader(ToLeader::Ack { upto }),
-            Frame::ToLeader(ToLeader::LearnerInfo { accepted_epoch: epoch }),
+            Frame::ToLeader(ToLeader::LearnerInfo { accepted_epoch: epoch, counts: false }),
             Frame::ToLeader(ToLeader::Requests(vec![Request::Open { session: SessionId(session), timeout_ms }; 3])),
-            Frame::ToLearner(ToLearner::NewLeader { epoch, last: upto }),
+            Frame::ToLearner(ToLearner::NewLeader { epoch, last: upto, ensemble: 1 << 127 }),
             Frame::ToLearner(ToLearner::TurnedAway(handshakes)),
             Frame::ToLearner(ToLearner::Snapshot { bytes: raw, is_last: zxid % 2 == 0 }),
             Frame::Heartbeat(Heartbeat { number: zxid, echo: session as u64, accepted_epoch: epoch, vouches: true }),

@@ -99,6 +99,7 @@ fn start_with(
         learner: rest.outbox(BOUND),
         sessions: rest.outbox(BOUND),
         over: rest.outbox(BOUND),
+        generation: 0,
         meters: meters.clone(),
         words: Some(rest.outbox(BOUND)),
         touch_every: Duration::from_millis(5),

@@ -18,7 +18,7 @@ use std::time::Duration;
 use paddock_messages::frame::{Frame, FrameReader, FrameWriter, Hello, Lane, SPOKEN};
 use paddock_messages::ids::ServerId;
 use paddock_messages::mail::{Bound, Meter, Outbox};
-use paddock_messages::quorum::{Heartbeat, Notification, PeerState, ToLeader, ToLearner};
+use paddock_messages::quorum::{Heartbeat, Memory, Notification, PeerState, ToLeader, ToLearner};
 use paddock_messages::zxid::Zxid;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -184,7 +184,8 @@ fn data_of(peer: Peer, queue_bytes: usize, read_ahead_bytes: usize) -> Data {
     let (accepted, open, shut) = (inbox.outbox(MAIL), inbox.outbox(MAIL), inbox.outbox(MAIL));
     let (hang_up, serve, send) = (inbox.outbox(MAIL), inbox.outbox(MAIL), inbox.outbox(MAIL));
     let lanes = Arc::new(AtomicU64::new(0));
-    let setup = DataSetup { peer: peer.clone(), lanes, queue_bytes, read_ahead_bytes, learner, proposer };
+    let (peer_of, untaken) = (peer.clone(), Duration::from_secs(60));
+    let setup = DataSetup { peer: peer_of, lanes, untaken, queue_bytes, read_ahead_bytes, learner, proposer };
     inbox.start_here(DataLink::new(setup, env.clock));
     Data { accepted, open, shut, hang_up, serve, send, peer, ear }
 }
@@ -226,7 +227,7 @@ fn hello(from: u64, to: u64, lane: Lane) -> Hello {
 }
 
 fn notification(round: u64) -> Notification {
-    Notification { state: PeerState::Looking, vote: None, round }
+    Notification { state: PeerState::Looking, vote: None, round, memory: Memory::Whole }
 }
 
 fn heartbeat(number: u64) -> Heartbeat {

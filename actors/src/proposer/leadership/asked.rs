@@ -44,6 +44,8 @@ impl<Q: Quorum> Leadership<Q> {
         Progress::Leading(Reign {
             is_discovered: self.is_discovered(),
             established: self.established(),
+            connected: self.learners.keys().copied().collect(),
+            steps: 0, // the links know
             synchronised: is(&[Stage::Synchronised, Stage::Serving]),
             serving: is(&[Stage::Serving]),
         })

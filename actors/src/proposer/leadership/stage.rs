@@ -37,10 +37,15 @@ impl Phase {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Stage {
     Connected,
-    /// Its accepted epoch is known.
-    Informed(Epoch),
+    /// Its accepted epoch is known, and whether it had a vote.
+    Informed {
+        accepted: Epoch,
+        counts: bool,
+    },
     /// LEADERINFO is sent.
-    Told,
+    Told {
+        had_vote: bool,
+    },
     /// ACKEPOCH came: whether it counts, and what the learner's log ends with.
     Acknowledged {
         counts: bool,

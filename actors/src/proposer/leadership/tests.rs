@@ -44,7 +44,8 @@ fn proposal(text: &str) -> Proposal {
 
 fn packet(words: &[&str]) -> ToLeader {
     match words {
-        ["info", accepted] => ToLeader::LearnerInfo { accepted_epoch: epoch(accepted) },
+        ["info", accepted] => ToLeader::LearnerInfo { accepted_epoch: epoch(accepted), counts: true },
+        ["empty-info", accepted] => ToLeader::LearnerInfo { accepted_epoch: epoch(accepted), counts: false },
         [verb @ ("acks-epoch" | "acks-epoch-again"), current, has] => {
             let (counts, current_epoch) = (*verb == "acks-epoch", epoch(current));
             ToLeader::AckEpoch { counts, current_epoch, tail: tail(has) }
@@ -140,7 +141,7 @@ fn told_packet(packet: &ToLearner) -> String {
                 |item: &Proposal| item.txn().map_or("synced".into(), |it| format!("{:?}", it.header.zxid));
             format!("{after:?} then {}", items.iter().map(zxid).collect::<Vec<_>>().join(" "))
         }
-        ToLearner::NewLeader { epoch, last } => format!("NEWLEADER {epoch} after {last:?}"),
+        ToLearner::NewLeader { epoch, last, .. } => format!("NEWLEADER {epoch} after {last:?}"),
         ToLearner::UpToDate { committed } => format!("UPTODATE {committed:?}"),
         ToLearner::TurnedAway(_) => "turned away".into(),
         ToLearner::Silent(_) => "silent".into(),

@@ -1,6 +1,6 @@
 //! What goes wrong, drawn by the seed: which kinds, and when.
 
-use paddock_actors::storage::Crash;
+use paddock_actors::storage::{Crash, MemoryDisk};
 use paddock_messages::ids::ServerId;
 use rand::Rng;
 use rand::seq::IndexedRandom;
@@ -43,9 +43,11 @@ pub(super) enum Kind {
     Ambush,
     /// For a while elections name whomever.
     Mislead,
+    /// A voter's disk is replaced by an empty one, while all others have theirs.
+    Wipe,
 }
 
-pub(super) const KINDS: [Kind; 16] = [
+pub(super) const KINDS: [Kind; 17] = [
     Kind::Crash,
     Kind::DiskCrash,
     Kind::CrashAll,
@@ -62,6 +64,7 @@ pub(super) const KINDS: [Kind; 16] = [
     Kind::FailedSync,
     Kind::Ambush,
     Kind::Mislead,
+    Kind::Wipe,
 ];
 
 impl World {
@@ -86,6 +89,7 @@ impl World {
             Kind::FailedSync => "faults: a failed sync",
             Kind::Ambush => "faults: ambushes laid",
             Kind::Mislead => "faults: elections misled for a while",
+            Kind::Wipe => "faults: a disk may be wiped",
         });
         match kind {
             Kind::Crash => self.crash(any),
@@ -146,6 +150,20 @@ impl World {
             Kind::FailedSync => self.member(any).disk.fail_syncs(1),
             Kind::Ambush => self.ambushes = self.rng.random_range(1..6),
             Kind::Mislead => self.mislead(),
+            Kind::Wipe => self.wipe(any),
+        }
+    }
+
+    /// Only where a quorum of the others remembers all: more than that no ensemble can lose.
+    fn wipe(&mut self, id: ServerId) {
+        let others =
+            self.members.iter().filter(|(other, _)| **other != id && self.setup.voters.contains(other));
+        if others.clone().all(|(_, member)| member.is_whole) && self.members[&id].is_whole {
+            self.crash(id);
+            let disk = MemoryDisk::new(self.rng.random());
+            let member = self.member(id);
+            (member.disk, member.is_whole, member.is_wiped) = (disk, false, true);
+            self.met.count("disks wiped");
         }
     }
 

@@ -72,11 +72,13 @@ pub enum EnsembleFault {
     LeaveGap,
     /// A snapshot from the leader is installed before it is durable (ZOOKEEPER-2872, 3642).
     SnapshotUnsynced,
+    /// One that has lost its disk votes and counts as if it had lost nothing.
+    CountAmnesiac,
 }
 
 impl EnsembleFault {
     /// Every one.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::AckBeforePersist,
         Self::NoSync,
         Self::CommitOnMinority,
@@ -95,6 +97,7 @@ impl EnsembleFault {
         Self::ExpireFound,
         Self::LeaveGap,
         Self::SnapshotUnsynced,
+        Self::CountAmnesiac,
     ];
 }
 

@@ -12,6 +12,7 @@ use paddock_actors::learner::session_ids::SessionIds;
 use paddock_actors::proposer::Proposer;
 use paddock_actors::proposer::leadership::{Leadership, Standing};
 use paddock_actors::quorum_peer::core::{Output as Roled, QuorumPeer};
+use paddock_actors::quorum_peer::memory;
 use paddock_actors::session::core::SessionTracker;
 use paddock_actors::storage::snapshot_files::restore;
 use paddock_actors::storage::{LogFailure, Logger, MemoryDisk, OpenError, open};
@@ -22,7 +23,7 @@ use paddock_messages::client::request::Read;
 use paddock_messages::codec;
 use paddock_messages::ids::{ServerId, SessionId};
 use paddock_messages::letters::{Asker, Submission};
-use paddock_messages::quorum::{Heartbeat, Notification, PeerState, ToLeader, ToLearner, Vote};
+use paddock_messages::quorum::{Heartbeat, Memory, Notification, PeerState, ToLeader, ToLearner, Vote};
 use paddock_messages::txn::Txn;
 use paddock_messages::zxid::Zxid;
 use rand::Rng;
@@ -99,6 +100,9 @@ pub(super) struct Node {
     pub(super) ambush: bool,
     /// Whom an election that went wrong names, whatever was voted: safety must not rest on it.
     pub(super) misled: Option<ServerId>,
+    /// The id of an ensemble that begins with this process.
+    pub(super) new_ensemble: u128,
+    pub(super) had_vote: bool,
 }
 
 /// The tree as the Learner sees it; the truth is told everything.
@@ -204,6 +208,8 @@ impl Node {
             met: BTreeMap::new(),
             ambush: false,
             misled: None,
+            new_ensemble: rng.random(),
+            had_vote: false,
         };
         node.peer.on_accepted(node.logger.facts().accepted_epoch);
         node.look();
@@ -232,6 +238,8 @@ impl Node {
         let (facts, durable) = (self.logger.facts(), self.logger.persisted().upto);
         let own = Vote { peer_epoch: facts.current_epoch, zxid: durable, leader: self.me };
         let mut out = Vec::new();
+        let forgives = self.setup.has(EnsembleFault::CountAmnesiac);
+        self.election.remember(if forgives { Memory::Whole } else { memory(&facts, durable, false) });
         self.election.look(self.is_voter.then_some(own), self.now_ms, &mut out);
         self.perform_election(out);
     }
@@ -242,6 +250,7 @@ impl Node {
                 Elected::Send { to, notification } => self.effects.push(Effect::Notify(to, notification)),
                 Elected::Decided(mut vote) => {
                     let mut out = Vec::new();
+                    self.had_vote = self.election.had_vote();
                     if let Some(leader) = self.misled.filter(|it| *it != vote.leader) {
                         vote.leader = leader;
                         self.note("elections misled");
@@ -266,6 +275,11 @@ impl Node {
         for order in out {
             match order {
                 Roled::Confirmed(upto) => self.on_round(upto),
+                Roled::Drop(learner) => {
+                    self.note("silent learners dropped");
+                    self.on_learner_gone(learner);
+                    self.effects.push(Effect::HangUp(learner));
+                }
                 Roled::Heartbeat(to, beat) => self.effects.push(Effect::Beat(to, beat)),
                 Roled::Look(why) => {
                     tracing_line(self, why);

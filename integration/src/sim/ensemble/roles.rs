@@ -9,7 +9,7 @@ use paddock_actors::tree::DataTree;
 use paddock_actors::tree::prep::PrepRules;
 use paddock_messages::ids::ServerId;
 use paddock_messages::letters::{Ack, Proposal, Request, Requests};
-use paddock_messages::quorum::{PeerState, SyncStart, ToLeader, ToLearner, Vote};
+use paddock_messages::quorum::{Memory, PeerState, SyncStart, ToLeader, ToLearner, Vote};
 use paddock_messages::zxid::{Epoch, Zxid};
 
 use super::EnsembleFault;
@@ -24,8 +24,10 @@ impl Node {
         let standing = Standing { current_epoch: facts.current_epoch, last: self.logger.persisted().upto };
         tracing_line(self, &format!("leads with {standing:?}"));
         self.acknowledged.clear();
-        let mut reign =
-            Box::new(Leadership::new(self.me, self.setup.quorum(), facts.accepted_epoch, standing));
+        let ensemble = facts.ensemble.unwrap_or(self.new_ensemble);
+        let mut reign = Box::new(
+            Leadership::new(self.me, self.setup.quorum(), facts.accepted_epoch, standing).of(ensemble),
+        );
         let mut out = Vec::new();
         reign.start(&mut out);
         self.role = Role::Leading(reign, None);
@@ -36,10 +38,8 @@ impl Node {
         self.generation += 1;
         let (facts, tail) = (self.logger.facts(), self.learner.tail());
         tracing_line(self, &format!("follows {leader} with {tail:?}"));
-        self.role = Role::Following(
-            leader,
-            Box::new(Following::new(facts.accepted_epoch, facts.current_epoch, tail)),
-        );
+        let stay = Following::new(facts.accepted_epoch, facts.current_epoch, tail);
+        self.role = Role::Following(leader, Box::new(if self.had_vote { stay } else { stay.without_vote() }));
     }
 
     /// Nothing of the role is left behind; the log finishes what it was given.
@@ -128,7 +128,9 @@ impl Node {
 
     /// A learner's data lane is open.
     pub(super) fn on_learner(&mut self, learner: ServerId) {
-        self.lost_member(learner); // its last stay
+        if let Some(tracker) = &mut self.tracker {
+            tracker.on_member(learner);
+        }
         self.with_reign(|reign, _| reign.on_connected(learner));
     }
 
@@ -200,7 +202,7 @@ impl Node {
                     let ours = Standing { current_epoch: facts.current_epoch, last };
                     let ahead = self.acknowledged.iter().find(|(_, its)| **its > ours);
                     assert!(ahead.is_none(), "EN9: {epoch} is entered with {ours:?}, and {ahead:?} has more");
-                    self.tasks.push_back((generation, Task::Enter(epoch)));
+                    self.tasks.push_back((generation, Task::Enter(epoch, self.new_ensemble)));
                 }
                 Led::Send(to, packet) => {
                     if let ToLearner::LeaderInfo { epoch } = packet {
@@ -285,6 +287,12 @@ impl Node {
     fn establish(&mut self, epoch: Epoch) {
         let (facts, last) = (self.logger.facts(), self.logger.persisted().upto);
         assert_eq!(facts.current_epoch, epoch, "EN8: an epoch is led and not kept");
+        if facts.seed {
+            let done = self.logger.change_facts(|facts| facts.seed = false);
+            if self.logged(done).is_none() {
+                return;
+            }
+        }
         tracing_line(self, &format!("leads {epoch} from {last:?} on"));
         self.note("elections won");
         self.ambush = true;
@@ -309,6 +317,7 @@ impl Node {
     fn settle(&mut self, state: PeerState, leader: ServerId, peer_epoch: Epoch) {
         let zxid = self.logger.persisted().upto;
         let mut told = Vec::new();
+        self.election.remember(Memory::Whole);
         self.election.settle(state, Vote { peer_epoch, zxid, leader }, &mut told);
         self.perform_election(told);
     }
@@ -382,10 +391,14 @@ impl Node {
                     self.effects.push(Effect::ToLeader(packet));
                 }
                 Followed::KeepAccepted(epoch) => self.tasks.push_back((generation, Task::Accept(epoch))),
-                Followed::KeepCurrent(epoch) if self.setup.has(EnsembleFault::AckNewLeaderEarly) => {
-                    self.tasks.push_front((generation, Task::Enter(epoch)));
+                Followed::KeepCurrent(epoch, ensemble)
+                    if self.setup.has(EnsembleFault::AckNewLeaderEarly) =>
+                {
+                    self.tasks.push_front((generation, Task::Enter(epoch, ensemble)));
                 }
-                Followed::KeepCurrent(epoch) => self.tasks.push_back((generation, Task::Enter(epoch))),
+                Followed::KeepCurrent(epoch, ensemble) => {
+                    self.tasks.push_back((generation, Task::Enter(epoch, ensemble)));
+                }
                 Followed::Truncate(to) => {
                     self.learner.on_truncated(to);
                     self.tasks.push_back((generation, Task::Truncate(to)));
@@ -407,6 +420,9 @@ impl Node {
                 Followed::Serve(epoch) => {
                     self.note("learners up to date");
                     self.learner.on_epoch(epoch, &mut Vec::new());
+                    if self.logger.facts().seed {
+                        self.tasks.push_back((generation, Task::Join));
+                    }
                     if let Role::Following(leader, _) = self.role {
                         let voter = if self.is_voter { PeerState::Following } else { PeerState::Observing };
                         self.settle(voter, leader, epoch);

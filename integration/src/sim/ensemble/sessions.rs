@@ -51,7 +51,10 @@ impl Node {
 
     /// A new leader finds sessions that somebody else may have promised something.
     pub(super) fn track(&mut self) {
-        let mut tracker = SessionTracker::new(1, TICK_MS, self.now_ms);
+        let mut tracker = SessionTracker::new(1, TICK_MS, self.now_ms).among_members(PEER_TIMEOUT_MS);
+        if let Progress::Leading(reign) = self.progress() {
+            reign.connected.into_iter().for_each(|member| tracker.on_member(member));
+        }
         let tree = self.tree.read();
         if self.setup.has(EnsembleFault::ExpireFound) {
             tracker.on_found(tree.sessions().map(|(session, _)| (session, 1)), 0);

@@ -3,6 +3,7 @@
 use std::io;
 use std::sync::Arc;
 
+use paddock_actors::quorum_peer::entered;
 use paddock_actors::storage::snapshot_files::Taking;
 use paddock_actors::storage::{Disk, DiskFile, LogFailure, snapshot, snapshot_name};
 use paddock_actors::tree::TreeOptions;
@@ -21,9 +22,14 @@ const QUEUE_LIMIT: usize = 1 << 20;
 
 /// One thing to do.
 pub(super) enum Task {
-    Append { batch: Arc<Vec<Proposal>>, committed: Zxid },
+    Append {
+        batch: Arc<Vec<Proposal>>,
+        committed: Zxid,
+    },
     Accept(Epoch),
-    Enter(Epoch),
+    Enter(Epoch, u128),
+    /// A quorum has our history.
+    Join,
     Truncate(Zxid),
     Install(Zxid),
 }
@@ -63,18 +69,21 @@ impl Node {
                     self.on_accepted_kept();
                 }
             }
-            Task::Enter(epoch) => {
+            Task::Enter(epoch, ensemble) => {
                 let keep = !self.setup.has(EnsembleFault::ForgetCurrent);
                 let done = self.logger.change_facts(|facts| {
                     if keep {
-                        facts.accepted_epoch = facts.accepted_epoch.max(epoch);
-                        facts.current_epoch = epoch;
+                        *facts = entered(*facts, epoch, ensemble);
                     }
                 });
                 self.ambush = true;
                 if self.logged(done).is_some() && is_current {
                     self.on_current_kept();
                 }
+            }
+            Task::Join => {
+                let done = self.logger.change_facts(|facts| facts.seed = false);
+                self.logged(done);
             }
             Task::Truncate(to) => {
                 if !self.setup.has(EnsembleFault::ForgetTruncate) {

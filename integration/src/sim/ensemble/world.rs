@@ -36,6 +36,26 @@ pub(super) struct Member {
     pub(super) disk_busy: bool,
     pub(super) disk_slow_us: u64,
     applying: bool,
+    /// Whether it belongs to the ensemble and remembers all, as far as was looked.
+    pub(super) is_whole: bool,
+    /// Its disk was replaced, and it does not again yet.
+    pub(super) is_wiped: bool,
+}
+
+impl Member {
+    fn new(seed: u64) -> Self {
+        Self {
+            disk: MemoryDisk::new(seed),
+            node: None,
+            life: 0,
+            frozen_us: 0,
+            disk_busy: false,
+            disk_slow_us: 0,
+            applying: false,
+            is_whole: false,
+            is_wiped: false,
+        }
+    }
 }
 
 /// What is to happen.
@@ -95,22 +115,7 @@ impl World {
         if rng.random() && !kinds.contains(&Kind::Ambush) {
             kinds.push(Kind::Ambush);
         }
-        let members = setup.members.iter().map(|id| {
-            let disk = MemoryDisk::new(rng.random());
-            let (frozen_us, disk_slow_us) = (0, 0);
-            (
-                *id,
-                Member {
-                    disk,
-                    node: None,
-                    life: 0,
-                    frozen_us,
-                    disk_busy: false,
-                    disk_slow_us,
-                    applying: false,
-                },
-            )
-        });
+        let members = setup.members.iter().map(|id| (*id, Member::new(rng.random())));
         let members = members.collect();
         let people =
             (0..rng.random_range(2..=4)).map(|at| Person::new(at, rng.random_range(4_000..9_000))).collect();
@@ -243,6 +248,11 @@ impl World {
             return self.crash(id);
         }
         let (works, applies) = (!node.tasks.is_empty(), node.learner.is_ready());
+        let facts = node.logger.facts();
+        member.is_whole = facts.ensemble.is_some() && !facts.seed && !facts.must_resync;
+        if member.is_whole && std::mem::take(&mut member.is_wiped) {
+            self.met.count("amnesiac members healed");
+        }
         if works && !disk_busy {
             self.member(id).disk_busy = true;
             let us = self.rng.random_range(100..disk_us) + slow;
@@ -297,8 +307,7 @@ impl World {
     }
 
     fn frozen(&self, id: ServerId) -> Option<u64> {
-        let until = self.members[&id].frozen_us;
-        (until > self.now_us).then(|| until - self.now_us)
+        self.members[&id].frozen_us.checked_sub(self.now_us).filter(|left| *left > 0)
     }
 
     fn happen(&mut self, event: Event) {
@@ -312,8 +321,8 @@ impl World {
             _ => None,
         };
         if let Some(us) = owner.and_then(|id| self.frozen(id)) {
-            let us = us + self.rng.random_range(0..2_000); // timers, mail and sockets in any order
-            return self.at(us, event);
+            let apart = self.rng.random_range(0..2_000); // timers, mail and sockets in any order
+            return self.at(us + apart, event);
         }
         match event {
             Event::Tick(id, life) => self.tick(id, life),
@@ -345,14 +354,13 @@ impl World {
                 }
             }),
             Event::Crash(id, life) if self.members[&id].life == life => self.crash(id),
-            Event::Crash(..) => {}
             Event::LaneDown(id, life, peer) => {
                 if !self.network.ctl.contains_key(&pair(id, peer)) {
                     self.with(id, life, |node| node.on_lane(peer, false));
                 }
             }
             Event::Start(id, life) if self.members[&id].life == life => self.start(id),
-            Event::Start(..) => {}
+            Event::Crash(..) | Event::Start(..) => {}
             Event::Client(at) => self.client(at),
             Event::Fault if self.healing => {}
             Event::Fault => {
@@ -373,12 +381,11 @@ impl World {
     }
 
     fn tick(&mut self, id: ServerId, life: u64) {
-        if self.members[&id].life != life || self.members[&id].node.is_none() {
-            return;
+        if self.members[&id].life == life && self.members[&id].node.is_some() {
+            self.with(id, life, Node::on_time);
+            self.dial(id, life);
+            self.at(TICK_US, Event::Tick(id, life));
         }
-        self.with(id, life, Node::on_time);
-        self.dial(id, life);
-        self.at(TICK_US, Event::Tick(id, life));
     }
 
     fn start(&mut self, id: ServerId) {

@@ -37,7 +37,8 @@ fn zookeeper_3769_and_4787_no_notification_stops_who_receives_it() {
     let mut odd = Vec::new();
     for (leader, round) in numbers.iter().flat_map(|leader| numbers.map(|round| (*leader, round))) {
         let vote = Vote { peer_epoch: Epoch(u32::MAX), zxid: Zxid(0), leader: ServerId(leader) };
-        let heard = |state| [None, Some(vote)].map(|vote| Notification { state, vote, round });
+        let heard =
+            |state| [None, Some(vote)].map(|vote| Notification { state, vote, round, memory: Memory::Whole });
         odd.extend(states.iter().flat_map(|state| heard(*state)));
     }
     for own in [Some(vote(1, 1, 5)), None] {

@@ -69,7 +69,7 @@ impl Table {
                 let said: Vec<&str> = rest.split(' ').collect();
                 let [state, round, vote] = said[..] else { panic!("{what}") };
                 let (state, round, vote) = (read_state(state), round.parse().unwrap(), read_vote(vote));
-                let heard = Notification { state, vote, round };
+                let heard = Notification { state, vote, round, memory: Memory::Whole };
                 election.on_notification(from, heard, self.now_ms, &mut out);
             }
         }

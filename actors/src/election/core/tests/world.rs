@@ -150,7 +150,10 @@ impl World {
             .map(|(id, word)| (*id, *word))
             .collect();
         if member.voted == Some((round, vote)) {
-            elected.insert(by, Notification { state: PeerState::Looking, vote: Some(vote), round });
+            elected.insert(
+                by,
+                Notification { state: PeerState::Looking, vote: Some(vote), round, memory: Memory::Whole },
+            );
         }
         let holds = |set: &BTreeMap<u64, Notification>| set.len() * 2 > self.voters.len();
         let support = if holds(&established) && leads {

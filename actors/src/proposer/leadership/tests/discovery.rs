@@ -73,6 +73,30 @@ fn z1_an_epoch_is_led_once_a_quorum_of_voters_has_acknowledged_it() {
 }
 
 #[test]
+fn z8_who_had_no_vote_completes_no_quorum_and_is_counted_once_it_has_acknowledged_newleader() {
+    Bench::new(3, 4, 3, "3.7").run(&["start", "2 connects"]).check(&[
+        ("2 empty-info 0", ""),
+        ("3 connects", ""),
+        ("3 info 4", "accept 5"),
+        ("accepted", "2: LEADERINFO 5, 3: LEADERINFO 5"),
+        ("2 acks-epoch 0 0.0", ""),
+        ("3 acks-epoch 3 3.7", "enter 5"),
+    ]);
+    // It may claim what it likes.
+    Bench::new(3, 4, 3, "3.7").run(&["start", "3 connects", "3 info 4", "accepted", "2 connects"]).check(&[
+        ("2 empty-info 0", "2: LEADERINFO 5"),
+        ("2 acks-epoch 4 4.9", ""),
+        ("3 acks-epoch 3 3.7", "enter 5"),
+    ]);
+    // It has all that we have then.
+    Bench::new(3, 4, 3, "3.7")
+        .run(&["start", "2 connects", "2 empty-info 0", "3 connects", "3 info 4", "accepted"])
+        .run(&["2 acks-epoch 0 0.0", "3 acks-epoch 3 3.7", "3 goes", "entered", "2 found 0.0 0.0"])
+        .run(&["2 log-sent 3.7"])
+        .check(&[("2 acks-new 3.7", "establish 5, 2: UPTODATE 5.0, ack 2 3.7")]);
+}
+
+#[test]
 fn z1_who_has_more_ends_the_reign_unless_it_comes_after_the_quorum() {
     let told =
         ["start", "2 connects", "2 info 4", "accepted", "3 connects", "3 info 4", "7 connects", "7 info 4"];

@@ -2,8 +2,14 @@
 # Compares Paddock with Apache's ZooKeeper server (Java) and with the mock that defines the limit, one up at a time,
 # all on loopback, all forcing the disk that holds target/. Prints Markdown. Needs java; the first run brings the jars
 # with Maven. Measure on a machine that does nothing else.
-#   compare.sh [speed] [sessions] [restart] [--rounds N] [--seconds S] [--sessions N] [--znodes N]
-# Without a name: all three. Exit code 1 if a gate does not hold.
+#   compare.sh [NAME...] [--rounds N] [--seconds S] [--sessions N] [--znodes N] [--kills N] [--busy-seconds S]
+#   speed     one server: requests a second and latencies; --rounds of --seconds a load, as for ensemble
+#   sessions  what --sessions idle ones cost, and how soon their watches on one znode are delivered
+#   restart   kill -9 with --znodes znodes, --rounds times: how soon it serves again; memory of a znode
+#   ensemble  three servers, clients at all of them: requests a second, latencies, CPU of each server for a write
+#   failover  three servers, the leader killed --kills times, then frozen a few times: how soon a write is done again;
+#             and new epochs while every core is kept busy for --busy-seconds
+# Without a name: all five. Exit code 1 if a gate does not hold.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 cargo build --quiet --release -p paddock

@@ -47,11 +47,13 @@ pub struct Shape {
     pub tick_ms: u32,
     /// Further lines for every `zoo.cfg`, each in the place of a default with the same key.
     pub lines: String,
+    /// How each is started, but for its file and port.
+    pub launch: Launch,
 }
 
 impl Default for Shape {
     fn default() -> Self {
-        Self { voters: 3, observers: 0, tick_ms: 1_000, lines: String::new() }
+        Self { voters: 3, observers: 0, tick_ms: 1_000, lines: String::new(), launch: Launch::default() }
     }
 }
 
@@ -118,13 +120,14 @@ impl Ensemble {
     /// Starts those that do not run; does not wait.
     pub fn start_all(&mut self) {
         for member in self.members.values_mut().filter(|member| member.process.is_none()) {
-            member.start();
+            member.start(&self.shape.launch);
         }
     }
 
     /// Starts one; does not wait, since it may have to wait for others itself.
     pub fn start(&mut self, id: Id) {
-        self.member_mut(id).start();
+        let launch = self.shape.launch.clone();
+        self.member_mut(id).start(&launch);
     }
 
     /// Kills one as `kill -9` does.
@@ -180,6 +183,11 @@ impl Ensemble {
         let member = self.member(id);
         assert!(member.process.is_none(), "member {id} runs");
         member.wipe();
+    }
+
+    /// The process of one that runs.
+    pub fn pid(&self, id: Id) -> u32 {
+        self.process(id).id()
     }
 
     /// Where one keeps its data.

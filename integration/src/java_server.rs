@@ -21,6 +21,8 @@ use parking_lot::Mutex;
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
+use crate::process::Launch;
+
 /// How long a start may take: the first one downloads.
 const START_LIMIT: Duration = Duration::from_secs(300);
 /// How long a server may take to end after SIGTERM.
@@ -65,6 +67,27 @@ pub enum JavaServerError {
         /// The last lines it wrote.
         tail: String,
     },
+}
+
+/// How a member of an ensemble of Apache's servers is started: like [`Launch::of_file`], for others to fill in
+/// file and port.
+///
+/// # Errors
+/// The jars are not there and do not come.
+pub fn launch(jvm_flags: &[&str]) -> Result<Launch, JavaServerError> {
+    // Once, beforehand: members start at the same time.
+    let fetch = script("fetch.sh");
+    let done = Command::new(&fetch).output().map_err(io_error(fetch.display().to_string()))?;
+    if !done.status.success() {
+        return Err(JavaServerError::Ended { tail: String::from_utf8_lossy(&done.stderr).into_owned() });
+    }
+    let flags = format!("SERVER_JVMFLAGS={}", jvm_flags.join(" "));
+    let launch = Launch { binary: Some(script("serve.sh")), bare: true, ..Launch::default() };
+    Ok(launch.under(["env", &flags]))
+}
+
+fn script(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("clients/java").join(name)
 }
 
 fn io_error(what: impl Into<String>) -> impl FnOnce(io::Error) -> JavaServerError {
@@ -177,7 +200,7 @@ impl JavaServer {
     }
 
     fn launch(&mut self) -> Result<(), JavaServerError> {
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("clients/java/serve.sh");
+        let script = script("serve.sh");
         let mut child = Command::new(&script)
             .arg(self.config_file())
             .env("SERVER_JVMFLAGS", &self.jvm_flags)

@@ -54,6 +54,8 @@ pub struct Launch {
     /// A command to run it under, such as `strace -D …`: one that ends up as the parent of the server
     /// would be killed in its place.
     pub prefix: Vec<OsString>,
+    /// The binary is given its file alone, without the word `serve`: it is not Paddock's.
+    pub bare: bool,
     /// The configuration file, if any.
     pub file: Option<PathBuf>,
     /// Where it keeps its data; empty if the file says that, and the client port too, which `port` then
@@ -112,7 +114,7 @@ impl Launch {
         let port = if self.port == 0 { free_port()? } else { self.port };
         let mut words: Vec<OsString> = self.prefix.clone();
         words.push(self.binary.clone().map_or_else(binary, Ok)?.into());
-        words.push("serve".into());
+        words.extend((!self.bare).then(|| "serve".into()));
         words.extend(self.file.clone().map(OsString::from));
         if !self.data_dir.as_os_str().is_empty() {
             words.extend(["--data-dir".into(), self.data_dir.clone().into()]);
@@ -393,10 +395,13 @@ mod tests {
     #[test]
     fn a_server_that_has_all_from_a_file_is_given_nothing_else() {
         let of_file = Launch::of_file("zoo.cfg", 2181);
-        let launch = Launch { binary: Some("sh".into()), ..of_file };
-        let mut server = launch.under(["/bin/sh", "-c", "echo \"$@\""]).spawn().unwrap();
+        let launch = Launch { binary: Some("sh".into()), ..of_file }.under(["/bin/sh", "-c", "echo \"$@\""]);
+        let mut server = launch.spawn().unwrap();
         assert!(server.wait().unwrap().success());
         assert_eq!((server.address().port(), server.whole_log().as_str()), (2181, "serve zoo.cfg\n"));
+        let mut server = Launch { bare: true, ..launch }.spawn().unwrap();
+        assert!(server.wait().unwrap().success());
+        assert_eq!(server.whole_log(), "zoo.cfg\n");
     }
 
     #[test]

@@ -215,6 +215,14 @@ impl RawClient {
         Ok(Self { stream, out, due, next_xid: 1, session, read_only, last_zxid, events })
     }
 
+    /// How long each answer may take from now on.
+    ///
+    /// # Errors
+    /// The limit is zero.
+    pub fn set_answer_limit(&self, limit: Duration) -> io::Result<()> {
+        self.stream.set_read_timeout(Some(limit))
+    }
+
     /// This side's address, by which the server's log names it.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
         self.stream.local_addr()

@@ -100,8 +100,8 @@ pub(crate) enum BenchOp {
 
 #[derive(Clone, Debug, Args)]
 pub(crate) struct Bench {
-    /// The server's client port.
-    #[arg(default_value = "127.0.0.1:2181", value_name = "HOST:PORT")]
+    /// The server's client port; of an ensemble, several with commas between: clients are dealt out to them.
+    #[arg(default_value = "127.0.0.1:2181", value_name = "HOST:PORT[,HOST:PORT…]")]
     pub(crate) server: String,
     /// What to ask for.
     #[arg(long, value_enum, default_value = "set")]

@@ -1,10 +1,16 @@
 //! What `compare.sh` runs: the same load on a Java server, the mock and Paddock, and what comes of it.
 #![allow(missing_docs, reason = "a program of its own")]
 
+mod busy;
+mod ensemble;
+mod failover;
+mod load;
 mod restart;
 mod servers;
 mod sessions;
 mod speed;
+mod three;
+mod writer;
 
 use std::process::ExitCode;
 
@@ -17,12 +23,24 @@ struct Options {
     seconds: f64,
     sessions: usize,
     znodes: usize,
+    /// Leaders killed.
+    kills: usize,
+    /// Of every core, while nobody is to lose the lead.
+    busy_seconds: f64,
     names: Vec<String>,
 }
 
 impl Options {
     fn parse(mut words: impl Iterator<Item = String>) -> Result<Self, String> {
-        let mut options = Self { rounds: 5, seconds: 5.0, sessions: 5_000, znodes: 1_000_000, names: vec![] };
+        let mut options = Self {
+            rounds: 5,
+            seconds: 5.0,
+            sessions: 5_000,
+            znodes: 1_000_000,
+            kills: 20,
+            busy_seconds: 60.0,
+            names: vec![],
+        };
         while let Some(word) = words.next() {
             let mut number = || {
                 let value = words.next().and_then(|word| word.parse::<f64>().ok());
@@ -33,7 +51,9 @@ impl Options {
                 "--seconds" => options.seconds = number()?,
                 "--sessions" => options.sessions = number()? as usize,
                 "--znodes" => options.znodes = number()? as usize,
-                "speed" | "sessions" | "restart" => options.names.push(word),
+                "--kills" => options.kills = number()? as usize,
+                "--busy-seconds" => options.busy_seconds = number()?,
+                "speed" | "sessions" | "restart" | "ensemble" | "failover" => options.names.push(word),
                 _ => return Err(format!("{word}? see the head of compare.sh")),
             }
         }
@@ -46,7 +66,12 @@ impl Options {
 }
 
 fn main() -> ExitCode {
-    let options = match Options::parse(std::env::args().skip(1)) {
+    let mut words = std::env::args().skip(1).peekable();
+    if words.next_if_eq(busy::SPIN).is_some() {
+        busy::spin(words);
+        return ExitCode::SUCCESS;
+    }
+    let options = match Options::parse(words) {
         Ok(options) => options,
         Err(error) => {
             eprintln!("{error}");
@@ -67,6 +92,12 @@ fn main() -> ExitCode {
     }
     if options.wants("restart") {
         holds &= restart::run(&options);
+    }
+    if options.wants("ensemble") {
+        holds &= ensemble::run(&options);
+    }
+    if options.wants("failover") {
+        holds &= failover::run(&options);
     }
     if holds { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

@@ -8,8 +8,10 @@ use paddock_integration::java_server::JavaServer;
 use paddock_integration::process::{Launch, ServerProcess, free_port};
 use tempfile::TempDir;
 
-/// Java as an operator runs it, not as tests do: both compilers, its usual collector and heap.
-const JVM: &[&str] = &["-XX:TieredStopAtLevel=4", "-XX:-UseSerialGC", "-XX:+UseG1GC", "-Xmx1000m"];
+/// Java as an operator runs it, not as tests do: both compilers, its usual collector.
+pub(crate) const JVM: &[&str] = &["-XX:TieredStopAtLevel=4", "-XX:-UseSerialGC", "-XX:+UseG1GC"];
+/// Its usual heap.
+const HEAP: &str = "-Xmx1000m";
 /// How long the mock may take to listen.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -44,7 +46,7 @@ impl Server {
     pub(crate) fn start(kind: Kind) -> Self {
         match kind {
             Kind::Java => {
-                let server = JavaServer::start(&[("forceSync", "yes")], JVM);
+                let server = JavaServer::start(&[("forceSync", "yes")], &[JVM, &[HEAP]].concat());
                 Self::Java(server.unwrap_or_else(|error| panic!("{error}")))
             }
             Kind::Mock => Self::Mock(mock()),

@@ -1,18 +1,9 @@
 //! Requests a second and latencies, all by `paddock bench`.
 
-use std::net::SocketAddr;
-use std::process::{Command, Stdio};
-
-use paddock_integration::process::binary;
-use serde_json::Value;
-
+use crate::load::{Load, Told, VALUE_SIZE};
 use crate::servers::{Kind, Server};
 use crate::{Options, median, verdict};
 
-/// Bytes of data of each znode.
-const VALUE_SIZE: &str = "100";
-/// Before each cell: Java compiles what runs.
-const WARM_UP_SECONDS: &str = "2";
 /// Of the slowest thousandth, how much longer than the mock's at most.
 const P99_9_GATE: f64 = 1.5;
 
@@ -48,20 +39,13 @@ const ROWS: &[Row] = &[
 /// Less of the rate than this part is not keeping up.
 const KEPT_UP: f64 = 0.99;
 
-#[derive(Clone, Copy)]
-struct Measured {
-    per_second: f64,
-    p50_us: f64,
-    p99_9_us: f64,
-}
-
 /// One of them.
-type Figure = fn(&Measured) -> f64;
+type Figure = fn(&Told) -> f64;
 
 /// Measures, prints, and says whether every gate holds.
 pub(crate) fn run(options: &Options) -> bool {
     // By server, row, round.
-    let mut all = [(); 3].map(|()| ROWS.iter().map(|_| Vec::new()).collect::<Vec<Vec<Measured>>>());
+    let mut all = [(); 3].map(|()| ROWS.iter().map(|_| Vec::new()).collect::<Vec<Vec<Told>>>());
     for round in 1..=options.rounds {
         for (kind, rows) in [Kind::Java, Kind::Mock, Kind::Paddock].into_iter().zip(&mut all) {
             let server = Server::start(kind);
@@ -69,7 +53,7 @@ pub(crate) fn run(options: &Options) -> bool {
                 if matches!((kind, &row.gates), (Kind::Java, Gates::Paced { .. })) {
                     continue;
                 }
-                let cell = measure(server.address(), row, options.seconds);
+                let cell = row.load().start(&[server.address()], options.seconds).told();
                 eprintln!(
                     "round {round}: {kind:?} {} {}x{}: {:.0}/s, p50 {} us, p99.9 {} us",
                     row.op, row.clients, row.pipeline, cell.per_second, cell.p50_us, cell.p99_9_us
@@ -91,31 +75,19 @@ pub(crate) fn run(options: &Options) -> bool {
     holds
 }
 
-fn measure(server: SocketAddr, row: &Row, seconds: f64) -> Measured {
-    let mut command = Command::new(binary().unwrap_or_else(|error| panic!("{error}")));
-    command.arg("bench").arg(server.to_string()).args(["--op", row.op, "--json", "--value-size", VALUE_SIZE]);
-    command.args(["--clients", &row.clients.to_string(), "--pipeline", &row.pipeline.to_string()]);
-    if let Gates::Paced { rate } = row.gates {
-        command.args(["--rate", &rate.to_string()]);
-    }
-    command.args(["--warmup", WARM_UP_SECONDS, "--seconds", &seconds.to_string()]);
-    let done = command.stdin(Stdio::null()).output().expect("the binary was built");
-    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
-    let result: Value = serde_json::from_slice(&done.stdout).expect("--json gives JSON");
-    let number = |pointer| result.pointer(pointer).and_then(Value::as_f64).expect("a number");
-    Measured {
-        per_second: number("/ops_per_second"),
-        p50_us: number("/latency_us/p50"),
-        p99_9_us: number("/latency_us/p99_9"),
+impl Row {
+    fn load(&self) -> Load {
+        let rate = if let Gates::Paced { rate } = self.gates { Some(rate) } else { None };
+        Load { op: self.op, clients: self.clients, pipeline: self.pipeline, rate }
     }
 }
 
 /// Ratios are taken within a round: what slows the machine for a while slows all three.
-fn print_row(row: &Row, java: &[Measured], mock: &[Measured], paddock: &[Measured]) -> bool {
-    let ratio = |of: &[Measured], what: Figure| {
+fn print_row(row: &Row, java: &[Told], mock: &[Told], paddock: &[Told]) -> bool {
+    let ratio = |of: &[Told], what: Figure| {
         median(paddock.iter().zip(of).map(|(ours, theirs)| what(ours) / what(theirs)))
     };
-    let middle = |of: &[Measured], what: Figure| median(of.iter().map(what));
+    let middle = |of: &[Told], what: Figure| median(of.iter().map(what));
     let (per_second, p99_9): (Figure, Figure) = (|cell| cell.per_second, |cell| cell.p99_9_us);
     let (to_mock, tail) = (ratio(mock, per_second), ratio(mock, p99_9));
     let to_java = (!java.is_empty()).then(|| ratio(java, per_second));

@@ -82,9 +82,9 @@ impl Member {
         format!("server.{}=127.0.0.1:{quorum}:{election}{role};{}\n", self.id, self.ports.client())
     }
 
-    pub(super) fn start(&mut self) {
+    pub(super) fn start(&mut self, launch: &Launch) {
         assert!(self.process.is_none(), "member {} runs", self.id);
-        let launch = Launch::of_file(self.file(), self.ports.client().port());
+        let launch = Launch { port: self.ports.client().port(), ..launch.clone() }.file(self.file());
         self.process = Some(launch.spawn().unwrap_or_else(|error| panic!("member {}: {error}", self.id)));
     }
 

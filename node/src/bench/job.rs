@@ -11,7 +11,8 @@ use crate::args::{Bench, BenchOp};
 /// See the module.
 pub(super) struct Job {
     pub(super) args: Bench,
-    pub(super) address: SocketAddr,
+    /// Of each server, in the order in which they were named; never empty.
+    pub(super) addresses: Vec<SocketAddr>,
     /// The znode that the server named for us.
     pub(super) root: String,
     pub(super) clock: Clock,
@@ -22,6 +23,11 @@ impl Job {
     /// The znode of one client.
     pub(super) fn directory(&self, client: u32) -> String {
         format!("{}/c{client:05}", self.root)
+    }
+
+    /// Where one client connects: they are dealt out to the servers in turn.
+    pub(super) fn address(&self, client: u32) -> SocketAddr {
+        self.addresses[client as usize % self.addresses.len()]
     }
 
     /// How many requests a client may send.
@@ -62,7 +68,22 @@ fn share(all: u64, client: u32, clients: u32) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use clap::Parser;
+
     use super::*;
+    use crate::args::{Arguments, Command};
+
+    #[test]
+    fn clients_are_dealt_out_to_the_servers() {
+        let Command::Bench(args) = Arguments::parse_from(["paddock", "bench"]).command else {
+            panic!("bench was asked for")
+        };
+        let addresses = [1, 2, 3].map(|port| SocketAddr::from(([127, 0, 0, 1], port))).to_vec();
+        let (root, clock, window) = ("/r".to_owned(), Clock::new(), Arc::new(Window::new()));
+        let job = Job { args, addresses, root, clock, window };
+        let ports: Vec<_> = (0..7).map(|client| job.address(client).port()).collect();
+        assert_eq!(ports, [1, 2, 3, 1, 2, 3, 1]);
+    }
 
     #[test]
     fn shares_add_up() {

@@ -96,14 +96,14 @@ impl Measured {
 async fn measure(args: &Bench) -> Result<Measured, Fault> {
     let mut signals = Signals::new()?;
     let clock = Clock::new();
-    let (address, link) = tokio::select! {
-        first = connect(&args.server, clock) => first?,
+    let (addresses, link) = tokio::select! {
+        all = connect_to_all(&args.server, clock) => all?,
         () = signals.recv() => return Err(Fault::Interrupted), // nothing is made yet
     };
     let made = make_root(link, &args.path).await;
     let root = made.map_err(|fault| Fault::Root(args.path.clone(), Box::new(fault)))?;
     let window = Arc::new(Window::new());
-    let job = Arc::new(Job { args: args.clone(), address, root, clock, window });
+    let job = Arc::new(Job { args: args.clone(), addresses, root, clock, window });
     let mut conductor = Conductor::new(Arc::clone(&job));
     conductor.conduct(&mut signals).await;
     let removed = tokio::select! {
@@ -131,6 +131,19 @@ impl Signals {
             _ = self.1.recv() => {}
         }
     }
+}
+
+/// An address of each of these servers, all of which must serve, and a link to the first.
+async fn connect_to_all(servers: &str, clock: Clock) -> Result<(Vec<SocketAddr>, Link), Fault> {
+    let mut servers = servers.split(',');
+    let (address, first) = connect(servers.next().expect("a text has a first part"), clock).await?;
+    let mut addresses = vec![address];
+    for server in servers {
+        let (address, link) = connect(server, clock).await?;
+        link.close().await?;
+        addresses.push(address);
+    }
+    Ok((addresses, first))
 }
 
 /// The first of the name's addresses that serves: `localhost` may have two, and a server one of them.
@@ -166,7 +179,7 @@ async fn remove(job: &Job, fresh: &[u32]) -> Result<(), Fault> {
     if many > 100_000 {
         eprintln!("removing up to {many} znodes below {} (interrupt again to leave them)", job.root);
     }
-    let mut link = Link::open(job.address, job.clock).await?;
+    let mut link = Link::open(job.addresses[0], job.clock).await?;
     for (client, fresh) in (0..).zip(fresh) {
         let requests = Requests::new(job.directory(client), 0);
         let mut sweep = Sweep::new(job.tear_down(*fresh), Arc::new(Window::new()));

@@ -107,7 +107,7 @@ impl Client {
         let job = Arc::clone(&self.job);
         let mut link = {
             let _door = self.doors.acquire().await.expect("it is never closed");
-            Link::open(job.address, job.clock).await?
+            Link::open(job.address(self.client), job.clock).await?
         };
         let requests = Requests::new(job.directory(self.client), job.args.value_size as usize);
         let mut replies = Replies::new(job.args.znodes);

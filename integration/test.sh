@@ -116,6 +116,7 @@ clients() {
   for suite in zkcli zktests gozk; do
     step "$suite" "integration/clients/$suite/run.sh" --server-cmd "$PWD/target/release/paddock serve {config}"
   done
+  step failover integration/clients/failover/run.sh --rounds 10 --server-cmd "$PWD/target/release/paddock serve {config}"
   step java-python-c-go-rust integration/clients/all.sh \
     --server-cmd "$PWD/target/release/paddock serve {config}" java python c go rust
 }

@@ -27,6 +27,8 @@ mod rejoin;
 mod sessions;
 #[path = "ensemble/strangers.rs"]
 mod strangers;
+#[path = "ensemble/three.rs"]
+mod three;
 #[path = "ensemble/trees.rs"]
 mod trees;
 #[path = "ensemble/world.rs"]

@@ -143,12 +143,16 @@ class Process:
             raise RuntimeError(f"the server ended with {code} before it served\n{self._tail()}")
 
     def _serves(self):
+        return "Zookeeper version" in self.say("srvr")
+
+    def say(self, word):
+        """What the server answers to a four-letter word; nothing if it does not."""
         try:
             with socket.create_connection((self.host, self.client_port), timeout=5) as s:
-                s.sendall(b"srvr")
-                return b"Zookeeper version" in s.recv(4096)
+                s.sendall(word.encode())
+                return b"".join(iter(lambda: s.recv(4096), b"")).decode()
         except OSError:
-            return False
+            return ""
 
     def stop(self):
         self._end(signal.SIGTERM, CLEAN_EXITS)

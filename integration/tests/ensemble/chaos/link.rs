@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use bytestring::ByteString;
 use paddock_integration::raw_client::{ClientError, Handshake, RawClient, Session};
-use paddock_messages::client::OpCode;
 use paddock_messages::client::ops::{Create, MaybePath, PathWatch};
+use paddock_messages::client::{OpCode, xid};
 use paddock_messages::error_code::ErrorCode;
 use paddock_messages::wire::Wire;
 use paddock_messages::znode::{Acl, AclEntry, CreateMode, Stat};
@@ -19,7 +19,9 @@ use rand::seq::IndexedRandom;
 
 use super::order::Span;
 
-/// A client gives up a connection on which nothing is answered for so long.
+/// Of every request: [`RawClient`]'s own numbers are smaller.
+const XID: i32 = 1 << 20;
+/// A client gives up a connection on which nothing is answered for so long, if it is not more patient.
 const ANSWER_LIMIT: Duration = Duration::from_secs(1);
 /// Between two attempts to connect.
 const RETRY_EVERY: Duration = Duration::from_millis(20);
@@ -105,6 +107,8 @@ pub(super) struct Link<'a> {
     pub(super) world: &'a World,
     pub(super) rng: StdRng,
     timeout_ms: i32,
+    /// How long an answer may take.
+    pub(super) answer_limit: Duration,
     connection: Option<RawClient>,
     pub(super) session: Option<Session>,
     /// Sessions that it has had before, and connections of this one.
@@ -123,6 +127,7 @@ impl<'a> Link<'a> {
             world,
             rng,
             timeout_ms,
+            answer_limit: ANSWER_LIMIT,
             connection: None,
             session: None,
             sessions: 0,
@@ -153,7 +158,7 @@ impl<'a> Link<'a> {
     fn connect(&mut self) {
         let to = *self.world.to.choose(&mut self.rng).expect("there are members");
         let (session, timeout_ms, last_zxid_seen) = (self.session.clone(), self.timeout_ms, self.last_zxid);
-        let answer_limit = ANSWER_LIMIT;
+        let answer_limit = self.answer_limit;
         let handshake =
             Handshake { session, timeout_ms, last_zxid_seen, answer_limit, ..Handshake::default() };
         match RawClient::connect_with(to, &handshake) {
@@ -190,11 +195,20 @@ impl<'a> Link<'a> {
     }
 
     pub(super) fn ask_raw(&mut self, opcode: OpCode, body: impl FnOnce(&mut Vec<u8>)) -> Outcome<Answer> {
-        /// The library's numbers are its own.
-        const XID: i32 = 1 << 20;
+        self.queue(opcode, body);
+        self.take(opcode)
+    }
+
+    fn queue(&mut self, opcode: OpCode, body: impl FnOnce(&mut Vec<u8>)) {
+        let number = if opcode == OpCode::SetWatches { xid::SET_WATCHES } else { XID };
+        if let Some(connection) = &mut self.connection {
+            connection.queue_raw(number, opcode as i32, body);
+        }
+    }
+
+    /// Sends what is queued, if there is anything, and takes the answer to the oldest.
+    fn take(&mut self, opcode: OpCode) -> Outcome<Answer> {
         let Some(connection) = &mut self.connection else { return Outcome::Unknown };
-        let xid = if opcode == OpCode::SetWatches { paddock_messages::client::xid::SET_WATCHES } else { XID };
-        connection.queue_raw(xid, opcode as i32, body);
         let answered = connection.flush().and_then(|()| connection.reply());
         let outcome = match answered {
             Ok(reply) => {
@@ -261,11 +275,20 @@ impl<'a> Link<'a> {
     }
 
     pub(super) fn get(&mut self, path: &str, watch: bool) -> Outcome<(String, Stat)> {
-        let answer = self.ask(OpCode::GetData, &PathWatch { path: path.into(), watch });
-        answer.map(|mut answer| {
-            let data = answer.read::<Option<Bytes>>().unwrap_or_default();
-            (String::from_utf8_lossy(&data).into_owned(), answer.read())
-        })
+        self.ask(OpCode::GetData, &PathWatch { path: path.into(), watch }).map(data_and_stat)
+    }
+
+    /// Reads behind a sync that leaves with it: nothing comes between.
+    pub(super) fn synced_get(&mut self, path: &str) -> Outcome<(String, Stat)> {
+        self.queue(OpCode::Sync, |to| MaybePath { path: Some(path.into()) }.write(to));
+        self.queue(OpCode::GetData, |to| PathWatch { path: path.into(), watch: false }.write(to));
+        let synced = self.take(OpCode::Sync).map(drop);
+        let read = self.take(OpCode::GetData).map(data_and_stat);
+        match synced {
+            Outcome::Done(()) => read,
+            Outcome::Refused(code) => Outcome::Refused(code),
+            Outcome::Unknown => Outcome::Unknown,
+        }
     }
 
     pub(super) fn exists(&mut self, path: &str) -> Outcome<Option<Stat>> {
@@ -283,6 +306,11 @@ impl<'a> Link<'a> {
             (names.iter().map(ToString::to_string).collect(), answer.zxid)
         })
     }
+}
+
+fn data_and_stat(mut answer: Answer) -> (String, Stat) {
+    let data = answer.read::<Option<Bytes>>().unwrap_or_default();
+    (String::from_utf8_lossy(&data).into_owned(), answer.read())
 }
 
 /// With the open ACL.

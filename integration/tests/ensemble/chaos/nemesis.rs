@@ -15,6 +15,8 @@ const LASTS_MS: std::ops::Range<u64> = 1_000..3_500;
 const BETWEEN_MS: std::ops::Range<u64> = 100..1_500;
 /// A flapping member is cut off and reached again so often.
 const FLAPS_EVERY: Duration = Duration::from_millis(500);
+/// A frozen one stands still so much longer: the others have elected and gone on when it wakes.
+const FROZEN_LONGER: Duration = Duration::from_millis(1_500);
 /// A slow member's line, in kbit/s.
 const SLOW_KBIT: u32 = 200;
 
@@ -73,6 +75,8 @@ pub(super) struct Nemesis<'a> {
     pub(super) ensemble: &'a mut Ensemble,
     pub(super) network: Option<&'a mut Network>,
     pub(super) rng: StdRng,
+    /// What is drawn from.
+    pub(super) deck: Vec<Fault>,
     /// How often each was done.
     pub(super) done: BTreeMap<Fault, u64>,
     /// Members killed, and started again, in the middle of a fault of the network.
@@ -83,12 +87,11 @@ impl Nemesis<'_> {
     /// Every fault once, in an order that is drawn, and again while the time lasts; heals in the end.
     pub(super) fn run(&mut self, time: Duration) {
         let began = Instant::now();
-        let mut deck = Fault::all(self.network.is_some()).to_vec();
         while self.done.is_empty() || began.elapsed() < time {
-            deck.shuffle(&mut self.rng);
-            for fault in &deck {
-                self.act(*fault);
-                let is_needed = !deck.iter().all(|fault| self.done.contains_key(fault));
+            self.deck.shuffle(&mut self.rng);
+            for fault in self.deck.clone() {
+                self.act(fault);
+                let is_needed = !self.deck.iter().all(|fault| self.done.contains_key(fault));
                 if began.elapsed() >= time && !is_needed {
                     break;
                 }
@@ -115,7 +118,7 @@ impl Nemesis<'_> {
             }
             Fault::Frozen => {
                 self.ensemble.freeze(id);
-                std::thread::sleep(lasts);
+                std::thread::sleep(lasts + FROZEN_LONGER);
                 self.ensemble.thaw(id);
             }
             of_network => self.disturb(of_network, id, &ids, lasts),

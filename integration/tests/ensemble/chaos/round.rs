@@ -139,6 +139,8 @@ impl Round {
             let clients = Clients { scope, world, seed: self.seed, started: AtomicU64::new(0) };
             let registers = [(); 3]
                 .map(|()| clients.start(TIMEOUT_MS, move |link, nth| writers::registers(link, root, nth)));
+            let late = [(); 8]
+                .map(|()| clients.start(TIMEOUT_MS, move |link, nth| writers::late_reads(link, root, nth)));
             let transfers = [(); 2]
                 .map(|()| clients.start(TIMEOUT_MS, move |link, nth| writers::transfers(link, root, nth)));
             let appends = [(); 2]
@@ -163,7 +165,7 @@ impl Round {
             println!("chaos: all serve and clients work {:?} after the last fault", healed.elapsed());
             assert!(healed.elapsed() < HEALED_WITHIN, "after {:?}", healed.elapsed());
             drop(stops);
-            for client in registers {
+            for client in registers.into_iter().chain(late) {
                 for (all, ops) in history.registers.iter_mut().zip(take(client, &mut history.found)) {
                     all.extend(ops);
                 }

@@ -1,5 +1,7 @@
 //! Clients that write and read what the judges of registers, accounts and lists judge.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use paddock_messages::client::OpCode;
 use paddock_messages::client::ops::{MultiHeader, PathWatch, SetData};
@@ -16,6 +18,10 @@ use super::registers::{Op, Told, What};
 /// Znodes that are registers, and accounts.
 pub(super) const REGISTERS: usize = 4;
 pub(super) const ACCOUNTS: usize = 4;
+
+/// How long a late reader rests at most, and waits for an answer: longer than a member stands still.
+const RESTS_MS: u64 = 2_500;
+const PATIENT: Duration = Duration::from_secs(6);
 
 pub(super) fn register(root: &str, nth: usize) -> String {
     format!("{root}/register-{nth}")
@@ -44,11 +50,8 @@ pub(super) fn registers(link: &mut Link<'_>, root: &str, client: u64) -> Vec<Vec
         };
         let told = match what {
             What::Set { expected } => set(link, &path, value, expected),
-            What::SyncedRead => match link.sync(&path) {
-                Outcome::Done(()) => read(link, &path),
-                _ => Told::Nothing,
-            },
-            What::Read => read(link, &path),
+            What::SyncedRead => read(link, &path, true),
+            What::Read => read(link, &path, false),
         };
         if let Told::Done { version, .. } = told {
             versions[nth] = version;
@@ -68,8 +71,28 @@ fn set(link: &mut Link<'_>, path: &str, value: u64, version: i32) -> Told {
     }
 }
 
-fn read(link: &mut Link<'_>, path: &str) -> Told {
-    match link.get(path, false) {
+/// Reads registers behind syncs and rests for long between two: what it sends to a member that stands still was
+/// written after others had gone on without that.
+pub(super) fn late_reads(link: &mut Link<'_>, root: &str, client: u64) -> Vec<Vec<Op>> {
+    link.answer_limit = PATIENT;
+    let mut ops = vec![Vec::new(); REGISTERS];
+    while !link.world.is_over() {
+        if !link.is_ready() {
+            continue;
+        }
+        std::thread::sleep(Duration::from_millis(link.rng.random_range(0..RESTS_MS)));
+        let nth = link.rng.random_range(0..REGISTERS);
+        let (begin, session) = (link.world.now(), (client as i64) << 32 | link.sessions);
+        let told = read(link, &register(root, nth), true);
+        let (what, value, span) = (What::SyncedRead, 0, link.world.span(begin));
+        ops[nth].push(Op { session, what, value, span, told });
+    }
+    ops
+}
+
+fn read(link: &mut Link<'_>, path: &str, synced: bool) -> Told {
+    let read = if synced { link.synced_get(path) } else { link.get(path, false) };
+    match read {
         Outcome::Done((data, stat)) => {
             Told::Done { version: stat.version, value: data.parse().expect("a value is a number") }
         }

@@ -5,7 +5,8 @@
 #   unit     unit, table and property tests of all crates
 #   sim      seeded simulations                        SEEDS=n (default 2000)
 #   crash    real processes: kills, power cuts, bad disks, hostile clients   CRASH_ROUNDS=n (default 24)
-#   chaos    ensembles of real processes: members killed, frozen, wiped, strangers   CRASH_ROUNDS=n (default 5)
+#   chaos    ensembles of real processes: members killed, frozen, wiped, strangers   CRASH_ROUNDS=n (default 5);
+#            cut off, too, under clients whose history is judged   CHAOS_SECONDS=n (default 40), CHAOS_SEED=n
 #   clients  ZooKeeper programs that others wrote
 #   quick    lint, unit and 200 seeds: before every commit
 # Installs what it needs; whatever it downloads is pinned and kept under target/.
@@ -73,6 +74,7 @@ build() {
 }
 
 unit() {
+  need ip iproute2 nft nftables
   step unit cargo test --quiet --workspace --lib --bins
   step config cargo test --quiet -p paddock-config --test it
 }
@@ -92,6 +94,7 @@ crash() {
 
 # One after the other: elections on a machine that is busy with another ensemble take their time.
 chaos() {
+  need ip iproute2 nft nftables
   step release cargo build --quiet --release || return
   step chaos cargo test --quiet -p paddock-integration --test ensemble -- --nocapture --test-threads=1
 }
@@ -134,7 +137,7 @@ for name in "${stages[@]}"; do
   case $name in
     lint | build | unit | sim | crash | chaos | clients) stage "$name" ;;
     quick) stage lint; stage unit; PROFILE='' SEEDS=${SEEDS:-200} stage sim ;;
-    *) say "no such stage: $name"; sed -n '2,13s/^# \{0,1\}//p' "$0"; exit 2 ;;
+    *) say "no such stage: $name"; sed -n '2,14s/^# \{0,1\}//p' "$0"; exit 2 ;;
   esac
 done
 

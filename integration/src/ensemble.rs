@@ -1,4 +1,4 @@
-//! An ensemble of real server processes on loopback: each with a `zoo.cfg` and a folder of its own; killed, frozen,
+//! An ensemble of real server processes on loopback or in a network made for it: each with a `zoo.cfg` and a folder of its own; killed, frozen,
 //! wiped and asked what it is.
 //!
 //! For tests alone: what cannot be done, and what does not come in time, is a panic, and a panic while an
@@ -7,11 +7,13 @@
 mod member;
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 use std::time::{Duration, Instant};
 
+use crate::network::Network;
 use crate::process::{Launch, ServerProcess};
 use member::{Member, Ports, write_files};
 
@@ -73,13 +75,23 @@ impl Ensemble {
 
     /// The same, with more to say.
     pub fn shaped(dir: impl Into<PathBuf>, shape: Shape) -> Self {
-        let dir = dir.into();
         let ports = Ports::choose(shape.voters + shape.observers);
-        let member = |(id, ports): (Id, Ports)| {
+        Self::on(dir.into(), shape, (1..).zip(ports).map(|(id, ports)| (id, ports, Vec::new())))
+    }
+
+    /// The same, each member on a machine of its own as it were. The caller must be inside of the network.
+    pub fn in_network(dir: impl Into<PathBuf>, shape: Shape, network: &Network) -> Self {
+        let ids = 1..=(shape.voters + shape.observers) as Id;
+        let places = ids.map(|id| (id, Ports::at(network.address(id)), network.prefix(id)));
+        Self::on(dir.into(), shape, places)
+    }
+
+    fn on(dir: PathBuf, shape: Shape, places: impl Iterator<Item = (Id, Ports, Vec<OsString>)>) -> Self {
+        let member = |(id, ports, prefix): (Id, Ports, _)| {
             let votes = id <= shape.voters as u64;
-            (id, Member::new(id, votes, ports, dir.join(id.to_string())))
+            (id, Member::new(id, votes, ports, dir.join(id.to_string())).under(prefix))
         };
-        let members: BTreeMap<_, _> = (1..).zip(ports).map(member).collect();
+        let members: BTreeMap<_, _> = places.map(member).collect();
         for id in members.keys() {
             write_files(*id, &members, &shape);
         }
@@ -218,6 +230,11 @@ impl Ensemble {
     /// All that one has written since its last start.
     pub fn log(&self, id: Id) -> String {
         self.member(id).log()
+    }
+
+    /// All that one has written since its first.
+    pub fn every_log(&self, id: Id) -> String {
+        self.member(id).every_log()
     }
 
     /// What one says to `srvr`; `None` if it does not run, is frozen, or is not reached.

@@ -6,6 +6,7 @@ pub mod differential;
 pub mod ensemble;
 pub mod golden;
 pub mod java_server;
+pub mod network;
 pub mod power_cut;
 pub mod process;
 pub mod raw_client;

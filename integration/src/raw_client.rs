@@ -89,7 +89,7 @@ pub struct Handshake {
     pub last_zxid_seen: i64,
     /// The last byte: `None` leaves it out, as clients up to 3.3 do.
     pub read_only: Option<bool>,
-    /// How long this answer, and each that follows on the connection, may take; not sent.
+    /// How long the connection, this answer, and each that follows may take; not sent.
     pub answer_limit: Duration,
 }
 
@@ -180,9 +180,7 @@ impl RawClient {
     /// [`ClientError::Io`] if there is no connection or it is closed without an answer, as a server
     /// does that is behind `last_zxid_seen` or does not serve; [`ClientError::Expired`].
     pub fn connect_with(to: SocketAddr, handshake: &Handshake) -> Result<Self, ClientError> {
-        let stream = open(to)?;
-        stream.set_read_timeout(Some(handshake.answer_limit))?;
-        Self::shake_hands(stream, handshake)
+        Self::shake_hands(open(to, handshake.answer_limit)?, handshake)
     }
 
     fn shake_hands(mut stream: TcpStream, handshake: &Handshake) -> Result<Self, ClientError> {
@@ -325,10 +323,9 @@ impl RawClient {
 /// expired. Nothing is left behind. An answer may take `limit`.
 pub fn serves(to: SocketAddr, limit: Duration) -> bool {
     let session = Some(Session { id: 1, password: Bytes::from_static(&[0; 16]), timeout_ms: 4000 });
-    let Ok(stream) = open(to) else { return false };
-    let limited = stream.set_read_timeout(Some(limit)).is_ok();
+    let Ok(stream) = open(to, limit) else { return false };
     let answer = RawClient::shake_hands(stream, &Handshake { session, ..Handshake::default() });
-    limited && matches!(answer, Err(ClientError::Expired))
+    matches!(answer, Err(ClientError::Expired))
 }
 
 /// Sends a four-letter word and reads the whole answer; each part of it may take `limit`.
@@ -336,23 +333,23 @@ pub fn serves(to: SocketAddr, limit: Duration) -> bool {
 /// # Errors
 /// What connecting and reading return.
 pub fn four_letter_word(to: SocketAddr, word: &str, limit: Duration) -> io::Result<String> {
-    let mut stream = open(to)?;
-    stream.set_read_timeout(Some(limit))?;
+    let mut stream = open(to, limit)?;
     stream.write_all(word.as_bytes())?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer)?;
     Ok(answer)
 }
 
-fn open(to: SocketAddr) -> io::Result<TcpStream> {
-    let stream = TcpStream::connect(to)?;
+/// The connection, and each answer that it gives, may take `limit`: what drops packets refuses nothing.
+fn open(to: SocketAddr, limit: Duration) -> io::Result<TcpStream> {
+    let stream = TcpStream::connect_timeout(&to, limit)?;
     if stream.local_addr()? == to {
         // Nobody listens, and the kernel took the very port for this end: it speaks with itself.
         return Err(io::ErrorKind::ConnectionRefused.into());
     }
     stream.set_nodelay(true)?;
-    stream.set_read_timeout(Some(ANSWER_LIMIT))?;
-    stream.set_write_timeout(Some(ANSWER_LIMIT))?;
+    stream.set_read_timeout(Some(limit))?;
+    stream.set_write_timeout(Some(limit))?;
     Ok(stream)
 }
 

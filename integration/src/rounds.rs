@@ -9,9 +9,16 @@ use rand::{Rng, SeedableRng};
 /// # Panics
 /// If `CRASH_SEED` is no number.
 pub fn seed(test: &str) -> u64 {
-    let given = std::env::var("CRASH_SEED").ok().map(|text| text.parse().expect("CRASH_SEED is a number"));
-    let seed = given.unwrap_or_else(|| StdRng::from_os_rng().random());
-    println!("{test}: CRASH_SEED={seed}");
+    seed_of("CRASH_SEED", test)
+}
+
+/// The same of another variable.
+///
+/// # Panics
+/// If it is no number.
+pub fn seed_of(variable: &str, test: &str) -> u64 {
+    let seed = number(variable).unwrap_or_else(|| StdRng::from_os_rng().random());
+    println!("{test}: {variable}={seed}");
     seed
 }
 
@@ -20,6 +27,14 @@ pub fn seed(test: &str) -> u64 {
 /// # Panics
 /// If `CRASH_ROUNDS` is no number.
 pub fn rounds(default: u64) -> u64 {
-    let given = std::env::var("CRASH_ROUNDS").ok();
-    given.map_or(default, |text| text.parse().expect("CRASH_ROUNDS is a number"))
+    number("CRASH_ROUNDS").unwrap_or(default)
+}
+
+/// A variable that is a number, if it is set.
+///
+/// # Panics
+/// If it is something else.
+pub fn number(variable: &str) -> Option<u64> {
+    let text = std::env::var(variable).ok()?;
+    Some(text.parse().unwrap_or_else(|_| panic!("{variable} is a number, not {text}")))
 }

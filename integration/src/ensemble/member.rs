@@ -1,6 +1,7 @@
 //! One member: its ports, its files, its process, and what it says of itself.
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -15,33 +16,46 @@ const ANSWER_LIMIT: Duration = Duration::from_secs(10);
 /// The file with a member's id.
 const MYID: &str = "myid";
 
-/// A member's ports on loopback.
+/// For clients, data, votes and metrics, of a member that has an address of its own.
+const OWN_PORTS: [u16; 4] = [2181, 2888, 3888, 7000];
+
+/// A member's address, and its ports there.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Ports([u16; 4]);
+pub(super) struct Ports {
+    host: Ipv4Addr,
+    ports: [u16; 4],
+}
 
 impl Ports {
     /// Those of so many members, all different and used by nobody now.
     pub(super) fn choose(members: usize) -> Vec<Self> {
         let free = free_ports(members * 4).expect("the machine has ports");
-        free.chunks_exact(4).map(|four| Self(four.try_into().expect("four"))).collect()
+        let on_loopback =
+            |four: &[u16]| Self { host: Ipv4Addr::LOCALHOST, ports: four.try_into().expect("four") };
+        free.chunks_exact(4).map(on_loopback).collect()
+    }
+
+    /// Those of a member that is alone at this address.
+    pub(super) fn at(host: Ipv4Addr) -> Self {
+        Self { host, ports: OWN_PORTS }
+    }
+
+    fn nth(self, nth: usize) -> SocketAddr {
+        SocketAddr::from((self.host, self.ports[nth]))
     }
 
     pub(super) fn client(self) -> SocketAddr {
-        on_loopback(self.0[0])
+        self.nth(0)
     }
 
     /// For data, and for votes.
     pub(super) fn peers(self) -> [SocketAddr; 2] {
-        [on_loopback(self.0[1]), on_loopback(self.0[2])]
+        [self.nth(1), self.nth(2)]
     }
 
     pub(super) fn metrics(self) -> SocketAddr {
-        on_loopback(self.0[3])
+        self.nth(3)
     }
-}
-
-fn on_loopback(port: u16) -> SocketAddr {
-    SocketAddr::from((Ipv4Addr::LOCALHOST, port))
 }
 
 #[derive(Debug)]
@@ -51,6 +65,8 @@ pub(super) struct Member {
     pub(super) ports: Ports,
     /// Holds `zoo.cfg` and `data`.
     home: PathBuf,
+    /// What it runs under, see [`Launch::under`].
+    prefix: Vec<OsString>,
     pub(super) process: Option<ServerProcess>,
     pub(super) frozen: bool,
     /// What each process wrote that has ended, oldest first.
@@ -59,7 +75,13 @@ pub(super) struct Member {
 
 impl Member {
     pub(super) fn new(id: Id, votes: bool, ports: Ports, home: PathBuf) -> Self {
-        Self { id, votes, ports, home, process: None, frozen: false, past: Vec::new() }
+        let (prefix, past) = (Vec::new(), Vec::new());
+        Self { id, votes, ports, home, prefix, process: None, frozen: false, past }
+    }
+
+    /// The same, with a command to run it under.
+    pub(super) fn under(self, prefix: Vec<OsString>) -> Self {
+        Self { prefix, ..self }
     }
 
     /// The same member, without its process.
@@ -79,12 +101,14 @@ impl Member {
     fn line(&self) -> String {
         let [quorum, election] = self.ports.peers().map(|address| address.port());
         let role = if self.votes { "" } else { ":observer" };
-        format!("server.{}=127.0.0.1:{quorum}:{election}{role};{}\n", self.id, self.ports.client())
+        let (id, host, client) = (self.id, self.ports.host, self.ports.client());
+        format!("server.{id}={host}:{quorum}:{election}{role};{client}\n")
     }
 
     pub(super) fn start(&mut self, launch: &Launch) {
         assert!(self.process.is_none(), "member {} runs", self.id);
         let launch = Launch { port: self.ports.client().port(), ..launch.clone() }.file(self.file());
+        let launch = launch.under(self.prefix.iter().cloned());
         self.process = Some(launch.spawn().unwrap_or_else(|error| panic!("member {}: {error}", self.id)));
     }
 
@@ -167,7 +191,7 @@ fn text(member: &Member, members: &BTreeMap<Id, Member>, shape: &Shape) -> Strin
             "metricsProvider.className",
             "org.apache.zookeeper.metrics.prometheus.PrometheusMetricsProvider".to_owned(),
         ),
-        ("metricsProvider.httpHost", "127.0.0.1".to_owned()),
+        ("metricsProvider.httpHost", member.ports.host.to_string()),
         ("metricsProvider.httpPort", member.ports.metrics().port().to_string()),
     ];
     let given = |key: &str| shape.lines.lines().any(|line| line.split('=').next() == Some(key));
@@ -197,7 +221,7 @@ mod tests {
             let has = |line: &str| text.lines().filter(|it| *it == line).count() == 1;
             assert!(has("initLimit=7") && has("snapCount=9") && has("tickTime=1000"), "{text}");
             assert_eq!(text.matches("initLimit").count(), 1, "{text}");
-            let [_, quorum, election, _] = ports[2].0;
+            let [_, quorum, election, _] = ports[2].ports;
             let observer = format!("server.3=127.0.0.1:{quorum}:{election}:observer;{}", ports[2].client());
             assert!(has(&observer) && text.matches("server.").count() == 3, "{text}");
             paddock_config::Members::read(&members.values().map(Member::line).collect::<String>()).unwrap();

@@ -7,7 +7,7 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use paddock_integration::ensemble::PATIENCE;
-use paddock_integration::process::{binary, free_port};
+use paddock_integration::process::{binary, free_ports};
 use paddock_integration::raw_client::{RawClient, four_letter_word};
 use paddock_messages::znode::CreateMode;
 use rustix::process::{Pid, Signal, kill_process};
@@ -21,9 +21,10 @@ struct Three {
 impl Three {
     fn start(data: &Path) -> Self {
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("three.sh");
+        let ports: Vec<_> = free_ports(9).unwrap().iter().map(u16::to_string).collect();
         let mut script = Command::new(script)
             .env("DATA", data)
-            .env("PORT", free_port().unwrap().to_string())
+            .env("PORTS", ports.join(" "))
             .env("PADDOCK", binary().unwrap())
             .stdout(Stdio::piped())
             .spawn()
@@ -47,13 +48,25 @@ impl Three {
     fn signal(&self, signal: Signal) {
         kill_process(Pid::from_child(&self.script), signal).unwrap();
     }
+
+    /// Its exit code, once it has ended.
+    fn ended(&mut self) -> Option<i32> {
+        let began = Instant::now();
+        loop {
+            if let Some(status) = self.script.try_wait().unwrap() {
+                return status.code();
+            }
+            assert!(began.elapsed() < PATIENCE, "three.sh goes on");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
 }
 
 impl Drop for Three {
     fn drop(&mut self) {
         if self.script.try_wait().unwrap().is_none() {
             self.signal(Signal::TERM);
-            self.script.wait().unwrap();
+            self.ended();
         }
     }
 }
@@ -106,10 +119,10 @@ fn one_command_starts_three_members_one_may_be_killed_and_the_end_of_it_ends_all
     client.get("/kept").unwrap();
 
     three.signal(Signal::INT);
-    assert!(three.script.wait().unwrap().success());
+    assert_eq!(three.ended(), Some(0));
     assert!(at.iter().all(|at| TcpStream::connect(at).is_err()), "somebody still listens");
 
-    // The data is the folder's: another port is no matter.
+    // The data is the folder's: other ports are no matter.
     let mut again = Three::start(dir.path());
     let at = addresses(&again.line("connect string: "));
     RawClient::connect(at[first]).unwrap().get("/kept").unwrap();

@@ -59,12 +59,17 @@ fn a_follower_that_missed_little_is_sent_what_it_missed() {
     assert_eq!(tree["/after"].1.version, 200);
 }
 
-/// Restarts a voter, which deletes what it needs no longer as it starts, and waits until it has.
-fn restart_to_purge(ensemble: &mut Ensemble, id: Id) {
-    ensemble.stop(id);
-    ensemble.start(id);
-    let purged = ensemble.await_line(id, &["purged: older files deleted"]);
-    assert!(!purged.contains("segments=0"), "{purged}");
+/// Has a voter delete the beginning of its log: it does so a moment after it starts, if there is enough by then.
+fn have_purged(ensemble: &mut Ensemble, id: Id) {
+    let has = |log: String| {
+        let mut purged = log.lines().filter(|line| line.contains("purged: older files deleted"));
+        purged.any(|line| !line.contains("segments=0"))
+    };
+    if !has(ensemble.every_log(id)) {
+        ensemble.stop(id);
+        ensemble.start(id);
+        ensemble.wait_for("a purge", |ensemble| has(ensemble.every_log(id)).then_some(()));
+    }
     ensemble.await_all_serving();
 }
 
@@ -85,7 +90,7 @@ fn members_that_are_empty_or_too_far_behind_are_sent_a_snapshot() {
     // Several files of the log, all but the last older than every snapshot that is kept.
     write_data(&ensemble, leader, "/missed", MANY, &[7; 64 << 10]);
     for id in ensemble.running() {
-        restart_to_purge(&mut ensemble, id);
+        have_purged(&mut ensemble, id);
     }
     for id in [empty, stale] {
         ensemble.start(id);

@@ -25,7 +25,18 @@ const NO_EFFECT: &[Row] = &[
     not_yet("tcp_keepalive", Some("true"), "keep-alive is on for every client"),
     not_yet("local_sessions.enabled", Some("false"), "every session is global"),
     not_yet("local_sessions.upgrading", Some("false"), "every session is global"),
-    not_yet("read_only_mode_enabled", Some("false"), "a server alone always has its quorum"),
+    not_yet(
+        "read_only_mode_enabled",
+        Some("false"),
+        "a member without a quorum serves nobody, not even reads",
+    ),
+    not_yet("ensemble.leader_serves", Some("true"), "the leader serves clients as every member does"),
+    not_yet("ensemble.observer_sync", Some("true"), "observers log and take snapshots as voters do"),
+    not_yet(
+        "ensemble.park_ms",
+        Some("0"),
+        "losing the leader closes connections; clients come back with their sessions",
+    ),
     not_yet("large_request_threshold", None, LARGE),
     not_yet("large_request_max_bytes", Some("104857600"), LARGE),
     not_yet(

@@ -228,7 +228,8 @@ pub(crate) fn open_data(config: &Config, rng: &mut Rng) -> Result<Opened, StartE
     // Made here if they are not there, and synced into their parents: else a power cut takes all in them.
     let disk = RealDisk::split(directory, &config.data_dir).map_err(unusable)?;
     let markers = [&config.data_dir, directory].map(|place| place.join(MARKER));
-    let needs_marker = !config.db_autocreate && is_empty(&disk)?;
+    // One of several begins nothing by itself: it waits for a leader, or for all voters.
+    let needs_marker = !config.db_autocreate && !config.is_distributed() && is_empty(&disk)?;
     if needs_marker && !markers.iter().any(|marker| marker.is_file()) {
         let [marker, _] = markers;
         return Err(StartError::Empty { directory: directory.to_owned(), marker });

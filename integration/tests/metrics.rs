@@ -293,7 +293,7 @@ fn check_names(page: &str) {
     assert_eq!(absent.filter(|name| told.contains(*name)).count(), 0);
     for part in [
         "paddock_mailbox_handled_total{actor=\"learner\",message=\"Commit\"} ",
-        "paddock_mailbox_wait_seconds_count{actor=\"proposer\",message=\"Requests\"} ",
+        "paddock_mailbox_wait_seconds_count{actor=\"proposer\",message=\"Asked\"} ",
         "process_resident_memory_bytes ",
     ] {
         let value = page.lines().find_map(|line| line.strip_prefix(part));

@@ -5,6 +5,7 @@ use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 use paddock_integration::ensemble::{Ensemble, Id, Mode};
+use paddock_integration::process::Launch;
 use paddock_integration::raw_client::{ClientError, Handshake, RawClient, four_letter_word};
 use paddock_messages::znode::CreateMode;
 
@@ -76,6 +77,28 @@ fn an_operator_s_word_lets_a_quorum_begin_without_the_third_and_counts_once() {
     ensemble.start(3);
     ensemble.await_all_serving();
     trees::same(&ensemble);
+}
+
+/// Its file gets more lines, and empty members come to it: all that it had is theirs.
+#[test]
+fn an_ensemble_grows_from_a_server_that_was_alone() {
+    let (_dir, mut ensemble) = waiting(3, 0, "");
+    let launch = Launch { port: ensemble.client_address(2).port(), ..Launch::new(ensemble.data_dir(2)) };
+    let mut alone = launch.serve().unwrap();
+    let mut writes = RawClient::connect(alone.address()).unwrap();
+    writes.create("/alone", b"", CreateMode::Persistent).unwrap();
+    assert!(alone.terminate().unwrap().success());
+    ensemble.start(1);
+    ensemble.start(2);
+    for id in [1, 2] {
+        await_start(&mut ensemble, id);
+    }
+    nobody_is_served_by(&ensemble, &[1, 2]);
+    ensemble.start(3);
+    assert_eq!(ensemble.await_all_serving(), 2, "who has data leads");
+    client(&ensemble, 3).create("/three", b"", CreateMode::Persistent).unwrap();
+    let tree = trees::same(&ensemble);
+    assert!(tree.contains_key("/alone") && tree.contains_key("/three"));
 }
 
 /// A disk is lost, and with it what made a write safe: the one that may lack it is no leader by that disk's vote.

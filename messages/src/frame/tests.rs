@@ -8,8 +8,10 @@ use std::sync::Arc;
 use proptest::prelude::*;
 
 use super::*;
+use crate::client::ops::SetData;
+use crate::client::request::{Write, WriteOp};
 use crate::ids::SessionId;
-use crate::letters::{Handshake, Proposal, Request};
+use crate::letters::{Asker, Handshake, Proposal, Request};
 use crate::txn::{Op, Txn, TxnBody, TxnHeader};
 use crate::zxid::{Epoch, Zxid};
 
@@ -66,6 +68,15 @@ fn batch(data: usize) -> Frame {
     let body = TxnBody::One(Op::SetData { path: "/a".into(), data, version: 1 });
     let items = Arc::new(vec![Proposal::Txn(Txn { header, body })]);
     Frame::ToLearner(ToLearner::Proposals { after: Zxid::new(Epoch(1), 1), items })
+}
+
+/// What clients ask, as long as that.
+fn asked(data: usize) -> Frame {
+    let ids = Arc::from([]);
+    let from = Asker { session: SessionId(1), attach: Default::default(), ids };
+    let data = Some(bytes::Bytes::from(vec![7; data]));
+    let write = Write::One(WriteOp::SetData(SetData { path: "/a".into(), data, version: 1 }));
+    Frame::ToLeader(ToLeader::Requests(vec![Request::Write { from, xid: 1, write }]))
 }
 
 #[test]
@@ -158,7 +169,8 @@ fn fr2_a_length_beyond_its_types_limit_is_refused_by_the_header_alone() {
         let limit = match kind {
             Kind::Hello => 4 << 10,
             Kind::Snapshot => MIB + 6,
-            Kind::Requests | Kind::Proposals | Kind::TurnedAway => 16 * MIB + LARGEST_TXN,
+            Kind::Proposals => 1 << 30,
+            Kind::Requests | Kind::TurnedAway => 16 * MIB + LARGEST_TXN,
             Kind::Touched | Kind::Expire | Kind::Silent => 16 * MIB + LARGEST_TXN,
             _ => 64 << 10,
         };
@@ -174,7 +186,7 @@ fn fr2_a_length_beyond_its_types_limit_is_refused_by_the_header_alone() {
             assert!(reader.memory() < 4_096);
         }
     }
-    let most = table::row(Kind::Proposals as u8, 1).unwrap().limit.bytes(usize::MAX);
+    let most = table::row(Kind::Requests as u8, 1).unwrap().limit.bytes(usize::MAX);
     assert_eq!(most, u32::MAX as usize, "what a header can say");
 }
 
@@ -258,10 +270,10 @@ fn what_is_too_long_is_not_written_and_leaves_nothing() {
     let before = out.clone();
     let error = writer.write(&piece(MOST_SNAPSHOT + 1), &mut out).unwrap_err().to_string();
     assert_eq!(error, "Snapshot of 1048583 bytes is more than the 1048582 of a frame");
-    let error = writer.write(&batch(16 * MIB + LARGEST_TXN), &mut out).unwrap_err();
-    assert!(matches!(error, WriteError::TooLong { kind: Kind::Proposals, .. }), "{error}");
+    let error = writer.write(&asked(16 * MIB + LARGEST_TXN), &mut out).unwrap_err();
+    assert!(matches!(error, WriteError::TooLong { kind: Kind::Requests, .. }), "{error}");
     assert_eq!(out, before);
-    for largest in [piece(MOST_SNAPSHOT), batch(16 * MIB + LARGEST_TXN - 100)] {
+    for largest in [piece(MOST_SNAPSHOT), asked(16 * MIB + LARGEST_TXN - 100), batch(40 * MIB)] {
         let mut reader = greeted(largest.kind());
         reader.feed(&written(&largest));
         assert!(reader.take().unwrap() == Some(largest));
@@ -275,7 +287,7 @@ fn a_shared_frame_is_encoded_once_and_is_what_a_writer_writes() {
     let all: Vec<_> = (0..3).map(|_| shared.bytes(&writer).unwrap()).collect();
     assert!(all.iter().all(|bytes| bytes.as_ptr() == all[0].as_ptr()), "the same memory");
     assert_eq!(all[0], written(&batch(1_000)));
-    let mut long = SharedFrame::new(batch(17 * MIB));
+    let mut long = SharedFrame::new(asked(17 * MIB));
     assert!(matches!(long.bytes(&writer), Err(WriteError::TooLong { .. })));
 }
 

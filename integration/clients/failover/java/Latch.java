@@ -8,6 +8,7 @@ import org.apache.curator.framework.CuratorFramework;
 import org.apache.curator.framework.recipes.leader.LeaderLatch;
 import org.apache.zookeeper.CreateMode;
 import org.apache.zookeeper.KeeperException.BadVersionException;
+import org.apache.zookeeper.KeeperException.NoNodeException;
 
 /** One client that takes part in a LeaderLatch, and acts while it leads, each act under the token of its term. */
 final class Latch {
@@ -49,20 +50,33 @@ final class Latch {
         }
         String name = client.name + "-" + number;
         int before = client.curator.checkExists().forPath(TERM).getVersion();
-        if (client.write(TERM, name, before)) {
-            int token = before + 1;
-            for (int act = 0; act < ACTS_A_TERM && latch.hasLeadership(); act++) {
-                if (!act(name, token)) {
-                    refused(name, changes);
-                    return;
-                }
-            }
-            terms.incrementAndGet();
-        } else {
-            refused(name, changes);
+        if (!take(name, before, latch.getLastPathIsLeader())) {
+            return; // it was over meanwhile
         }
+        for (int act = 0; act < ACTS_A_TERM && latch.hasLeadership(); act++) {
+            if (!act(name, before + 1)) {
+                refused(name, changes);
+                return;
+            }
+        }
+        terms.incrementAndGet();
         latch.close();
         join();
+    }
+
+    /** Begins the term, if the znode by which we lead is still there: who led once takes nothing from who leads. */
+    private boolean take(String name, int version, String by) throws Exception {
+        CuratorFramework to = client.curator;
+        try {
+            to.transaction().forOperations(
+                    to.transactionOp().check().forPath(by),
+                    to.transactionOp().setData().withVersion(version).forPath(TERM, name.getBytes()));
+            return true;
+        } catch (BadVersionException e) {
+            return client.read(TERM).equals(name); // Curator sends again what it has no answer to
+        } catch (NoNodeException e) {
+            return false;
+        }
     }
 
     /** False if the term is another's by now. An act that is sent twice is there twice, under the same token. */

@@ -19,6 +19,7 @@ final class Watch {
     }
 
     private void leave() throws Exception {
+        client.catchUp(); // or a change of before would be its first
         AtomicInteger mine = new AtomicInteger();
         fired = mine;
         client.curator.getData().usingWatcher((Watcher) event -> {

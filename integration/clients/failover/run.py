@@ -9,6 +9,7 @@ It prints `ready` once its clients are at work, and for each claim `ok   …` or
 """
 
 import argparse
+import contextlib
 import os
 import queue
 import subprocess
@@ -38,16 +39,20 @@ class Members:
         self.cluster = servers.ZookeeperCluster(3, configuration_entries=keys)
 
     def __enter__(self):
-        self.cluster.start()
-        self.leader()
+        with contextlib.ExitStack() as ends:
+            ends.push(self.__exit__)
+            self.cluster.start()
+            self.leader()
+            ends.pop_all()
         return self
 
     def __exit__(self, kind, *_):
         if kind:
             self.tell_logs()
-        for member in self.cluster:
-            member.kill()
-            member.destroy()
+        with contextlib.ExitStack() as ends:  # all of them, whatever is wrong with one
+            for member in self.cluster:
+                ends.callback(member.destroy)
+                ends.callback(member.kill)
 
     def tell_logs(self):
         print("".join(f"{m.server_id}: {line}" for m in self.cluster for line in m.get_logs(40)))

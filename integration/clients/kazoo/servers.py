@@ -28,11 +28,18 @@ command = None  # the template given as --server-cmd
 address = None  # "host:port" of a server that is already up
 
 
+given = set()  # ports that were asked for here: the kernel gives one twice that nobody holds yet
+
+
 def free_port():
-    """A port the kernel just gave out on the loopback; nobody holds it any more."""
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
+    """A port the kernel just gave out on the loopback, for the first time; nobody holds it any more."""
+    while True:
+        with socket.socket() as s:
+            s.bind(("127.0.0.1", 0))
+            port = s.getsockname()[1]
+        if port not in given:
+            given.add(port)
+            return port
 
 
 class Foreign:

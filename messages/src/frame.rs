@@ -181,6 +181,13 @@ impl Kind {
     }
 }
 
+impl Kind {
+    /// Whether only a leader says it.
+    pub fn is_a_leaders(self) -> bool {
+        self as u8 & 0xf0 == 0x20
+    }
+}
+
 impl Frame {
     /// Its type.
     pub fn kind(&self) -> Kind {

@@ -38,7 +38,7 @@ pub struct Vote {
 
 /// What a member remembers of its ensemble's history: whether its vote may count. The ensemble's random id, chosen
 /// by the first epoch's leader and durable before NEWLEADER is acknowledged, tells one that belongs from one
-/// that was wiped.
+/// that was wiped. Members send it: what is new comes last.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Memory {
     /// All that it ever acknowledged.
@@ -53,6 +53,9 @@ pub enum Memory {
     Marked,
     /// Not all: a part of what it may have acknowledged is lost.
     Damaged,
+    /// All that it ever acknowledged, which is no txn: it has entered a first epoch that perhaps no quorum has. Such
+    /// epochs may have been begun twice, so the id that it was told binds it to nothing.
+    Begun,
 }
 
 /// A member tells what it does and for whom it votes. The newest replaces those before.

@@ -158,6 +158,14 @@ pub(crate) enum Begun {
 }
 
 impl Begun {
+    /// The last txn on disk.
+    pub(crate) fn last(&self) -> Zxid {
+        match self {
+            Self::Alone(reign) => reign.committed,
+            Self::Member { applied, logged, .. } => logged.last().map_or(*applied, |txn| txn.header.zxid),
+        }
+    }
+
     pub(crate) fn facts(&self) -> Facts {
         match self {
             Self::Alone(reign) => reign.facts,

@@ -29,6 +29,7 @@ use paddock_actors::learner::session_ids::SessionIds;
 use paddock_actors::memory::MemoryActor;
 use paddock_actors::proposer::actor::{DiskSpace, OwnLearner, ProposerActor, Rules};
 use paddock_actors::proposer::reigning::{self, Reigning};
+use paddock_actors::quorum_peer::belongs;
 use paddock_actors::runtime::guardian::Guardian;
 use paddock_actors::runtime::{Duty, Env, ExitCode, Inbox, NamedArbiter, Place, Rng};
 use paddock_actors::session::actor::{self as session, AskTracker, SessionTrackerActor};
@@ -135,6 +136,7 @@ impl Node {
         let Opened { disk, logger, restored, tree: tree_options, begun, server, marked, new_ensemble } =
             opened;
         let facts = begun.facts();
+        let last = begun.last();
         let (epoch, applied, logged) = match begun {
             Begun::Alone(reign) => (Some(reign.epoch), reign.epoch.start(), Vec::new()),
             Begun::Member { applied, logged, .. } => (None, applied, logged),
@@ -149,8 +151,9 @@ impl Node {
         let tree = Arc::new(SharedTree::new(restored.tree, feeds));
         let mail = Mailboxes::open(feeds, &env);
         let room = settings::log_room(config);
-        let membership =
-            epoch.is_none().then(|| Membership::new(config, server, room.largest as usize, facts.ensemble));
+        let membership = epoch
+            .is_none()
+            .then(|| Membership::new(config, server, room.largest as usize, belongs(&facts, last)));
         let ensemble = membership.as_ref().map(|of| ensemble::Mailboxes::open(of, &env));
         let events = log_events(&mail, &env, Arc::clone(&meters));
         let log =

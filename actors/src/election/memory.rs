@@ -16,7 +16,7 @@ impl<Q: Quorum> Election<Q> {
     /// Whether the vote of one who remembers so much may count.
     pub(super) fn may_count(&self, memory: Memory) -> bool {
         match memory {
-            Memory::Whole | Memory::Seed(_) => true,
+            Memory::Whole | Memory::Seed(_) | Memory::Begun => true,
             Memory::Empty | Memory::Marked => self.may_begin(),
             Memory::Damaged => false,
         }
@@ -32,7 +32,8 @@ impl<Q: Quorum> Election<Q> {
     /// one and the same seed; or an operator has said of a quorum that it may begin anew.
     fn may_begin(&self) -> bool {
         let known: Vec<Option<Memory>> = self.voters().map(|voter| self.memory_of(voter)).collect();
-        let is_empty = |memory: Option<Memory>| matches!(memory, Some(Memory::Empty | Memory::Marked));
+        let is_empty =
+            |memory: Option<Memory>| matches!(memory, Some(Memory::Empty | Memory::Marked | Memory::Begun));
         let is_seed = |memory: &Option<Memory>| matches!(memory, Some(Memory::Seed(_)));
         let all = known.iter().all(|memory| is_empty(*memory) || is_seed(memory));
         let marked = self.quorum().holds(|voter| self.memory_of(voter) == Some(Memory::Marked));
@@ -129,7 +130,7 @@ mod tests {
 
     #[test]
     fn el9_who_has_lost_its_memory_has_a_vote_only_where_nothing_can_be_lost() {
-        use Memory::{Damaged, Empty, Marked, Whole};
+        use Memory::{Begun, Damaged, Empty, Marked, Whole};
         const SEED: Memory = Memory::Seed(5);
         for (own, others, expected) in [
             (Whole, [Some(Whole), Some(Whole)], Some((3, true))),
@@ -148,6 +149,12 @@ mod tests {
             (Empty, [Some(Marked), Some(Empty)], Some((3, true))),
             (Empty, [None, Some(Empty)], None),
             (Empty, [Some(Damaged), Some(Empty)], None),
+            // A first epoch was entered, perhaps two, and no quorum has it.
+            (Begun, [Some(Empty), Some(Empty)], Some((3, true))),
+            (Empty, [Some(Begun), Some(Begun)], Some((3, true))),
+            (Begun, [None, Some(Begun)], Some((3, true))),
+            (Begun, [None, Some(Empty)], None),
+            (Begun, [Some(Empty), Some(Whole)], Some((3, true))),
             // An ensemble grows from one that was alone.
             (Empty, [Some(Empty), Some(SEED)], Some((3, true))),
             (Empty, [Some(SEED), Some(SEED)], Some((3, true))), // the first epoch was not known to all

@@ -86,8 +86,10 @@ pub struct LearnerActor {
     pub(super) followed: Vec<Followed>,
     /// Durable.
     pub(super) facts: Facts,
-    /// The ensemble's id, if the member is to have one and has none: drawn, or the leader's.
+    /// The id of an ensemble that begins with this process.
     pub(super) new_ensemble: u128,
+    /// Of the ensemble whose epoch is being entered.
+    pub(super) entering: u128,
     /// On its way to the disk, for this role.
     pub(super) keeping: Option<KeptEpoch>,
     /// Until then its disk has no room for an epoch, as far as is known.
@@ -123,8 +125,8 @@ const BATCHES_A_TURN: u32 = 16;
 pub(super) const FULL_FEED_PAUSE: Duration = Duration::from_millis(1);
 
 impl LearnerActor {
-    /// Around a core whose tree is `tree`. `facts` are durable; `new_ensemble` is random. Without `others` it leads as of `role`; with
-    /// them it waits for what the QuorumPeer says.
+    /// Around a core whose tree is `tree`. `facts` are durable; `new_ensemble` is random. Without `others` it leads
+    /// as of `role`; with them it waits for what the QuorumPeer says.
     pub fn new(
         me: ServerId,
         (role, facts, new_ensemble): (u64, Facts, u128),
@@ -149,6 +151,7 @@ impl LearnerActor {
             followed: Vec::new(),
             facts,
             new_ensemble,
+            entering: new_ensemble,
             keeping: None,
             no_room_until_ms: 0,
             is_truncating: false,

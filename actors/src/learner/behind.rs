@@ -87,12 +87,7 @@ impl LearnerActor {
             Followed::Send(packet) => self.send(packet),
             Followed::KeepAccepted(epoch) => self.keep(KeptEpoch::Accepted(epoch), ctx),
             Followed::KeepCurrent(epoch, ensemble) => {
-                if self.facts.ensemble.is_some_and(|ours| ours != ensemble) {
-                    tracing::error!(ours = ?self.facts.ensemble, theirs = ensemble, "the leader \
-                        is of another ensemble: it is not followed; check the addresses of the server lines");
-                    return self.leave("the leader is of another ensemble", ctx);
-                }
-                self.new_ensemble = ensemble;
+                self.entering = ensemble;
                 self.keep(KeptEpoch::Current(epoch), ctx);
             }
             Followed::Truncate(to) => {

@@ -8,6 +8,7 @@
 //!   current; no txn is acked before.
 //! - Z7  What comes follows without a gap what is here, the first proposal too, NEWLEADER stands behind all of
 //!   it, and nothing is committed that did not come. A leader that breaks this is left.
+//! - Z9  Who belongs to an ensemble enters no epoch of another.
 //!
 //! Source: Junqueira et al., Zab (DSN 2011), phases 1 to 3; compat zab, 4 to 6; Learner.java, and
 //! ZOOKEEPER-3911, 4643, 4646, 4785 (what was acknowledged before it was durable).
@@ -99,6 +100,8 @@ pub struct Following {
     committed: Zxid,
     /// It had a vote.
     counts: bool,
+    /// Ours, if we belong to one.
+    ours: Option<u128>,
     /// The ensemble's id, as the leader has it.
     ensemble: u128,
     /// Packets that came before clients were served.
@@ -120,6 +123,7 @@ impl Following {
             durable: last,
             committed,
             counts: true,
+            ours: None,
             ensemble: 0,
             steps: 0,
         }
@@ -128,6 +132,11 @@ impl Following {
     /// It had no vote when it looked for a leader: what it has accepted says nothing (Z8).
     pub fn without_vote(self) -> Self {
         Self { counts: false, ..self }
+    }
+
+    /// It belongs to this ensemble, or to none yet.
+    pub fn of(self, ours: Option<u128>) -> Self {
+        Self { ours, ..self }
     }
 
     /// Whether clients are served.
@@ -194,6 +203,11 @@ impl Following {
                 | Phase::Synchronised
                 | Phase::Serving,
             ) => self.on_proposals(after, items, out),
+            (ToLearner::NewLeader { ensemble, .. }, Phase::Synchronising)
+                if self.ours.is_some_and(|ours| ours != ensemble) =>
+            {
+                self.leave("the leader is of another ensemble: check the addresses of the server lines", out);
+            }
             (ToLearner::NewLeader { epoch, last, ensemble }, Phase::Synchronising)
                 if epoch == self.epoch && last == self.last =>
             {

@@ -90,6 +90,15 @@ impl Bench {
     }
 }
 
+#[test]
+fn z9_a_leader_of_another_ensemble_is_left_before_its_epoch_is_entered() {
+    for (ours, expected) in [(None, "enter 5"), (Some(7), "enter 5"), (Some(8), "leave")] {
+        let bench = Bench(Bench::new().0.of(ours));
+        let mut bench = bench.run(&["connected", "LEADERINFO 5", "accepted", "DIFF"]);
+        assert_eq!(bench.told("NEWLEADER 5 after 3.7"), expected, "{ours:?}");
+    }
+}
+
 fn told(out: &Output) -> String {
     match out {
         Output::Send(ToLeader::LearnerInfo { accepted_epoch, counts: true }) => {

@@ -24,7 +24,7 @@ use crate::client::Serving;
 use crate::client::hub::Control;
 use crate::peer_link::SharedIdentity;
 use crate::peer_link::letters::{Open, Send, Shut};
-use crate::quorum_peer::{Board, entered, memory};
+use crate::quorum_peer::{Board, belongs, entered, memory};
 use crate::runtime::{Ctx, ExitCode};
 use crate::storage::{Command, Facts, Persisted};
 
@@ -160,12 +160,14 @@ impl LearnerActor {
                 self.mode = Mode::Leading;
                 let Facts { accepted_epoch: accepted, current_epoch, .. } = self.facts;
                 let ensemble = self.facts.ensemble.unwrap_or(self.new_ensemble);
+                self.entering = ensemble;
                 let lead = Lead { role, accepted, current_epoch, last, ensemble };
                 self.mail(ctx, |to| to.lead.post(lead).is_ok());
             }
             Part::Follow { leader, had_vote } => {
                 let stay =
                     Following::new(self.facts.accepted_epoch, self.facts.current_epoch, self.core.tail());
+                let stay = stay.of(belongs(&self.facts, last));
                 let stay = if had_vote { stay } else { stay.without_vote() };
                 // It is judged from here on, whether or not its lane ever comes up (Q3).
                 self.others().board.tell(role, stay.progress());
@@ -259,7 +261,7 @@ impl LearnerActor {
         match epoch {
             KeptEpoch::Accepted(epoch) => facts.accepted_epoch = epoch,
             KeptEpoch::Current(epoch) if self.others.is_some() => {
-                facts = entered(facts, epoch, self.new_ensemble);
+                facts = entered(facts, epoch, self.entering);
             }
             KeptEpoch::Current(epoch) => (facts.accepted_epoch, facts.current_epoch) = (epoch, epoch),
             KeptEpoch::Joined => facts.seed = false,
@@ -274,8 +276,8 @@ impl LearnerActor {
         self.facts = facts;
         if let Some(others) = &mut self.others {
             others.board.accept(facts.accepted_epoch); // before anybody is told (P11)
-            if let Some(ensemble) = facts.ensemble {
-                others.identity.lock().ensemble = Some(ensemble);
+            if facts.ensemble.is_some() {
+                others.identity.lock().ensemble = belongs(&facts, self.core.appended());
                 if let Some(joined) = others.on_joined.take() {
                     joined();
                 }

@@ -93,7 +93,7 @@ struct Gate {
 
 impl Gate {
     async fn greet(&self, mut stream: TcpStream, address: SocketAddr) {
-        let mut frames = FrameReader::new(self.lane, self.identity.lock().largest_txn);
+        let mut frames = FrameReader::new(self.lane, self.identity.lock().largest_txn).of_a_learner();
         let hello = match hello::read(&mut stream, &mut frames).await {
             Ok(hello) => hello,
             Err(refusal) => return self.refuse(None, address, &refusal.to_string()),

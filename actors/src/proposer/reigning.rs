@@ -9,10 +9,9 @@ use paddock_messages::ids::ServerId;
 use paddock_messages::letters::{Internal, Proposal, Requests};
 use paddock_messages::mail::Outbox;
 use paddock_messages::quorum::ToLearner;
-use paddock_messages::roles::Establish;
 use paddock_messages::roles::{
-    DropLearner, HistoryApplied, KeepEpoch, KeptEpoch, Lead, LeadOver, MemberLane, MemberMet, RoleEnded,
-    RoundHeld, SilentAt, SyncAsked,
+    DropLearner, Establish, HistoryApplied, KeepEpoch, KeptEpoch, Lead, LeadOver, MemberLane, MemberMet,
+    RoleEnded, RoundHeld, SilentAt, SyncAsked,
 };
 use paddock_messages::zxid::Zxid;
 
@@ -370,9 +369,11 @@ impl Serve<LeadOver> for ProposerActor {
 
 impl Serve<HistoryApplied> for ProposerActor {
     fn serve(&mut self, HistoryApplied { role, epoch }: HistoryApplied, ctx: &mut Ctx<'_, Self>) {
-        if role != self.role {
+        let led = self.reigning.as_ref().and_then(|it| it.reign.as_ref()?.established());
+        if role != self.role || led.is_none() {
             return;
         }
+        assert_eq!(led, Some(epoch), "Z1: what was applied is not for the epoch that is led");
         self.propose_in(epoch);
         let deferred = self.reigning.as_mut().and_then(|it| it.deferred.take());
         for order in deferred.into_iter().flatten() {

@@ -62,6 +62,8 @@ pub struct QuorumPeer<Q> {
     rounds: Rounds,
     /// Since when clients are served in this role, as far as was looked.
     serving_since_ms: Option<u64>,
+    /// The learners that have a lane to us, and since when, as far as was looked.
+    connected: BTreeMap<ServerId, u64>,
     /// When synchronisation was last seen to go on, and how far it was then.
     progressed: (u64, u64),
     /// When our leader's heartbeat was last answered at once.
@@ -91,6 +93,7 @@ impl<Q: Quorum> QuorumPeer<Q> {
             accepted: Epoch(0),
             rounds: Rounds::default(),
             serving_since_ms: None,
+            connected: BTreeMap::new(),
             progressed: (0, 0),
             answered_ms: 0,
         }
@@ -234,10 +237,7 @@ impl<Q: Quorum> QuorumPeer<Q> {
                 |peer| matches!(progress, Progress::Leading(reign) if leads && reign.serving.contains(&peer));
             self.beat(now_ms, serves, out);
         }
-        if let Progress::Leading(reign) = progress {
-            let silent = reign.connected.iter().filter(|it| !self.answers(**it, now_ms));
-            out.extend(silent.map(|it| Output::Drop(*it)));
-        }
+        self.drop_silent(now_ms, progress, out);
         if self.progressed.1 != progress.steps() {
             self.progressed = (now_ms, progress.steps());
         }
@@ -251,6 +251,18 @@ impl<Q: Quorum> QuorumPeer<Q> {
         };
         if let Some(why) = verdict {
             self.on_ended(why, out);
+        }
+    }
+
+    /// Q5. One that has just connected may have answered last before it was away: it is given a timeout.
+    fn drop_silent(&mut self, now_ms: u64, progress: &Progress, out: &mut Vec<Output>) {
+        let Progress::Leading(reign) = progress else { return self.connected.clear() };
+        self.connected.retain(|it, _| reign.connected.contains(it));
+        for learner in &reign.connected {
+            let since = *self.connected.entry(*learner).or_insert(now_ms);
+            if !self.answers(*learner, now_ms) && now_ms > since + self.timing.peer_timeout_ms {
+                out.push(Output::Drop(*learner));
+            }
         }
     }
 

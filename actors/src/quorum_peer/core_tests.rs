@@ -158,6 +158,27 @@ fn q5_a_learner_that_does_not_answer_is_dropped_and_no_other() {
     assert_eq!(dropped, BTreeMap::from([(id(4), 850)]));
 }
 
+/// What it said last was long ago, and it has come back: its first answer is on its way.
+#[test]
+fn q5_a_learner_that_comes_back_is_given_a_timeout() {
+    let (mut member, mut out, mut dropped) = (peer(0), Vec::new(), None);
+    member.on_elected(id(1), 0, &mut out);
+    for now in (0..9_000).step_by(STEP_MS as usize) {
+        let with_4 = if now < 5_000 { reign(&[2, 3], &[2, 3]) } else { reign(&[2, 3, 4], &[2, 3]) };
+        member.on_time(now, &with_4.progress(), &mut out);
+        for output in std::mem::take(&mut out) {
+            match output {
+                Output::Heartbeat(to, Heartbeat { number, .. }) if to != id(4) => {
+                    member.on_heartbeat(to, answer(number), now, &mut Vec::new());
+                }
+                Output::Drop(learner) => dropped = dropped.or(Some((learner, now))),
+                _ => {}
+            }
+        }
+    }
+    assert_eq!(dropped, Some((id(4), 5_850)));
+}
+
 #[test]
 fn q3_a_synchronisation_that_goes_on_is_not_late_however_long_it_takes() {
     for (until, expected) in [(0, Some(6_650)), (3_000, Some(9_650)), (20_000, None)] {

@@ -9,6 +9,7 @@ use crate::storage::Facts;
 pub fn memory(facts: &Facts, last: Zxid, may_begin: bool) -> Memory {
     match facts.ensemble {
         _ if facts.must_resync => Memory::Damaged,
+        Some(_) if facts.seed && last == Zxid::ZERO => Memory::Begun,
         Some(id) if facts.seed => Memory::Seed(id),
         Some(_) => Memory::Whole,
         None if last > Zxid::ZERO || facts.current_epoch > Epoch(0) => Memory::Damaged,
@@ -17,11 +18,16 @@ pub fn memory(facts: &Facts, last: Zxid, may_begin: bool) -> Memory {
     }
 }
 
+/// To which ensemble a member belongs whose log ends with `last`: what its hellos say, and whose leaders it follows.
+pub fn belongs(facts: &Facts, last: Zxid) -> Option<u128> {
+    facts.ensemble.filter(|_| memory(facts, last, false) != Memory::Begun)
+}
+
 /// The facts of one that has all that the leader of this epoch has, as of NEWLEADER. Whether a quorum has it is
-/// not known to one that belonged to no ensemble before.
+/// not known to one that belonged to no ensemble before. Who belongs to one enters no other's epoch (Z9).
 pub fn entered(facts: Facts, epoch: Epoch, ensemble: u128) -> Facts {
     Facts {
-        ensemble: Some(facts.ensemble.unwrap_or(ensemble)),
+        ensemble: Some(ensemble),
         accepted_epoch: facts.accepted_epoch.max(epoch),
         current_epoch: epoch,
         must_resync: false,
@@ -40,12 +46,19 @@ mod tests {
         assert_eq!((is(&empty), memory(&empty, Zxid::ZERO, true)), (Memory::Empty, Memory::Marked));
         assert_eq!(memory(&empty, Zxid(1), true), Memory::Damaged, "there is data, and whose is not known");
         let first = entered(empty, Epoch(1), 9);
-        assert_eq!((is(&first), first.accepted_epoch), (Memory::Seed(9), Epoch(2)));
+        assert_eq!((is(&first), first.accepted_epoch), (Memory::Begun, Epoch(2)));
+        assert_eq!(belongs(&first, Zxid::ZERO), None, "another may have begun, too, and have a quorum");
+        assert_eq!(is(&entered(first, Epoch(2), 8)), Memory::Begun);
+        assert_eq!(memory(&first, Zxid(1), false), Memory::Seed(9));
+        assert_eq!(belongs(&first, Zxid(1)), Some(9));
         let joined = Facts { seed: false, ..first };
         assert_eq!(is(&joined), Memory::Whole);
-        assert_eq!(is(&entered(joined, Epoch(3), 8)), Memory::Whole, "and keeps its id");
+        assert_eq!(
+            (is(&entered(joined, Epoch(3), 9)), belongs(&joined, Zxid::ZERO)),
+            (Memory::Whole, Some(9))
+        );
         let damaged = Facts { must_resync: true, ..joined };
         assert_eq!(is(&damaged), Memory::Damaged);
-        assert_eq!(is(&entered(damaged, Epoch(3), 8)), Memory::Whole, "all that it lacked has come");
+        assert_eq!(is(&entered(damaged, Epoch(3), 9)), Memory::Whole, "all that it lacked has come");
     }
 }

@@ -2,11 +2,11 @@
 //!
 //! - Q3  A member follows only while its leader has answered within the peer timeout, has accepted no later epoch,
 //!   and says within two that it serves the member; and leads only while a quorum of voters has that are
-//!   synchronised and have accepted no later epoch.
-//!   Synchronisation may take as long as it goes on.
+//!   synchronised and have accepted no later epoch. Synchronisation may take as long as it goes on.
 //! - Q4  Before it looks for a leader anew, the role is ended and what was given to the log is durable: it
 //!   stands with that.
-//! - Q5  A learner that has not answered within the peer timeout is served no longer: its sessions are nobody's.
+//! - Q5  A learner that has not answered within the peer timeout, or since it came, is served no longer: its
+//!   sessions are nobody's.
 //!
 //! Source: compat zab, 6 and 11; QuorumPeer.java, ZOOKEEPER-4712 (roles that end in part).
 
@@ -18,5 +18,5 @@ pub mod progress;
 mod pulse;
 
 pub use alone::{Reign, reign};
-pub use memory::{entered, memory};
+pub use memory::{belongs, entered, memory};
 pub use progress::{Board, Progress};

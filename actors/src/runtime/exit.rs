@@ -44,7 +44,7 @@ pub enum ExitCode {
     Stalled = 28,
     /// Such an actor has ended without being asked to.
     ActorGone = 29,
-    /// The client port cannot be bound.
+    /// The client port, or one for other members, cannot be bound.
     BindClientPort = 30,
 }
 

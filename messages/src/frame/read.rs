@@ -43,6 +43,9 @@ pub enum Fault {
         /// The lane it came down.
         lane: Lane,
     },
+    /// A learner says what only its leader may.
+    #[error("{0:?} is nothing a learner says")]
+    Direction(Kind),
     /// Longer than this type may be.
     #[error("{kind:?} of {length} bytes, where {limit} are allowed")]
     TooLong {
@@ -96,13 +99,30 @@ pub struct FrameReader {
     offset: u64,
     is_greeted: bool,
     is_broken: bool,
+    /// What a leader says has no business here.
+    hears_no_leader: bool,
 }
 
 impl FrameReader {
     /// Of this lane. Batches may have 16 MiB and `largest_txn` bytes ([`crate::txn::Txn::bound`]).
     pub fn new(lane: Lane, largest_txn: usize) -> Self {
         let (held, start, offset) = (Vec::new(), 0, 0);
-        Self { lane, largest_txn, held, start, offset, is_greeted: false, is_broken: false }
+        Self {
+            lane,
+            largest_txn,
+            held,
+            start,
+            offset,
+            is_greeted: false,
+            is_broken: false,
+            hears_no_leader: false,
+        }
+    }
+
+    /// Of a lane whose other end may be a learner, and never the leader: what only that says, which may be long, is
+    /// refused by its header.
+    pub fn of_a_learner(self) -> Self {
+        Self { hears_no_leader: true, ..self }
     }
 
     /// These bytes came next. After an error they are dropped.
@@ -190,6 +210,7 @@ impl FrameReader {
             (None, true) => Err(Fault::SecondHello),
             (Some(_), false) => Err(Fault::NoHello(kind)),
             (Some(lane), true) if lane != self.lane => Err(Fault::Lane { kind, lane: self.lane }),
+            (Some(_), true) if self.hears_no_leader && kind.is_a_leaders() => Err(Fault::Direction(kind)),
             (Some(_), true) => Ok(()),
         }
     }

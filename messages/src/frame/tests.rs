@@ -191,6 +191,20 @@ fn fr2_a_length_beyond_its_types_limit_is_refused_by_the_header_alone() {
 }
 
 #[test]
+fn fr2_what_only_a_leader_says_is_refused_by_the_header_of_a_learner() {
+    for &kind in Kind::ALL.iter().filter(|kind| kind.lane() == Some(Lane::Data)) {
+        let mut reader = FrameReader::new(Lane::Data, LARGEST_TXN).of_a_learner();
+        reader.feed(&written(&hello()));
+        assert_eq!(reader.take().unwrap(), Some(hello()));
+        reader.feed(&sealed(kind as u8, 1, 1_000, &[]));
+        let is_refused = reader.take().is_err_and(|error| matches!(error.fault, Fault::Direction(_)));
+        let expected =
+            samples::all().iter().any(|(_, it)| it.kind() == kind && matches!(it, Frame::ToLearner(_)));
+        assert_eq!(is_refused, expected, "{kind:?}");
+    }
+}
+
+#[test]
 fn fr2_lengths_inside_a_body_take_no_memory_for_what_is_not_there() {
     let many = [&[253][..], &u64::MAX.to_le_bytes()].concat();
     let billion = [&[252][..], &(1u32 << 30).to_le_bytes()].concat();

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use paddock_actors::learner::following::{Following, Output as Followed};
 use paddock_actors::proposer::core::{Output as Proposed, Proposer};
 use paddock_actors::proposer::leadership::{Leadership, Output as Led, Standing};
+use paddock_actors::quorum_peer::belongs;
 use paddock_actors::tree::DataTree;
 use paddock_actors::tree::prep::PrepRules;
 use paddock_messages::ids::ServerId;
@@ -38,7 +39,8 @@ impl Node {
         self.generation += 1;
         let (facts, tail) = (self.logger.facts(), self.learner.tail());
         tracing_line(self, &format!("follows {leader} with {tail:?}"));
-        let stay = Following::new(facts.accepted_epoch, facts.current_epoch, tail);
+        let last = self.logger.persisted().upto;
+        let stay = Following::new(facts.accepted_epoch, facts.current_epoch, tail).of(belongs(&facts, last));
         self.role = Role::Following(leader, Box::new(if self.had_vote { stay } else { stay.without_vote() }));
     }
 
@@ -202,7 +204,8 @@ impl Node {
                     let ours = Standing { current_epoch: facts.current_epoch, last };
                     let ahead = self.acknowledged.iter().find(|(_, its)| **its > ours);
                     assert!(ahead.is_none(), "EN9: {epoch} is entered with {ours:?}, and {ahead:?} has more");
-                    self.tasks.push_back((generation, Task::Enter(epoch, self.new_ensemble)));
+                    let ensemble = facts.ensemble.unwrap_or(self.new_ensemble);
+                    self.tasks.push_back((generation, Task::Enter(epoch, ensemble)));
                 }
                 Led::Send(to, packet) => {
                     if let ToLearner::LeaderInfo { epoch } = packet {

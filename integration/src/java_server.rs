@@ -9,7 +9,7 @@
 use std::collections::VecDeque;
 use std::fmt::Write as _;
 use std::io::{self, BufRead, BufReader, Read, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStderr, Command, Stdio};
 use std::sync::Arc;
@@ -21,6 +21,7 @@ use parking_lot::Mutex;
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
+use crate::ports::free_port;
 use crate::process::Launch;
 
 /// How long a start may take: the first one downloads.
@@ -270,9 +271,4 @@ fn serves(address: SocketAddr) -> bool {
             stream.read_to_string(&mut answer)
         })
         .is_ok_and(|_| answer.starts_with("Zookeeper version"))
-}
-
-/// A port the kernel just gave out; nobody holds it any more, and it is not given out again soon.
-fn free_port() -> io::Result<u16> {
-    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
 }

@@ -7,6 +7,7 @@ pub mod ensemble;
 pub mod golden;
 pub mod java_server;
 pub mod network;
+pub mod ports;
 pub mod power_cut;
 pub mod process;
 pub mod raw_client;

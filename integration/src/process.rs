@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 use std::io::{self, BufRead, BufReader, Read};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
+use crate::ports::free_port;
 use crate::raw_client::serves;
 
 /// The variable that names the server's binary; it wins over what cargo built.
@@ -335,25 +336,6 @@ fn candidates() -> Vec<PathBuf> {
     ["release", "debug"].map(|profile| target.join(profile).join("paddock")).into()
 }
 
-/// A port that nobody uses now. Another process may take it before the server does; the kernel hands
-/// out its ports in an order that makes this rare.
-///
-/// # Errors
-/// What binding returns.
-pub fn free_port() -> io::Result<u16> {
-    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
-}
-
-/// So many different ports that nobody uses now: all are held until the last is known. See [`free_port`].
-///
-/// # Errors
-/// What binding returns.
-pub fn free_ports(count: usize) -> io::Result<Vec<u16>> {
-    let bind = |_| TcpListener::bind((Ipv4Addr::LOCALHOST, 0));
-    let held = (0..count).map(bind).collect::<io::Result<Vec<_>>>()?;
-    held.iter().map(|listener| Ok(listener.local_addr()?.port())).collect()
-}
-
 /// Appends what comes out of `pipe` to `log`, line by line, until its end.
 fn collect(pipe: impl Read + Send + 'static, log: Arc<Mutex<String>>) -> JoinHandle<()> {
     std::thread::spawn(move || {
@@ -415,12 +397,6 @@ mod tests {
         assert!(!server.is_frozen().unwrap());
         server.kill().unwrap();
         assert!(server.ended().unwrap().is_some());
-    }
-
-    #[test]
-    fn free_ports_are_different_ones() {
-        let ports = free_ports(50).unwrap();
-        assert_eq!(std::collections::BTreeSet::from_iter(&ports).len(), 50);
     }
 
     #[test]

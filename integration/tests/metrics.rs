@@ -10,7 +10,8 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use paddock_actors::admin::metrics::{METERS, NOT_APPLICABLE, Source};
-use paddock_integration::process::{Launch, ServerProcess, free_port};
+use paddock_integration::ports::free_port;
+use paddock_integration::process::{Launch, ServerProcess};
 use paddock_integration::raw_client::{ClientError, Handshake, RawClient, four_letter_word};
 use paddock_messages::client::OpCode;
 use paddock_messages::client::ops::{MultiHeader, PathWatch, SetData};

@@ -5,7 +5,8 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use paddock_integration::java_server::JavaServer;
-use paddock_integration::process::{Launch, ServerProcess, free_port};
+use paddock_integration::ports::free_port;
+use paddock_integration::process::{Launch, ServerProcess};
 use tempfile::TempDir;
 
 /// Java as an operator runs it, not as tests do: both compilers, its usual collector.

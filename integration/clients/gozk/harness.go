@@ -1,4 +1,4 @@
-// Takes the place of server_help_test.go in go-zookeeper's test suite: the same names, but ports come from the kernel,
+// Takes the place of server_help_test.go in go-zookeeper's test suite: the same names, but ports are free ones,
 // and a server is up once it answers srvr with its version. (The suite reads all of 3.5's answer, which 3.9 writes
 // otherwise.)
 package zk
@@ -6,6 +6,7 @@ package zk
 import (
 	"fmt"
 	"io"
+	"math/rand"
 	"net"
 	"os"
 	"path/filepath"
@@ -35,12 +36,18 @@ type TestCluster struct {
 	Servers []TestServer
 }
 
-// freePorts are ports the kernel just gave out; nobody holds them any more.
+// freePorts are different ones that nobody uses, below those that Linux gives to connections: one of them may be
+// gone when a server that was killed starts again.
 func freePorts(t *testing.T, count int) []int {
 	var ports []int
-	for i := 0; i < count; i++ {
-		listener, err := net.Listen("tcp", "127.0.0.1:0")
-		requireNoErrorf(t, err, "asking for a port")
+	for tries := 0; len(ports) < count; tries++ {
+		if tries > 1000 {
+			t.Fatal("a thousand ports of the loopback are all in use")
+		}
+		listener, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", 10000+rand.Intn(22000)))
+		if err != nil {
+			continue
+		}
 		defer listener.Close()
 		ports = append(ports, listener.Addr().(*net.TCPAddr).Port)
 	}

@@ -6,6 +6,7 @@ Here a member is either a process started by a command (`Process`), or a server 
 """
 
 import os
+import random
 import shlex
 import shutil
 import signal
@@ -28,18 +29,32 @@ command = None  # the template given as --server-cmd
 address = None  # "host:port" of a server that is already up
 
 
-given = set()  # ports that were asked for here: the kernel gives one twice that nobody holds yet
+given = set()  # ports that were asked for here
+
+
+def ports_for_servers():
+    """Where no connection has its near end: such a port may be gone when a server that was killed starts again."""
+    try:
+        with open("/proc/sys/net/ipv4/ip_local_port_range") as file:
+            end = int(file.read().split()[0])
+    except OSError:
+        end = 32768
+    return range(10000, max(end, 10001))
 
 
 def free_port():
-    """A port the kernel just gave out on the loopback, for the first time; nobody holds it any more."""
-    while True:
+    """A port of the loopback that nobody uses, asked for for the first time."""
+    for port in random.sample(ports_for_servers(), k=1000):
         with socket.socket() as s:
-            s.bind(("127.0.0.1", 0))
-            port = s.getsockname()[1]
+            s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                s.bind(("127.0.0.1", port))
+            except OSError:
+                continue
         if port not in given:
             given.add(port)
             return port
+    raise OSError("a thousand ports of the loopback are all in use")
 
 
 class Foreign:

@@ -8,7 +8,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::{Id, Mode, Shape};
-use crate::process::{Launch, ServerProcess, free_ports};
+use crate::ports::free_ports;
+use crate::process::{Launch, ServerProcess};
 use crate::raw_client::four_letter_word;
 
 /// How long a member that runs may take to say what it is; never reached when all is well.

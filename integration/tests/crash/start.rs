@@ -7,7 +7,8 @@ use std::path::Path;
 use std::process::{Command, Output};
 
 use paddock_actors::runtime::ExitCode;
-use paddock_integration::process::{Launch, ServerProcess, binary, free_port};
+use paddock_integration::ports::free_port;
+use paddock_integration::process::{Launch, ServerProcess, binary};
 use paddock_integration::raw_client::RawClient;
 use paddock_messages::znode::CreateMode;
 use tempfile::tempdir;

@@ -4,8 +4,9 @@ use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpStream};
 use std::time::{Duration, Instant};
 
+use paddock_integration::ports::free_port;
 use paddock_integration::power_cut::{Options, PowerCutFs};
-use paddock_integration::process::{Launch, ServerProcess, free_port};
+use paddock_integration::process::{Launch, ServerProcess};
 use paddock_integration::raw_client::RawClient;
 use paddock_messages::znode::CreateMode;
 use tempfile::tempdir;

@@ -118,6 +118,8 @@ fn what_a_session_s_old_connection_sends_after_it_moved_takes_no_effect() {
         let mut left = client(&ensemble, old);
         left.create(&path, b"", CreateMode::Ephemeral).unwrap();
         let (session, seen) = (left.session().clone(), left.last_zxid());
+        // A member that is behind what the client has seen turns it away.
+        client(&ensemble, new).sync(&path).unwrap();
         let mut moved = RawClient::reattach(ensemble.client_address(new), &session, seen).unwrap();
         assert_eq!(moved.set(&path, b"new", 0).unwrap().version, 1, "{what}");
         let refused = left.set(&path, b"old", -1);

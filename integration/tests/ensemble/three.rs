@@ -7,7 +7,8 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use paddock_integration::ensemble::PATIENCE;
-use paddock_integration::process::{binary, free_ports};
+use paddock_integration::ports::free_ports;
+use paddock_integration::process::binary;
 use paddock_integration::raw_client::{RawClient, four_letter_word};
 use paddock_messages::znode::CreateMode;
 use rustix::process::{Pid, Signal, kill_process};

@@ -5,7 +5,8 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::os::unix::net::UnixDatagram;
 use std::process::Command;
 
-use paddock_integration::process::{Launch, binary, free_port};
+use paddock_integration::ports::free_port;
+use paddock_integration::process::{Launch, binary};
 use paddock_messages::znode::CreateMode;
 use rustix::process::{Pid, Signal, kill_process};
 

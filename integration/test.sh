@@ -74,7 +74,7 @@ build() {
 }
 
 unit() {
-  need ip iproute2 nft nftables
+  need ip iproute2 nft nftables mkfs.ext4 e2fsprogs
   step unit cargo test --quiet --workspace --lib --bins
   step config cargo test --quiet -p paddock-config --test it
 }
@@ -94,7 +94,7 @@ crash() {
 
 # One after the other: elections on a machine that is busy with another ensemble take their time.
 chaos() {
-  need ip iproute2 nft nftables
+  need ip iproute2 nft nftables mkfs.ext4 e2fsprogs
   step release cargo build --quiet --release || return
   step chaos cargo test --quiet -p paddock-integration --test ensemble -- --nocapture --test-threads=1
 }

@@ -22,6 +22,7 @@
 mod environment;
 mod error;
 mod groups;
+mod identity;
 pub mod keys;
 mod kind;
 mod layers;
@@ -58,9 +59,11 @@ pub use report::{Effective, Report};
 /// Everything a node can be told. Made by [`Config::load`]; every field is within its range.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub struct Config {
-    /// This member's id, 0 to 255, from a flag, a variable or `myid`; `None` for a server that never
-    /// had one.
+    /// This member's id, 0 to 255, from a flag, a variable, `myid` or the host's name; `None` for a server that
+    /// never had one.
     pub server_id: Option<ServerId>,
+    /// Added to the number that ends the host's name, it makes `server_id`: `zk-0` is server 1 with an offset of 1.
+    pub server_id_offset: Option<u8>,
     /// Where clients are listened to; `None` for nowhere. Port 0 takes any free one. `0.0.0.0` and `::`
     /// are all of the machine's addresses, IPv6 and IPv4.
     #[serde(skip_deserializing)]

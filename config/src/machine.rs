@@ -18,6 +18,12 @@ pub trait Machine {
     /// # Errors
     /// The name is unknown, or nobody can be asked.
     fn look_up(&self, host: &str) -> io::Result<Vec<IpAddr>>;
+
+    /// What the machine, or the container, calls itself.
+    ///
+    /// # Errors
+    /// It cannot be told.
+    fn host_name(&self) -> io::Result<String>;
 }
 
 /// The machine this process runs on.
@@ -31,5 +37,9 @@ impl Machine for ThisMachine {
 
     fn look_up(&self, host: &str) -> io::Result<Vec<IpAddr>> {
         Ok((host, 0).to_socket_addrs()?.map(|address| address.ip()).collect())
+    }
+
+    fn host_name(&self) -> io::Result<String> {
+        std::fs::read_to_string("/proc/sys/kernel/hostname").map(|name| name.trim().to_owned())
     }
 }

@@ -45,6 +45,7 @@ use Kind::{
 /// All of them, in the order of the report.
 pub const SETTINGS: &[Setting] = &[
     setting("server_id", Int(0, 255), ""),
+    setting("server_id_offset", Int(0, 255), ""),
     // Where it listens, where it keeps.
     setting("client_host", Text, "127.0.0.1").with_file("0.0.0.0"),
     setting("client_port", Int(0, 65_535), "2181").with_file(""),

@@ -8,6 +8,7 @@ use paddock_messages::ids::ServerId;
 
 use crate::error::{ConfigError, Findings, NoteKind, Origin};
 use crate::groups::PeerType;
+use crate::identity::identity;
 use crate::kind::{FOUR_LETTER_WORDS, integer};
 use crate::layers::{Layer, Merged};
 use crate::machine::Machine;
@@ -57,7 +58,7 @@ pub(crate) fn derived(
         layer.put(retained, ValueKind::I64(FEWEST_SNAPSHOTS), merged.at(retained));
     }
     match merged.text("data_dir") {
-        Some(dir) => my_id(machine, Path::new(dir), merged, &mut layer, findings),
+        Some(dir) => identity(machine, Path::new(dir), merged, &mut layer, findings),
         None => findings.error(ConfigError::Missing {
             at: file.map_or_else(String::new, |file| file.display().to_string()),
             key: "dataDir (data_dir)",
@@ -65,33 +66,6 @@ pub(crate) fn derived(
         }),
     }
     layer
-}
-
-/// The id in `dataDir/myid`, which must not differ from one given otherwise: two members with one id
-/// would be counted as one. Source: compat: QuorumPeerConfig.java, setupMyId.
-fn my_id(
-    machine: &dyn Machine,
-    data_dir: &Path,
-    merged: &Merged,
-    layer: &mut Layer,
-    findings: &mut Findings,
-) {
-    let path = data_dir.join("myid");
-    let Some(text) = machine.read(&path).ok().and_then(|bytes| String::from_utf8(bytes).ok()) else { return };
-    let line = text.lines().next().unwrap_or("").trim().to_owned();
-    let at = Origin::File { path, line: 1 };
-    let Some(id) = integer(&line).filter(|id| (0..=255).contains(id)) else {
-        let expected = "a whole number from 0 to 255".to_owned();
-        return findings.error(ConfigError::BadValue { at, key: "myid".to_owned(), value: line, expected });
-    };
-    match merged.number("server_id") {
-        Some(other) if other != id => findings.error(ConfigError::Conflict {
-            at: merged.at("server_id"),
-            why: format!("this server's id is {other} here and {id} in {at}: only one can be its own"),
-        }),
-        Some(_) => {}
-        None => layer.put("server_id", ValueKind::I64(id), at),
-    }
 }
 
 /// Every combination that cannot hold is an error; what is merely odd is a remark.
@@ -317,7 +291,11 @@ fn ensemble(merged: &Merged, members: &Members, id: Option<i64>, findings: &mut 
         None => findings.error(ConfigError::Missing {
             at,
             key: "myid",
-            why: format!("write this server's id into {}/myid", merged.text("data_dir").unwrap_or("dataDir")),
+            why: format!(
+                "write this server's id into {}/myid, or give it by --id or ZOO_MY_ID; where the host's name ends in \
+                 a number, serverIdOffset makes an id of that",
+                merged.text("data_dir").unwrap_or("dataDir")
+            ),
         }),
         Some(id) if !members.servers.keys().any(|known| i64::try_from(known.0) == Ok(id)) => {
             conflict(

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use crate::network::Network;
 use crate::process::{Launch, ServerProcess};
-use member::{Member, Ports, write_files};
+use member::{MYID, Member, Ports, write_files};
 
 /// How long anything may take; never reached when all is well.
 pub const PATIENCE: Duration = Duration::from_secs(120);
@@ -96,6 +96,18 @@ impl Ensemble {
             write_files(*id, &members, &shape);
         }
         Self { dir, shape, members }
+    }
+
+    /// Has a member that was never started keep its data on this disk, which is mounted there.
+    pub fn put_on(&mut self, id: Id, disk: impl Into<PathBuf>) {
+        let disk = disk.into();
+        self.member_mut(id).put_on(disk.clone());
+        write_files(id, &self.members, &self.shape);
+        let data = self.data_dir(id);
+        for path in [data.join(MYID), data, disk] {
+            // A power cut must not take what the operator has written.
+            std::fs::File::open(path).and_then(|file| file.sync_all()).expect("the disk is new");
+        }
     }
 
     /// All ids.

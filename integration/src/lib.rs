@@ -6,6 +6,7 @@ pub mod differential;
 pub mod ensemble;
 pub mod golden;
 pub mod java_server;
+pub mod loop_disk;
 pub mod network;
 pub mod ports;
 pub mod power_cut;

@@ -5,6 +5,8 @@
 
 #[path = "ensemble/chaos/mod.rs"]
 mod chaos;
+#[path = "ensemble/config_znode.rs"]
+mod config_znode;
 #[path = "ensemble/diary.rs"]
 mod diary;
 #[path = "ensemble/expiry.rs"]
@@ -13,6 +15,8 @@ mod expiry;
 mod forms;
 #[path = "ensemble/frozen.rs"]
 mod frozen;
+#[path = "ensemble/full_disk.rs"]
+mod full_disk;
 #[path = "ensemble/identity.rs"]
 mod identity;
 #[path = "ensemble/killed.rs"]
@@ -23,6 +27,8 @@ mod load;
 mod no_quorum;
 #[path = "ensemble/order.rs"]
 mod order;
+#[path = "ensemble/power.rs"]
+mod power;
 #[path = "ensemble/rejoin.rs"]
 mod rejoin;
 #[path = "ensemble/sessions.rs"]

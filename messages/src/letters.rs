@@ -151,6 +151,8 @@ pub enum Internal {
     Expire(Vec<(SessionId, AttachNumber)>),
     /// These containers and TTL znodes look due; each is checked again.
     Reap(Vec<ByteString>),
+    /// `/zookeeper/config` is to name these members: a line for each, each with its end, without a version.
+    Configure(Arc<str>),
 }
 
 /// To a Learner, from the leader's Proposer: in order, each once. One batch in memory serves the log, the

@@ -51,6 +51,8 @@ pub struct Stands {
     pub memory: Memory,
     /// Its disk can keep an epoch, as far as is known: otherwise it is of no use to an election.
     pub has_room: bool,
+    /// Its log takes what a leader sends: otherwise it follows none until it says so.
+    pub joins: bool,
 }
 
 /// To the QuorumPeer, from the actors of a role: it is over.

@@ -25,6 +25,14 @@ pub(crate) enum Command {
                             under ./data."
     )]
     Serve(Serve),
+    /// Let the empty data directory of a member begin a new ensemble, before its first start.
+    #[command(
+        after_help = "Takes what serve takes. Makes the data directory and an empty file initialize in it, which counts \
+                            once; --id is written into its myid. Only needed where not every voter can come, or with \
+                            db.autocreate=false: run it on a quorum of the voters. Exit codes: 0 done, 2 \
+                            configuration, 3 data directory; it refuses one with data, and changes nothing."
+    )]
+    Init(Serve),
     /// Print every effective value of a configuration, where it came from, and what is ignored and why.
     #[command(
         after_help = "Takes what serve takes, and ends with the exit code that serve would end with because of it: 0 if \
@@ -46,6 +54,9 @@ pub(crate) enum Command {
 pub(crate) struct Serve {
     /// zoo.cfg as ZooKeeper takes it, or TOML with Paddock's names.
     pub(crate) file: Option<PathBuf>,
+    /// Which member of the ensemble this is, instead of a file myid in the data directory.
+    #[arg(long, value_name = "N")]
+    pub(crate) id: Option<u8>,
     /// Where the data is kept.
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
@@ -159,7 +170,9 @@ impl Serve {
         let mut flags = self.settings.clone();
         let data_dir = self.data_dir.as_ref().map(|dir| ("data_dir", dir.display().to_string()));
         let client_port = self.client_port.map(|port| ("client_port", port.to_string()));
-        flags.extend(data_dir.into_iter().chain(client_port).map(|(name, value)| (name.to_owned(), value)));
+        let id = self.id.map(|id| ("server_id", id.to_string()));
+        let own = data_dir.into_iter().chain(client_port).chain(id);
+        flags.extend(own.map(|(name, value)| (name.to_owned(), value)));
         flags
     }
 }

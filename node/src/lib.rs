@@ -2,11 +2,13 @@
 
 mod descriptors;
 mod ensemble;
+mod initialize;
 mod metrics;
 mod open;
 mod settings;
 mod wiring;
 
+pub use initialize::initialize;
 pub use open::{StartError, refusal};
 pub use settings::segment_bytes;
 pub use wiring::Node;

@@ -37,6 +37,11 @@ const NO_EFFECT: &[Row] = &[
         Some("0"),
         "losing the leader closes connections; clients come back with their sessions",
     ),
+    not_yet(
+        "ensemble.reconfig",
+        Some("false"),
+        "who is a member changes with the files and a restart: a request that would change it is refused with -6",
+    ),
     not_yet("large_request_threshold", None, LARGE),
     not_yet("large_request_max_bytes", Some("104857600"), LARGE),
     not_yet(

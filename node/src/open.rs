@@ -61,13 +61,22 @@ pub enum StartError {
     /// There is nothing in it, and nobody said that a new history may begin.
     #[error(
         "{directory}: there is no data here, and db.autocreate=false: is dataDir the right one, and is its disk mounted? \
-         To begin a new and empty history, make an empty file {marker} and start again"
+         To begin a new and empty history, make an empty file {marker} (paddock init does) and start again"
     )]
     Empty {
         /// The log's, or the only one.
         directory: PathBuf,
         /// What would let it begin.
         marker: PathBuf,
+    },
+    /// Nothing may begin where something is.
+    #[error(
+        "{directory}: there is data here, so nothing was changed: a new ensemble begins on empty disks; if it is to be \
+         given up for good, move it away first"
+    )]
+    NotEmpty {
+        /// The log's, or the only one.
+        directory: PathBuf,
     },
     /// What is in it cannot be used.
     #[error(transparent)]
@@ -100,7 +109,9 @@ impl StartError {
         use OpenError as O;
         match self {
             Self::NoClientPort => ExitCode::BadConfiguration,
-            Self::Directory { .. } | Self::Empty { .. } | Self::Marker { .. } => ExitCode::DataDirectory,
+            Self::Directory { .. } | Self::Empty { .. } | Self::NotEmpty { .. } | Self::Marker { .. } => {
+                ExitCode::DataDirectory
+            }
             Self::Open(O::Locked { .. }) => ExitCode::DataDirectoryLocked,
             Self::Open(O::OtherServer { .. }) => ExitCode::OtherServer,
             Self::Open(O::Newer { .. })
@@ -193,9 +204,9 @@ fn member(logger: &Logger<RealDisk>, facts: Facts, committed: Zxid) -> Result<Be
     Ok(Begun::Member { facts, applied, logged })
 }
 
-/// The file by which an operator (or `zkServer-initialize.sh`) lets an empty data directory begin a new
+/// The file by which an operator (or `paddock init`, or `zkServer-initialize.sh`) lets an empty data directory begin a new
 /// history. The script writes it beside `myid`, Java's server looks for it beside its log.
-const MARKER: &str = "initialize";
+pub(crate) const MARKER: &str = "initialize";
 
 /// Deletes the markers, durably, once there is a history: they count for one start, whether or not they
 /// were needed. One that stays would let a later start begin anew: where this one needed it, that is an error.

@@ -181,7 +181,9 @@ impl Node {
         let quorum = membership
             .as_ref()
             .map_or_else(|| Quorum::Majority(BTreeSet::from([server])), |of| of.quorum.clone());
-        let rules = Rules { quorum, prep: settings::prep(config), room, last_counter: config.epoch_txns };
+        let members = membership.is_some().then(|| config.members.to_string().into());
+        let prep = settings::prep(config);
+        let rules = Rules { quorum, prep, room, last_counter: config.epoch_txns, members };
         let reigning = membership.as_ref().zip(ensemble.as_ref()).map(|(of, with)| {
             Reigning::new(reigning::Others {
                 lanes: with.learner_lanes(),
@@ -400,7 +402,7 @@ pub(crate) fn thread(error: impl std::error::Error + Send + Sync + 'static) -> S
 fn log_events(mail: &Mailboxes, env: &Env, meters: Arc<Meters>) -> impl Fn(LoggerEvent) + Send + 'static {
     let durable: Outbox<Durable> = mail.learner.outbox(ADMITTED);
     let answers: Outbox<LogAnswer> = mail.learner.outbox(ADMITTED);
-    let space: Outbox<DiskSpace> = mail.proposer.outbox(ADMITTED);
+    let space: [Outbox<DiskSpace>; 2] = [mail.learner.outbox(ADMITTED), mail.proposer.outbox(ADMITTED)];
     let entered: Outbox<Entered> = mail.snapshotter.outbox(ADMITTED);
     let deleted: Outbox<Deleted> = mail.snapshotter.outbox(ADMITTED);
     let short: Outbox<Short> = mail.snapshotter.outbox(ADMITTED);
@@ -417,7 +419,7 @@ fn log_events(mail: &Mailboxes, env: &Env, meters: Arc<Meters>) -> impl Fn(Logge
                 meters.synced(&Synced { txns: u64::from(records), took_us: sync_us });
             }
             LoggerEvent::Space(room) => {
-                drop(space.post(DiskSpace(room)));
+                space.iter().for_each(|told| drop(told.post(DiskSpace(room))));
                 is_short.set(room != Space::Enough);
                 drop(short.post(Short(is_short.get())));
             }

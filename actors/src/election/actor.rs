@@ -18,6 +18,8 @@ pub struct Look {
     pub own: Option<Vote>,
     /// What it remembers.
     pub memory: Memory,
+    /// Whether it would follow whoever is elected; if not, nobody waits for that.
+    pub joins: bool,
 }
 
 /// Mail to the Election: the member has a role.
@@ -65,6 +67,7 @@ pub struct ElectionActor {
     elected: Outbox<Elected>,
     out: Vec<Output>,
     timer: Option<(u64, TimerId)>,
+    joins: bool,
 }
 
 impl ElectionActor {
@@ -74,7 +77,7 @@ impl ElectionActor {
         links: BTreeMap<ServerId, Outbox<SendNotification>>,
         elected: Outbox<Elected>,
     ) -> Self {
-        Self { core, links, elected, out: Vec::new(), timer: None }
+        Self { core, links, elected, out: Vec::new(), timer: None, joins: true }
     }
 
     fn perform(&mut self, ctx: &mut Ctx<'_, Self>) {
@@ -123,7 +126,7 @@ const TELL: Duration = Duration::from_secs(5);
 impl Service for ElectionActor {
     fn started(&mut self, ctx: &mut Ctx<'_, Self>) {
         ctx.every(TELL, |this, _| {
-            if this.core.is_looking() {
+            if this.core.is_looking() && this.joins {
                 tracing::warn!("no leader, so nobody is served; waiting for: {}", this.core.waits_for());
             }
         });
@@ -131,7 +134,8 @@ impl Service for ElectionActor {
 }
 
 impl Serve<Look> for ElectionActor {
-    fn serve(&mut self, Look { own, memory }: Look, ctx: &mut Ctx<'_, Self>) {
+    fn serve(&mut self, Look { own, memory, joins }: Look, ctx: &mut Ctx<'_, Self>) {
+        self.joins = joins;
         self.core.remember(memory);
         self.core.look(own, ctx.clock().now_ms(), &mut self.out);
         tracing::info!(round = self.core.round(), "looking for a leader");

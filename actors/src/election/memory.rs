@@ -61,7 +61,7 @@ impl<Q: Quorum> Election<Q> {
             parts.push(format!(
                 "without data, so without a vote until a leader has given it all: server {} (a new ensemble begins once \
                  every voter is there and none has data, or a quorum of them has an empty file named initialize in \
-                 its data directory)",
+                 its data directory, which `paddock init` makes)",
                 list(&empty)
             ));
         }

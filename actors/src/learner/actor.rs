@@ -94,6 +94,8 @@ pub struct LearnerActor {
     pub(super) keeping: Option<KeptEpoch>,
     /// Until then its disk has no room for an epoch, as far as is known.
     pub(super) no_room_until_ms: u64,
+    /// Nothing but what is admitted fits the log.
+    pub(super) is_disk_full: bool,
     /// The log is being cut.
     pub(super) is_truncating: bool,
     /// Takes the tree's place as soon as it has the log's.
@@ -154,6 +156,7 @@ impl LearnerActor {
             entering: new_ensemble,
             keeping: None,
             no_room_until_ms: 0,
+            is_disk_full: false,
             is_truncating: false,
             installing: None,
             quorum_has: None,

@@ -15,6 +15,7 @@ pub mod actor;
 mod actor_tests;
 mod behind;
 pub mod core;
+mod disk;
 pub mod following;
 mod queue;
 pub mod receiving;

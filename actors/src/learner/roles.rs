@@ -117,7 +117,7 @@ pub(super) struct Search {
     /// The last txn on disk, once the log has finished.
     last: Option<Zxid>,
     /// The QuorumPeer knows.
-    is_told: bool,
+    pub(super) is_told: bool,
 }
 
 impl LearnerActor {
@@ -175,6 +175,9 @@ impl LearnerActor {
                 self.mail(ctx, |to| {
                     to.lanes.get(&leader).is_some_and(|it| it.open.post(Open { role }).is_ok())
                 });
+                if self.is_disk_full {
+                    self.leave("its disk is full", ctx); // L7: it stood before that was known
+                }
             }
         }
     }
@@ -228,8 +231,9 @@ impl LearnerActor {
                 *is_told = true; // Q4
                 let (role, current_epoch, last) = (self.role, self.facts.current_epoch, *last);
                 let memory = memory(&self.facts, last, self.others().may_begin);
-                let stands =
-                    Stands { role, current_epoch, last, memory, has_room: now_ms >= self.no_room_until_ms };
+                let joins = !self.is_disk_full; // L7
+                let has_room = joins && now_ms >= self.no_room_until_ms;
+                let stands = Stands { role, current_epoch, last, memory, has_room, joins };
                 self.mail(ctx, |to| to.stands.post(stands).is_ok());
             }
             Mode::Looking(_) => {}

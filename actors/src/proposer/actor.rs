@@ -98,6 +98,8 @@ pub struct Rules {
     pub room: Room,
     /// The counter of each epoch's last txn.
     pub last_counter: u32,
+    /// The members, as `/zookeeper/config` names them; none for a server alone, which leaves it empty.
+    pub members: Option<Arc<str>>,
 }
 
 impl Rules {
@@ -128,7 +130,9 @@ pub struct ProposerActor {
     pub(super) told: (Zxid, Zxid),
     /// Of soft limits and of hard ones: the first refuse nobody, and must not hide the others.
     quotas: [Sparing; 2],
-    is_disk_full: bool,
+    pub(super) is_disk_full: bool,
+    /// Members that the tree's configuration may have to name, until it has been looked at in this epoch.
+    pub(super) unproposed: Option<Arc<str>>,
 }
 
 impl ProposerActor {
@@ -159,6 +163,7 @@ impl ProposerActor {
             told: (last, last),
             quotas: Default::default(),
             is_disk_full: false,
+            unproposed: None,
         }
     }
 
@@ -168,6 +173,7 @@ impl ProposerActor {
         core.on_disk_full(self.is_disk_full);
         self.told = (core.last(), core.last());
         self.core = Some(core);
+        self.unproposed.clone_from(&self.rules.members);
     }
 
     /// A quorum of one agrees on the next epoch as soon as its disk has it. Connections stay. One of several
@@ -254,6 +260,7 @@ impl ProposerActor {
         let (requests, closes) = match &letter {
             Internal::Expire(sessions) => (sessions.len(), sessions.len()),
             Internal::Reap(paths) => (paths.len(), 0),
+            Internal::Configure(_) => (1, 0),
         };
         let asked = asked(requests, closes, ctx);
         self.prepare(asked, ctx, |core, tree, now_ms, out| core.on_internal(tree, letter, now_ms, out));
@@ -311,6 +318,8 @@ impl Service for ProposerActor {
             if let Some(core) = &mut this.core {
                 core.on_tick(&mut this.out);
                 this.perform(ctx);
+                this.configure(ctx);
+                this.hands_over(ctx);
             }
         });
     }
@@ -388,14 +397,18 @@ impl Serve<EpochKept> for ProposerActor {
 impl Serve<DiskSpace> for ProposerActor {
     fn serve(&mut self, letter: DiskSpace, ctx: &mut Ctx<'_, Self>) {
         let full = matches!(letter.0, Space::Full { .. });
+        self.is_disk_full = full;
+        if self.hands_over(ctx) {
+            return;
+        }
         match letter.0 {
+            _ if self.core.is_none() => {} // nothing is led
             Space::Full { needed } => tracing::error!(
                 needed,
                 "disk full: writes are refused with -119 until so many bytes are free; reads and pings go on"
             ),
             Space::Enough => tracing::info!("the disk has room again: writes go on"),
         }
-        self.is_disk_full = full;
         if let Some(core) = &mut self.core {
             core.on_disk_full(full);
             self.resume(ctx);

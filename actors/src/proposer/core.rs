@@ -11,6 +11,7 @@ use paddock_messages::txn::{Txn, TxnBody, TxnHeader};
 use paddock_messages::zxid::{Epoch, Zxid};
 
 use self::syncs::Syncs;
+use super::configuring;
 use super::credit::LogCredit;
 use super::held::Held;
 use crate::quorum::Quorum;
@@ -228,6 +229,14 @@ impl<Q: Quorum> Proposer<Q> {
                         let proposal = self.server_txn(SessionId::NONE, zxid, now_ms, body);
                         self.add(proposal, &mut proposals);
                     }
+                }
+            }
+            Internal::Configure(members) => {
+                if !self.must_wait() && !self.is_full() {
+                    let zxid = self.next();
+                    let body = TxnBody::Reconfig { text: configuring::text(&members, zxid) };
+                    let proposal = self.server_txn(SessionId::NONE, zxid, now_ms, body);
+                    self.add(proposal, &mut proposals);
                 }
             }
         }

@@ -37,6 +37,7 @@ pub mod synchronising;
 pub use crate::quorum::{Majority, Quorum};
 pub use core::{LAST_COUNTER, Output, Proposer, Room};
 
+mod configuring;
 mod credit;
 mod held;
 mod recent;

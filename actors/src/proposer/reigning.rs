@@ -201,6 +201,16 @@ impl ProposerActor {
         }
     }
 
+    /// Gives the lead up if the disk is full and the others are a quorum that is in sync: whether it does.
+    pub(super) fn hands_over(&mut self, ctx: &mut Ctx<'_, Self>) -> bool {
+        let reign = self.reigning.as_ref().and_then(|it| it.reign.as_ref());
+        let hands_over = self.is_disk_full && reign.is_some_and(|reign| reign.can_hand_over());
+        if hands_over {
+            self.resign("the disk is full, and others can lead", ctx);
+        }
+        hands_over
+    }
+
     pub(super) fn begin_round(&mut self, number: u64, ctx: &mut Ctx<'_, Self>) -> Result<(), ()> {
         let Some(reigning) = &self.reigning else {
             let why = "a server alone is its own quorum, and yet a sync waits for others";
@@ -380,6 +390,7 @@ impl Serve<HistoryApplied> for ProposerActor {
             self.perform_led(order, ctx);
         }
         self.perform_reign(ctx);
+        self.configure(ctx);
         self.publish();
     }
 }

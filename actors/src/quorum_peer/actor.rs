@@ -89,6 +89,8 @@ pub struct QuorumPeerActor {
     timeout_ms: u64,
     vouched: bool,
     had_vote: bool,
+    /// The Learner's log takes what a leader sends (L7).
+    joins: bool,
 }
 
 impl QuorumPeerActor {
@@ -112,6 +114,7 @@ impl QuorumPeerActor {
             timeout_ms,
             vouched: true,
             had_vote: false,
+            joins: true,
         }
     }
 
@@ -234,7 +237,7 @@ impl Serve<CtlDown> for QuorumPeerActor {
 
 impl Serve<Elected> for QuorumPeerActor {
     fn serve(&mut self, Elected { vote, had_vote }: Elected, ctx: &mut Ctx<'_, Self>) {
-        if self.core.role() != Role::Looking {
+        if self.core.role() != Role::Looking || !self.joins {
             return;
         }
         self.had_vote = had_vote;
@@ -257,7 +260,8 @@ impl Serve<Stands> for QuorumPeerActor {
         }
         let own = Vote { peer_epoch: stands.current_epoch, zxid: stands.last, leader: self.me };
         let votes = self.is_voter && stands.has_room;
-        let look = Look { own: votes.then_some(own), memory: stands.memory };
+        self.joins = stands.joins;
+        let look = Look { own: votes.then_some(own), memory: stands.memory, joins: stands.joins };
         let looks = self.peers.look.post(look).map_err(drop);
         self.must(looks, ctx);
     }

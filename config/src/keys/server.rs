@@ -57,6 +57,7 @@ pub(super) const KEYS: &[Key] = &[
     // Paddock's own, in ZooKeeper's style; times in ms.
     honoured("memory.softLimit", "memory.soft_limit", "2GiB"),
     honoured("clientArbiters", "client_arbiters", "2"),
+    honoured("serverIdOffset", "server_id_offset", "1"),
     honoured("logSpinUs", "log_spin_us", "50"),
     honoured("epochTxns", "epoch_txns", "1000000"),
     honoured("log.format", "log.format", "json").file_only(), // other Java programs have such properties

@@ -224,6 +224,7 @@ fn paddock_s_own_variables_and_flags_take_every_setting() {
         let default = if setting.default.is_empty() { "-" } else { setting.default };
         let sample = match setting.name {
             "server_id" => "7",
+            "server_id_offset" => "1",
             "min_session_timeout_ms" => "5000",
             "data_log_dir" | "super_digest" => "text",
             _ if default == "-" && setting.kind == paddock_config::Kind::Bool => "true",

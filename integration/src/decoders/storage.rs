@@ -152,6 +152,10 @@ impl Machine for OneFile<'_> {
     fn look_up(&self, _: &str) -> io::Result<Vec<IpAddr>> {
         Err(io::ErrorKind::NotFound.into())
     }
+
+    fn host_name(&self) -> io::Result<String> {
+        Ok(String::from_utf8_lossy(self.0).into_owned())
+    }
 }
 
 /// A `zoo.cfg` or TOML, whichever it looks like, which is its own dynamic file and `myid`, too, if it asks

@@ -15,7 +15,7 @@ use crate::raw_client::four_letter_word;
 /// How long a member that runs may take to say what it is; never reached when all is well.
 const ANSWER_LIMIT: Duration = Duration::from_secs(10);
 /// The file with a member's id.
-const MYID: &str = "myid";
+pub(super) const MYID: &str = "myid";
 
 /// For clients, data, votes and metrics, of a member that has an address of its own.
 const OWN_PORTS: [u16; 4] = [2181, 2888, 3888, 7000];
@@ -64,8 +64,9 @@ pub(super) struct Member {
     pub(super) id: Id,
     pub(super) votes: bool,
     pub(super) ports: Ports,
-    /// Holds `zoo.cfg` and `data`.
+    /// Holds `zoo.cfg`, and `data` unless that is on a disk of its own.
     home: PathBuf,
+    disk: Option<PathBuf>,
     /// What it runs under, see [`Launch::under`].
     prefix: Vec<OsString>,
     pub(super) process: Option<ServerProcess>,
@@ -77,7 +78,7 @@ pub(super) struct Member {
 impl Member {
     pub(super) fn new(id: Id, votes: bool, ports: Ports, home: PathBuf) -> Self {
         let (prefix, past) = (Vec::new(), Vec::new());
-        Self { id, votes, ports, home, prefix, process: None, frozen: false, past }
+        Self { id, votes, ports, home, disk: None, prefix, process: None, frozen: false, past }
     }
 
     /// The same, with a command to run it under.
@@ -85,9 +86,15 @@ impl Member {
         Self { prefix, ..self }
     }
 
+    /// Keeps its data on this disk from now on.
+    pub(super) fn put_on(&mut self, disk: PathBuf) {
+        assert!(self.process.is_none(), "member {} runs", self.id);
+        self.disk = Some(disk);
+    }
+
     /// The same member, without its process.
     pub(super) fn description(&self) -> Self {
-        Self::new(self.id, self.votes, self.ports, self.home.clone())
+        Self { disk: self.disk.clone(), ..Self::new(self.id, self.votes, self.ports, self.home.clone()) }
     }
 
     pub(super) fn file(&self) -> PathBuf {
@@ -95,7 +102,7 @@ impl Member {
     }
 
     pub(super) fn data_dir(&self) -> PathBuf {
-        self.home.join("data")
+        self.disk.as_ref().unwrap_or(&self.home).join("data")
     }
 
     /// `server.N=…`.

@@ -2,10 +2,11 @@
 //! there.
 
 use std::net::TcpStream;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use paddock_integration::ensemble::{Ensemble, Id, Mode};
-use paddock_integration::process::Launch;
+use paddock_integration::process::{Launch, binary};
 use paddock_integration::raw_client::{ClientError, Handshake, RawClient, four_letter_word};
 use paddock_messages::znode::CreateMode;
 
@@ -61,12 +62,24 @@ fn an_ensemble_begins_once_every_voter_is_there() {
     client(&ensemble, 1).create("/all", b"", CreateMode::Persistent).unwrap();
 }
 
+/// `paddock init` with a member's file and id: its exit code, and what it said.
+fn init(ensemble: &Ensemble, id: Id) -> (Option<i32>, String) {
+    let file = ensemble.dir().join(id.to_string()).join("zoo.cfg");
+    let mut command = Command::new(binary().unwrap());
+    let output = command.arg("init").arg(file).args(["--id", &id.to_string()]).output().unwrap();
+    let said = [output.stdout, output.stderr].concat();
+    (output.status.code(), String::from_utf8(said).unwrap())
+}
+
 #[test]
 fn an_operator_s_word_lets_a_quorum_begin_without_the_third_and_counts_once() {
     let (_dir, mut ensemble) = waiting(3, 0, "");
     let marker = |ensemble: &Ensemble, id| ensemble.data_dir(id).join("initialize");
     for id in [1, 2] {
-        std::fs::write(marker(&ensemble, id), "").unwrap();
+        std::fs::remove_file(ensemble.data_dir(id).join("myid")).unwrap();
+        let (code, said) = init(&ensemble, id);
+        assert_eq!(code, Some(0), "{said}");
+        assert!(said.contains(&format!("server {id} may begin")) && marker(&ensemble, id).exists(), "{said}");
         ensemble.start(id);
     }
     ensemble.await_all_serving();
@@ -74,6 +87,8 @@ fn an_operator_s_word_lets_a_quorum_begin_without_the_third_and_counts_once() {
     for id in [1, 2] {
         assert!(!marker(&ensemble, id).exists(), "member {id}");
     }
+    let (code, said) = init(&ensemble, 2);
+    assert_eq!((code, marker(&ensemble, 2).exists()), (Some(3), false), "it has data: {said}");
     ensemble.start(3);
     ensemble.await_all_serving();
     trees::same(&ensemble);

@@ -111,6 +111,7 @@ impl Bench {
                 let paths = rest.split(' ').map(Into::into).collect();
                 proposer.on_internal(toy, Internal::Reap(paths), NOW, &mut out);
             }
+            "configure" => proposer.on_internal(toy, Internal::Configure(rest.into()), NOW, &mut out),
             "disk" => proposer.on_disk_full(rest == "full"),
             "heard" => {
                 let (id, number) = rest.split_once(' ').unwrap();

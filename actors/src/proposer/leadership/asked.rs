@@ -35,6 +35,11 @@ impl<Q: Quorum> Leadership<Q> {
         self.learners.get(&learner) == Some(&Stage::Serving)
     }
 
+    /// Whether the voters that serve decide without us: who gives the lead up leaves them a quorum.
+    pub fn can_hand_over(&self) -> bool {
+        self.quorum.holds(|voter| voter != self.me && self.is_serving(voter))
+    }
+
     /// How far it has come, for those who judge it.
     pub fn progress(&self) -> Progress {
         let is = |wanted: &[Stage]| {

@@ -224,7 +224,7 @@ pub(crate) fn told(body: &TxnBody) -> String {
         }
         TxnBody::One(op) => told_op(op),
         TxnBody::SetAcl { path, acl, version } => format!("acl {path} {} v{version}", acl.len()),
-        TxnBody::Reconfig { .. } => "reconfig".into(),
+        TxnBody::Reconfig { text } => format!("reconfig {}", String::from_utf8_lossy(text)),
         TxnBody::DeleteContainer { path } => format!("reap {path}"),
         TxnBody::Multi(ops) => format!("multi {}", list(ops.iter().map(told_op).collect())),
         TxnBody::FailedMulti(codes) => {

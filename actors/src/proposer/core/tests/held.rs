@@ -1,7 +1,7 @@
 //! What is held back, and how much of it.
 
 use super::super::super::held::MOST_HELD;
-use super::small;
+use super::{check, small};
 
 #[test]
 fn p7_new_sessions_are_refused_while_too_much_is_held_back_and_an_expiry_is_held_once() {
@@ -57,4 +57,19 @@ fn p10_what_stands_behind_a_silent_disk_counts_until_it_is_reached() {
     assert_eq!(bench.proposer.held(), 0);
     assert_eq!(bench.told("ack 1 1.1"), "");
     assert!(bench.told("attach 8 7").starts_with("attached 8"));
+}
+
+#[test]
+fn the_configuration_has_its_own_zxid_as_version_and_waits_for_the_disk() {
+    check(
+        1,
+        &[
+            ("7 0#1 set /", "1.1 7 set / v1"),
+            ("configure a\n", "1.2 0 reconfig a\nversion=100000002"),
+            ("disk full", ""),
+            ("configure b\n", ""),
+            ("disk free", ""),
+            ("configure b\n", "1.3 0 reconfig b\nversion=100000003"),
+        ],
+    );
 }

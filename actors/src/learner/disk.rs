@@ -1,0 +1,38 @@
+//! A full disk in an ensemble. The log has room for what was admitted before that was known, and for nothing else, so
+//! the member leaves its leader and stands for nothing until there is room: others are a quorum without it. A leader
+//! gives the lead up only if they are one now; until then it refuses writes, as a server alone does.
+//!
+//! - L7  A member whose disk is full follows nobody: nothing is sent to a log that has no room for it.
+
+use super::actor::LearnerActor;
+use super::roles::Mode;
+use crate::proposer::actor::DiskSpace;
+use crate::runtime::{Ctx, Serve};
+use crate::storage::Space;
+
+impl Serve<DiskSpace> for LearnerActor {
+    fn serve(&mut self, DiskSpace(space): DiskSpace, ctx: &mut Ctx<'_, Self>) {
+        if self.others.is_none() {
+            return; // its Proposer refuses
+        }
+        self.is_disk_full = matches!(space, Space::Full { .. });
+        match (space, &mut self.mode) {
+            (Space::Full { .. }, Mode::Leading) => {} // its Proposer decides
+            (Space::Full { needed }, mode) => {
+                tracing::error!(
+                    needed,
+                    "disk full: this member follows no leader and has no vote until so many bytes are free"
+                );
+                match mode {
+                    Mode::Looking(search) => search.is_told = false,
+                    _ => self.leave("its disk is full", ctx),
+                }
+            }
+            (Space::Enough, Mode::Looking(search)) => {
+                tracing::info!("the disk has room again: looking for a leader");
+                search.is_told = false;
+            }
+            (Space::Enough, _) => {}
+        }
+    }
+}

@@ -1,0 +1,78 @@
+//! `/zookeeper/config`: who is in the ensemble, for clients that look there. Until memberships change by requests,
+//! what the leader's file says is the truth, and a leader whose file says something else than the znode writes it,
+//! as a txn like any other: all members tell the same, and watches fire.
+//!
+//! Source: compat: ZKDatabase.initConfigInZKDatabase; Paddock's text has the zxid of its own txn as version.
+
+use bytes::Bytes;
+use paddock_messages::letters::Internal;
+use paddock_messages::path;
+use paddock_messages::zxid::Zxid;
+
+use super::actor::ProposerActor;
+use super::core::Proposer;
+use crate::runtime::Ctx;
+use crate::tree::DataTree;
+
+/// Begins the text's last line, which has no end of line.
+const VERSION: &str = "version=";
+
+/// The whole text: `members` is a line for each, each with its end.
+pub(super) fn text(members: &str, version: Zxid) -> Bytes {
+    format!("{members}{VERSION}{:x}", version.0).into()
+}
+
+/// Whether the tree's configuration names these members.
+fn names(tree: &DataTree, members: &str) -> bool {
+    let told = tree.node(path::CONFIG).and_then(|node| node.data());
+    let rest = told.and_then(|text| text.strip_prefix(members.as_bytes()));
+    rest.is_some_and(|rest| rest.starts_with(VERSION.as_bytes()))
+}
+
+impl ProposerActor {
+    /// Proposes the members that the rules name, once in an epoch, if the tree names others. What cannot be
+    /// proposed now is with the next tick.
+    pub(super) fn configure(&mut self, ctx: &mut Ctx<'_, Self>) {
+        let Some(members) = self.unproposed.clone() else { return };
+        if !names(&self.tree.read(), &members) {
+            let before = self.core.as_ref().map(Proposer::last);
+            self.on_internal(Internal::Configure(members), ctx);
+            if before == self.core.as_ref().map(Proposer::last) {
+                return;
+            }
+        }
+        self.unproposed = None;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use paddock_messages::ids::{AttachNumber, SessionId};
+    use paddock_messages::txn::{Txn, TxnBody, TxnHeader};
+    use paddock_messages::zxid::Epoch;
+
+    use super::*;
+    use crate::tree::events::Events;
+    use crate::tree::{DataTree, TreeOptions};
+
+    const THREE: &str =
+        "server.1=a:1:2:participant\nserver.2=b:1:2:participant\nserver.3=c:1:2:participant\n";
+
+    #[test]
+    fn the_members_are_compared_and_the_version_is_not() {
+        let mut tree = DataTree::new(TreeOptions::default());
+        assert!(!names(&tree, THREE), "nobody has written it yet");
+        let zxid = Zxid::new(Epoch(1), 1);
+        let written = text(THREE, zxid);
+        assert!(written.ends_with(b"participant\nversion=100000001"));
+        let (session, attach) = (SessionId::NONE, AttachNumber::default());
+        let header = TxnHeader { session, attach, cxid: 0, zxid, time: 0 };
+        tree.apply(&Txn { header, body: TxnBody::Reconfig { text: written } }, &mut Events::default());
+        assert!(names(&tree, THREE));
+        let (two, _) = THREE.split_at(THREE.find("server.3").unwrap());
+        for other in [two, &THREE.replace("c:1:2", "d:1:2"), &format!("{THREE}server.4=d:1:2:observer\n"), ""]
+        {
+            assert!(!names(&tree, other), "{other}");
+        }
+    }
+}

@@ -25,6 +25,8 @@ mod killed;
 mod load;
 #[path = "ensemble/no_quorum.rs"]
 mod no_quorum;
+#[path = "ensemble/operators.rs"]
+mod operators;
 #[path = "ensemble/order.rs"]
 mod order;
 #[path = "ensemble/power.rs"]

@@ -5,15 +5,16 @@
 //! ctl            QuorumPeer, Election, a CtlLink for each other member; both listeners
 //! ```
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, ToSocketAddrs};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
+use paddock_actors::admin::ensemble::Ensemble;
 use paddock_actors::client::hub::Control;
 use paddock_actors::election::Election;
-use paddock_actors::election::actor::ElectionActor;
+use paddock_actors::election::actor::{ElectionActor, SharedSearch};
 use paddock_actors::learner::actor::LearnerActor;
 use paddock_actors::learner::roles::DataLane;
 use paddock_actors::peer_link::letters::{Accepted, FromLeader, FromLearner};
@@ -23,10 +24,11 @@ use paddock_actors::peer_link::{
     SharedIdentity, letters_ahead, listener,
 };
 use paddock_actors::proposer::actor::ProposerActor;
+use paddock_actors::proposer::lag::SharedLag;
 use paddock_actors::proposer::reigning::LearnerLane;
-use paddock_actors::quorum_peer::Board;
-use paddock_actors::quorum_peer::actor::{Peers, QuorumPeerActor, RoleTold};
+use paddock_actors::quorum_peer::actor::{Peers, QuorumPeerActor};
 use paddock_actors::quorum_peer::core::{QuorumPeer, Timing};
+use paddock_actors::quorum_peer::{Board, RoleTold};
 use paddock_actors::runtime::{Clock, Duty, Env, Inbox, NamedArbiter, Place};
 use paddock_config::{Config, PeerAddress, Quorum};
 use paddock_messages::frame::Lane;
@@ -51,6 +53,9 @@ pub(crate) struct Membership {
     pub(crate) me: ServerId,
     pub(crate) is_voter: bool,
     pub(crate) quorum: Quorum,
+    /// By whether they vote.
+    voters: BTreeSet<ServerId>,
+    observers: BTreeSet<ServerId>,
     /// By lane, where each member is.
     addresses: BTreeMap<ServerId, [Vec<(String, u16)>; 2]>,
     identity: SharedIdentity,
@@ -72,11 +77,15 @@ impl Membership {
         let quorum = members.quorum();
         let identity =
             Identity { me, members: members.servers.keys().copied().collect(), ensemble, largest_txn };
+        let voters = members.voters();
+        let observers = members.servers.keys().copied().filter(|id| !voters.contains(id)).collect();
         let ticks = |limit: u32| u64::from(limit) * u64::from(config.tick_ms);
         Self {
             me,
             is_voter: quorum.weight(me) > 0,
             quorum,
+            voters,
+            observers,
             addresses: addresses.collect(),
             identity: Arc::new(parking_lot::Mutex::new(identity)),
             timing: Timing {
@@ -104,13 +113,13 @@ impl Membership {
         self.addresses.keys().copied().filter(|id| *id != self.me)
     }
 
-    fn peer(&self, id: ServerId, lane: Lane) -> Peer {
+    fn peer(&self, id: ServerId, lane: Lane, statuses: &Statuses) -> Peer {
         let addresses = self.addresses.get(&id).map(|both| both[lane_index(lane)].clone());
         Peer {
             id,
             addresses: addresses.unwrap_or_default(),
             identity: Arc::clone(&self.identity),
-            status: Arc::default(),
+            status: statuses.get(&id).map(|both| Arc::clone(&both[lane_index(lane)])).unwrap_or_default(),
         }
     }
 
@@ -152,8 +161,14 @@ pub(crate) struct Mailboxes {
     data: BTreeMap<ServerId, Inbox<DataLink>>,
     ctl: BTreeMap<ServerId, Inbox<CtlLink>>,
     pub(crate) board: Board,
-    pub(crate) told: RoleTold,
+    told: RoleTold,
+    search: SharedSearch,
+    statuses: Statuses,
+    pub(crate) lag: SharedLag,
 }
+
+/// By lane, what each link tells of itself.
+type Statuses = BTreeMap<ServerId, [SharedStatus; 2]>;
 
 impl Mailboxes {
     pub(crate) fn open(membership: &Membership, env: &Env) -> Self {
@@ -164,6 +179,23 @@ impl Mailboxes {
             ctl: membership.others().map(|id| (id, Inbox::new("ctl_link", Duty::Core, env))).collect(),
             board: Board::default(),
             told: RoleTold::default(),
+            search: SharedSearch::default(),
+            statuses: membership.others().map(|id| (id, Default::default())).collect(),
+            lag: SharedLag::default(),
+        }
+    }
+
+    /// What an operator sees.
+    pub(crate) fn seen(&self, membership: &Membership) -> Ensemble {
+        Ensemble {
+            me: membership.me,
+            voters: membership.voters.clone(),
+            observers: membership.observers.clone(),
+            role: self.told.clone(),
+            board: self.board.clone(),
+            search: Arc::clone(&self.search),
+            links: self.statuses.clone(),
+            lag: Arc::clone(&self.lag),
         }
     }
 
@@ -258,8 +290,8 @@ pub(crate) fn start(
         .map_err(|error| taken(&for_data, error))?;
     accept_on(ctl, for_votes.clone(), (Arc::clone(identity), ctl_routes), Arc::clone(&env.clock))
         .map_err(|error| taken(&for_votes, error))?;
-    let statuses: BTreeMap<ServerId, SharedStatus> =
-        membership.others().map(|id| (id, Arc::default())).collect();
+    let statuses = &mail.statuses;
+    let of_lane = |lane| statuses.iter().map(move |(id, both)| (*id, Arc::clone(&both[lane_index(lane)])));
     let peers = Peers {
         links: mail.ctl.iter().map(|(id, link)| (*id, link.outbox(CTL))).collect(),
         look: mail.election.outbox(ADMITTED),
@@ -269,7 +301,8 @@ pub(crate) fn start(
         begin: learner.outbox(ADMITTED),
         round: proposer.outbox(ADMITTED),
         drop: proposer.outbox(ADMITTED),
-        data: statuses.values().cloned().collect(),
+        data: of_lane(Lane::Data).map(|(_, status)| status).collect(),
+        ctl: of_lane(Lane::Ctl).collect(),
         hubs,
     };
     let votes = mail.ctl.iter().map(|(id, link)| (*id, link.outbox(CTL))).collect();
@@ -283,7 +316,7 @@ pub(crate) fn start(
     let now_ms = env.clock.now_ms();
     let core = QuorumPeer::new(membership.me, &others, membership.quorum.clone(), membership.timing, now_ms);
     let election = Election::new(membership.me, others, membership.quorum.clone());
-    let election = ElectionActor::new(election, votes, mail.quorum_peer.outbox(ADMITTED));
+    let election = ElectionActor::new(election, votes, mail.quorum_peer.outbox(ADMITTED), mail.search);
     let quorum_peer = QuorumPeerActor::new(
         (membership.me, membership.is_voter),
         core,
@@ -293,7 +326,7 @@ pub(crate) fn start(
     );
     for (id, link) in mail.data {
         let setup = DataSetup {
-            peer: Peer { status: Arc::clone(&statuses[&id]), ..membership.peer(id, Lane::Data) },
+            peer: membership.peer(id, Lane::Data, statuses),
             untaken: membership.untaken,
             lanes: Arc::clone(&lanes),
             queue_bytes: QUEUE_BYTES,
@@ -305,7 +338,7 @@ pub(crate) fn start(
     }
     for (id, link) in mail.ctl {
         let setup = CtlSetup {
-            peer: membership.peer(id, Lane::Ctl),
+            peer: membership.peer(id, Lane::Ctl, statuses),
             silence: Duration::from_millis(membership.timing.peer_timeout_ms),
             to: to_peer.clone(),
         };

@@ -4,9 +4,11 @@ use std::sync::Arc;
 
 use paddock_actors::admin::actor::Metrics;
 use paddock_actors::admin::collect;
+use paddock_actors::admin::ensemble::{Ensemble, Sight};
 use paddock_actors::admin::http::MetricsServer;
 use paddock_actors::admin::metrics::{
-    Gauges, Meters, ProcessFacts, Provider, mailboxes, mntr, mntr_refusals, prometheus, refusals,
+    Gauges, Meters, ProcessFacts, Provider, mailboxes, mntr, mntr_ensemble, mntr_refusals, prometheus,
+    prometheus_ensemble, refusals,
 };
 use paddock_actors::client::Entrance;
 use paddock_actors::disk_watch::actor::prometheus as disk;
@@ -24,17 +26,21 @@ pub(crate) struct Sources {
     pub(crate) entrance: Arc<Entrance>,
     pub(crate) env: Env,
     pub(crate) log: SyncWatch,
+    /// Of a member of several.
+    pub(crate) ensemble: Option<Ensemble>,
 }
 
 impl Sources {
     /// For the Admin.
     pub(crate) fn for_words(&self) -> Metrics {
-        let (text, reset) = (self.clone(), self.clone());
+        let (text, reset, meters) = (self.clone(), self.clone(), Arc::clone(&self.meters));
         Metrics {
             text: Arc::new(move || {
                 mntr(&text.meters, &text.gauges(), text.provider)
+                    + &text.of_ensemble()
                     + &mntr_refusals(&text.meters, text.provider)
             }),
+            proposal_sizes: Box::new(move || meters.proposal_sizes.read()),
             reset: Box::new(move || reset.meters.reset(reset.provider)),
         }
     }
@@ -52,11 +58,28 @@ impl Sources {
     fn page(&self) -> String {
         let gauges = self.gauges();
         let mut page = prometheus(&self.meters, &gauges);
+        if let Some(sight) = self.sight() {
+            page += &prometheus_ensemble(&sight.gauges(self.meters.proposal_sizes.read()));
+            page += &sight.prometheus();
+        }
         page += &refusals(&self.meters);
         page += &mailboxes(&self.env.registry.totals());
         page += &gauges.process.prometheus();
         page += &disk(&self.log);
         page
+    }
+
+    fn sight(&self) -> Option<Sight> {
+        self.ensemble.as_ref().map(|ensemble| ensemble.look(self.env.clock.now_ms()))
+    }
+
+    /// What `mntr` tells more of a member of several.
+    fn of_ensemble(&self) -> String {
+        let Some(sight) = self.sight().filter(|_| self.provider != Provider::None) else {
+            return String::new();
+        };
+        let gauges = sight.gauges(self.meters.proposal_sizes.read());
+        mntr_ensemble(&gauges, self.provider) + &sight.mntr()
     }
 
     fn gauges(&self) -> Gauges {

@@ -141,6 +141,34 @@ fn every_key_is_in_the_field_that_is_used() {
     assert_eq!(log("preAllocSize=80000\ntxnLogSizeLimitInKb=90000"), 80_000 << 10);
 }
 
+/// As the Java server prints its `conf`: what is the member's own, and every member's line.
+#[test]
+fn conf_tells_an_ensemble_s_limits_ports_and_members() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("data");
+    std::fs::create_dir(&data).unwrap();
+    let lines = "tickTime=2000\ninitLimit=11\nsyncLimit=6\nclientPort=2999\nserver.1=a:2881:3881;2181\n\
+                 server.2=b:2882:3882\nserver.3=c:2883:3883\nserver.4=d:2884:3884:observer\n";
+    for (id, is_observer) in [(2, false), (4, true)] {
+        std::fs::write(data.join("myid"), format!("{id}\n")).unwrap();
+        let file = dir.path().join("zoo.cfg");
+        std::fs::write(&file, format!("dataDir={}\n{lines}", data.display())).unwrap();
+        let config = Config::load(Sources::file(Some(file))).expect("a good configuration").config;
+        let facts = conf(&config);
+        let membership = "server.1=a:2881:3881:participant;0.0.0.0:2181\nserver.2=b:2882:3882:participant\n\
+                          server.3=c:2883:3883:participant\nserver.4=d:2884:3884:observer\nversion=0";
+        let expected = EnsembleConf {
+            init_limit: 11,
+            sync_limit: 6,
+            election_ports: vec![3_880 + id],
+            quorum_ports: vec![2_880 + id],
+            is_observer,
+            membership: Some(membership.to_owned()),
+        };
+        assert_eq!((facts.server_id, facts.ensemble), (u64::from(id), Some(expected)));
+    }
+}
+
 /// Else the test before could not tell a key that is read from one that is not.
 #[test]
 fn each_of_these_lines_makes_a_difference() {

@@ -197,6 +197,7 @@ impl Node {
                 found: mail.proposer.outbox(ADMITTED),
                 sent: mail.proposer.outbox(ADMITTED),
                 largest_txn: of.largest_txn(),
+                lag: with.lag.clone(),
             })
         });
         let proposer = ProposerActor::new(
@@ -258,7 +259,7 @@ impl Node {
         }
 
         let learner = Learner::new(server, applied, ids).with_logged(logged);
-        let told = ensemble.as_ref().map(|with| with.told.clone());
+        let seen = membership.as_ref().zip(ensemble.as_ref()).map(|(of, with)| with.seen(of));
         let metrics = Sources {
             provider: config.metrics.class,
             meters: Arc::clone(&meters),
@@ -266,6 +267,7 @@ impl Node {
             entrance: Arc::clone(&entrance),
             env: env.clone(),
             log: log.watch.clone(),
+            ensemble: seen.clone(),
         };
         let admin = AdminSetup {
             whitelist: settings::four_letter_words(config),
@@ -276,7 +278,7 @@ impl Node {
             hubs: controls.iter().cloned().zip(answers).collect(),
             sessions: mail.sessions.outbox::<AskTracker>(ADMITTED),
             metrics: metrics.for_words(),
-            role: told,
+            ensemble: seen,
             parts: mail.admin.outbox(PARTS),
         };
         let logging = (log.handle.clone(), Arc::clone(&meters));

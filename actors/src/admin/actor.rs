@@ -4,23 +4,27 @@
 use std::collections::{BTreeSet, HashMap};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use paddock_messages::ids::ClientRef;
 use paddock_messages::mail::{Bound, Outbox};
 
 use super::collect::{self, ArbiterPart, Now};
-use super::four_letter::{ConfFacts, Facts, Mode, Need, ServerFacts, SessionFacts, Word, answer};
+use super::ensemble::{Ensemble, Sight};
+use super::four_letter::{ConfFacts, Facts, Mode, Need, ServerFacts, SessionFacts, Sizes, Word, answer};
 use crate::client::Entrance;
 use crate::client::hub::{Control, WordAnswer, WordAsked};
 use crate::client::stats::Latency;
-use crate::quorum_peer::actor::{RoleTold, Told};
+use crate::quorum_peer::Told;
 use crate::runtime::{Ctx, Serve, Service};
 use crate::session::actor::AskTracker;
 use crate::tree::SharedTree;
 
 /// Questions that may wait for their parts; one more is closed unanswered.
 const MOST_OPEN: usize = 256;
+/// How often the log says why there is no leader.
+const TELL: Duration = Duration::from_secs(5);
 /// What Java's trace mask is at first; kept, and without any effect.
 const TRACE_MASK: i64 = 306;
 /// Mail from those who were asked.
@@ -41,8 +45,10 @@ enum PartOf {
 
 /// The metrics, for `mntr` and `srst`.
 pub struct Metrics {
-    /// What follows version and state in `mntr`.
+    /// What follows version and states in `mntr`.
     pub text: Arc<dyn Fn() -> String + Send + Sync>,
+    /// Of proposals, in bytes.
+    pub proposal_sizes: Box<dyn Fn() -> Sizes + Send>,
     /// Forgets what `srst` forgets.
     pub reset: Box<dyn Fn() + Send>,
 }
@@ -65,8 +71,8 @@ pub struct AdminSetup {
     pub sessions: Outbox<AskTracker>,
     /// Read and reset once every hub has told its own.
     pub metrics: Metrics,
-    /// What the member is; none for a server alone.
-    pub role: Option<RoleTold>,
+    /// What there is to see of the others; none for a server alone.
+    pub ensemble: Option<Ensemble>,
     /// To this very actor, for those who are asked.
     pub parts: Outbox<Part>,
 }
@@ -106,27 +112,25 @@ impl AdminActor {
             self.trace_mask = mask;
         }
         self.asked += 1;
-        let facts = self.local_facts(word);
+        let facts = self.local_facts(word, now);
         let question = self.asked;
         let awaited = self.ask_hubs(question, word, now) + self.ask_tracker(question, word, now);
         self.open.insert(question, Question { from, word, facts, latency: Latency::default(), awaited });
         self.finish(question);
     }
 
-    fn local_facts(&self, word: Word) -> Facts {
+    fn local_facts(&self, word: Word, now: Now) -> Facts {
         let setup = &self.setup;
-        let told = setup.role.as_ref().map(RoleTold::get);
+        let sight = setup.ensemble.as_ref().map(|ensemble| ensemble.look(now.ms));
         let mut server = ServerFacts {
-            serving: told != Some(Told::Looking),
-            mode: told.map_or(Mode::Standalone, |told| match told {
-                Told::Leading => Mode::Leader,
-                Told::Observing => Mode::Observer,
-                Told::Looking | Told::Following => Mode::Follower,
-            }),
+            serving: true,
             connections: setup.entrance.connections() as u64,
             outstanding: setup.entrance.outstanding() as u64,
             ..ServerFacts::default()
         };
+        if let Some(sight) = &sight {
+            self.of_ensemble(sight, &mut server);
+        }
         let tree = setup.tree.read();
         collect::of_tree(&tree, &mut server);
         let mut facts = Facts { server, trace_mask: self.trace_mask, ..Facts::default() };
@@ -145,6 +149,29 @@ impl AdminActor {
             facts.environment = collect::environment();
         }
         facts
+    }
+
+    fn of_ensemble(&self, sight: &Sight, server: &mut ServerFacts) {
+        server.serving = sight.told() != Told::Looking;
+        server.mode = match sight.told() {
+            Told::Leading => Mode::Leader,
+            Told::Observing => Mode::Observer,
+            Told::Looking | Told::Following => Mode::Follower,
+        };
+        server.proposal_sizes =
+            (sight.told() == Told::Leading).then(|| (self.setup.metrics.proposal_sizes)());
+        server.outlook = sight.outlook();
+        server.peer_state = Some(sight.peer_state());
+        server.observer_master = sight.observer_master();
+    }
+
+    /// AD7.
+    fn tell(&mut self, ctx: &mut Ctx<'_, Self>) {
+        let now_ms = ctx.clock().now_ms();
+        let outlook = self.setup.ensemble.as_ref().and_then(|ensemble| ensemble.look(now_ms).outlook());
+        if let Some(outlook) = outlook {
+            tracing::warn!("{outlook}");
+        }
     }
 
     /// How many of the hubs will answer.
@@ -179,8 +206,10 @@ impl AdminActor {
             return 0;
         }
         let (parts, tree) = (self.setup.parts.clone(), Arc::clone(&self.setup.tree));
+        let told = self.setup.ensemble.as_ref().map(|ensemble| ensemble.role.get().told);
+        let is_learner = matches!(told, Some(Told::Following | Told::Observing));
         let ask = AskTracker(Box::new(move |tracker| {
-            let what = PartOf::Sessions(collect::sessions(tracker, &tree.read(), now));
+            let what = PartOf::Sessions(collect::sessions(tracker, &tree.read(), is_learner, now));
             let _ = parts.post(Part { question, what });
         }));
         usize::from(self.setup.sessions.post(ask).is_ok())
@@ -206,7 +235,11 @@ impl AdminActor {
     }
 }
 
-impl Service for AdminActor {}
+impl Service for AdminActor {
+    fn started(&mut self, ctx: &mut Ctx<'_, Self>) {
+        ctx.every(TELL, Self::tell);
+    }
+}
 
 impl Serve<WordAsked> for AdminActor {
     fn serve(&mut self, asked: WordAsked, ctx: &mut Ctx<'_, Self>) {

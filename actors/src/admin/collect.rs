@@ -153,11 +153,17 @@ pub fn add(part: ArbiterPart, latency: &mut Latency, facts: &mut Facts) {
     facts.watches.by_session.extend(part.watches.by_session);
 }
 
-/// The sessions by the time they expire, and their ephemerals.
-pub fn sessions(tracker: &SessionTracker, tree: &DataTree, now: Now) -> SessionFacts {
+/// The sessions by the time they expire, or as a learner knows them, and their ephemerals.
+pub fn sessions(tracker: &SessionTracker, tree: &DataTree, is_learner: bool, now: Now) -> SessionFacts {
     let bucket = |(in_ms, sessions)| ExpiryBucket { at_ms: now.wall_ms + in_ms, sessions };
     let owners = tree.ephemeral_owners().map(|id| (id, tree.ephemerals(id).collect()));
+    let global = is_learner.then(|| {
+        let mut all: Vec<_> = tree.sessions().collect();
+        all.sort_unstable();
+        all
+    });
     SessionFacts {
+        global,
         buckets: tracker.buckets().into_iter().map(bucket).collect(),
         ephemerals: owners.collect(),
     }

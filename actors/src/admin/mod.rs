@@ -12,6 +12,7 @@
 
 pub mod actor;
 pub mod collect;
+pub mod ensemble;
 pub mod four_letter;
 pub mod http;
 pub mod metrics;

@@ -1,13 +1,16 @@
 //! The Election's shell: hears from the QuorumPeer, which knows the links, and tells through them.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use paddock_messages::ids::ServerId;
 use paddock_messages::mail::Outbox;
 use paddock_messages::quorum::{Memory, Notification, PeerState, Vote};
+use parking_lot::Mutex;
 
 use super::core::{Election, Output};
+use super::memory::Waits;
 use crate::peer_link::letters::SendNotification;
 use crate::runtime::{Ctx, ExitCode, Serve, Service, TimerId};
 
@@ -60,24 +63,29 @@ pub struct Elected {
     pub had_vote: bool,
 }
 
+/// What the search waits for, for those who tell operators; none while there is no search.
+pub type SharedSearch = Arc<Mutex<Option<Waits>>>;
+
 /// See the module.
 pub struct ElectionActor {
     core: Election<paddock_config::Quorum>,
     links: BTreeMap<ServerId, Outbox<SendNotification>>,
     elected: Outbox<Elected>,
+    search: SharedSearch,
     out: Vec<Output>,
     timer: Option<(u64, TimerId)>,
     joins: bool,
 }
 
 impl ElectionActor {
-    /// Tells members through `links`, and the QuorumPeer when it has decided.
+    /// Tells members through `links`, the QuorumPeer when it has decided, and operators what it waits for.
     pub fn new(
         core: Election<paddock_config::Quorum>,
         links: BTreeMap<ServerId, Outbox<SendNotification>>,
         elected: Outbox<Elected>,
+        search: SharedSearch,
     ) -> Self {
-        Self { core, links, elected, out: Vec::new(), timer: None, joins: true }
+        Self { core, links, elected, search, out: Vec::new(), timer: None, joins: true }
     }
 
     fn perform(&mut self, ctx: &mut Ctx<'_, Self>) {
@@ -97,7 +105,16 @@ impl ElectionActor {
                 return ctx.fatal(ExitCode::ActorGone, "the QuorumPeer has ended");
             }
         }
+        *self.search.lock() = self.core.is_looking().then(|| self.waits());
         self.set_timer(ctx);
+    }
+
+    fn waits(&self) -> Waits {
+        let mut waits = self.core.waits_for();
+        if !self.joins {
+            waits.reasons.push("room on this server's disk: until then it follows no leader".to_owned());
+        }
+        waits
     }
 
     fn set_timer(&mut self, ctx: &mut Ctx<'_, Self>) {
@@ -120,18 +137,7 @@ impl ElectionActor {
     }
 }
 
-/// How often an operator is told what a search waits for.
-const TELL: Duration = Duration::from_secs(5);
-
-impl Service for ElectionActor {
-    fn started(&mut self, ctx: &mut Ctx<'_, Self>) {
-        ctx.every(TELL, |this, _| {
-            if this.core.is_looking() && this.joins {
-                tracing::warn!("no leader, so nobody is served; waiting for: {}", this.core.waits_for());
-            }
-        });
-    }
-}
+impl Service for ElectionActor {}
 
 impl Serve<Look> for ElectionActor {
     fn serve(&mut self, Look { own, memory, joins }: Look, ctx: &mut Ctx<'_, Self>) {

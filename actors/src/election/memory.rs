@@ -2,10 +2,20 @@
 
 use std::collections::BTreeSet;
 
+use paddock_messages::ids::ServerId;
 use paddock_messages::quorum::Memory;
 
 use super::core::Election;
 use crate::quorum::Quorum;
+
+/// What a search for a leader waits for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Waits {
+    /// Voters of which nothing was heard.
+    pub unheard: Vec<ServerId>,
+    /// Who has no vote and why, in words for an operator.
+    pub reasons: Vec<String>,
+}
 
 impl<Q: Quorum> Election<Q> {
     /// Whether this member may have a vote.
@@ -42,7 +52,7 @@ impl<Q: Quorum> Election<Q> {
     }
 
     /// Who is missing, and who has no vote and why: what an operator needs to know while there is no leader.
-    pub fn waits_for(&self) -> String {
+    pub fn waits_for(&self) -> Waits {
         let (mut missing, mut empty, mut damaged) = (Vec::new(), Vec::new(), Vec::new());
         for voter in self.voters() {
             match self.memory_of(voter) {
@@ -54,9 +64,6 @@ impl<Q: Quorum> Election<Q> {
         }
         let list = |all: &[_]| all.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
         let mut parts = Vec::new();
-        if !missing.is_empty() {
-            parts.push(format!("not heard of: server {}", list(&missing)));
-        }
         if !empty.is_empty() && !self.may_begin() {
             parts.push(format!(
                 "without data, so without a vote until a leader has given it all: server {} (a new ensemble begins once \
@@ -78,13 +85,12 @@ impl<Q: Quorum> Election<Q> {
                     .to_owned(),
             );
         }
-        if parts.is_empty() { "the others' votes".to_owned() } else { parts.join("; ") }
+        Waits { unheard: missing, reasons: parts }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use paddock_messages::ids::ServerId;
     use paddock_messages::quorum::{Notification, PeerState, Vote};
     use paddock_messages::zxid::{Epoch, Zxid};
 
@@ -182,6 +188,7 @@ mod tests {
         let heard = Notification { state: PeerState::Looking, vote: None, round: 1, memory: Memory::Empty };
         election.on_notification(ServerId(2), heard, 0, &mut out);
         let told = election.waits_for();
-        assert!(told.contains("not heard of: server 3") && told.contains("server 2 (a new"), "{told}");
+        assert_eq!(told.unheard, [ServerId(3)]);
+        assert!(told.reasons.len() == 1 && told.reasons[0].contains("server 2 (a new"), "{told:?}");
     }
 }

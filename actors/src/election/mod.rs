@@ -37,6 +37,7 @@ pub mod actor;
 pub mod core;
 
 pub use core::{Election, GRACE_MS, MAX_REPEAT_MS, MIN_REPEAT_MS, Output, ROUNDS_AHEAD};
+pub use memory::Waits;
 
 mod memory;
 mod repeat;

@@ -19,6 +19,18 @@ pub enum LinkState {
     Up,
 }
 
+impl LinkState {
+    /// For operators.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Idle => "idle",
+            Self::Dialling => "dialling",
+            Self::Waiting => "waiting",
+            Self::Up => "up",
+        }
+    }
+}
+
 /// One link, as it is now. Counts are of all its lanes since the start.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LinkStatus {
@@ -36,6 +48,8 @@ pub struct LinkStatus {
     pub bytes_received: u64,
     /// Waiting to be given to the system.
     pub queued_bytes: u64,
+    /// Of the last heartbeat that the peer answered at once, in µs; on the ctl lane, while this member leads.
+    pub round_trip_us: Option<u64>,
 }
 
 /// For whoever shows it.

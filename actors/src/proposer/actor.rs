@@ -125,7 +125,7 @@ pub struct ProposerActor {
     reaping: Reaping,
     allowance: Allowance,
     pub(super) out: Vec<Output>,
-    meters: Arc<Meters>,
+    pub(super) meters: Arc<Meters>,
     /// Proposed, and applied by the last look, as the meters were told.
     pub(super) told: (Zxid, Zxid),
     /// Of soft limits and of hard ones: the first refuse nobody, and must not hide the others.

@@ -339,6 +339,11 @@ impl<Q: Quorum> Proposer<Q> {
         }
     }
 
+    /// How many syncs wait for a quorum's word.
+    pub fn pending_syncs(&self) -> u64 {
+        self.syncs.asked() - self.syncs.confirmed()
+    }
+
     /// P11. A quorum of one is us.
     fn number_sync(&mut self) -> u64 {
         let (me, last) = (self.me, self.last);

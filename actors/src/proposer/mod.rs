@@ -29,6 +29,7 @@
 
 pub mod actor;
 pub mod core;
+pub mod lag;
 pub mod leadership;
 pub mod reigning;
 pub mod sync_plan;

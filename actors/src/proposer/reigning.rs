@@ -16,6 +16,8 @@ use paddock_messages::roles::{
 use paddock_messages::zxid::Zxid;
 
 use super::actor::ProposerActor;
+use super::core::Proposer;
+use super::lag::{self, Lag, Measure, SharedLag, measure};
 use super::leadership::{Leadership, Output as Led, Standing};
 use super::synchronising::{Found, SyncSent};
 use crate::peer_link::letters::{self, FromLearner, HangUp, LearnerLaneDown, LearnerLaneUp, Outgoing, Send};
@@ -61,6 +63,8 @@ pub struct Others {
     pub sent: Outbox<SyncSent>,
     /// The most bytes of a txn, as every member has it.
     pub largest_txn: usize,
+    /// How far behind learners are, for operators.
+    pub lag: SharedLag,
 }
 
 /// A learner's lane that is open.
@@ -82,6 +86,8 @@ pub struct Reigning {
     outgoing: BTreeMap<ServerId, Vec<Outgoing>>,
     /// The proposals at hand, encoded once.
     shared: Option<(Arc<Vec<Proposal>>, Zxid, SharedFrame)>,
+    /// As told last.
+    pending_syncs: u64,
 }
 
 impl Reigning {
@@ -95,6 +101,7 @@ impl Reigning {
             deferred: None,
             outgoing: BTreeMap::new(),
             shared: None,
+            pending_syncs: 0,
         }
     }
 
@@ -140,9 +147,17 @@ impl Reigning {
 
     /// What was for a lane that is no more.
     fn forget(&mut self, learner: ServerId) {
+        self.others.lag.lock().on_gone(learner);
         self.outgoing.remove(&learner);
         if let Some(deferred) = &mut self.deferred {
             deferred.retain(|order| !matches!(order, Led::Send(to, _) if *to == learner));
+        }
+    }
+
+    /// Once for all that came of one letter.
+    fn tell_syncs(&mut self, pending: u64) {
+        if std::mem::replace(&mut self.pending_syncs, pending) != pending {
+            self.others.lag.lock().on_pending_syncs(pending);
         }
     }
 
@@ -169,16 +184,18 @@ impl ProposerActor {
 
     /// To the other members' Learners, in frames that they read.
     pub(super) fn announce(&mut self, items: &Arc<Vec<Proposal>>) {
-        if self.reigning.is_none() {
-            return;
+        let Some(reigning) = &self.reigning else { return };
+        let Measure { bytes, last, sizes } = measure(items);
+        if let Some(last) = last {
+            reigning.others.lag.lock().on_proposed(last, bytes as u64);
         }
-        let bound = |it: &Proposal| it.txn().map_or(64, |txn| txn.bound());
-        if items.iter().map(bound).sum::<usize>() <= FRAME_BYTES {
+        self.meters.proposal_sizes.note(sizes);
+        if bytes <= FRAME_BYTES {
             return self.with_reign(|reign, out| reign.on_proposed(items, out));
         }
         let (mut part, mut bytes) = (Vec::new(), 0);
         for item in items.iter() {
-            bytes += bound(item);
+            bytes += lag::bound(item);
             part.push(item.clone());
             if bytes > FRAME_BYTES {
                 let whole = Arc::new(std::mem::take(&mut part));
@@ -245,6 +262,7 @@ impl ProposerActor {
         }
         if let Some(reigning) = &mut self.reigning {
             reigning.flush();
+            reigning.tell_syncs(self.core.as_ref().map_or(0, Proposer::pending_syncs));
         }
     }
 
@@ -353,6 +371,8 @@ impl Serve<Lead> for ProposerActor {
         tracing::info!(epoch = %current_epoch, %last, "elected: discovery begins");
         (reigning.reign, reigning.deferred) = (Some(Box::new(reign)), None);
         reigning.lanes.clear();
+        reigning.pending_syncs = 0;
+        *reigning.others.lag.lock() = Lag::default();
         self.role = role;
         for lane in reigning.others.lanes.values() {
             drop(lane.serve.post(letters::Serve { role: Some(role) }));
@@ -427,6 +447,11 @@ impl Serve<FromLearner> for ProposerActor {
         let is_current = |it: &Reigning| it.lanes.get(&learner).is_some_and(|its| its.number == lane);
         if !self.reigning.as_ref().is_some_and(is_current) {
             return;
+        }
+        if let P::Ack { upto } | P::AckNewLeader { upto } = &packet
+            && let Some(reigning) = &self.reigning
+        {
+            reigning.others.lag.lock().on_ack(learner, *upto);
         }
         let changes = !matches!(packet, P::Ack { .. } | P::Requests(_) | P::Touched { .. } | P::Expire(_));
         self.with_reign(|reign, out| reign.on_packet(learner, packet, out));

@@ -1,8 +1,6 @@
 //! The QuorumPeer's shell, on the thread that no data crosses: heartbeats, and the member's role.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use paddock_messages::ids::ServerId;
@@ -11,7 +9,9 @@ use paddock_messages::quorum::{PeerState, Vote};
 use paddock_messages::roles::{Begin, DropLearner, Part, RoleEnded, RoundHeld, Settled, Stands, SyncAsked};
 
 use super::core::{Output, QuorumPeer, Role};
+use super::office::{Aim, RoleTold, Told};
 use super::progress::{Board, Progress};
+use super::round_trip::RoundTrip;
 use crate::client::hub::Control;
 use crate::election::actor::{Elected, Heard, LinkChange, Look, Settle};
 use crate::peer_link::letters::{CtlDown, CtlUp, HeardHeartbeat, HeardNotification, SendHeartbeat};
@@ -38,41 +38,10 @@ pub struct Peers {
     pub drop: Outbox<DropLearner>,
     /// The data lanes: what is sent down them shows that synchronisation goes on.
     pub data: Vec<SharedStatus>,
+    /// The ctl lanes: their round trips are told there.
+    pub ctl: BTreeMap<ServerId, SharedStatus>,
     /// Each client arbiter's hub: pings that waited for our word are answered.
     pub hubs: Vec<Outbox<Control>>,
-}
-
-/// What the member is, for those who tell operators.
-#[derive(Clone, Debug, Default)]
-pub struct RoleTold(Arc<AtomicU64>);
-
-/// See [`RoleTold`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Told {
-    /// It has no leader, or none that serves it.
-    Looking,
-    /// It leads an epoch.
-    Leading,
-    /// It follows a leader, with a vote.
-    Following,
-    /// It follows a leader, without one.
-    Observing,
-}
-
-impl RoleTold {
-    /// What it is now.
-    pub fn get(&self) -> Told {
-        match self.0.load(Relaxed) {
-            1 => Told::Leading,
-            2 => Told::Following,
-            3 => Told::Observing,
-            _ => Told::Looking,
-        }
-    }
-
-    fn set(&self, told: Told) {
-        self.0.store(told as u64, Relaxed);
-    }
 }
 
 /// See the module.
@@ -91,6 +60,7 @@ pub struct QuorumPeerActor {
     had_vote: bool,
     /// The Learner's log takes what a leader sends (L7).
     joins: bool,
+    trips: BTreeMap<ServerId, RoundTrip>,
 }
 
 impl QuorumPeerActor {
@@ -115,6 +85,7 @@ impl QuorumPeerActor {
             vouched: true,
             had_vote: false,
             joins: true,
+            trips: BTreeMap::new(),
         }
     }
 
@@ -126,15 +97,29 @@ impl QuorumPeerActor {
 
     fn begin(&mut self, part: Part, ctx: &mut Ctx<'_, Self>) {
         self.role += 1;
-        self.told.set(Told::Looking);
+        self.forget_trips();
+        self.told.set(Told::Looking, ctx.clock().now_ms());
+        self.told.aim(match part {
+            Part::Look => Aim::Search,
+            Part::Lead => Aim::Lead,
+            Part::Follow { leader, .. } => Aim::Follow(leader),
+        });
         let begun = self.peers.begin.post(Begin { role: self.role, part }).map_err(drop);
         self.must(begun, ctx);
+    }
+
+    fn forget_trips(&mut self) {
+        self.trips.clear();
+        self.peers.ctl.values().for_each(|lane| lane.lock().round_trip_us = None);
     }
 
     fn perform(&mut self, ctx: &mut Ctx<'_, Self>) {
         for order in std::mem::take(&mut self.out) {
             match order {
                 Output::Heartbeat(to, beat) => {
+                    if self.core.role() == Role::Leading {
+                        self.trips.entry(to).or_default().on_sent(beat.number, ctx.clock().now_us());
+                    }
                     // The newest replaces what is not on its way.
                     let _ = self.peers.links.get(&to).map(|link| link.post(SendHeartbeat(beat)));
                 }
@@ -204,6 +189,10 @@ impl Serve<HeardHeartbeat> for QuorumPeerActor {
             return; // no answer for a role whose thread stands still
         }
         self.core.on_accepted(self.board.accepted()); // P11: before we answer
+        let trip = self.trips.get_mut(&from).and_then(|it| it.on_echo(heartbeat.echo, ctx.clock().now_us()));
+        if let (Some(took_us), Some(lane)) = (trip, self.peers.ctl.get(&from)) {
+            lane.lock().round_trip_us = Some(took_us);
+        }
         self.core.on_heartbeat(from, heartbeat, ctx.clock().now_ms(), &mut self.out);
         self.perform(ctx);
     }
@@ -223,6 +212,7 @@ impl Serve<HeardNotification> for QuorumPeerActor {
 impl Serve<CtlUp> for QuorumPeerActor {
     fn serve(&mut self, CtlUp(peer): CtlUp, ctx: &mut Ctx<'_, Self>) {
         self.core.on_lane(peer);
+        self.trips.remove(&peer);
         let told = self.peers.link.post(LinkChange { peer, is_up: true }).map_err(drop);
         self.must(told, ctx);
     }
@@ -281,12 +271,13 @@ impl Serve<Settled> for QuorumPeerActor {
         if role != self.role {
             return;
         }
-        self.told.set(match state {
+        let told = match state {
             PeerState::Looking => Told::Looking,
             PeerState::Leading => Told::Leading,
             PeerState::Following => Told::Following,
             PeerState::Observing => Told::Observing,
-        });
+        };
+        self.told.set(told, ctx.clock().now_ms());
         let settled = self.peers.settle.post(Settle { state, vote, is_whole: true }).map_err(drop);
         self.must(settled, ctx);
         self.vouch(ctx);

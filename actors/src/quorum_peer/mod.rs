@@ -14,9 +14,12 @@ pub mod actor;
 pub mod alone;
 pub mod core;
 mod memory;
+pub mod office;
 pub mod progress;
 mod pulse;
+mod round_trip;
 
 pub use alone::{Reign, reign};
 pub use memory::{belongs, entered, memory};
+pub use office::{Aim, Office, RoleTold, Told};
 pub use progress::{Board, Progress};

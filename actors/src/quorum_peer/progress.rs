@@ -98,6 +98,11 @@ impl Board {
         if told.role == role { told.progress.clone() } else { Progress::Looking }
     }
 
+    /// How far the latest role that told anything has come.
+    pub fn latest(&self) -> Progress {
+        self.0.lock().progress.clone()
+    }
+
     /// The thread of the role's actors moves.
     pub fn move_at(&self, now_ms: u64) {
         self.0.lock().moved_ms = now_ms;

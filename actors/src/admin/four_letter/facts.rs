@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
-use paddock_messages::ids::SessionId;
+use paddock_messages::ids::{ServerId, SessionId};
 use paddock_messages::zxid::Zxid;
 
 /// What a member does at the moment, as `Mode:` and `zk_server_state` name it.
@@ -79,6 +79,12 @@ pub struct ServerFacts {
     pub node_count: u64,
     /// Of proposals, on a leader of several members.
     pub proposal_sizes: Option<Sizes>,
+    /// Why it does not serve, in one line without an end.
+    pub outlook: Option<String>,
+    /// How far its role has come, in an ensemble.
+    pub peer_state: Option<&'static str>,
+    /// Whom it learns from, on an observer.
+    pub observer_master: Option<ServerId>,
 }
 
 /// One connection: a line of `stat` and `cons`.
@@ -150,6 +156,8 @@ pub struct ExpiryBucket {
 pub struct SessionFacts {
     /// By the time they expire, earliest first.
     pub buckets: Vec<ExpiryBucket>,
+    /// All sessions with their timeouts in ms, on a learner: it does not know when they expire.
+    pub global: Option<Vec<(SessionId, i32)>>,
     /// Ephemeral znodes of sessions that have any.
     pub ephemerals: BTreeMap<SessionId, Vec<String>>,
 }

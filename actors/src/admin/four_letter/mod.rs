@@ -173,7 +173,7 @@ pub const NOT_SERVING: &str = "This ZooKeeper instance is not currently serving 
 /// The whole answer to `word`, after which the connection is closed.
 pub fn answer(word: Word, facts: &Facts) -> String {
     if word.needs_serving() && !facts.server.serving {
-        return NOT_SERVING.into();
+        return render::not_serving(word, &facts.server);
     }
     match word {
         Word::Ruok => "imok".into(),

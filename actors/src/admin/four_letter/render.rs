@@ -7,6 +7,7 @@ use paddock_messages::ids::SessionId;
 
 use super::calendar::date;
 use super::facts::*;
+use super::{NOT_SERVING, Word};
 use crate::admin::{decimal, full_version, line};
 
 /// Who may be served: reads and writes, reads alone, nobody.
@@ -16,6 +17,15 @@ pub(super) fn is_read_only(server: &ServerFacts) -> &'static str {
         ServerFacts { mode: Mode::ReadOnly, .. } => "ro",
         _ => "rw",
     }
+}
+
+/// Java's line; to `srvr` and `stat`, which people read, with the reason behind it.
+pub(super) fn not_serving(word: Word, server: &ServerFacts) -> String {
+    let mut text = String::from(NOT_SERVING);
+    if let (Word::Srvr | Word::Stat, Some(outlook)) = (word, &server.outlook) {
+        line!(&mut text, "{outlook}");
+    }
+    text
 }
 
 /// `srvr`, and with connections `stat`.
@@ -120,14 +130,15 @@ fn ensemble_conf(text: &mut String, ensemble: &EnsembleConf) {
     }
 }
 
-/// `dump`, as of a server alone or a leader without local sessions.
+/// `dump`, without local sessions.
 pub(super) fn dump(sessions: &SessionFacts, connections: &[ConnectionFacts]) -> String {
     let mut text = String::from("SessionTracker dump:\n");
-    let count: usize = sessions.buckets.iter().map(|bucket| bucket.sessions.len()).sum();
-    line!(&mut text, "Session Sets ({})/({count}):", sessions.buckets.len());
-    for bucket in &sessions.buckets {
-        line!(&mut text, "{} expire at {}:", bucket.sessions.len(), date(bucket.at_ms));
-        bucket.sessions.iter().for_each(|session| line!(&mut text, "\t{session}"));
+    match &sessions.global {
+        Some(global) => {
+            line!(&mut text, "Global Sessions({}):", global.len());
+            global.iter().for_each(|(session, timeout_ms)| line!(&mut text, "{session}\t{timeout_ms}ms"));
+        }
+        None => session_sets(&mut text, &sessions.buckets),
     }
     line!(&mut text, "ephemeral nodes dump:");
     line!(&mut text, "Sessions with Ephemerals ({}):", sessions.ephemerals.len());
@@ -149,6 +160,15 @@ pub(super) fn dump(sessions: &SessionFacts, connections: &[ConnectionFacts]) -> 
         }
     }
     text
+}
+
+fn session_sets(text: &mut String, buckets: &[ExpiryBucket]) {
+    let count: usize = buckets.iter().map(|bucket| bucket.sessions.len()).sum();
+    line!(text, "Session Sets ({})/({count}):", buckets.len());
+    for bucket in buckets {
+        line!(text, "{} expire at {}:", bucket.sessions.len(), date(bucket.at_ms));
+        bucket.sessions.iter().for_each(|session| line!(text, "\t{session}"));
+    }
 }
 
 /// `envi`. What only a Java program has is `<NA>`.
@@ -184,7 +204,14 @@ pub(super) fn environment(facts: &EnvironmentFacts) -> String {
 
 /// `mntr`.
 pub(super) fn monitor(server: &ServerFacts, metrics: &str) -> String {
-    format!("zk_version\t{}\nzk_server_state\t{}\n{metrics}", full_version(), server.mode.name())
+    let mut text = format!("zk_version\t{}\nzk_server_state\t{}\n", full_version(), server.mode.name());
+    if let Some(state) = server.peer_state {
+        line!(&mut text, "zk_peer_state\t{state}");
+    }
+    if let Some(master) = server.observer_master {
+        line!(&mut text, "zk_observer_master_id\t{master}");
+    }
+    text + metrics
 }
 
 fn by_path(watches: &WatchFacts) -> BTreeMap<&str, BTreeSet<SessionId>> {

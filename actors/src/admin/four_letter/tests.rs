@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use paddock_messages::ids::SessionId;
+use paddock_messages::ids::{ServerId, SessionId};
 use paddock_messages::zxid::{Epoch, Zxid};
 
 use super::*;
@@ -60,6 +60,7 @@ pub(super) fn facts() -> Facts {
         watches: WatchFacts { by_session: BTreeMap::from([(SESSION, vec!["/app".into()])]) },
         sessions: SessionFacts {
             buckets: vec![ExpiryBucket { at_ms: 1_795_170_607_000, sessions: vec![SESSION] }],
+            global: None,
             ephemerals: BTreeMap::from([(SESSION, vec!["/app/e".into()])]),
         },
         conf: conf(),
@@ -227,6 +228,47 @@ fn ad6_while_not_serving_only_words_without_the_tree_are_answered() {
     use Word::*;
     assert_eq!(answered, [Ruok, Isro, Envi, Gtmk, Stmk, TelnetClose]);
     assert_eq!(answer(Isro, &facts), "null");
+}
+
+/// Programs read the first line; people the second.
+#[test]
+fn ad7_srvr_and_stat_say_why_the_member_does_not_serve_behind_javas_line() {
+    let mut facts = facts();
+    facts.server.serving = false;
+    facts.server.outlook = Some("no leader for 3 s".into());
+    for word in Word::all().filter(|word| word.needs_serving()) {
+        let why = if matches!(word, Word::Srvr | Word::Stat) { "no leader for 3 s\n" } else { "" };
+        assert_eq!(answer(word, &facts), format!("{NOT_SERVING}{why}"), "{}", word.name());
+    }
+}
+
+#[test]
+fn ad1_a_learner_dumps_sessions_with_their_timeouts() {
+    let mut facts = facts();
+    facts.sessions.global = Some(vec![(SessionId(-1), 4_000), (SESSION, 30_000)]);
+    let text = answer(Word::Dump, &facts);
+    let start = format!(
+        "SessionTracker dump:\nGlobal Sessions(2):\n0xffffffffffffffff\t4000ms\n{SESSION}\t30000ms\n\
+         ephemeral nodes dump:\nSessions with Ephemerals (1):\n"
+    );
+    assert!(text.starts_with(&start) && !text.contains("Session Sets"), "{text}");
+}
+
+#[test]
+fn ad1_mntr_tells_a_member_s_states_first() {
+    let mut facts = facts();
+    facts.server.mode = Mode::Observer;
+    facts.server.peer_state = Some("observing - broadcast");
+    facts.server.observer_master = Some(ServerId(2));
+    let text = answer(Word::Mntr, &facts);
+    let lines: Vec<_> = text.lines().skip(1).take(4).collect();
+    let expected = [
+        "zk_server_state\tobserver",
+        "zk_peer_state\tobserving - broadcast",
+        "zk_observer_master_id\t2",
+        "zk_znode_count\t7",
+    ];
+    assert_eq!(lines, expected);
 }
 
 #[test]

@@ -3,6 +3,7 @@
 //! [`Meters`] are moved once per batch through the methods in `hooks.rs`; [`Gauges`] are read when
 //! somebody asks; `names.rs` is the table of all names and drives both renderings.
 
+mod ensemble;
 mod hooks;
 mod mailboxes;
 mod names;
@@ -17,11 +18,15 @@ use std::collections::BTreeMap;
 
 pub use paddock_config::MetricsClass as Provider;
 
+pub use self::ensemble::{
+    ENSEMBLE, EnsembleEntry, EnsembleGauges, LeaderGauges, mntr_ensemble, prometheus_ensemble,
+};
 pub use self::hooks::{Applied, ClientTally, Prepared, Recovered, Synced};
 pub use self::mailboxes::mailboxes;
 pub use self::names::{Entry, METERS, NOT_APPLICABLE, Source, Unit};
 pub use self::process::ProcessFacts;
 pub use self::refusals::{Reason, Refused, mntr_refusals, refusals};
+pub(super) use self::render::label;
 pub use self::render::{mntr, prometheus};
 pub use self::summary::{
     Counter, Keyed, KeyedTally, LONGEST_KEY, MOST_KEYS, OTHER, SizeMeter, Summary, Tally, namespace,
@@ -73,6 +78,7 @@ pub struct Meters {
     pub commits: Counter,
     pub changes_queued: Counter,
     pub changes_removed: Counter,
+    pub proposal_sizes: SizeMeter,
     pub quota_exceeded: Keyed<Counter>,
 
     pub commits_queued: Counter,
@@ -113,6 +119,7 @@ impl Meters {
         self.packets_received.reset();
         self.packets_sent.reset();
         self.response_sizes.reset();
+        self.proposal_sizes.reset();
         if provider == Provider::Prometheus {
             return;
         }

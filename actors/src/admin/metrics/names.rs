@@ -16,6 +16,17 @@ pub enum Unit {
     Items,
 }
 
+impl Unit {
+    /// As a name's help ends.
+    pub(super) fn help(self) -> &'static str {
+        match self {
+            Self::Milliseconds => " in ms",
+            Self::Bytes => " in bytes",
+            Self::Items => "",
+        }
+    }
+}
+
 /// A gauge's value.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Number {
@@ -150,20 +161,12 @@ pub const METERS: &[Entry] = &[
 /// Names that are not served, by the reason why.
 pub const NOT_APPLICABLE: &[(&str, &[&str])] = &[
     (
-        "one member: there is no other to elect, follow, lead or compare with",
+        "words and no numbers: mntr alone tells them, of a member of several",
+        &["peer_state", "observer_master_id"],
+    ),
+    (
+        "not counted: see paddock_link_*, paddock_learner_lag_* and paddock_no_leader_seconds",
         &[
-            "quorum_size",
-            "learners",
-            "synced_followers",
-            "synced_non_voting_followers",
-            "synced_observers",
-            "pending_syncs",
-            "leader_uptime",
-            "last_proposal_size",
-            "min_proposal_size",
-            "max_proposal_size",
-            "peer_state",
-            "observer_master_id",
             "election_time",
             "looking_count",
             "leader_unavailable_time",

@@ -30,11 +30,7 @@ pub fn prometheus(meters: &Meters, gauges: &Gauges) -> String {
     let mut text = String::new();
     for entry in METERS {
         let Entry { name, unit, .. } = entry;
-        let unit = match unit {
-            Unit::Milliseconds => " in ms",
-            Unit::Bytes => " in bytes",
-            Unit::Items => "",
-        };
+        let unit = unit.help();
         let kind = match entry.source {
             Source::Gauge(_) | Source::GaugeSet(_) => "gauge",
             Source::Counter(_) | Source::CounterSet(_) => "counter",
@@ -53,7 +49,7 @@ fn word(key: &str) -> String {
 }
 
 /// A key as the value of a label (AD5).
-pub(super) fn label(key: &str) -> String {
+pub(in crate::admin) fn label(key: &str) -> String {
     key.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
 }
 

@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 use zookeepers_names::ZOOKEEPERS_NAMES;
 
 use super::*;
+use crate::admin::four_letter::Sizes;
 
 fn served() -> BTreeSet<&'static str> {
     METERS.iter().map(|entry| entry.name).collect()
@@ -16,6 +17,7 @@ fn served() -> BTreeSet<&'static str> {
 #[test]
 fn ad2_every_name_stands_in_the_table_once() {
     let mut listed: Vec<&str> = METERS.iter().map(|entry| entry.name).collect();
+    listed.extend(ENSEMBLE.iter().map(|entry| entry.name));
     listed.extend(NOT_APPLICABLE.iter().flat_map(|(_, names)| *names));
     let once: BTreeSet<&str> = listed.iter().copied().collect();
     assert_eq!(once.len(), listed.len(), "a name stands twice");
@@ -141,11 +143,13 @@ fn srst_forgets_what_zookeeper_forgets() {
     let nothing = mntr(&Meters::default(), &some().1, Provider::Default);
     for (provider, is_all) in [(Provider::Default, true), (Provider::Prometheus, false)] {
         let (meters, gauges) = some();
+        meters.proposal_sizes.note(Sizes { last: 1, min: 1, max: 1 });
         meters.reset(provider);
         let text = mntr(&meters, &gauges, Provider::Default);
         for line in ["zk_avg_latency\t0.0", "zk_packets_received\t0", "zk_uptime\t592"] {
             assert!(text.contains(line), "{line} in\n{text}");
         }
+        assert_eq!(meters.proposal_sizes.read(), Sizes::default(), "{provider:?}");
         assert_eq!(text.contains("zk_cnt_readlatency\t0"), is_all, "{text}");
         assert!(!is_all || nothing.lines().all(|line| text.contains(line)), "{text}");
     }

@@ -1,0 +1,149 @@
+//! What an operator sees of an ensemble: who is there, each link, who is how far behind, and why there is no
+//! leader.
+//!
+//! - AD7  While no leader serves a member, the log, `srvr` and the metrics say so, with the same voters missing:
+//!   since when, and the last error of the link to each.
+//!
+//! [`Ensemble`] knows where the facts are; [`Sight`] is what they were at one moment, and all texts are functions
+//! of it.
+
+mod links;
+mod outlook;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use paddock_messages::ids::ServerId;
+
+use super::four_letter::Sizes;
+use super::metrics::{EnsembleGauges, LeaderGauges};
+use crate::election::Waits;
+use crate::election::actor::SharedSearch;
+use crate::peer_link::status::{LinkState, LinkStatus, SharedStatus};
+use crate::proposer::lag::{Behind, SharedLag};
+use crate::quorum_peer::progress::{Progress, Reign};
+use crate::quorum_peer::{Aim, Board, Office, RoleTold, Told};
+
+/// The lanes' names, in the order in which their states stand.
+const LANES: [&str; 2] = ["ctl", "data"];
+
+/// Where the facts are. Clones share them.
+#[derive(Clone, Debug)]
+pub struct Ensemble {
+    /// This member.
+    pub me: ServerId,
+    /// Who votes, as configured.
+    pub voters: BTreeSet<ServerId>,
+    /// Who does not.
+    pub observers: BTreeSet<ServerId>,
+    /// What the member is.
+    pub role: RoleTold,
+    /// How far its role has come.
+    pub board: Board,
+    /// What its search for a leader waits for.
+    pub search: SharedSearch,
+    /// The links to each other member: ctl, data.
+    pub links: BTreeMap<ServerId, [SharedStatus; 2]>,
+    /// How far learners are behind, while this member leads.
+    pub lag: SharedLag,
+}
+
+impl Ensemble {
+    /// What is to be seen now, in ms of the monotonic clock.
+    pub fn look(&self, now_ms: u64) -> Sight {
+        let office = self.role.get();
+        let reign = match self.board.latest() {
+            Progress::Leading(reign) if office.told == Told::Leading => Some(reign),
+            _ => None,
+        };
+        let links = self.links.iter().map(|(id, both)| (*id, both.each_ref().map(|of| of.lock().clone())));
+        let lag = self.lag.lock();
+        Sight {
+            now_ms,
+            me: self.me,
+            voters: self.voters.clone(),
+            observers: self.observers.clone(),
+            office,
+            waits: self.search.lock().clone(),
+            links: links.collect(),
+            behind: if reign.is_some() { lag.learners() } else { BTreeMap::new() },
+            pending_syncs: lag.pending_syncs(),
+            reign,
+        }
+    }
+}
+
+/// The facts at one moment.
+#[derive(Clone, Debug)]
+pub struct Sight {
+    now_ms: u64,
+    me: ServerId,
+    voters: BTreeSet<ServerId>,
+    observers: BTreeSet<ServerId>,
+    office: Office,
+    waits: Option<Waits>,
+    links: BTreeMap<ServerId, [LinkStatus; 2]>,
+    reign: Option<Reign>,
+    behind: BTreeMap<ServerId, Behind>,
+    pending_syncs: u64,
+}
+
+impl Sight {
+    /// What ZooKeeper's names for an ensemble tell; `sizes` are those of proposals.
+    pub fn gauges(&self, sizes: Sizes) -> EnsembleGauges {
+        let leading = self.reign.as_ref().map(|reign| {
+            let synchronised =
+                |of: &dyn Fn(&ServerId) -> bool| reign.synchronised.iter().filter(|it| of(it)).count() as u64;
+            let is_voter = |it: &ServerId| self.voters.contains(it);
+            let is_observer = |it: &ServerId| self.observers.contains(it);
+            LeaderGauges {
+                learners: reign.connected.len() as u64,
+                synced_followers: synchronised(&|it| !is_observer(it)),
+                synced_non_voting_followers: synchronised(&|it| !is_observer(it) && !is_voter(it)),
+                synced_observers: synchronised(&is_observer),
+                pending_syncs: self.pending_syncs,
+                uptime_ms: self.now_ms.saturating_sub(self.office.since_ms),
+                sizes,
+            }
+        });
+        EnsembleGauges {
+            quorum_size: self.voters.len() as u64,
+            is_follower: self.is(Told::Following),
+            leading,
+        }
+    }
+
+    /// As `zk_peer_state` tells it of a member that serves. Source: QuorumPeer.java, getDetailedPeerState.
+    pub fn peer_state(&self) -> &'static str {
+        match self.office.told {
+            Told::Looking => "looking",
+            Told::Leading => "leading - broadcast",
+            Told::Following => "following - broadcast",
+            Told::Observing => "observing - broadcast",
+        }
+    }
+
+    /// Whom an observer learns from.
+    pub fn observer_master(&self) -> Option<ServerId> {
+        match self.office.aim {
+            Aim::Follow(leader) if self.is(Told::Observing) => Some(leader),
+            _ => None,
+        }
+    }
+
+    /// What the member is.
+    pub fn told(&self) -> Told {
+        self.office.told
+    }
+
+    fn is(&self, told: Told) -> bool {
+        self.office.told == told
+    }
+
+    /// The other voters with which no votes are exchanged, and the state of that link.
+    fn missing(&self) -> impl Iterator<Item = (ServerId, &LinkStatus)> {
+        let ctl = self.links.iter().map(|(id, [ctl, _])| (*id, ctl));
+        ctl.filter(|(id, ctl)| self.voters.contains(id) && ctl.state != LinkState::Up)
+    }
+}

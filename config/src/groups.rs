@@ -120,6 +120,50 @@ impl From<MemoryLimit> for String {
     }
 }
 
+/// A share of something, or none: less than 0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Share {
+    /// 0 to 1,000,000; -1 for none.
+    pub millionths: i32,
+}
+
+impl Share {
+    /// From a decimal number. Source: compat: ZKDatabase.java, whose default stands in for what is above 1.
+    pub(crate) fn read(text: &str) -> Option<Self> {
+        let share = text.trim().parse::<f64>().ok().filter(|share| share.is_finite())?;
+        let millionths = match share {
+            ..0.0 => -1,
+            0.0..=1.0 => (share * 1e6).round() as i32,
+            _ => 330_000,
+        };
+        Some(Self { millionths })
+    }
+}
+
+impl fmt::Display for Share {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.millionths {
+            ..0 => f.write_str("-1"),
+            millionths => write!(f, "{}", f64::from(millionths) / 1e6),
+        }
+    }
+}
+
+impl TryFrom<String> for Share {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        Self::read(&text).ok_or_else(|| format!("{text} is no share"))
+    }
+}
+
+impl From<Share> for String {
+    fn from(share: Share) -> Self {
+        share.to_string()
+    }
+}
+
 /// The node's own log.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub struct Log {
@@ -170,6 +214,9 @@ pub struct Ensemble {
     pub bind_retries: u32,
     /// Whether connections between members use TCP keepalive.
     pub tcp_keepalive: bool,
+    /// A learner that lacks more of the log than this share of the newest snapshot's size is sent the snapshot;
+    /// 0: the log, whenever it is still there; none: the snapshot, whenever it has any of it.
+    pub snapshot_size_factor: Share,
 }
 
 /// Whether a member votes.

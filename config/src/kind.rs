@@ -28,6 +28,8 @@ pub enum Kind {
     Hours(i64),
     /// Memory: bytes, with `KiB`, `MiB`, `GiB`, or a percentage of what there is; `0` or `off` for no limit.
     Memory,
+    /// A share, such as 0.33; below 0 for none; above 1 reads as 0.33, as in ZooKeeper.
+    Share,
     /// Levels of logging: one of five, or `target=level` directives with commas between.
     Levels,
     /// Four-letter words with commas between, `*` for all; what is no command is kept, to be warned of.
@@ -62,6 +64,7 @@ impl Kind {
             Self::Choice(names) | Self::ChoiceOnly(names, _) => choice(names, text).map(ValueKind::from),
             Self::Hours(max) => hours(text).filter(|hours| *hours <= max).map(ValueKind::I64),
             Self::Memory => memory(text),
+            Self::Share => crate::groups::Share::read(text).map(|share| share.to_string().into()),
             Self::Levels => levels(text).then(|| text.into()),
             Self::Words => Some(words(text)),
         }
@@ -85,6 +88,7 @@ impl Kind {
                 format!("a number of hours up to {max}, or one with the unit ms, s, m, h or d")
             }
             Self::Memory => "a percentage from 1% to 100%, bytes (1048576, 512MiB, 4GiB), or off".to_owned(),
+            Self::Share => "a number up to 1, such as 0.33, or one below 0 for never".to_owned(),
             Self::Levels => "error, warn, info, debug, trace or off, or a list of target=level".to_owned(),
             Self::Words => format!("a list of four-letter words ({}), or *", FOUR_LETTER_WORDS.join(", ")),
         }
@@ -245,6 +249,19 @@ mod tests {
             Kind::Memory,
             &[("off", "-"), ("0", "-"), ("0%", "!"), ("-1", "!"), ("many", "!"), ("99999999999999999g", "!")],
         );
+        check(
+            Kind::Share,
+            &[
+                ("0.5", "0.5"),
+                ("1", "1"),
+                ("2", "0.33"),
+                ("-7", "-1"),
+                ("0", "0"),
+                ("1e-1", "0.1"),
+                ("1e-9", "0"),
+            ],
+        );
+        check(Kind::Share, &[("", "!"), ("much", "!"), ("NaN", "!"), ("0,5", "!"), ("-0.0000001", "-1")]);
         check(
             Kind::Levels,
             &[("Info", "Info"), ("warn,a::b=trace", "warn,a::b=trace"), ("loud", "!"), ("=info", "!")],

@@ -47,7 +47,7 @@ use serde::{Deserialize, Serialize};
 pub use error::{ConfigError, Note, NoteKind, Origin};
 pub use groups::{
     Autopurge, ConnectionThrottle, Container, DigestAlgorithm, DigestAuth, Ensemble, HIDDEN, LocalSessions,
-    Log, LogFormat, Memory, MemoryLimit, Metrics, MetricsClass, PeerType, Secret,
+    Log, LogFormat, Memory, MemoryLimit, Metrics, MetricsClass, PeerType, Secret, Share,
 };
 pub use kind::{FOUR_LETTER_WORDS, Kind};
 pub use load::{Loaded, Sources};

@@ -124,6 +124,7 @@ pub const SETTINGS: &[Setting] = &[
     setting("ensemble.peer_type", Choice(&[("participant", &[]), ("observer", &[])]), "participant"),
     setting("ensemble.bind_retries", Int(0, U32), "3"),
     setting("ensemble.tcp_keepalive", Bool, "false"),
+    setting("ensemble.snapshot_size_factor", Kind::Share, "0.33"),
 ];
 
 /// By the names of Java's MessageDigest.

@@ -104,6 +104,8 @@ pub struct Lead {
     pub current_epoch: Epoch,
     /// Its last durable txn.
     pub last: Zxid,
+    /// Of those, the last known to be committed.
+    pub committed: Zxid,
     /// The ensemble's id, ours or one that is drawn now.
     pub ensemble: u128,
 }

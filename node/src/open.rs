@@ -192,7 +192,7 @@ const TXN_LIMIT: usize = 1 << 31;
 fn member(logger: &Logger<RealDisk>, facts: Facts, committed: Zxid) -> Result<Begun, RestoreError> {
     let view = logger.view()?;
     let found = view.floors(&[committed])?;
-    let applied = found.first().copied().unwrap_or(committed);
+    let applied = found.first().map_or(committed, |(zxid, _)| *zxid);
     let mut logged = Vec::new();
     let mut reader = logger.reader(Zxid(committed.0 + 1))?;
     while let Some((zxid, payload)) = reader.next_record()? {

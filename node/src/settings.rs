@@ -12,6 +12,7 @@ use paddock_actors::client::{MAX_ACL_GROWTH, Settings};
 use paddock_actors::memory::{SoftLimit, machine};
 use paddock_actors::proposer::Room;
 use paddock_actors::proposer::actor::Reaping;
+use paddock_actors::proposer::sync_plan::Spares;
 use paddock_actors::snapshotter::core::Policy;
 use paddock_actors::storage::ThreadOptions;
 use paddock_actors::tree::prep::PrepRules;
@@ -130,6 +131,10 @@ pub(crate) fn snapshots(config: &Config) -> Policy {
         keep: purge.snap_retain_count as usize,
         purge_every_ms: (purge.interval_hours > 0).then(|| u64::from(purge.interval_hours) * HOUR_MS),
     }
+}
+
+pub(crate) fn spares(config: &Config) -> Spares {
+    Spares { factor_millionths: config.ensemble.snapshot_size_factor.millionths, ..Spares::default() }
 }
 
 pub(crate) fn log_thread(config: &Config) -> ThreadOptions {

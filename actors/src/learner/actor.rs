@@ -362,9 +362,15 @@ impl Service for LearnerActor {
     }
 
     fn drained(&mut self, ctx: &mut Ctx<'_, Self>) {
-        self.apply(ctx);
-        if !self.core.is_ready() {
+        loop {
+            self.apply(ctx);
+            if self.core.is_ready() {
+                return; // it goes on after a pause
+            }
             self.on_applied(ctx);
+            if !self.go_on(ctx) {
+                return;
+            }
         }
     }
 }

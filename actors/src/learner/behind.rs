@@ -25,7 +25,7 @@ pub(super) struct Behind {
     lane: Option<u64>,
     /// Room of what has come and is not on disk yet: reading stops when there is no more.
     held: VecDeque<(Zxid, Room)>,
-    /// What came while a snapshot is put in place.
+    /// What came and may not be looked at yet.
     stalled: VecDeque<(ToLearner, Room)>,
     /// What the QuorumPeer was told.
     told: Progress,
@@ -52,6 +52,12 @@ impl Behind {
     /// The lane is open, and has this number.
     pub(super) fn connect(&mut self, lane: u64) {
         self.lane = Some(lane);
+    }
+
+    /// Whether what comes may be looked at: not while a snapshot is put in place; nor, before clients are served,
+    /// while something that is committed `waits` to be applied, or more would wait with it (Z10).
+    fn may_go_on(&self, waits: bool) -> bool {
+        self.stay.may_read() && (self.stay.is_serving() || !waits)
     }
 
     /// Whether it is this one.
@@ -157,10 +163,16 @@ impl LearnerActor {
     }
 
     pub(super) fn on_packet(&mut self, packet: ToLearner, room: Room, ctx: &mut Ctx<'_, Self>) {
+        let waits = self.core.is_ready();
         let Mode::Following(behind) = &mut self.mode else { return };
-        if !behind.stay.may_read() {
+        if !behind.stalled.is_empty() || !behind.may_go_on(waits) {
             return behind.stalled.push_back((packet, room));
         }
+        self.take(packet, room, ctx);
+    }
+
+    fn take(&mut self, packet: ToLearner, room: Room, ctx: &mut Ctx<'_, Self>) {
+        let Mode::Following(behind) = &mut self.mode else { return };
         let mut room = Some(room);
         match &packet {
             ToLearner::Proposals { items, .. } => {
@@ -184,13 +196,18 @@ impl LearnerActor {
         self.room = None;
     }
 
-    /// What came meanwhile goes on, in its order.
-    pub(super) fn go_on(&mut self, ctx: &mut Ctx<'_, Self>) {
-        while let Mode::Following(behind) = &mut self.mode
-            && behind.stay.may_read()
-            && let Some((packet, room)) = behind.stalled.pop_front()
-        {
-            self.on_packet(packet, room, ctx);
+    /// What came meanwhile goes on, in its order. Whether anything did.
+    pub(super) fn go_on(&mut self, ctx: &mut Ctx<'_, Self>) -> bool {
+        let mut any = false;
+        loop {
+            let waits = self.core.is_ready();
+            let Mode::Following(behind) = &mut self.mode else { return any };
+            if !behind.may_go_on(waits) {
+                return any;
+            }
+            let Some((packet, room)) = behind.stalled.pop_front() else { return any };
+            self.take(packet, room, ctx);
+            any = true;
         }
     }
 
@@ -201,5 +218,37 @@ impl LearnerActor {
                 behind.held.pop_front();
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use paddock_messages::quorum::Tail;
+
+    use super::*;
+
+    #[test]
+    fn z10_nothing_is_looked_at_while_what_came_before_waits_to_be_applied_until_clients_are_served() {
+        let tail = Tail { committed: Zxid::ZERO, runs: vec![] };
+        let mut behind = Behind::new(ServerId(2), Following::new(Epoch(0), Epoch(0), tail));
+        let check = |behind: &Behind, expected: [bool; 2]| {
+            assert_eq!([behind.may_go_on(false), behind.may_go_on(true)], expected, "{:?}", behind.stay);
+        };
+        let mut out = Vec::new();
+        behind.stay.on_connected(&mut out);
+        behind.stay.on_packet(ToLearner::LeaderInfo { epoch: Epoch(1) }, &mut out);
+        behind.stay.on_accepted_kept(&mut out);
+        check(&behind, [true, false]);
+        behind.stay.on_packet(ToLearner::Sync(SyncStart::Snap(Zxid::ZERO)), &mut out);
+        behind.stay.on_packet(ToLearner::Snapshot { bytes: vec![], is_last: true }, &mut out);
+        check(&behind, [false, false]);
+        behind.stay.on_installed();
+        check(&behind, [true, false]);
+        let new = ToLearner::NewLeader { epoch: Epoch(1), last: Zxid::ZERO, ensemble: 7 };
+        behind.stay.on_packet(new, &mut out);
+        behind.stay.on_current_kept(&mut out);
+        check(&behind, [true, false]);
+        behind.stay.on_packet(ToLearner::UpToDate { committed: Epoch(1).start() }, &mut out);
+        check(&behind, [true, true]);
     }
 }

@@ -223,6 +223,7 @@ impl Following {
                 }
             }
             (ToLearner::Commit { upto }, Phase::Serving) => self.commit(upto, out),
+            (ToLearner::Commit { upto }, Phase::Synchronising) => self.commit_of_before(upto, out),
             (ToLearner::Confirmed { upto }, Phase::Serving) => out.push(Output::Confirmed(upto)),
             (ToLearner::Silent(sessions), Phase::Serving) => out.push(Output::Silent(sessions)),
             (ToLearner::TurnedAway(all), Phase::Serving) => out.push(Output::TurnedAway(all)),
@@ -301,6 +302,17 @@ impl Following {
         }
         self.last = last;
         out.push(Output::Proposals(items));
+    }
+
+    /// Z10: so much of what came from the leader's log is known to be committed. We may know of more.
+    fn commit_of_before(&mut self, upto: Zxid, out: &mut Vec<Output>) {
+        if upto > self.last {
+            return self.leave("the leader commits what it has not sent", out);
+        }
+        if upto > self.committed {
+            self.committed = upto;
+            out.push(Output::Commit(upto));
+        }
     }
 
     fn commit(&mut self, upto: Zxid, out: &mut Vec<Output>) {

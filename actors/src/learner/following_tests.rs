@@ -220,6 +220,26 @@ fn z5_an_epoch_is_acknowledged_once_it_is_durable_and_none_below_is_followed() {
     Bench::new().run(&["connected"]).check(&[("LEADERINFO 3", "leave"), ("DIFF", "")]);
 }
 
+/// So that no more of a long log waits here than is on its way.
+#[test]
+fn z10_what_comes_from_the_log_is_committed_as_the_leader_knows_it() {
+    at("synchronising").check(&[
+        ("COMMIT 3.4", ""), // less than is known here
+        ("COMMIT 3.6", "commit 3.6"),
+        ("COMMIT 3.6", ""),
+        ("PROPOSE 3.7 then 3.8 4.1", "append 3.8 4.1"),
+        ("COMMIT 4.1", "commit 4.1"), // on our disk or not
+        ("PROPOSE 4.1 then 4.2", "append 4.2"),
+        ("persisted 4.2", ""),
+        ("NEWLEADER 5 after 4.2", "enter 5"),
+        ("entered", "ACK of NEWLEADER 4.2"),
+        ("UPTODATE 5.0", "commit 5.0, serve 5"),
+    ]);
+    at("synchronising").check(&[("COMMIT 3.8", "leave")]); // it did not come
+    at("synchronising").run(&["COMMIT 3.6"]).check(&[("NEWLEADER 5 after 3.7", "enter 5")]);
+    at("persisting").check(&[("COMMIT 4.1", "leave")]); // UPTODATE says it
+}
+
 /// ZOOKEEPER-3911, 4643, 4646, 4785: txns, then the current epoch, then the ACK.
 #[test]
 fn z6_newleader_is_acknowledged_once_all_before_it_is_durable_and_then_the_epoch() {

@@ -161,7 +161,8 @@ impl LearnerActor {
                 let Facts { accepted_epoch: accepted, current_epoch, .. } = self.facts;
                 let ensemble = self.facts.ensemble.unwrap_or(self.new_ensemble);
                 self.entering = ensemble;
-                let lead = Lead { role, accepted, current_epoch, last, ensemble };
+                let committed = self.core.watermark();
+                let lead = Lead { role, accepted, current_epoch, last, committed, ensemble };
                 self.mail(ctx, |to| to.lead.post(lead).is_ok());
             }
             Part::Follow { leader, had_vote } => {

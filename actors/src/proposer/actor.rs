@@ -13,6 +13,7 @@ use paddock_messages::zxid::{Epoch, Zxid};
 use super::core::{Output, Proposer, Room};
 use super::reigning::Reigning;
 use crate::admin::metrics::{Meters, Prepared};
+use crate::proposer::sync_plan::Spares;
 use crate::runtime::{Ctx, ExitCode, Serve, Service};
 use crate::storage::Space;
 use crate::tree::prep::PrepRules;
@@ -100,6 +101,8 @@ pub struct Rules {
     pub last_counter: u32,
     /// The members, as `/zookeeper/config` names them; none for a server alone, which leaves it empty.
     pub members: Option<Arc<str>>,
+    /// When a learner is sent a snapshot instead of the log.
+    pub spares: Spares,
 }
 
 impl Rules {

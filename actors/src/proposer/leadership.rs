@@ -9,22 +9,27 @@
 //! - Z3  A learner's acks count only behind its ACK of NEWLEADER, and only if it is a voter.
 //! - Z4  What a quorum may have is never cut: a learner that is ahead of our own disk, in the epoch that we
 //!   lead, keeps what we have proposed.
+//! - Z10 No log's length moves what is kept in memory for a learner, or by one that is on its way: of what is
+//!   on disk, a leader keeps 500 txns and 32 MiB; behind each piece of the log it says what of it is committed,
+//!   and a learner takes the next once that is applied. One that lacks more of the log than a share of the newest
+//!   snapshot's size is sent that instead, once; if nothing came of it, the log.
 //! - Z8  A voter that had no vote, for it has lost its memory, is counted only once it has acknowledged NEWLEADER.
 //!
 //! Source: Junqueira et al., Zab (DSN 2011), phases 1 and 2; compat zab, 4 and 5; LearnerHandler, Leader.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use paddock_messages::ids::{AttachNumber, ServerId, SessionId};
 use paddock_messages::letters::{Ack, Handshake, Proposal, Request};
-use paddock_messages::quorum::{SyncStart, ToLeader, ToLearner};
+use paddock_messages::quorum::{ToLeader, ToLearner};
 use paddock_messages::zxid::{Epoch, Zxid};
 
 use self::stage::{Phase, Stage};
 use super::recent::{Batch, Recent};
-use super::sync_plan::{SyncPlan, plan, wanted};
+use super::sync_plan::Spares;
 use crate::quorum::Quorum;
+use crate::storage::transfer::Span;
 
 /// What the shell must do, in this order.
 #[derive(Debug, PartialEq)]
@@ -39,9 +44,9 @@ pub enum Output {
     /// [`Leadership::on_found`], with the start of the very log that was read; or
     /// [`Leadership::on_unreadable`] if any of it could not be.
     Find(ServerId, Vec<Zxid>),
-    /// Send a learner our log's txns after the first up to the second zxid, as proposals, then call
+    /// Send a learner this part of our log, as proposals, with what of it is committed; then call
     /// [`Leadership::on_log_sent`].
-    SendLog(ServerId, Zxid, Zxid),
+    SendLog(ServerId, Span),
     /// Send a learner SNAP and our newest snapshot, then call [`Leadership::on_snapshot_sent`].
     SendSnapshot(ServerId),
     /// The epoch is led from here on: everything in our log is committed. Begin to propose.
@@ -89,6 +94,9 @@ pub struct Leadership<Q> {
     resigned: bool,
     /// Its id.
     ensemble: u128,
+    spares: Spares,
+    /// Who was sent a snapshot to be spared the log, and has not acknowledged NEWLEADER since.
+    spared: BTreeSet<ServerId>,
 }
 
 impl<Q: Quorum> Leadership<Q> {
@@ -109,7 +117,19 @@ impl<Q: Quorum> Leadership<Q> {
             confirmed: 0,
             resigned: false,
             ensemble: 0,
+            spares: Spares::default(),
+            spared: BTreeSet::new(),
         }
+    }
+
+    /// When it was elected, all up to `committed` was known to be committed.
+    pub fn knowing(self, committed: Zxid) -> Self {
+        Self { committed: committed.min(self.standing.last), ..self }
+    }
+
+    /// When a snapshot is sent instead of the log.
+    pub fn sparing(self, spares: Spares) -> Self {
+        Self { spares, ..self }
     }
 
     /// Of this ensemble: what learners keep.
@@ -154,6 +174,7 @@ impl<Q: Quorum> Leadership<Q> {
                 self.on_ack_epoch((from, had_vote), standing, out);
             }
             (ToLeader::AckNewLeader { upto }, Stage::Joined) => {
+                self.spared.remove(&from);
                 self.learners.insert(from, Stage::Synchronised);
                 self.synchronise(out);
                 self.ack(from, upto, out);
@@ -286,86 +307,6 @@ impl<Q: Quorum> Leadership<Q> {
         self.synchronise(out);
     }
 
-    fn find(&mut self, learner: ServerId, out: &mut Vec<Output>) {
-        if let Some(Stage::Acknowledged { tail, .. }) = self.learners.get(&learner) {
-            let tail = tail.clone();
-            out.push(Output::Find(learner, wanted(&tail)));
-            self.learners.insert(learner, Stage::Finding(tail));
-        }
-    }
-
-    /// Our log holds every txn after `log_start`; `floors` are what [`Output::Find`] asked, in its order.
-    pub fn on_found(&mut self, learner: ServerId, log_start: Zxid, floors: &[Zxid], out: &mut Vec<Output>) {
-        let Some(Stage::Finding(tail)) = self.learners.get(&learner) else { return };
-        let tail = tail.clone();
-        let asked = wanted(&tail);
-        if asked.len() != floors.len() {
-            return; // the answer to what was asked of an earlier lane
-        }
-        let (led, last) = (self.phase.proposed(), self.recent.last());
-        let floor = |at: Zxid| {
-            // Z4: what we have proposed is ours, if perhaps not on our disk yet.
-            let is_ours = Some(at.epoch()) == led && last.epoch() == at.epoch();
-            let on_disk = asked.iter().zip(floors).find(|(wanted, _)| **wanted == at);
-            if is_ours { at.min(last) } else { on_disk.map_or(log_start, |(_, floor)| *floor) }
-        };
-        let plan = plan(&tail, log_start, floor);
-        self.learners.insert(learner, Stage::Sending);
-        match plan {
-            SyncPlan::Diff => {
-                out.push(Output::Send(learner, ToLearner::Sync(SyncStart::Diff)));
-                self.send_rest(learner, tail.last(), out);
-            }
-            SyncPlan::Trunc(to) => {
-                out.push(Output::Send(learner, ToLearner::Sync(SyncStart::Trunc(to))));
-                self.send_rest(learner, to, out);
-            }
-            SyncPlan::Snap => out.push(Output::SendSnapshot(learner)),
-            SyncPlan::Foreign => {
-                self.hang_up(learner, "what it knows to be committed is not in our history", out);
-            }
-        }
-    }
-
-    /// Our log could not be read for this learner: nothing may be concluded about what it holds.
-    pub fn on_unreadable(&mut self, learner: ServerId, out: &mut Vec<Output>) {
-        if matches!(self.learners.get(&learner), Some(Stage::Finding(_) | Stage::Sending)) {
-            self.hang_up(learner, "our log could not be read", out);
-        }
-    }
-
-    /// A learner is sent everything up to `upto` from our log.
-    pub fn on_log_sent(&mut self, learner: ServerId, upto: Zxid, out: &mut Vec<Output>) {
-        if self.learners.get(&learner) == Some(&Stage::Sending) {
-            self.send_rest(learner, upto, out);
-        }
-    }
-
-    /// A learner is sent SNAP, with everything up to `zxid`.
-    pub fn on_snapshot_sent(&mut self, learner: ServerId, zxid: Zxid, out: &mut Vec<Output>) {
-        self.on_log_sent(learner, zxid, out);
-    }
-
-    /// Z2: what it lacks after `has` stands in memory, and it joins, or must come from the log first.
-    fn send_rest(&mut self, learner: ServerId, has: Zxid, out: &mut Vec<Output>) {
-        let is_voter = self.quorum.is_voter(learner);
-        // An observer holds committed txns only. Before the reign is established all of ours are to be.
-        let due = if is_voter { self.recent.last() } else { self.recent.informed() };
-        match self.recent.between(has, due) {
-            Some(batches) => {
-                let send = |(after, items)| Output::Send(learner, ToLearner::Proposals { after, items });
-                out.extend(batches.into_iter().map(send));
-                let epoch = self.phase.proposed().expect("nobody is synchronised before");
-                self.learners.insert(learner, Stage::Joined);
-                out.push(Output::Send(
-                    learner,
-                    ToLearner::NewLeader { epoch, last: due, ensemble: self.ensemble },
-                ));
-            }
-            None => out.push(Output::SendLog(learner, has, self.durable.min(due))),
-        }
-    }
-
     /// Z2: a quorum has our history on disk.
     fn synchronise(&mut self, out: &mut Vec<Output>) {
         if let Phase::Synchronising(epoch) = self.phase
@@ -474,6 +415,7 @@ impl<Q: Quorum> Leadership<Q> {
 }
 
 mod asked;
+mod lacking;
 mod stage;
 
 #[cfg(test)]

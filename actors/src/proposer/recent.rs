@@ -11,10 +11,13 @@ use paddock_messages::zxid::Zxid;
 /// Source: ZooKeeper's `commitLogCount`.
 const KEPT_TXNS: usize = 500;
 
+/// No more than so many bytes of txns are kept although the log has them (Z10).
+const KEPT_BYTES: usize = 32 << 20;
+
 /// Proposals, in order, and the txn before their first.
 pub(super) type Batch = (Zxid, Arc<Vec<Proposal>>);
 
-/// See the module. Bounded by what the Proposer may have proposed and not durable (P9).
+/// See the module. Beyond [`KEPT_BYTES`] bounded by what the Proposer may have proposed and not durable (P9).
 #[derive(Debug)]
 pub(super) struct Recent {
     /// Every txn after this one is here.
@@ -23,7 +26,7 @@ pub(super) struct Recent {
     committed: Zxid,
     /// Those with txns, and the last of each.
     batches: VecDeque<(Batch, Zxid)>,
-    txns: usize,
+    kept: Kept,
     /// What observers are not told: batches, and how many of the first's items they have.
     untold: VecDeque<Arc<Vec<Proposal>>>,
     told_of_first: usize,
@@ -40,7 +43,7 @@ impl Recent {
             last,
             committed: last,
             batches: VecDeque::new(),
-            txns: 0,
+            kept: Kept::default(),
             untold: VecDeque::new(),
             told_of_first: 0,
             informed: last,
@@ -59,12 +62,12 @@ impl Recent {
 
     pub(super) fn push(&mut self, items: Arc<Vec<Proposal>>) {
         self.untold.push_back(Arc::clone(&items));
-        let txns = items.iter().filter_map(Proposal::txn);
-        let (many, last) = txns.fold((0, None), |(many, _), txn| (many + 1, Some(txn.header.zxid)));
+        let last = items.iter().rev().find_map(Proposal::txn).map(|txn| txn.header.zxid);
         if let Some(last) = last {
+            let size = Kept::of(&items);
+            self.kept = Kept { txns: self.kept.txns + size.txns, bytes: self.kept.bytes + size.bytes };
             self.batches.push_back(((self.last, items), last));
             self.last = last;
-            self.txns += many;
         }
     }
 
@@ -123,19 +126,38 @@ impl Recent {
 
     /// The log holds everything up to `upto`, committed.
     pub(super) fn forget(&mut self, upto: Zxid) {
-        while self.txns > KEPT_TXNS
+        while (self.kept.txns > KEPT_TXNS || self.kept.bytes > KEPT_BYTES)
             && let Some(((_, items), last)) = self.batches.pop_front_if(|(_, last)| *last <= upto)
         {
+            let size = Kept::of(&items);
             self.start = last;
-            self.txns -= items.iter().filter(|item| item.txn().is_some()).count();
+            self.kept = Kept { txns: self.kept.txns - size.txns, bytes: self.kept.bytes - size.bytes };
         }
+    }
+}
+
+/// How much is kept.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Kept {
+    txns: usize,
+    /// As in a frame, at most.
+    bytes: usize,
+}
+
+impl Kept {
+    fn of(items: &[Proposal]) -> Self {
+        let txns = items.iter().filter_map(Proposal::txn);
+        txns.fold(Self::default(), |Self { txns, bytes }, txn| Self {
+            txns: txns + 1,
+            bytes: bytes + txn.bound(),
+        })
     }
 }
 
 #[cfg(test)]
 mod tests {
     use paddock_messages::ids::{AttachNumber, SessionId};
-    use paddock_messages::txn::{Txn, TxnBody, TxnHeader};
+    use paddock_messages::txn::{Op, Txn, TxnBody, TxnHeader};
     use paddock_messages::zxid::Epoch;
 
     use super::*;
@@ -208,9 +230,41 @@ mod tests {
         let many = 2 * KEPT_TXNS as u32;
         (1..=many).for_each(|counter| recent.push(Arc::new(vec![txn(counter)])));
         recent.forget(z(10));
-        assert_eq!((recent.start, recent.txns), (z(10), many as usize - 10));
+        assert_eq!((recent.start, recent.kept.txns), (z(10), many as usize - 10));
         recent.forget(z(many));
-        assert_eq!((recent.start, recent.txns), (z(many / 2), KEPT_TXNS));
+        assert_eq!((recent.start, recent.kept.txns), (z(many / 2), KEPT_TXNS));
         assert_eq!(recent.between(z(9), z(many)).map(|it| shown(&it)), None);
+    }
+
+    #[test]
+    fn z10_what_the_log_holds_is_kept_up_to_so_many_bytes() {
+        let large = |counter| match txn(counter) {
+            Proposal::Txn(Txn { header, .. }) => {
+                let path = "/znode".into();
+                let data = Some(vec![7; 1 << 20].into());
+                let body = TxnBody::One(Op::SetData { path, data, version: 1 });
+                Proposal::Txn(Txn { header, body })
+            }
+            other => other,
+        };
+        let mut recent = Recent::new(z(0));
+        (1..=40).for_each(|counter| recent.push(Arc::new(vec![large(counter)])));
+        recent.forget(z(3));
+        assert_eq!((recent.start, recent.kept.txns), (z(3), 37), "what is on no disk stays");
+        recent.forget(z(40));
+        assert!(
+            recent.kept.bytes <= KEPT_BYTES && recent.kept.bytes > KEPT_BYTES - (2 << 20),
+            "{:?}",
+            recent.kept
+        );
+        assert_eq!((recent.start, recent.kept.txns), (z(9), 31));
+        let kept = recent.batches.iter().map(|((_, items), _)| Kept::of(items).bytes).sum::<usize>();
+        assert_eq!(kept, recent.kept.bytes, "what is counted is what is there");
+        for counter in 41..=600 {
+            recent.push(Arc::new(vec![txn(counter)]));
+        }
+        recent.forget(z(600));
+        assert_eq!(recent.kept, Kept { txns: KEPT_TXNS, ..recent.kept });
+        assert_eq!(recent.start, z(100), "by number again, once they are small");
     }
 }

@@ -286,8 +286,8 @@ impl ProposerActor {
                 reigning.find(learner, wanted);
                 Ok(())
             }
-            Led::SendLog(to, after, upto) => {
-                reigning.send_log(to, after, upto);
+            Led::SendLog(to, span) => {
+                reigning.send_log(to, span);
                 Ok(())
             }
             Led::SendSnapshot(to) => {
@@ -364,10 +364,13 @@ impl ProposerActor {
 
 impl Serve<Lead> for ProposerActor {
     fn serve(&mut self, lead: Lead, ctx: &mut Ctx<'_, Self>) {
-        let Lead { role, accepted, current_epoch, last, ensemble } = lead;
+        let Lead { role, accepted, current_epoch, last, committed, ensemble } = lead;
         let Some(reigning) = &mut self.reigning else { return };
         let standing = Standing { current_epoch, last };
-        let reign = Leadership::new(self.me, self.rules.quorum.clone(), accepted, standing).of(ensemble);
+        let reign = Leadership::new(self.me, self.rules.quorum.clone(), accepted, standing)
+            .of(ensemble)
+            .knowing(committed)
+            .sparing(self.rules.spares);
         tracing::info!(epoch = %current_epoch, %last, "elected: discovery begins");
         (reigning.reign, reigning.deferred) = (Some(Box::new(reign)), None);
         reigning.lanes.clear();

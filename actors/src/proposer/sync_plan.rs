@@ -5,9 +5,10 @@
 //! committed; what it has before is never taken from it, not even to be given back: it may be one of a quorum
 //! that must keep it. ZooKeeper knows of a learner only its last txn, so that it must not cut beyond an epoch's
 //! boundary and sends a snapshot instead; a learner that tells the epochs of its [`Tail`] can be cut exactly,
-//! and a snapshot is sent only where the log does not go back far enough.
+//! and a snapshot is sent only where the log does not go back far enough, or where it spares the learner more of
+//! the log than it is worth ([`Spares`]).
 //!
-//! Source: compat zab, 5; LearnerHandler.syncFollower.
+//! Source: compat zab, 5; LearnerHandler.syncFollower; ZKDatabase.calculateTxnLogSizeLimit.
 
 use paddock_messages::quorum::Tail;
 use paddock_messages::zxid::Zxid;
@@ -23,6 +24,59 @@ pub enum SyncPlan {
     Snap,
     /// What it knows to be committed is not in our log: its history is another.
     Foreign,
+}
+
+/// When a snapshot is sent although the log goes back far enough.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Spares {
+    /// Millionths of the snapshot's size: when it spares the learner more bytes of the log than that. 0 for
+    /// never, below for whenever it spares any.
+    /// Source: ZooKeeper's `snapshotSizeFactor`.
+    pub factor_millionths: i32,
+    /// So many bytes of the log are sent in any case, unless the factor is below 0.
+    pub least_bytes: u64,
+}
+
+impl Default for Spares {
+    /// ZooKeeper's factor; and what takes a learner a moment only, whatever its snapshot's size.
+    fn default() -> Self {
+        Self { factor_millionths: 330_000, least_bytes: 4 << 20 }
+    }
+}
+
+impl Spares {
+    /// Whether a snapshot of so many bytes is sent instead of so many of the log.
+    fn enough(self, log_bytes: u64, snapshot_bytes: u64) -> bool {
+        match u128::try_from(self.factor_millionths) {
+            Err(_) => log_bytes > 0,
+            Ok(0) => false,
+            Ok(factor) => {
+                let share = factor * u128::from(snapshot_bytes) / 1_000_000;
+                log_bytes > self.least_bytes && u128::from(log_bytes) > share
+            }
+        }
+    }
+}
+
+/// What our log and our newest snapshot say to what was [`wanted`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Searched {
+    /// The log holds every txn after this one.
+    pub log_start: Zxid,
+    /// For each, in its order, the last txn at or before it, and how many bytes of the log stand between that
+    /// and the end of the snapshot, about: 0 if the snapshot ends before, or there is none.
+    pub floors: Vec<(Zxid, u64)>,
+    /// Of the snapshot.
+    pub snapshot_bytes: u64,
+}
+
+impl Searched {
+    /// Whether a learner that has everything up to `common` is sent the snapshot. It holds all that the learner
+    /// has in common with us, and more: nothing is taken from it.
+    pub fn is_spared(&self, common: Zxid, rule: Spares) -> bool {
+        let known = self.floors.iter().find(|(floor, _)| *floor == common);
+        known.is_some_and(|(_, spared)| *spared > 0 && rule.enough(*spared, self.snapshot_bytes))
+    }
 }
 
 /// What the leader's log must be asked about a learner's: the answer names the last txn at or before each.
@@ -94,6 +148,34 @@ mod tests {
             let log_start = gone.last().copied().unwrap_or(Zxid::ZERO);
             let floor = |at| log.iter().rev().find(|it| **it <= at).copied().unwrap_or(log_start);
             assert_eq!(plan(&tail, log_start, floor), *expected, "{tail:?} from {log_start:?}");
+        }
+    }
+
+    #[test]
+    fn z10_a_snapshot_is_sent_where_it_spares_more_than_its_share() {
+        let searched = |spared, snapshot_bytes| Searched {
+            log_start: Zxid::ZERO,
+            floors: vec![(z(3, 1), spared), (z(1, 3), 1 << 40)],
+            snapshot_bytes,
+        };
+        const M: u64 = 1 << 20;
+        for (factor_millionths, spared, snapshot, expected) in [
+            (330_000, 33 * M, 100 * M, false),
+            (330_000, 34 * M, 100 * M, true),
+            (330_000, 4 * M, 1, false), // a moment's work
+            (330_000, 4 * M + 1, 1, true),
+            (330_000, 0, 0, false), // there is none
+            (1_000_000, 34 * M, 100 * M, false),
+            (1_000_000, 101 * M, 100 * M, true),
+            (0, 1 << 40, 1, false), // always the log
+            (-1, 1, 1 << 40, true), // never, where the snapshot has any of it
+            (-1, 0, 1, false),
+            (1, u64::MAX, u64::MAX, true),
+        ] {
+            let rule = Spares { factor_millionths, ..Spares::default() };
+            let told = (factor_millionths, spared, snapshot);
+            assert_eq!(searched(spared, snapshot).is_spared(z(3, 1), rule), expected, "{told:?}");
+            assert!(!searched(spared, snapshot).is_spared(z(3, 2), rule), "nothing is known of it");
         }
     }
 

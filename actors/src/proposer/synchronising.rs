@@ -7,9 +7,10 @@ use paddock_messages::zxid::Zxid;
 
 use super::actor::ProposerActor;
 use super::reigning::Reigning;
+use super::sync_plan::Searched;
 use crate::peer_link::letters::Outgoing;
 use crate::runtime::{Ctx, Serve};
-use crate::storage::transfer::{Outlet, PIECE, channel, spawn_log, spawn_snapshot};
+use crate::storage::transfer::{Outlet, PIECE, Span, channel, spawn_log, spawn_snapshot};
 use crate::storage::{Command, LogView};
 
 /// Mail from the thread that looked into our log for a learner.
@@ -17,8 +18,8 @@ use crate::storage::{Command, LogView};
 pub struct Found {
     learner: ServerId,
     lane: u64,
-    /// The log's start, and what was asked.
-    found: Result<(Zxid, Vec<Zxid>), String>,
+    /// What was asked.
+    found: Result<Searched, String>,
 }
 
 /// Mail from the thread that sent a learner our log or our snapshot.
@@ -40,14 +41,14 @@ impl Reigning {
     pub(super) fn find(&mut self, learner: ServerId, wanted: Vec<Zxid>) {
         let Some(lane) = self.lanes.get(&learner).map(|lane| lane.number) else { return };
         let found = self.others.found.clone();
-        let tell = move |result: std::io::Result<(Zxid, Vec<Zxid>)>| {
+        let tell = move |result: std::io::Result<Searched>| {
             let letter = Found { learner, lane, found: result.map_err(|error| error.to_string()) };
             drop(found.post(letter)); // a Proposer that is gone serves no learner
         };
         self.view(move |view| {
             // Whoever appends must not wait for it.
             let look = tell.clone();
-            let job = move || look(view.and_then(|view| Ok((view.log_start(), view.floors(&wanted)?))));
+            let job = move || look(view.and_then(|view| search(&view, wanted)));
             if let Err(error) = std::thread::Builder::new().name("find".into()).spawn(job) {
                 tell(Err(error));
             }
@@ -64,12 +65,12 @@ impl Reigning {
         Some((Outlet { writer, to: frames, label: format!("server {to}") }, telling))
     }
 
-    pub(super) fn send_log(&mut self, to: ServerId, after: Zxid, upto: Zxid) {
+    pub(super) fn send_log(&mut self, to: ServerId, span: Span) {
         let Some((outlet, telling)) = self.outlet(to) else { return };
         self.view(move |view| {
             let (done, failed) = (telling.clone(), telling);
-            let began = view
-                .and_then(|view| spawn_log(view, (after, upto), PIECE, outlet, move |sent| done.tell(sent)));
+            let began =
+                view.and_then(|view| spawn_log(view, span, PIECE, outlet, move |sent| done.tell(sent)));
             if let Err(error) = began {
                 failed.tell(Err(error.to_string()));
             }
@@ -87,6 +88,21 @@ impl Reigning {
             }
         });
     }
+}
+
+/// Where logs may part, and what the newest snapshot spares a learner from there on.
+fn search(view: &LogView, mut wanted: Vec<Zxid>) -> std::io::Result<Searched> {
+    let snapshot = view.snapshot_size();
+    let asked = wanted.len();
+    wanted.extend(snapshot.map(|(zxid, _)| zxid));
+    let mut floors = view.floors(&wanted)?;
+    let upto = floors.drain(asked..).next().map_or(0, |(_, bytes)| bytes);
+    floors.iter_mut().for_each(|(_, bytes)| *bytes = upto.saturating_sub(*bytes));
+    Ok(Searched {
+        log_start: view.log_start(),
+        floors,
+        snapshot_bytes: snapshot.map_or(0, |(_, bytes)| bytes),
+    })
 }
 
 /// Whom a transfer's thread tells how it ended.
@@ -107,7 +123,7 @@ impl Telling {
 impl Serve<Found> for ProposerActor {
     fn serve(&mut self, Found { learner, lane, found }: Found, ctx: &mut Ctx<'_, Self>) {
         self.for_learner((learner, lane), ctx, |reign, out| match found {
-            Ok((log_start, floors)) => reign.on_found(learner, log_start, &floors, out),
+            Ok(searched) => reign.on_found(learner, &searched, out),
             Err(error) => {
                 tracing::error!(%learner, error, "our log cannot be read for a learner");
                 reign.on_unreadable(learner, out);

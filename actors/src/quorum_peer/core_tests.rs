@@ -7,6 +7,7 @@ use super::*;
 use crate::learner::following::Following;
 use crate::proposer::leadership::Leadership;
 use crate::proposer::leadership::Standing;
+use crate::proposer::sync_plan::Searched;
 use crate::quorum::Majority;
 
 const TIMING: Timing = Timing { peer_timeout_ms: 800, init_ms: 5_000 };
@@ -41,7 +42,8 @@ fn reign(discovered: &[u64], synced: &[u64]) -> Leadership<Majority> {
     }
     reign.on_current_kept(&mut out);
     for learner in synced.iter().map(|it| id(*it)) {
-        reign.on_found(learner, Zxid::ZERO, &[Zxid::ZERO], &mut out);
+        let searched = Searched { log_start: Zxid::ZERO, floors: vec![(Zxid::ZERO, 0)], snapshot_bytes: 0 };
+        reign.on_found(learner, &searched, &mut out);
         reign.on_packet(learner, ToLeader::AckNewLeader { upto: Zxid::ZERO }, &mut out);
     }
     reign

@@ -96,28 +96,37 @@ impl LogView {
         self.snapshot
     }
 
-    /// For each of `wanted`, in any order, the last txn at or before it; [`log_start`](Self::log_start) if the
-    /// log holds none. Reads, once, only the segments within which an answer lies.
-    pub fn floors(&self, wanted: &[Zxid]) -> io::Result<Vec<Zxid>> {
-        let mut floors = vec![self.log_start; wanted.len()];
+    /// The newest snapshot's zxid, and the bytes of its file; `None` without one that can be read.
+    pub fn snapshot_size(&self) -> Option<(Zxid, u64)> {
+        let snapshot = self.snapshot.as_ref()?;
+        Some((snapshot.zxid, snapshot.file.as_ref().ok()?.len().ok()?))
+    }
+
+    /// For each of `wanted`, in any order, the last txn at or before it, and how many bytes the log has up to
+    /// that, about; [`log_start`](Self::log_start) and 0 if it holds none. Reads, once, only the segments within
+    /// which an answer lies.
+    pub fn floors(&self, wanted: &[Zxid]) -> io::Result<Vec<(Zxid, u64)>> {
+        let mut floors = vec![(self.log_start, 0); wanted.len()];
         let mut ascending: Vec<_> = wanted.iter().copied().zip(&mut floors).collect();
         ascending.sort_unstable_by_key(|(wanted, _)| *wanted);
         let mut rest = ascending.into_iter().peekable();
-        let mut before = self.log_start;
+        let (mut before, mut begins) = ((self.log_start, 0), 0);
         for viewed in &self.segments {
-            let Segment { first, last, .. } = viewed.segment;
+            let Segment { first, last, end, .. } = viewed.segment;
             while let Some((_, floor)) = rest.next_if(|(wanted, _)| *wanted < first) {
                 *floor = before;
             }
             let mut reader = self.reader(viewed, first);
             while rest.peek().is_some_and(|(wanted, _)| *wanted < last) {
-                let zxid = viewed.next(&mut reader)?.map_or(last, |(zxid, _)| zxid);
+                let (zxid, bytes) =
+                    viewed.next(&mut reader)?.map_or((last, 0), |(it, payload)| (it, payload.len()));
                 while let Some((_, floor)) = rest.next_if(|(wanted, _)| *wanted < zxid) {
                     *floor = before;
                 }
-                before = zxid;
+                before = (zxid, before.1 + bytes as u64);
             }
-            before = last;
+            begins += end;
+            before = (last, begins);
         }
         rest.for_each(|(_, floor)| *floor = before);
         Ok(floors)

@@ -84,7 +84,13 @@ proptest! {
         prop_assert_eq!(&held, &zxids.iter().copied().filter(|it| *it > start).collect::<Vec<_>>());
         let wanted: Vec<_> = wanted.iter().map(|(epoch, counter)| Zxid::new(Epoch(*epoch), *counter)).collect();
         let floor = |at: &Zxid| held.iter().rev().find(|it| *it <= at).copied().unwrap_or(start);
-        prop_assert_eq!(view.floors(&wanted).unwrap(), wanted.iter().map(floor).collect::<Vec<_>>());
+        let places = view.floors(&wanted).unwrap();
+        let floors: Vec<_> = places.iter().map(|(zxid, _)| *zxid).collect();
+        prop_assert_eq!(&floors, &wanted.iter().map(floor).collect::<Vec<_>>());
+        for (zxid, bytes) in places {
+            let before: u64 = held.iter().filter(|it| **it <= zxid).map(|it| payload(*it).len() as u64).sum();
+            prop_assert!(bytes >= before && bytes <= 8 * before, "{bytes} of {before} up to {zxid:?}");
+        }
         for pair in wanted.windows(2) {
             let (after, upto) = (pair[0], pair[1]);
             if after < start {
@@ -141,7 +147,8 @@ fn s13_a_view_is_of_its_moment_whatever_is_cut_replaced_and_purged() {
     check("replaced");
     let later = logger.view().unwrap();
     assert_eq!((later.log_start(), later.durable(), all(&later)), (INSTALLED, INSTALLED, vec![]));
-    assert_eq!(later.floors(&[Zxid(1), Zxid(u64::MAX)]).unwrap(), [INSTALLED; 2]);
+    assert_eq!(later.floors(&[Zxid(1), Zxid(u64::MAX)]).unwrap(), [(INSTALLED, 0); 2]);
+    assert_eq!((later.snapshot_size(), view.snapshot_size()), (None, Some((first[49], 10))));
     assert!(later.generation() > view.generation());
     assert!(
         later.snapshot().unwrap().file.is_err(),

@@ -5,7 +5,8 @@ use super::{Key, Outcome, honoured, not_yet, refused, row, unneeded, yes_no};
 
 const HEARTBEATS: &str = "silence is judged by heartbeats between members (ensemble.peer_timeout_ms)";
 const OBSERVERS: &str = "observers attach to the leader, and try again by themselves";
-const DIFFS: &str = "how a learner catches up is decided from what the log still holds";
+const DIFFS: &str =
+    "a learner is sent what the log still holds, or a snapshot that spares it much (snapshotSizeFactor)";
 const LEADER: &str = "the leader is written otherwise, and has no such part";
 const PORTS: &str = "members know each other by name and do not probe addresses one by one";
 
@@ -27,6 +28,7 @@ pub(super) const KEYS: &[Key] = &[
     yes_no("leaderServes", "ensemble.leader_serves", "no"),
     honoured("electionPortBindRetry", "ensemble.bind_retries", "10"),
     honoured("tcpKeepAlive", "ensemble.tcp_keepalive", "true"),
+    honoured("snapshotSizeFactor", "ensemble.snapshot_size_factor", "0.5"),
     refused(
         "electionAlg",
         WhenNot("3"),
@@ -48,7 +50,6 @@ pub(super) const KEYS: &[Key] = &[
     unneeded("observer.election.DelayMs", "300", OBSERVERS),
     unneeded("observerMaster.sizeLimit", "1048576", OBSERVERS),
     unneeded("commitLogCount", "1000", DIFFS),
-    unneeded("snapshotSizeFactor", "0.5", DIFFS),
     unneeded("fastleader.minNotificationInterval", "100", HEARTBEATS),
     unneeded("fastleader.maxNotificationInterval", "30000", HEARTBEATS),
     unneeded("cnxTimeout", "3000", HEARTBEATS),

@@ -108,6 +108,47 @@ fn members_that_are_empty_or_too_far_behind_are_sent_a_snapshot() {
     assert_eq!(trees::same(&ensemble), tree);
 }
 
+/// The most memory that a member has had since it was started, in bytes.
+fn most_memory(ensemble: &Ensemble, id: Id) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", ensemble.pid(id))).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("it runs");
+    line.trim().strip_suffix(" kB").unwrap().parse::<u64>().unwrap() << 10
+}
+
+/// Writes of 64 KiB that come to 225 MiB of the log.
+const LONG: usize = 3_600;
+
+#[test]
+fn z10_a_log_that_is_longer_than_memory_should_be_is_applied_as_it_comes() {
+    let (_dir, mut ensemble) =
+        serving(3, 0, "snapCount=100\nautopurge.purgeInterval=0\nsnapshotSizeFactor=0");
+    let leader = ensemble.await_leader();
+    let late = those(&ensemble, Mode::Follower)[0];
+    ensemble.kill(late);
+    write_data(&ensemble, leader, "/missed", LONG, &[7; 64 << 10]);
+    ensemble.start(late);
+    came_by(&mut ensemble, late, "DIFF");
+    let most = most_memory(&ensemble, late);
+    println!("a log of {} MiB took {} MiB of memory", (LONG << 16) >> 20, most >> 20);
+    assert!(most < 120 << 20, "{most} bytes");
+    assert_eq!(trees::same(&ensemble)["/missed"].1.version, LONG as i32);
+}
+
+#[test]
+fn z10_a_member_is_spared_a_long_log_by_a_small_snapshot() {
+    let (_dir, mut ensemble) = serving(3, 0, "snapCount=100\nautopurge.purgeInterval=0");
+    let leader = ensemble.await_leader();
+    let late = those(&ensemble, Mode::Follower)[0];
+    for (bytes, way) in [(100, "DIFF"), (64 << 10, "SNAP")] {
+        ensemble.kill(late);
+        write_data(&ensemble, leader, "/missed", 400, &vec![7; bytes]);
+        ensemble.start(late);
+        came_by(&mut ensemble, late, way);
+        write(&ensemble, late, "/after", 100);
+    }
+    assert_eq!(trees::same(&ensemble)["/after"].1.version, 200);
+}
+
 #[test]
 fn what_only_a_dead_leader_had_is_taken_from_it_when_it_returns() {
     const LIMBO: usize = 20;

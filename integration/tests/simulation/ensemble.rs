@@ -10,10 +10,11 @@ const FAILED_ONCE: &[u64] = &[0, 1, 2, 5, 10, 225, 359, 1142, 1221, 1482];
 /// What 200 seeds must have met at least; more seeds that much more.
 const LEAST_OF_200: &[(&str, u64)] = &[
     ("DIFF syncs", 3000),
-    ("SNAP syncs", 40),
+    ("SNAP syncs", 300),
     ("TRUNC syncs", 60),
     ("ambushes", 700),
     ("amnesiac members healed", 20),
+    ("commits told with the log", 600),
     ("crashes during recovery", 5),
     ("elections misled", 1000),
     ("epochs discovered and not established", 10),

@@ -5,9 +5,10 @@ use std::sync::Arc;
 use paddock_messages::ids::{AttachNumber, SessionId};
 use paddock_messages::txn::{Txn, TxnBody, TxnHeader};
 
-use paddock_messages::quorum::Tail;
+use paddock_messages::quorum::{SyncStart, Tail};
 
 use super::*;
+use crate::proposer::sync_plan::Searched;
 use crate::quorum::Majority;
 
 mod discovery;
@@ -80,10 +81,15 @@ impl Bench {
             }
             [learner, "connects"] => lead.on_connected(id(learner)),
             [learner, "goes"] => lead.on_gone(id(learner)),
-            // Our log's start, then the floor of each zxid that was asked.
+            // Our log's start, then the floor of each zxid that was asked; `3.5:9000`: and how many bytes a
+            // snapshot of 1000 spares from there.
             [learner, "found", log_start, ref floors @ ..] => {
-                let floors: Vec<_> = floors.iter().map(|it| z(it)).collect();
-                lead.on_found(id(learner), z(log_start), &floors, &mut out);
+                let floor = |text: &&str| match text.split_once(':') {
+                    Some((floor, spared)) => (z(floor), spared.parse().unwrap()),
+                    None => (z(text), 0),
+                };
+                let (floors, log_start) = (floors.iter().map(floor).collect(), z(log_start));
+                lead.on_found(id(learner), &Searched { log_start, floors, snapshot_bytes: 1_000 }, &mut out);
             }
             [learner, "log-sent", upto] => lead.on_log_sent(id(learner), z(upto), &mut out),
             [learner, "snap-sent", upto] => lead.on_snapshot_sent(id(learner), z(upto), &mut out),
@@ -119,7 +125,7 @@ fn told(out: &Output) -> String {
         Output::KeepCurrent(epoch) => format!("enter {epoch}"),
         Output::Send(to, packet) => format!("{to}: {}", told_packet(packet)),
         Output::Find(learner, wanted) => format!("find {wanted:?} for {learner}"),
-        Output::SendLog(to, after, upto) => format!("{to}: log {after:?} to {upto:?}"),
+        Output::SendLog(to, Span { after, upto, .. }) => format!("{to}: log {after:?} to {upto:?}"),
         Output::SendSnapshot(to) => format!("{to}: snapshot"),
         Output::Establish(epoch) => format!("establish {epoch}"),
         Output::Ack(ack) => format!("ack {} {:?}", ack.from, ack.upto),

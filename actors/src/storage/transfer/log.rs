@@ -18,12 +18,13 @@ use crate::storage::snapshot_files::TXN_LIMIT;
 const MOST_BATCH: usize = 8 << 20;
 
 /// Sends a learner the txns after `after` up to `upto`, which the view holds, in frames of up to `batch_bytes`
-/// (at most 8 MiB; usually [`PIECE`](super::PIECE)) or one txn. On a thread of its own: `done` is called there
+/// (at most 8 MiB; usually [`PIECE`](super::PIECE)) or one txn, and behind each what of it is committed: all up
+/// to `committed` is. On a thread of its own: `done` is called there
 /// once the last frame is in the channel, so what is then sent behind it comes behind it; or with why it could
 /// not be; and is dropped if the lane is gone. Fails if the operating system has no thread to give.
 pub fn spawn_log(
     view: LogView,
-    (after, upto): (Zxid, Zxid),
+    Span { after, upto, committed }: Span,
     batch_bytes: usize,
     outlet: Outlet,
     done: impl FnOnce(Result<Zxid, String>) + Send + 'static,
@@ -32,7 +33,8 @@ pub fn spawn_log(
         tracing::info!(to = %outlet.label, %after, %upto, "sending txns of the log");
         let limit = batch_bytes.min(MOST_BATCH);
         let (items, pace) = (Vec::new(), Pace::new());
-        let mut batch = Batch { outlet, limit, after, last: after, items, bytes: 0, sent: 0, pace };
+        let mut batch =
+            Batch { outlet, limit, after, last: after, committed, items, bytes: 0, sent: 0, pace };
         let add = |zxid, payload: &[u8]| match batch.add(zxid, payload) {
             Ok(()) => ControlFlow::Continue(()),
             Err(ended) => ControlFlow::Break(ended),
@@ -45,10 +47,22 @@ pub fn spawn_log(
     })
 }
 
+/// A part of the log for a learner.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Span {
+    /// It begins behind this txn.
+    pub after: Zxid,
+    /// Its last.
+    pub upto: Zxid,
+    /// All up to here is known to be committed.
+    pub committed: Zxid,
+}
+
 /// Txns of the next frame.
 struct Batch<'a> {
     outlet: &'a Outlet,
     limit: usize,
+    committed: Zxid,
     /// The txn before its first.
     after: Zxid,
     /// Its last.
@@ -89,6 +103,10 @@ impl Batch<'_> {
         }
         let items = Arc::new(std::mem::take(&mut self.items));
         self.sent += self.outlet.send(ToLearner::Proposals { after: self.after, items })?;
+        let upto = self.last.min(self.committed);
+        if upto > self.after {
+            self.outlet.send(ToLearner::Commit { upto })?; // Z10
+        }
         (self.after, self.bytes) = (self.last, 0);
         if self.pace.is_due() {
             tracing::info!(to = %self.outlet.label, upto = %self.last, bytes = self.sent, "still sending txns of the log");

@@ -26,7 +26,7 @@ use paddock_messages::quorum::ToLearner;
 use paddock_messages::zxid::Zxid;
 use tokio::sync::mpsc::{Receiver, Sender};
 
-pub use log::spawn_log;
+pub use log::{Span, spawn_log};
 pub(super) use receive::is_incoming;
 pub use receive::{Received, SnapshotReceiver};
 pub use snapshot::spawn_snapshot;

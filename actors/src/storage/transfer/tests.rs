@@ -120,8 +120,9 @@ fn sent(start: impl FnOnce(Outlet, Box<dyn FnOnce(Result<Zxid, String>) + Send>)
     (parts, told.recv_timeout(LONG).unwrap())
 }
 
-fn log_sent(view: LogView, range: (Zxid, Zxid), batch_bytes: usize) -> Sent {
-    sent(|outlet, done| spawn_log(view, range, batch_bytes, outlet, done))
+fn log_sent(view: LogView, (after, upto): (Zxid, Zxid), batch_bytes: usize) -> Sent {
+    let span = Span { after, upto, committed: Zxid::ZERO };
+    sent(|outlet, done| spawn_log(view, span, batch_bytes, outlet, done))
 }
 
 fn snapshot_sent(view: LogView) -> Sent {

@@ -6,6 +6,7 @@ use paddock_actors::learner::following::{Following, Output as Followed};
 use paddock_actors::proposer::core::{Output as Proposed, Proposer};
 use paddock_actors::proposer::leadership::{Leadership, Output as Led, Standing};
 use paddock_actors::quorum_peer::belongs;
+use paddock_actors::storage::transfer::Span;
 use paddock_actors::tree::DataTree;
 use paddock_actors::tree::prep::PrepRules;
 use paddock_messages::ids::ServerId;
@@ -26,9 +27,9 @@ impl Node {
         tracing_line(self, &format!("leads with {standing:?}"));
         self.acknowledged.clear();
         let ensemble = facts.ensemble.unwrap_or(self.new_ensemble);
-        let mut reign = Box::new(
-            Leadership::new(self.me, self.setup.quorum(), facts.accepted_epoch, standing).of(ensemble),
-        );
+        let reign =
+            Leadership::new(self.me, self.setup.quorum(), facts.accepted_epoch, standing).of(ensemble);
+        let mut reign = Box::new(reign.knowing(self.learner.watermark()).sparing(self.setup.spares()));
         let mut out = Vec::new();
         reign.start(&mut out);
         self.role = Role::Leading(reign, None);
@@ -182,6 +183,9 @@ impl Node {
             ToLearner::Sync(SyncStart::Diff) => self.note("DIFF syncs"),
             ToLearner::Sync(SyncStart::Trunc(_)) => self.note("TRUNC syncs"),
             ToLearner::Sync(SyncStart::Snap(_)) => self.note("SNAP syncs"),
+            ToLearner::Commit { .. } if matches!(&self.role, Role::Following(_, it) if !it.is_serving()) => {
+                self.note("commits told with the log");
+            }
             ToLearner::NewLeader { .. } if self.setup.has(EnsembleFault::AckNewLeaderEarly) => {
                 let all = self.learner.appended();
                 self.with_stay(|stay, out| stay.on_persisted(all, out));
@@ -217,13 +221,13 @@ impl Node {
                     self.send_down(to, packet);
                 }
                 Led::Find(learner, wanted) => {
-                    let found = self.floors(&wanted);
+                    let found = self.search(&wanted);
                     self.with_reign(|reign, out| match found {
-                        Ok((log_start, floors)) => reign.on_found(learner, log_start, &floors, out),
+                        Ok(searched) => reign.on_found(learner, &searched, out),
                         Err(_) => reign.on_unreadable(learner, out),
                     });
                 }
-                Led::SendLog(to, after, upto) => self.send_log(to, after, upto),
+                Led::SendLog(to, span) => self.send_log(to, span),
                 Led::SendSnapshot(to) => self.send_snapshot(to),
                 Led::Establish(epoch) => self.establish(epoch),
                 Led::Ack(Ack { from, upto }) => {
@@ -256,7 +260,7 @@ impl Node {
         self.effects.insert(at, Effect::ToLearner(to, packet));
     }
 
-    fn send_log(&mut self, to: ServerId, after: Zxid, upto: Zxid) {
+    fn send_log(&mut self, to: ServerId, Span { after, upto, committed }: Span) {
         let Ok(mut txns) = self.logged_between(after, upto) else {
             return self.with_reign(|reign, out| reign.on_unreadable(to, out));
         };
@@ -267,7 +271,12 @@ impl Node {
         for part in txns.chunks(32) {
             let items = Arc::new(part.iter().cloned().map(Proposal::Txn).collect());
             self.effects.push(Effect::ToLearner(to, ToLearner::Proposals { after, items }));
-            after = part.last().map_or(after, |txn| txn.header.zxid);
+            let last = part.last().map_or(after, |txn| txn.header.zxid);
+            if last.min(committed) > after {
+                let upto = last.min(committed);
+                self.effects.push(Effect::ToLearner(to, ToLearner::Commit { upto }));
+            }
+            after = last;
         }
         self.with_reign(|reign, out| reign.on_log_sent(to, upto, out));
     }

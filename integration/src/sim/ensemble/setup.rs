@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use paddock_actors::proposer::sync_plan::Spares;
 use paddock_actors::proposer::{Majority, Quorum, Room};
 use paddock_actors::quorum_peer::core::Timing;
 use paddock_actors::storage::{Options, Reserve};
@@ -90,6 +91,12 @@ impl Setup {
         options.reserve = Reserve::Inline;
         options.force_sync = !self.has(EnsembleFault::NoSync);
         options
+    }
+
+    /// Snapshots are small here, and sent in place of the log in some seeds.
+    pub(super) fn spares(&self) -> Spares {
+        let factor_millionths = [0, 330_000, 1_000_000, -1][(self.salt % 4) as usize];
+        Spares { factor_millionths, least_bytes: 1 << 10 }
     }
 
     pub(super) fn room(&self) -> Room {

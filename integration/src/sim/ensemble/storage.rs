@@ -3,6 +3,7 @@
 use std::io;
 use std::sync::Arc;
 
+use paddock_actors::proposer::sync_plan::Searched;
 use paddock_actors::quorum_peer::entered;
 use paddock_actors::storage::snapshot_files::Taking;
 use paddock_actors::storage::{Disk, DiskFile, LogFailure, snapshot, snapshot_name};
@@ -229,18 +230,25 @@ impl Node {
         (read == bytes.len()).then_some((entry.zxid, bytes))
     }
 
-    /// Our log's start, and its last txn at or before each of `wanted`.
-    pub(super) fn floors(&self, wanted: &[Zxid]) -> io::Result<(Zxid, Vec<Zxid>)> {
+    /// Our log's start, its last txn at or before each of `wanted`, and what the newest snapshot spares from there.
+    pub(super) fn search(&self, wanted: &[Zxid]) -> io::Result<Searched> {
         let log_start = self.logger.log_start();
-        let mut floors = vec![log_start; wanted.len()];
-        self.each_logged(log_start, |zxid, _| {
-            for (floor, wanted) in floors.iter_mut().zip(wanted) {
+        let snapshot = self.logger.newest_snapshot();
+        let snapshot_bytes = match &snapshot {
+            Some(entry) => self.disk.open(&entry.name).and_then(|file| file.len()).unwrap_or(0),
+            None => 0,
+        };
+        let mut floors = vec![(log_start, 0); wanted.len()];
+        self.each_logged(log_start, |zxid, payload| {
+            for ((floor, spared), wanted) in floors.iter_mut().zip(wanted) {
                 if zxid <= *wanted {
                     *floor = zxid;
+                } else if snapshot.as_ref().is_some_and(|it| zxid <= it.zxid) {
+                    *spared += payload.len() as u64;
                 }
             }
         })?;
-        Ok((log_start, floors))
+        Ok(Searched { log_start, floors, snapshot_bytes })
     }
 
     /// The txns of our log after `after` up to `upto`.

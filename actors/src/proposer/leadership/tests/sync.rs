@@ -48,6 +48,50 @@ fn z2_what_a_learner_is_sent_depends_on_the_last_txn_that_both_have() {
         .check(&[("3 snap-sent 3.7", "3: NEWLEADER 5 after 3.7")]);
 }
 
+#[test]
+fn z10_who_lacks_more_of_the_log_than_a_snapshots_share_is_sent_that_once() {
+    for (tail, found, expected) in [
+        ("3.5", "0.0 3.5:300", "3: DIFF, 3: log 3.5 to 3.7"), // three tenths of it
+        ("3.5", "0.0 3.5:400", "3: snapshot"),
+        ("3.4+4.1-4.2", "0.0 3.7 3.4:400", "3: snapshot"), // TRUNC after 3.4 otherwise
+        ("3.4+3.5-3.9", "0.0 3.7 3.4:400", "3: TRUNC 3.7, 3: NEWLEADER 5 after 3.7"), // it has more than that
+        ("3.9", "0.0 3.7:400", "hang up on 3"),
+    ] {
+        let mut bench = small_shares(established().knock(3, tail));
+        assert_eq!(bench.told(&format!("3 found {found}")), expected, "{tail} {found}");
+    }
+    // It came to nothing: the log brings it there, if slowly.
+    let again = |bench: Bench| bench.knock(3, "3.5").told("3 found 0.0 3.5:400");
+    let sent = || small_shares(established()).knock(3, "3.5").run(&["3 found 0.0 3.5:400"]);
+    assert_eq!(again(sent().run(&["3 goes"])), "3: DIFF, 3: log 3.5 to 3.7");
+    let there = sent().run(&["3 snap-sent 3.6", "3 log-sent 3.7", "3 acks-new 3.7", "3 goes"]);
+    assert_eq!(again(there), "3: snapshot", "it came to something");
+}
+
+/// So that a kilobyte is much.
+fn small_shares(Bench(lead): Bench) -> Bench {
+    Bench(lead.sparing(Spares { least_bytes: 100, ..Spares::default() }))
+}
+
+#[test]
+fn z10_what_is_known_to_be_committed_is_told_with_the_log() {
+    let way = ["start", "2 connects", "2 info 4", "accepted", "2 acks-epoch 3 3.5", "entered"];
+    for (known, expected) in [("3.2", "3.2"), ("3.6", "3.6"), ("3.9", "3.7")] {
+        let Bench(lead) = Bench::new(3, 4, 3, "3.7");
+        let mut bench = Bench(lead.knowing(z(known))).run(&way);
+        let out = bench.step("2 found 0.0 3.5");
+        let span = Span { after: z("3.5"), upto: z("3.7"), committed: z(expected) };
+        assert_eq!(out[1], Output::SendLog(ServerId(2), span), "{known} when it was elected");
+    }
+    let mut bench = established().knock(3, "3.5");
+    let span = Span { after: z("3.5"), upto: z("3.7"), committed: z("5.0") };
+    assert_eq!(
+        bench.step("3 found 0.0 3.5")[1],
+        Output::SendLog(ServerId(3), span),
+        "all of it, once it leads"
+    );
+}
+
 /// ZOOKEEPER-3104, 4394, 2418: not before all sync data, nor with a hole where the log ends and memory begins.
 #[test]
 fn z2_newleader_stands_behind_all_that_is_proposed_meanwhile() {

@@ -23,6 +23,33 @@ fn s14_a_part_of_the_log_is_sent_as_it_stands_there() {
 }
 
 #[test]
+fn z10_behind_each_piece_stands_what_of_it_is_committed() {
+    let mut member = Member::new();
+    member.log(1, 1..301, 300);
+    for (committed, expected) in [(0, 0), (10, 10), (155, 155), (300, 300), (900, 300)] {
+        let span = Span { after: z(1, 5), upto: z(1, 300), committed: z(1, committed) };
+        let (parts, done) = sent(|outlet, done| spawn_log(member.view(), span, 10_000, outlet, done));
+        assert_eq!(done, Ok(z(1, 300)));
+        let (mut last, mut told, mut unknown) = (z(1, 5), Zxid::ZERO, 0);
+        for packet in read(parts) {
+            match packet {
+                ToLearner::Proposals { items, .. } => {
+                    last = items.last().unwrap().txn().unwrap().header.zxid;
+                    unknown += 1;
+                }
+                ToLearner::Commit { upto } => {
+                    assert!(upto > told && upto == last.min(z(1, committed)), "{upto} behind {last}");
+                    (told, unknown) = (upto, 0);
+                }
+                other => panic!("{other:?}"),
+            }
+            assert!(unknown <= 1 || told == z(1, committed) || committed <= 5, "two pieces wait");
+        }
+        assert_eq!(told, if committed > 5 { z(1, expected) } else { Zxid::ZERO });
+    }
+}
+
+#[test]
 fn s14_what_is_not_all_there_is_refused_and_the_lane_is_told() {
     let mut member = Member::new();
     member.log(1, 1..100, 1_500);
@@ -57,7 +84,10 @@ fn a_lane_that_is_gone_ends_a_transfer_without_a_word() {
     member.log(1, 1..100, 30_000);
     member.snapshot();
     let start = |outlet, done: Box<dyn FnOnce(Result<Zxid, String>) + Send>, is_log| match is_log {
-        true => spawn_log(member.view(), (Zxid::ZERO, z(1, 99)), 1_000, outlet, done),
+        true => {
+            let span = Span { after: Zxid::ZERO, upto: z(1, 99), committed: Zxid::ZERO };
+            spawn_log(member.view(), span, 1_000, outlet, done)
+        }
         false => spawn_snapshot(member.view(), outlet, done),
     };
     for is_log in [true, false] {

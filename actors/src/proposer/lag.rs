@@ -170,6 +170,7 @@ mod tests {
         assert_eq!((of(&lag, 2), of(&lag, 3)), (Some(behind(6, 460)), Some(behind(6, 460))));
         lag.on_ack(ServerId(2), z(4));
         lag.on_ack(ServerId(2), z(3)); // late
+        assert_eq!((of(&lag, 2), of(&lag, 3)), (Some(behind(2, 60)), Some(behind(6, 460))));
         lag.on_ack(ServerId(3), z(5)); // in the middle of a batch
         assert_eq!((of(&lag, 2), of(&lag, 3)), (Some(behind(2, 60)), Some(behind(1, 60))));
         lag.on_ack(ServerId(3), z(6));

@@ -29,6 +29,8 @@ mod no_quorum;
 mod operators;
 #[path = "ensemble/order.rs"]
 mod order;
+#[path = "ensemble/parked.rs"]
+mod parked;
 #[path = "ensemble/power.rs"]
 mod power;
 #[path = "ensemble/rejoin.rs"]

@@ -69,6 +69,17 @@ pub enum Submission {
         /// What for.
         read: Read,
     },
+    /// A connection outlived its leader: may it go on with its session?
+    Revalidate {
+        /// Who is answered.
+        client: ClientRef,
+        /// Its session.
+        session: SessionId,
+        /// Through which of its attachments.
+        attach: AttachNumber,
+        /// The session's, in ms.
+        timeout_ms: i32,
+    },
 }
 
 /// Whose request it is, and what its ACL checks go by.
@@ -128,6 +139,18 @@ pub enum Request {
         /// Echoed in the reply.
         path: Option<ByteString>,
     },
+    /// May this connection, which outlived its leader, go on with its session? ZooKeeper's REVALIDATE. Answered
+    /// like an attach; the attachment keeps its number, and one that is heard of with a higher number wins.
+    Revalidate {
+        /// Who is answered, on the member that asks.
+        client: ClientRef,
+        /// Its session.
+        session: SessionId,
+        /// Through which of its attachments.
+        attach: AttachNumber,
+        /// The session's, in ms.
+        timeout_ms: i32,
+    },
 }
 
 impl Request {
@@ -136,7 +159,7 @@ impl Request {
         const FIXED: usize = 96;
         let ids = |from: &Asker| from.ids.iter().map(|id| 32 + id.scheme.len() + id.id.len()).sum::<usize>();
         match self {
-            Self::Open { .. } | Self::Attach { .. } => FIXED,
+            Self::Open { .. } | Self::Attach { .. } | Self::Revalidate { .. } => FIXED,
             Self::Write { from, write, .. } => FIXED + ids(from) + write.bound(),
             Self::Sync { from, path, .. } => FIXED + ids(from) + path.as_ref().map_or(0, |path| path.len()),
         }
@@ -171,7 +194,7 @@ pub struct Proposals {
 pub enum Proposal {
     /// To be logged, acked, and applied once committed.
     Txn(Txn),
-    /// An attach was granted, in order with the writes; not logged.
+    /// An attach was granted, or one of before revalidated, in order with the writes; not logged.
     Attached {
         /// Whose client it is.
         member: ServerId,
@@ -179,12 +202,12 @@ pub enum Proposal {
         client: ClientRef,
         /// Which session.
         session: SessionId,
-        /// Its new attach number.
+        /// Its attach number.
         attach: AttachNumber,
         /// In ms.
         timeout_ms: i32,
     },
-    /// There is no such session, or it is closing.
+    /// There is no such session, or it is closing; of a revalidation, or it has attached elsewhere.
     AttachRefused {
         /// Whose client it is.
         member: ServerId,

@@ -67,6 +67,7 @@ pub(crate) fn client(config: &Config) -> Arc<Settings> {
         max_connections: config.max_cnxns as usize,
         outstanding_limit: config.global_outstanding_limit as usize,
         sessionless_timeout_ms: u64::from(config.sessionless_timeout_ms),
+        park_ms: u64::from(config.ensemble.park_ms),
         takes_trace_mask: config.four_letter_words.contains("stmk"),
         max_in_flight: no_key.max_in_flight,
         max_in_flight_bytes: no_key.max_in_flight_bytes,

@@ -18,6 +18,7 @@ maxSessionTimeout=50002
 maxClientCnxns=301
 maxCnxns=5003
 nio.sessionlessCnxnTimeout=20004
+parkTime=1505
 readonlymode.enabled=true
 4lw.commands.whitelist=ruok, srvr
 jute.maxbuffer=9000005
@@ -89,6 +90,7 @@ fn every_key_is_in_the_field_that_is_used() {
             max_connections: 5_003,
             outstanding_limit: 2_006,
             sessionless_timeout_ms: 20_004,
+            park_ms: 1_505,
             takes_trace_mask: false,
             max_in_flight: 1_024,
             max_in_flight_bytes: 1 << 20,

@@ -9,6 +9,7 @@ use paddock_messages::zxid::Zxid;
 
 use super::framing::Inbox;
 use super::outbox::Outbox;
+use super::parking::Parked;
 use super::pipeline::Pipeline;
 use super::stats::Stats;
 
@@ -44,6 +45,8 @@ pub(super) struct Connection {
     pub(super) peer: SocketAddr,
     pub(super) phase: Phase,
     pub(super) stall: Option<Stall>,
+    /// While it waits for a leader (C8).
+    pub(super) parked: Option<Parked>,
     pub(super) inbox: Inbox,
     pub(super) pipeline: Pipeline,
     pub(super) outbox: Outbox,
@@ -77,6 +80,7 @@ impl Connection {
             peer,
             phase: Phase::First,
             stall: None,
+            parked: None,
             inbox: Inbox::default(),
             pipeline: Pipeline::default(),
             outbox: Outbox::default(),

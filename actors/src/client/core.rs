@@ -306,12 +306,6 @@ impl ArbiterCore {
         self.go_on();
     }
 
-    /// From now on this member serves `whom`. Nobody's connection is closed by it: see
-    /// [`Self::close_all`].
-    pub fn serve(&mut self, whom: Serving) {
-        self.serving = whom;
-    }
-
     /// Closes every connection, with what is in its outbox sent.
     pub fn close_all(&mut self) {
         for slot in 0..self.conns.slots() {
@@ -329,7 +323,9 @@ impl ArbiterCore {
     /// Whether its socket is to be read.
     pub fn wants_read(&self, conn: ConnId) -> bool {
         self.conns.get(conn).is_some_and(|it| {
-            it.stall.is_none() && matches!(it.phase, Phase::First | Phase::Open | Phase::Word)
+            it.stall.is_none()
+                && it.parked.is_none()
+                && matches!(it.phase, Phase::First | Phase::Open | Phase::Word)
         })
     }
 
@@ -477,6 +473,7 @@ impl ArbiterCore {
         self.announced -= connection.pipeline.clear();
         connection.inbox = super::framing::Inbox::default();
         connection.owed_pings = 0;
+        connection.parked = None;
         self.watches.close(conn.slot);
         if self.by_session.get(&connection.session) == Some(&conn) {
             let (session, until_ms) = (connection.session, connection.promised_ms());

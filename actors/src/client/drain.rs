@@ -53,6 +53,18 @@ impl ArbiterCore {
                 self.advance(zxid);
                 self.on_reply(conn, xid, outcome);
             }
+            FeedItem::LateReply { conn, xid, zxid, ref outcome } => {
+                self.advance(zxid);
+                if self
+                    .conns
+                    .get(conn)
+                    .is_some_and(|it| it.phase != Phase::Closing && !it.pipeline.is_next(xid))
+                {
+                    self.close(conn); // C8: what it asked before is lost with the leader
+                } else {
+                    self.on_reply(conn, xid, outcome);
+                }
+            }
             FeedItem::Synced { conn, xid, zxid, ref path } => {
                 self.advance(zxid);
                 if let Some(done) = self.take_answered(conn, xid) {

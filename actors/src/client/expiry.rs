@@ -33,11 +33,19 @@ impl ArbiterCore {
     /// The member's own word for a session holds until then: so long pings are answered.
     pub fn vouch(&mut self, until_ms: u64, now_ms: u64) {
         (self.now_ms, self.vouched_until_ms) = (now_ms, until_ms);
+        self.pay_pings();
+    }
+
+    /// Answers the pings that waited for the member's word, where there is nothing else to wait for (C8).
+    pub(super) fn pay_pings(&mut self) {
         if !self.may_promise() || !std::mem::take(&mut self.owes_pings) {
             return;
         }
         for slot in 0..self.conns.slots() {
             if let Some((conn, connection)) = self.conns.in_slot(slot) {
+                if connection.parked.is_some() {
+                    continue; // its turn comes when it goes on
+                }
                 for _ in 0..std::mem::take(&mut connection.owed_pings) {
                     self.send_pong(conn);
                 }

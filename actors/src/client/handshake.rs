@@ -112,6 +112,9 @@ impl ArbiterCore {
         attach: AttachNumber,
         timeout_ms: i32,
     ) {
+        if self.unpark(conn, session, attach) {
+            return;
+        }
         let Some(connection) = self.conns.get_mut(conn).filter(|it| it.phase == Phase::Connecting) else {
             return;
         };
@@ -127,7 +130,9 @@ impl ArbiterCore {
 
     /// There is no such session, or the password is wrong: a client cannot tell which.
     pub(super) fn on_attach_refused(&mut self, conn: ConnId) {
-        if self.conns.get(conn).is_some_and(|it| it.phase == Phase::Connecting) {
+        if self.conns.get(conn).is_some_and(|it| it.parked.is_some()) {
+            self.close(conn); // it asks anew, and hears which
+        } else if self.conns.get(conn).is_some_and(|it| it.phase == Phase::Connecting) {
             self.respond(conn, &ConnectResponse::expired());
             self.close(conn);
         }

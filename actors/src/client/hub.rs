@@ -18,6 +18,7 @@ use tokio::task::JoinHandle;
 
 use super::connection;
 use super::core::{ArbiterCore, Notice, Serving};
+use super::parking::Parking;
 use super::remarks::{Line, Remarks, Whom};
 use super::{Entrance, Settings};
 use crate::admin::metrics::Meters;
@@ -69,6 +70,8 @@ pub enum Control {
         /// By the monotonic clock.
         until_ms: u64,
     },
+    /// The leader is lost: connections that can are parked, the others closed.
+    Park,
     /// Close every connection.
     CloseAll,
     /// Look at the core on its own thread, and post what was found to whoever wants it.
@@ -263,6 +266,7 @@ pub struct ClientHub {
     sessions: Outbox<Touched>,
     over: Outbox<Over>,
     touch_every: Duration,
+    park_ms: u64,
     /// Not taken by the tracker yet.
     untold: Option<Touched>,
     dispatcher: Option<Inbox<WatchDispatcher>>,
@@ -273,6 +277,7 @@ impl ClientHub {
     /// To be called on the arbiter's own thread.
     pub fn new(setup: HubSetup, clock: Arc<dyn Clock>, fatal: Fatal) -> Self {
         let HubSetup { arbiter, settings, rules, tree, entrance, learner, .. } = setup;
+        let park_ms = settings.park_ms;
         let shared = Shared {
             core: RefCell::new(
                 ArbiterCore::new(arbiter, settings, rules, tree, entrance).number_from(setup.generation),
@@ -293,7 +298,7 @@ impl ClientHub {
         let dispatcher = Some(setup.dispatcher);
         let (sessions, over, touch_every) = (setup.sessions, setup.over, setup.touch_every);
         let (untold, flusher) = (None, None);
-        Self { shared: Rc::new(shared), sessions, over, touch_every, untold, dispatcher, flusher }
+        Self { shared: Rc::new(shared), sessions, over, touch_every, park_ms, untold, dispatcher, flusher }
     }
 
     /// Serves one connection over any stream, until it is closed; `None` if it is refused, which is
@@ -311,6 +316,28 @@ impl ClientHub {
             drop(place);
         });
         Some(conn)
+    }
+
+    /// The leader is lost; time is up for whom the next one does not come in time.
+    fn park(&mut self, ctx: &mut Ctx<'_, Self>) {
+        let Parking { parked, closed } = self.shared.step(ArbiterCore::park);
+        if parked + closed > 0 {
+            let within_ms = self.park_ms;
+            tracing::info!(
+                parked,
+                closed,
+                within_ms,
+                "the leader is lost: clients wait for the next one (parkTime)"
+            );
+        }
+        if parked > 0 {
+            ctx.after(Duration::from_millis(self.park_ms + 1), |hub, _| {
+                let closed = hub.shared.step(ArbiterCore::on_park_over);
+                if closed > 0 {
+                    tracing::warn!(closed, "clients waited for a leader in vain: closed (parkTime)");
+                }
+            });
+        }
     }
 
     /// What was touched goes to the tracker; what it does not take now goes with the next.
@@ -382,18 +409,21 @@ impl Serve<Silent> for ClientHub {
 }
 
 impl Serve<Control> for ClientHub {
-    fn serve(&mut self, control: Control, _: &mut Ctx<'_, Self>) {
+    fn serve(&mut self, control: Control, ctx: &mut Ctx<'_, Self>) {
         if matches!(control, Control::Ask(_)) {
             self.shared.meter(); // what is asked next may be the meters
         }
-        if let Control::Begin(role) = control {
-            self.shared.role.set(role);
+        match control {
+            Control::Begin(role) => self.shared.role.set(role),
+            Control::Park => return self.park(ctx),
+            _ => {}
         }
         self.shared.step(|core, now_ms| match control {
             Control::Begin(_) => drop(core.take_submissions()),
-            Control::Serve(whom) => core.serve(whom),
+            Control::Serve(whom) => core.serve(whom, now_ms),
             Control::Vouch { until_ms } => core.vouch(until_ms, now_ms),
             Control::CloseAll => core.close_all(),
+            Control::Park => {} // above
             Control::Ask(ask) => ask(core),
         });
     }

@@ -138,8 +138,8 @@ impl ArbiterCore {
         let others = self.entrance.outstanding() - self.in_flight_told.min(self.entrance.outstanding());
         let settings = &self.settings;
         let Some(connection) = self.conns.get_mut(conn) else { return false };
-        if !matches!(connection.phase, Phase::First | Phase::Open) {
-            return false;
+        if !matches!(connection.phase, Phase::First | Phase::Open) || connection.parked.is_some() {
+            return false; // C8
         }
         let mine = connection.pipeline.len();
         let is_much = mine >= settings.max_in_flight

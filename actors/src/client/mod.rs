@@ -25,6 +25,12 @@
 //!   `outbox_limit` unsent, of events or when such an answer comes, the connection is closed.
 //! - C7  While all outboxes of the arbiter hold more than `outboxes_limit`, no read begins: those that are
 //!   due wait until enough is sent, or until those with the most are cut: 50 ms later, or at the tick.
+//! - C8  A parked connection is not read, and nothing is answered on it but writes that were in flight when the
+//!   leader was lost, as they are applied here, in their order. Events go on, so none is missed and none stands
+//!   behind a later reply.
+//! - C9  A parked connection goes on only once the leader of this role has revalidated its session, within
+//!   `park_ms` of the loss, and with nothing of before in flight; else it is closed. What was asked before is
+//!   never asked again.
 //!
 //! A panic while one connection is served ends the process: all connections of an arbiter share one
 //! core, and a half-done step of it may have lost another client's watch.
@@ -45,6 +51,7 @@ pub mod hub;
 mod intake;
 pub mod listener;
 mod outbox;
+mod parking;
 mod pipeline;
 pub mod reads;
 mod remarks;
@@ -59,6 +66,7 @@ pub use self::core::{ArbiterCore, Notice, Remark, Serving};
 pub use self::entrance::{Entrance, Refusal};
 pub use self::gates::Gates;
 pub use self::intake::MAX_ACL_GROWTH;
+pub use self::parking::Parking;
 pub use self::remarks::Whom;
 pub use self::settings::Settings;
 

@@ -123,6 +123,18 @@ impl Pipeline {
         self.submitted > 0
     }
 
+    /// Whether all that was submitted and is not answered are writes, with nothing to be answered between them:
+    /// what is applied of them answers them in their order (C8).
+    pub(super) fn may_wait(&self) -> bool {
+        let is_write = |entry: &&Entry| entry.what.is_write() && super::intake::is_write(entry.opcode);
+        self.entries.iter().take_while(is_write).count() == self.submitted
+    }
+
+    /// Whether the oldest was submitted, and has this xid.
+    pub(super) fn is_next(&self, xid: i32) -> bool {
+        self.entries.front().is_some_and(|entry| entry.what.is_write() && entry.xid == xid)
+    }
+
     /// The oldest, if it is its turn: nothing submitted stands before it.
     pub(super) fn due(&self) -> Option<&Entry> {
         self.entries.front().filter(|entry| !matches!(entry.what, What::Submitted { .. }))

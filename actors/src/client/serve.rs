@@ -13,7 +13,7 @@ use paddock_messages::wire::{Wire, frame};
 use paddock_messages::znode::Id;
 use paddock_messages::zxid::Zxid;
 
-use super::connections::{Phase, Stall};
+use super::connections::{Connection, Phase, Stall};
 use super::core::ArbiterCore;
 use super::intake::is_write;
 use super::outbox::counted;
@@ -104,7 +104,9 @@ impl ArbiterCore {
             self.answer_due(conn, entry, None);
         }
         let Some(connection) = self.conns.get_mut(conn) else { return };
-        connection.is_ready = connection.pipeline.due().is_some() && connection.stall != Some(Stall::Outbox);
+        connection.is_ready = connection.pipeline.due().is_some()
+            && connection.stall != Some(Stall::Outbox)
+            && connection.parked.is_none();
         if connection.is_ready {
             self.readers.push_back(conn);
         }
@@ -130,7 +132,8 @@ impl ArbiterCore {
     /// takes its answers.
     fn take_due(&mut self, conn: ConnId, with_tree: bool) -> Option<Entry> {
         let full = self.settings.outbox_full;
-        let connection = self.conns.get_mut(conn).filter(|it| it.phase != Phase::Closing)?;
+        let is_served = |it: &&mut Connection| it.phase != Phase::Closing && it.parked.is_none(); // C8
+        let connection = self.conns.get_mut(conn).filter(is_served)?;
         let entry = connection.pipeline.due()?;
         if !with_tree && needs_guard(entry) {
             return None;
@@ -169,7 +172,7 @@ impl ArbiterCore {
     /// feed's item before it.
     pub(super) fn serve_between(&mut self, conn: ConnId) {
         loop {
-            let Some(connection) = self.conns.get_mut(conn) else { return };
+            let Some(connection) = self.conns.get_mut(conn).filter(|it| it.parked.is_none()) else { return };
             if !connection.pipeline.waits() {
                 break; // nothing submitted follows: it can wait for the end of the drain
             }
@@ -296,6 +299,8 @@ impl ArbiterCore {
         let latency = latency_us / 1_000;
         let Some(connection) = self.conns.get_mut(conn) else { return };
         assert!(zxid >= connection.last, "W1: {zxid:?} after {:?}", connection.last);
+        let is_parked = connection.parked.is_some();
+        assert!(!is_parked || done.is_write, "C8: xid {} is answered on a parked connection", done.xid);
         connection.last = zxid;
         let stats = &mut connection.stats;
         stats.sent = stats.sent.wrapping_add(1);
@@ -315,7 +320,9 @@ impl ArbiterCore {
         if connection.stall == Some(Stall::Credit) {
             self.resume(conn);
         }
-        self.touch(conn); // the answer, too, promises the session a whole timeout
+        if !is_parked {
+            self.touch(conn); // the answer, too, promises the session a whole timeout
+        }
         self.wake(conn);
     }
 

@@ -33,6 +33,8 @@ pub struct Settings {
     pub outboxes_limit: usize,
     /// `zookeeper.nio.sessionlessCnxnTimeout`: how long a handshake may take to begin.
     pub sessionless_timeout_ms: u64,
+    /// `parkTime`: how long a connection waits for the next leader once its own is lost; 0: it is closed at once.
+    pub park_ms: u64,
     /// Whether the word `stmk` may be answered: only then the eight bytes behind it are waited for.
     pub takes_trace_mask: bool,
 }
@@ -56,6 +58,7 @@ impl Default for Settings {
             outbox_limit: 64 << 20,
             outboxes_limit: 256 << 20,
             sessionless_timeout_ms: 10_000,
+            park_ms: 2_000,
             takes_trace_mask: true,
         }
     }

@@ -40,7 +40,7 @@ impl ArbiterCore {
             connection.pipeline.settle();
             let is_open = matches!(connection.phase, Phase::Open | Phase::Leaving);
             let is_alive = is_open && connection.stall == Some(Stall::Credit); // C4
-            if is_alive {
+            if is_alive || connection.parked.is_some() {
                 connection.heard_ms = now_ms;
             }
             if connection.outbox.unsent().is_empty() {
@@ -60,6 +60,7 @@ impl ArbiterCore {
                 Verdict::Cut => self.cut(conn),
             }
         }
+        self.close_late();
         self.forget_promises();
         self.relieve();
         self.go_on();

@@ -8,7 +8,7 @@ use paddock_messages::client::request::Read;
 use paddock_messages::ids::{AttachNumber, ClientRef, ServerId, SessionId};
 use paddock_messages::letters::{Asker, Handshake, Home, Proposal, Request, SessionChange, Submission};
 use paddock_messages::quorum::Tail;
-use paddock_messages::txn::{Txn, TxnBody};
+use paddock_messages::txn::{Txn, TxnBody, TxnHeader};
 use paddock_messages::zxid::{Epoch, Zxid};
 
 use super::queue::Queue;
@@ -164,6 +164,9 @@ impl Learner {
             Submission::Attach { client, session, timeout_ms } => {
                 Request::Attach { client, session, timeout_ms }
             }
+            Submission::Revalidate { client, session, attach, timeout_ms } => {
+                Request::Revalidate { client, session, attach, timeout_ms }
+            }
             Submission::Write { from, xid, write } => {
                 self.routes.asked(&from);
                 Request::Write { from, xid, write }
@@ -245,11 +248,12 @@ impl Learner {
         self.ask_to_apply(out);
     }
 
-    /// The leader is lost, or the lead: whatever waits for an answer from there gets none, and the shell
-    /// closes those connections. What is logged stays.
+    /// The leader is lost, or the lead: whatever waits for an answer from there gets none, and the client
+    /// arbiters park the connections (L7). What is logged stays.
     pub fn on_leader_lost(&mut self) {
         self.queue.keep_txns();
-        (self.routes, self.begins, self.confirmed) = (Routes::default(), None, 0);
+        self.routes.park();
+        (self.begins, self.confirmed) = (None, 0);
         self.due.clear();
         self.turned_away.clear();
     }
@@ -264,13 +268,15 @@ impl Learner {
         self.appended = self.appended.min(to);
     }
 
-    /// A snapshot has taken the place of log and tree: it holds everything up to `zxid`.
+    /// A snapshot has taken the place of log and tree: it holds everything up to `zxid`. What it did to parked
+    /// connections is not known: the shell closes them.
     ///
     /// # Panics
     /// If it is older than what is committed (L2).
     pub fn on_installed(&mut self, zxid: Zxid) {
         assert!(zxid >= self.applied, "L2: {zxid:?} replaces {:?}", self.applied);
         self.queue = Queue::default();
+        self.routes.forget_parked();
         (self.appended, self.applied, self.watermark) = (zxid, zxid, zxid);
         self.committed = zxid.max(self.committed);
     }
@@ -345,7 +351,8 @@ impl Learner {
             Proposal::Attached { member, session, attach, timeout_ms, .. } if member != self.me => {
                 let home = Home::Member(member);
                 changes.push(SessionChange::Lives { session, attach, timeout_ms, home });
-                if let Some(Route { client, .. }) = self.routes.remove(session) {
+                let route = self.routes.remove(session).map(|route| route.client);
+                if let Some(client) = route.or_else(|| self.routes.overtaken(session, attach)) {
                     let why = CloseReason::SessionMoved;
                     state.push(client.arbiter, FeedItem::Close { conn: client.conn, why });
                 }
@@ -433,21 +440,26 @@ impl Learner {
     }
 
     fn reply(&mut self, txn: &Txn, outcome: Outcome, state: &mut impl State) {
-        let header = txn.header;
-        let Some(route) = self.routes.answer(header.session, header.attach) else { return };
+        let TxnHeader { session, attach, cxid: xid, zxid, .. } = txn.header;
+        if let Some(to) = self.routes.overtaken(session, attach) {
+            let why = CloseReason::SessionMoved;
+            return state.push(to.arbiter, FeedItem::Close { conn: to.conn, why });
+        }
+        if let Some(to) = self.routes.parked(session, attach) {
+            let item = FeedItem::LateReply { conn: to.conn, xid, zxid, outcome }; // L7
+            return state.push(to.arbiter, item);
+        }
+        let Some(route) = self.routes.answer(session, attach) else { return };
         let to = route.client;
-        state.push(
-            to.arbiter,
-            FeedItem::Reply { conn: to.conn, xid: header.cxid, zxid: header.zxid, outcome },
-        );
-        self.answered(header.session);
+        state.push(to.arbiter, FeedItem::Reply { conn: to.conn, xid, zxid, outcome });
+        self.answered(session);
     }
 
     /// The session is closed: its connection, unless it asked for that itself, is told by its end.
     fn end(&mut self, session: SessionId, by: AttachNumber, state: &mut impl State) {
-        if let Some(Route { client, attach, .. }) = self.routes.remove(session)
-            && attach != Some(by)
-        {
+        let route = self.routes.remove(session).filter(|route| route.attach != Some(by));
+        let parked = self.routes.unpark(session);
+        if let Some(client) = route.map(|route| route.client).or(parked) {
             state.push(client.arbiter, FeedItem::Close { conn: client.conn, why: CloseReason::SessionEnded });
         }
     }

@@ -2,7 +2,7 @@
 //! the member leaves its leader and stands for nothing until there is room: others are a quorum without it. A leader
 //! gives the lead up only if they are one now; until then it refuses writes, as a server alone does.
 //!
-//! - L7  A member whose disk is full follows nobody: nothing is sent to a log that has no room for it.
+//! - L8  A member whose disk is full follows nobody: nothing is sent to a log that has no room for it.
 
 use super::actor::LearnerActor;
 use super::roles::Mode;

@@ -7,6 +7,9 @@
 //! - L4  A connection is answered only for what its own attachment of the session asked.
 //! - L5  Proposals arrive without gaps: each zxid follows the one before, or begins a later epoch.
 //! - L6  The tree comes to the start of an epoch that is led behind every txn before it, and before any of it.
+//! - L7  While the leader is lost, a connection's attachment stands for what it asked of it: each of its txns that
+//!   is applied is answered, and it is closed where the session's end, or a later attachment, is. After a
+//!   snapshot nothing is known of it.
 //!
 //! Source: Junqueira et al., Zab (DSN 2011), broadcast; compat: `Learner.java`, `FinalRequestProcessor.java`.
 

@@ -177,7 +177,7 @@ impl LearnerActor {
                     to.lanes.get(&leader).is_some_and(|it| it.open.post(Open { role }).is_ok())
                 });
                 if self.is_disk_full {
-                    self.leave("its disk is full", ctx); // L7: it stood before that was known
+                    self.leave("its disk is full", ctx); // L8: it stood before that was known
                 }
             }
         }
@@ -190,7 +190,7 @@ impl LearnerActor {
         }
     }
 
-    /// Nobody is served any more, and what waited for an answer gets none.
+    /// Nobody is served any more, and what waited for an answer gets none from this leader.
     fn end_role(&mut self) {
         let (role, others) = (self.role, self.others());
         match &self.mode {
@@ -206,7 +206,7 @@ impl LearnerActor {
         drop(others.judge.post(Judge { role, whose: Whose::Nobody }));
         for hub in &others.hubs {
             drop(hub.post(Control::Serve(Serving::Nobody)));
-            drop(hub.post(Control::CloseAll));
+            drop(hub.post(Control::Park));
         }
         if let Some(others) = &mut self.others {
             others.receiving.forget();
@@ -232,7 +232,7 @@ impl LearnerActor {
                 *is_told = true; // Q4
                 let (role, current_epoch, last) = (self.role, self.facts.current_epoch, *last);
                 let memory = memory(&self.facts, last, self.others().may_begin);
-                let joins = !self.is_disk_full; // L7
+                let joins = !self.is_disk_full; // L8
                 let has_room = joins && now_ms >= self.no_room_until_ms;
                 let stands = Stands { role, current_epoch, last, memory, has_room, joins };
                 self.mail(ctx, |to| to.stands.post(stands).is_ok());
@@ -320,6 +320,9 @@ impl LearnerActor {
         writer.replace(tree);
         writer.commit(|_| {});
         self.core.on_installed(zxid);
+        for hub in self.others.iter().flat_map(|others| &others.hubs) {
+            drop(hub.post(Control::CloseAll)); // C9: which of their watches should have fired nobody knows
+        }
     }
 
     /// A quorum has our history. Nothing is proposed in it before we are known to be no seed any more.

@@ -31,7 +31,11 @@ pub(super) struct Route {
 /// The routes of all sessions attached to this member. Grows with the sessions, which are limited at
 /// the entrance; an entry goes with its session.
 #[derive(Debug, Default)]
-pub(super) struct Routes(HashMap<SessionId, Route, RandomState>);
+pub(super) struct Routes {
+    all: HashMap<SessionId, Route, RandomState>,
+    /// Those of before the leader was lost, until the session is revalidated, attaches anew, or ends (L7).
+    parked: HashMap<SessionId, (ClientRef, AttachNumber), RandomState>,
+}
 
 impl Route {
     /// Whether a read waits for nothing any more.
@@ -48,7 +52,7 @@ impl Route {
 impl Routes {
     /// A session that is about to be created speaks through `client`.
     pub(super) fn open(&mut self, session: SessionId, client: ClientRef) {
-        self.0
+        self.all
             .insert(session, Route { client, attach: None, asked: 0, answered: 0, waiting: VecDeque::new() });
     }
 
@@ -59,19 +63,51 @@ impl Routes {
         client: ClientRef,
         attach: AttachNumber,
     ) -> Option<ClientRef> {
+        if self.all.get(&session).is_some_and(|it| (it.client, it.attach) == (client, Some(attach))) {
+            return None; // a leader that had been asked already says it once more: what is asked by it counts
+        }
         let route = Route { client, attach: Some(attach), asked: 0, answered: 0, waiting: VecDeque::new() };
-        self.0.insert(session, route).map(|old| old.client).filter(|old| *old != client)
+        let parked = self.unpark(session);
+        let old = self.all.insert(session, route).map(|old| old.client).or(parked);
+        old.filter(|old| *old != client)
+    }
+
+    /// The leader is lost: nobody is answered any more but by what is applied of what was asked (L7).
+    pub(super) fn park(&mut self) {
+        let attached = |(session, route): (_, Route)| Some((session, (route.client, route.attach?)));
+        self.parked.extend(std::mem::take(&mut self.all).into_iter().filter_map(attached));
+    }
+
+    /// The connection that spoke by this very attachment when the leader was lost, and waits for the next.
+    pub(super) fn parked(&self, session: SessionId, attach: AttachNumber) -> Option<ClientRef> {
+        self.parked.get(&session).filter(|(_, its)| *its == attach).map(|(client, _)| *client)
+    }
+
+    /// The same, where a later attachment of its session is heard of: it waits in vain.
+    pub(super) fn overtaken(&mut self, session: SessionId, attach: AttachNumber) -> Option<ClientRef> {
+        self.parked.get(&session).filter(|(_, its)| *its < attach)?;
+        self.unpark(session)
+    }
+
+    /// The session's connection of before waits no more.
+    pub(super) fn unpark(&mut self, session: SessionId) -> Option<ClientRef> {
+        self.parked.remove(&session).map(|(client, _)| client)
+    }
+
+    /// None of them waits any more.
+    pub(super) fn forget_parked(&mut self) {
+        self.parked.clear();
     }
 
     /// The session's creation is applied: gives the connection that asked, if it was one of ours.
     pub(super) fn opened(&mut self, session: SessionId, attach: AttachNumber) -> Option<ClientRef> {
-        let route = self.0.get_mut(&session).filter(|route| route.attach.is_none())?;
+        let route = self.all.get_mut(&session).filter(|route| route.attach.is_none())?;
         route.attach = Some(attach);
         Some(route.client)
     }
 
     pub(super) fn remove(&mut self, session: SessionId) -> Option<Route> {
-        self.0.remove(&session)
+        self.all.remove(&session)
     }
 
     /// A write or sync goes to the leader.
@@ -92,12 +128,12 @@ impl Routes {
 
     /// The route of a session, whichever its attachment.
     pub(super) fn get(&mut self, session: SessionId) -> Option<&mut Route> {
-        self.0.get_mut(&session)
+        self.all.get_mut(&session)
     }
 
     /// Which arbiter's connection speaks for a session by this attachment, or a later one.
     pub(super) fn arbiter_of(&self, session: SessionId, attach: AttachNumber) -> Option<u16> {
-        let route = self.0.get(&session).filter(|route| route.attach >= Some(attach))?;
+        let route = self.all.get(&session).filter(|route| route.attach >= Some(attach))?;
         Some(route.client.arbiter)
     }
 
@@ -111,6 +147,6 @@ impl Routes {
 
     /// The route of this very attachment.
     pub(super) fn of(&mut self, session: SessionId, attach: AttachNumber) -> Option<&mut Route> {
-        self.0.get_mut(&session).filter(|route| route.attach == Some(attach))
+        self.all.get_mut(&session).filter(|route| route.attach == Some(attach))
     }
 }

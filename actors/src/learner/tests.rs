@@ -152,6 +152,7 @@ fn attached(slot: u32, attach: u64) -> Proposal {
 fn short(item: &FeedItem) -> String {
     match item {
         FeedItem::Reply { conn, xid, .. } => format!("{}: reply {xid}", conn.slot),
+        FeedItem::LateReply { conn, xid, .. } => format!("{}: late reply {xid}", conn.slot),
         FeedItem::Read { conn, xid, zxid, .. } => format!("{}: read {xid} at {}", conn.slot, zxid.counter()),
         FeedItem::Synced { conn, xid, zxid, .. } => {
             format!("{}: synced {xid} at {}", conn.slot, zxid.counter())

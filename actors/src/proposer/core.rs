@@ -328,6 +328,12 @@ impl<Q: Quorum> Proposer<Q> {
                 let attach = self.grant(session);
                 Proposal::Attached { member, client, session, attach, timeout_ms }
             }
+            Request::Revalidate { client, session, attach, timeout_ms } => {
+                if !self.on_revalidated(view, session, attach) {
+                    return Proposal::AttachRefused { member, client, session };
+                }
+                Proposal::Attached { member, client, session, attach, timeout_ms }
+            }
             Request::Write { from, xid, write } => self.write(view, &from, xid, write, now_ms),
             Request::Sync { from, xid, path } => {
                 let (session, attach) = (from.session, from.attach);

@@ -58,7 +58,7 @@ pub struct QuorumPeerActor {
     timeout_ms: u64,
     vouched: bool,
     had_vote: bool,
-    /// The Learner's log takes what a leader sends (L7).
+    /// The Learner's log takes what a leader sends (L8).
     joins: bool,
     trips: BTreeMap<ServerId, RoundTrip>,
 }

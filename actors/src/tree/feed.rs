@@ -56,6 +56,18 @@ pub enum FeedItem {
         /// How it ended.
         outcome: Outcome,
     },
+    /// A write of this connection's session was in flight when the leader was lost, and is applied. What stood
+    /// before it may be lost, and then nobody can be told of it.
+    LateReply {
+        /// Whose.
+        conn: ConnId,
+        /// The client's.
+        xid: i32,
+        /// The txn's.
+        zxid: Zxid,
+        /// How it ended.
+        outcome: Outcome,
+    },
     /// A sync of this connection has been passed.
     Synced {
         /// Whose.

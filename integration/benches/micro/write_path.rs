@@ -75,7 +75,7 @@ impl Member {
         let (settings, entrance) = (Arc::new(Settings::default()), Arc::new(Entrance::default()));
         let rules = Arc::new(AuthRules::default());
         let mut arbiter = ArbiterCore::new(0, settings, rules, Arc::clone(&tree), entrance);
-        arbiter.serve(Serving::Everybody);
+        arbiter.serve(Serving::Everybody, 0);
         let (quorum, room) = (Majority(BTreeSet::from([ME])), Room { admitted: 1 << 30, largest: 1 << 20 });
         Self {
             arbiter,

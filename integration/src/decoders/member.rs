@@ -36,7 +36,7 @@ impl Member {
         let settings = Arc::new(Settings { max_frame: MAX_FRAME, ..Settings::default() });
         let entrance = Arc::new(Entrance::default());
         let mut core = ArbiterCore::new(0, settings, rules.clone(), tree.clone(), entrance);
-        core.serve(Serving::Everybody);
+        core.serve(Serving::Everybody, 0);
         let peer = SocketAddr::from((Ipv4Addr::LOCALHOST, 9));
         let conn = core.on_accept(peer, 0).expect("the first is no one too many");
         Self { core, tree, rules, conn, words: Vec::new() }
@@ -79,14 +79,14 @@ impl Member {
             for submission in batch {
                 let (zxid, conn) = (writer.last_zxid(), self.conn);
                 let item = match submission {
-                    Submission::Open { timeout_ms, .. } | Submission::Attach { timeout_ms, .. } => {
-                        FeedItem::Attached {
-                            conn,
-                            session: SESSION,
-                            attach: AttachNumber::default(),
-                            timeout_ms,
-                        }
-                    }
+                    Submission::Open { timeout_ms, .. }
+                    | Submission::Attach { timeout_ms, .. }
+                    | Submission::Revalidate { timeout_ms, .. } => FeedItem::Attached {
+                        conn,
+                        session: SESSION,
+                        attach: AttachNumber::default(),
+                        timeout_ms,
+                    },
                     Submission::Write { from, xid, write } => {
                         let txn = prepared(writer.tree_mut(), &from.ids, write);
                         let outcome = writer.apply(&txn);

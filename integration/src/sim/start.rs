@@ -154,7 +154,7 @@ pub(super) fn start(
             ArbiterCore::new(at, Arc::clone(&setup.settings), Arc::clone(&rules), tree, Arc::clone(&entrance))
         })
         .collect();
-    arbiters.iter_mut().for_each(|core| core.serve(Serving::Everybody));
+    arbiters.iter_mut().for_each(|core| core.serve(Serving::Everybody, 0));
     let mistake = match setup.fault {
         Some(Fault::PersistentOnce) => Some(Mistake::PersistentOnce),
         Some(Fault::KeepRemoved) => Some(Mistake::KeepRemoved),

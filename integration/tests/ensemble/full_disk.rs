@@ -65,7 +65,7 @@ fn write_until(ensemble: &Ensemble, ids: &[Id], version: i32) {
 }
 
 #[test]
-fn l7_a_follower_with_a_full_disk_leaves_and_comes_back_by_itself() {
+fn l8_a_follower_with_a_full_disk_leaves_and_comes_back_by_itself() {
     let (_dir, mut ensemble, disks) = on_disks();
     let leader = ensemble.await_leader();
     let full = those(&ensemble, Mode::Follower)[0];

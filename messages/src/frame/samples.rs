@@ -207,10 +207,15 @@ fn requests() -> Vec<Request> {
         Request::Attach { .. } => Request::Attach { client: CLIENT, session: SESSION, timeout_ms: -1 },
         Request::Write { .. } => Request::Write { from: from.clone(), xid: 1, write: Write::CloseSession },
         Request::Sync { .. } => Request::Sync { from: from.clone(), xid: 7, path: Some("/a".into()) },
+        Request::Revalidate { .. } => {
+            Request::Revalidate { client: CLIENT, session: SESSION, attach: ATTACH, timeout_ms: 30_000 }
+        }
     };
+    let newer = requests.split_off(4); // each keeps its number
     requests.push(Request::Sync { from: nobody, xid: i32::MAX, path: None });
     let write = |(xid, write)| Request::Write { from: from.clone(), xid, write };
     requests.extend((251..).zip(writes()).map(write));
+    requests.extend(newer);
     requests
 }
 

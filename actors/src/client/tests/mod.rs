@@ -5,6 +5,7 @@ mod expiry;
 mod limits;
 mod metering;
 mod order;
+mod parking;
 mod protocol;
 mod room;
 mod shell;
@@ -117,7 +118,7 @@ impl Member {
         let core = |at| {
             let mut core =
                 ArbiterCore::new(at, settings.clone(), rules.clone(), tree.clone(), entrance.clone());
-            core.serve(Serving::Everybody);
+            core.serve(Serving::Everybody, 0);
             core
         };
         let prep = PrepRules {

@@ -63,9 +63,9 @@ fn handshakes() {
     ] {
         assert_eq!(shake(&mut member, &bytes).0, expected, "{bytes:?}");
     }
-    member.arbiters[0].serve(Serving::Nobody);
+    member.arbiters[0].serve(Serving::Nobody, 0);
     assert_eq!(shake(&mut member, &hello(SessionId::NONE, 0, Some(true))).0, Answer::Closed);
-    member.arbiters[0].serve(Serving::ReadOnly);
+    member.arbiters[0].serve(Serving::ReadOnly, 0);
     assert_eq!(shake(&mut member, &hello(SessionId::NONE, 0, Some(false))).0, Answer::Closed);
 }
 
@@ -337,7 +337,7 @@ fn pings_are_answered_only_while_the_member_can_vouch() {
 fn writes_on_a_read_only_member_are_refused_in_their_turn() {
     let mut member = Member::new(1);
     let client = member.connect(0);
-    member.arbiters[0].serve(Serving::ReadOnly);
+    member.arbiters[0].serve(Serving::ReadOnly, 0);
     let sync = request(2, OpCode::Sync as i32, |to| write_str("/", to));
     let packets = member.ask(client, &[create(1, "/a"), sync, ping()].concat());
     assert_eq!(

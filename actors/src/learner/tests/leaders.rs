@@ -139,9 +139,9 @@ fn l2_a_snapshot_that_is_older_than_the_tree_is_not_installed() {
     world.learner.on_installed(z(1));
 }
 
-/// Nobody waits any more, and what is logged is committed by the next leader or cut.
+/// Nobody waits for the leader any more, and what is logged is committed by the next one or cut.
 #[test]
-fn l4_whoever_waits_for_a_leader_that_is_lost_gets_no_answer() {
+fn l4_whoever_waits_for_a_leader_that_is_lost_gets_no_answer_but_by_what_is_applied() {
     let mut world = World::attached();
     world.submit(vec![write(1, 1), read(2, 1)]);
     world.propose(vec![change(1, 1), item("synced"), change(2, 1), attached(1, 2)]);
@@ -151,10 +151,10 @@ fn l4_whoever_waits_for_a_leader_that_is_lost_gets_no_answer() {
     assert!(!world.learner.is_ready());
     assert_eq!(world.tail(), "1.0 [(1.1, 1.2)], 1.0");
     world.learner.on_commit(zxid("2.0"), &mut world.out);
-    assert_eq!(world.apply(), [""; 0]);
+    assert_eq!(world.apply(), ["0: late reply 1", "0: late reply 2"], "L7: writes alone");
     assert_eq!((world.toy.applied.len(), world.toy.begun.len()), (2, 0));
     world.propose(vec![attached(2, 3)]); // whoever comes anew is answered
-    assert_eq!(world.apply(), ["2: attached"]);
+    assert_eq!(world.apply(), ["0: moved", "2: attached"]);
     // A read that would be executed at once is not, either.
     world.submit(vec![read(2, 3)]);
     assert!(world.learner.is_ready());
@@ -232,4 +232,56 @@ fn l4_a_session_that_attaches_through_another_member_has_moved() {
     let refused = |member| Proposal::AttachRefused { member, client: client(4), session: SessionId(9) };
     world.propose(vec![refused(ServerId(2)), refused(ServerId(1))]);
     assert_eq!(world.apply(), ["4: refused"], "once, where it asked");
+}
+
+#[test]
+fn l7_a_parked_connection_hears_what_is_applied_of_its_session_and_no_more() {
+    let elsewhere = |attach| Proposal::Attached {
+        member: ServerId(2),
+        client: client(9),
+        session: SESSION,
+        attach: number(attach),
+        timeout_ms: 4000,
+    };
+    let ends = |counter| txn(counter, 0, TxnBody::CloseSession { ephemerals: vec![] });
+    // Connection 0 is attached by number 2.
+    for (applied, told) in [
+        (vec![change(1, 2), change(2, 2)], vec!["0: late reply 1", "0: late reply 2"]),
+        (vec![change(1, 1)], vec![]),
+        (vec![change(1, 2), change(2, 3), change(3, 2)], vec!["0: late reply 1", "0: moved"]),
+        (vec![elsewhere(3), change(1, 2)], vec!["0: moved"]),
+        (vec![elsewhere(1), change(1, 2)], vec!["0: late reply 1"]),
+        (vec![ends(1)], vec!["0: ended"]),
+        (vec![attached(0, 2)], vec!["0: attached"]),
+        (vec![attached(5, 3)], vec!["0: moved", "5: attached"]),
+    ] {
+        let mut world = World::new();
+        world.propose(vec![attached(0, 2)]);
+        world.apply();
+        for _ in 0..2 {
+            world.learner.on_leader_lost(); // the second never served
+        }
+        world.propose(applied.clone());
+        world.commit(3);
+        assert_eq!(world.apply(), told, "{applied:?}");
+    }
+    let mut world = World::attached();
+    world.learner.on_leader_lost();
+    world.learner.on_installed(z(1));
+    world.propose(vec![change(2, 1)]);
+    world.commit(2);
+    assert_eq!(world.apply(), [""; 0], "a snapshot came");
+}
+
+/// An observer may be told by a leader to which it returns what was said for its last stay.
+#[test]
+fn l4_a_revalidation_that_is_told_twice_forgets_nothing_that_was_asked_between() {
+    let mut world = World::attached();
+    world.learner.on_leader_lost();
+    world.propose(vec![attached(0, 1)]);
+    world.apply();
+    world.submit(vec![write(1, 1), read(2, 1)]);
+    world.propose(vec![attached(0, 1), change(1, 1)]);
+    world.commit(1);
+    assert_eq!(world.apply(), ["0: attached", "0: reply 1", "0: read 2 at 1"]);
 }

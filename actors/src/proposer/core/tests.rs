@@ -9,6 +9,7 @@ use super::*;
 use crate::tree::prep::toy::{State, Toy, told, write_of};
 
 mod held;
+mod revalidated;
 
 const NOW: i64 = 10_000;
 
@@ -43,6 +44,11 @@ fn request(text: &str) -> Request {
             let slot = words.get(2).map_or(0, |slot| slot.parse().unwrap());
             let client = ClientRef { arbiter: 0, conn: ConnId { slot, generation: 0 } };
             Request::Attach { client, session: id(words[1]), timeout_ms: 2000 }
+        }
+        "revalidate" => {
+            let client = ClientRef { arbiter: 0, conn: ConnId { slot: 3, generation: 0 } };
+            let (session, attach) = (id(words[1]), attach(words[2]));
+            Request::Revalidate { client, session, attach, timeout_ms: 2000 }
         }
         "sync" => Request::Sync { from: asker(id(words[1]), words[2]), xid: 5, path: None },
         _ => Request::Write { from: asker(id(words[0]), words[1]), xid: 5, write: write_of(words[2]) },

@@ -33,6 +33,10 @@ impl<Q: Quorum> Proposer<Q> {
                 _ => {}
             }
         }
+        if let Request::Revalidate { client, .. } = request {
+            // Whoever waits for long attaches anew, and that is bounded.
+            return Some((member, Handshake::Attach { client, has_moved: false }));
+        }
         match self.held.keep(member, request) {
             Kept::Refused(Request::Open { session, .. }) => Some((member, Handshake::Open(session))),
             Kept::Refused(Request::Attach { client, .. }) => {
@@ -50,7 +54,7 @@ impl<Q: Quorum> Proposer<Q> {
     pub(super) fn refused_handshake(&self, request: &Request) -> Option<Handshake> {
         match *request {
             Request::Open { session, .. } if self.is_full() => Some(Handshake::Open(session)),
-            Request::Attach { client, .. } if self.credit.is_spent() => {
+            Request::Attach { client, .. } | Request::Revalidate { client, .. } if self.credit.is_spent() => {
                 Some(Handshake::Attach { client, has_moved: false })
             }
             _ => None,

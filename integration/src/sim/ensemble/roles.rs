@@ -272,7 +272,7 @@ impl Node {
             let items = Arc::new(part.iter().cloned().map(Proposal::Txn).collect());
             self.effects.push(Effect::ToLearner(to, ToLearner::Proposals { after, items }));
             let last = part.last().map_or(after, |txn| txn.header.zxid);
-            if last.min(committed) > after {
+            if last.min(committed) > after && self.setup.tells_early() {
                 let upto = last.min(committed);
                 self.effects.push(Effect::ToLearner(to, ToLearner::Commit { upto }));
             }

@@ -93,9 +93,16 @@ impl Setup {
         options
     }
 
-    /// Snapshots are small here, and sent in place of the log in some seeds.
+    /// What is committed is told with the log. Not with a fault: who is sound sooner hides it.
+    pub(super) fn tells_early(&self) -> bool {
+        self.fault.is_none()
+    }
+
+    /// Snapshots are small here, and sent in place of the log in some seeds; never with a fault, for they would
+    /// heal what it does to a log.
     pub(super) fn spares(&self) -> Spares {
-        let factor_millionths = [0, 330_000, 1_000_000, -1][(self.salt % 4) as usize];
+        let factors = [0, 330_000, 1_000_000, -1];
+        let factor_millionths = if self.fault.is_none() { factors[(self.salt % 4) as usize] } else { 0 };
         Spares { factor_millionths, least_bytes: 1 << 10 }
     }
 

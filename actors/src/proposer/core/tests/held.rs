@@ -23,6 +23,7 @@ fn p10_a_session_that_attaches_once_more_takes_the_place_of_its_first_attach() {
     let mut bench = small();
     bench.step("7 0#1 set / | 8 0#1 set /");
     for (input, expected) in [
+        ("revalidate 7 0#1", "no place 3"), // nothing bounds how many wait
         ("attach 8 1", ""),
         ("expire 8@0#1", ""), // judged by the attachment before
         ("8 0#1 set /", ""),
@@ -54,6 +55,7 @@ fn p10_what_stands_behind_a_silent_disk_counts_until_it_is_reached() {
     // A full disk lets nothing wait: who attaches is turned away instead, until the disk owes less.
     bench.step("disk full");
     assert_eq!(bench.told("attach 8 6"), "no place 6");
+    assert_eq!(bench.told("revalidate 8 1#100"), "no place 3");
     assert_eq!(bench.proposer.held(), 0);
     assert_eq!(bench.told("ack 1 1.1"), "");
     assert!(bench.told("attach 8 7").starts_with("attached 8"));

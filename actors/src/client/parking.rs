@@ -1,0 +1,132 @@
+//! Parked connections: the leader is lost, and they wait for the next one (C8, C9). Clients that are cut sleep
+//! before they come back, and would not notice how soon there was another.
+//!
+//! What is in flight when the leader is lost may be committed or not, and is never asked again. A connection
+//! with nothing but writes in flight may still be answered: whatever a new leader commits of them is applied
+//! here behind what this member has, in their order. Everything else that is in flight is lost with the leader.
+
+use paddock_messages::ids::{AttachNumber, ConnId, SessionId};
+use paddock_messages::letters::Submission;
+
+use super::connections::{Connection, Phase};
+use super::core::{ArbiterCore, Serving};
+
+/// How a connection waits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Parked {
+    /// It is closed unless it goes on before this, in ms.
+    until_ms: u64,
+    /// The leader of this role is asked about its session (C9).
+    is_asked: bool,
+}
+
+/// What losing the leader came to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Parking {
+    /// Connections that wait for the next leader.
+    pub parked: usize,
+    /// Those that cannot: something else than writes is in flight.
+    pub closed: usize,
+}
+
+impl ArbiterCore {
+    /// From now on this member serves `whom`. Nobody's connection is closed by it (see [`Self::close_all`]) but
+    /// those that are parked, where they cannot go on.
+    pub fn serve(&mut self, whom: Serving, now_ms: u64) {
+        (self.serving, self.now_ms) = (whom, now_ms);
+        if whom != Serving::Nobody {
+            self.revalidate();
+            self.go_on();
+        }
+    }
+
+    /// The leader is lost: connections with a session wait for the next one, at most
+    /// [`park_ms`](super::Settings::park_ms) from when they last had one; those that cannot are closed. To be
+    /// called when everything that the old leader brought is in the feed.
+    pub fn park(&mut self, now_ms: u64) -> Parking {
+        self.now_ms = now_ms;
+        self.drain(); // the old leader's last answers
+        let until_ms = now_ms.saturating_add(self.settings.park_ms);
+        let mut done = Parking::default();
+        for slot in 0..self.conns.slots() {
+            let Some((conn, connection)) = self.conns.in_slot(slot) else { continue };
+            let until_ms = connection.parked.map_or(until_ms, |before| before.until_ms);
+            match connection.phase {
+                Phase::First | Phase::Word if self.settings.park_ms > 0 => {} // it has asked no leader for anything
+                Phase::Closing => {}
+                Phase::Open if connection.pipeline.may_wait() && until_ms > now_ms => {
+                    connection.parked = Some(Parked { until_ms, is_asked: false });
+                    done.parked += 1;
+                    self.wake(conn);
+                }
+                _ => {
+                    done.closed += 1;
+                    self.close(conn);
+                }
+            }
+        }
+        self.go_on();
+        done
+    }
+
+    /// There is a leader, and all it brought is applied: those whose writes are all answered by that ask to go on.
+    pub(super) fn revalidate(&mut self) {
+        self.drain();
+        self.close_late();
+        for slot in 0..self.conns.slots() {
+            let Some((conn, connection)) = self.conns.in_slot(slot) else { continue };
+            let Some(parked) = &mut connection.parked else { continue };
+            let may_ask = self.serving == Serving::Everybody && !connection.pipeline.waits();
+            if !may_ask {
+                self.close(conn);
+                continue;
+            }
+            parked.is_asked = true;
+            let Connection { session, attach, timeout_ms, .. } = *connection;
+            let client = self.client(conn);
+            self.submissions.push(Submission::Revalidate { client, session, attach, timeout_ms });
+        }
+    }
+
+    /// Time passed: those for whom there was no leader in time are closed. Gives how many.
+    pub fn on_park_over(&mut self, now_ms: u64) -> usize {
+        self.now_ms = now_ms;
+        let closed = self.close_late();
+        self.go_on();
+        closed
+    }
+
+    pub(super) fn close_late(&mut self) -> usize {
+        let mut closed = 0;
+        for slot in 0..self.conns.slots() {
+            let Some((conn, connection)) = self.conns.in_slot(slot) else { continue };
+            if connection.parked.is_some_and(|it| it.until_ms <= self.now_ms) {
+                self.close(conn);
+                closed += 1;
+            }
+        }
+        closed
+    }
+
+    /// C9. The leader has revalidated a session. False if the connection is not parked.
+    pub(super) fn unpark(&mut self, conn: ConnId, session: SessionId, attach: AttachNumber) -> bool {
+        let Some(connection) = self.conns.get_mut(conn) else { return false };
+        let Some(parked) = connection.parked else { return false };
+        if !parked.is_asked {
+            return true; // what a leader of before was asked
+        }
+        let is_it = (connection.session, connection.attach) == (session, attach);
+        if !is_it || parked.until_ms <= self.now_ms {
+            self.close(conn);
+            return true;
+        }
+        connection.parked = None;
+        (connection.heard_ms, connection.touched_ms) = (self.now_ms, self.now_ms);
+        self.owes_pings |= connection.owed_pings > 0;
+        self.make_ready(conn);
+        self.resume(conn);
+        self.wake(conn);
+        self.pay_pings();
+        true
+    }
+}

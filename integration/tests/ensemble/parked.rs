@@ -1,0 +1,161 @@
+//! Losing the leader costs a client of another member nothing: its connection waits for the next leader, with its
+//! session and watches. What was in flight is answered as it is, or the connection is closed.
+
+use std::time::{Duration, Instant};
+
+use paddock_integration::ensemble::{Ensemble, Id, Mode};
+use paddock_integration::raw_client::RawClient;
+use paddock_messages::client::OpCode;
+use paddock_messages::client::ops::PathWatch;
+use paddock_messages::znode::CreateMode;
+
+use crate::trees;
+use crate::world::{client, is_turned_away, serving, those};
+
+/// Long enough for an election on any machine; all of a member's clients on one thread.
+const PATIENT: &str = "parkTime=30000\nclientArbiters=0\n";
+/// What a member's log says as its connections are parked.
+const PARKED: &str = "the leader is lost: clients wait for the next one";
+/// Writes at once.
+const AT_ONCE: usize = 50;
+
+fn parked(ensemble: &Ensemble, id: Id) -> usize {
+    ensemble.log(id).matches(PARKED).count()
+}
+
+fn watch(client: &mut RawClient, path: &str) {
+    client.call(OpCode::GetData, &PathWatch { path: path.into(), watch: true }).unwrap().ok().unwrap();
+}
+
+fn events(client: &mut RawClient) -> Vec<(i32, String)> {
+    client.events.drain(..).map(|event| (event.kind, event.path.to_string())).collect()
+}
+
+#[test]
+fn clients_of_the_others_outlive_a_killed_leader_with_their_connections_and_watches() {
+    let (_dir, mut ensemble) = serving(3, 1, PATIENT);
+    client(&ensemble, 1).create("/watched", b"", CreateMode::Persistent).unwrap();
+    let mut gaps = Vec::new();
+    for round in 0..3 {
+        let leader = ensemble.await_leader();
+        let others: Vec<_> = ensemble.ids().into_iter().filter(|id| *id != leader).collect();
+        let mut watching: Vec<_> = others.iter().map(|id| client(&ensemble, *id)).collect();
+        let mut writing: Vec<_> = others.iter().map(|id| client(&ensemble, *id)).collect();
+        for (nth, client) in watching.iter_mut().enumerate() {
+            client.create(&format!("/mine-{round}-{nth}"), b"", CreateMode::Ephemeral).unwrap();
+            watch(client, "/watched");
+        }
+        let before: Vec<_> = others.iter().map(|id| parked(&ensemble, *id)).collect();
+        let killed = Instant::now();
+        ensemble.kill(leader);
+        ensemble.wait_for("all to park their clients", |ensemble| {
+            others.iter().zip(&before).all(|(id, before)| parked(ensemble, *id) > *before).then_some(())
+        });
+        for (nth, client) in writing.iter_mut().enumerate() {
+            let written = round * others.len() + nth;
+            let stat = client.set("/watched", b"new", -1).unwrap();
+            assert_eq!(stat.version as usize, written + 1, "round {round}: each write is executed once");
+            if nth == 0 {
+                gaps.push(killed.elapsed());
+            }
+        }
+        let next = ensemble.await_leader();
+        assert!(others.contains(&next), "round {round}: the next leader's clients are among them");
+        for (nth, client) in watching.iter_mut().enumerate() {
+            let id = others[nth];
+            client.sync("/watched").unwrap();
+            assert_eq!(events(client), [(3, "/watched".to_owned())], "round {round}: member {id}");
+            let mine = format!("/mine-{round}-{nth}");
+            let owner = client.exists(&mine).unwrap().map(|stat| stat.ephemeral_owner);
+            assert_eq!(owner, Some(client.session().id), "round {round}: member {id}");
+            client.delete(&mine, -1).unwrap();
+            client.ping().unwrap();
+        }
+        ensemble.start(leader);
+        ensemble.await_all_serving();
+        watching.into_iter().chain(writing).for_each(|client| client.close().unwrap());
+    }
+    trees::same(&ensemble);
+    println!("parked: from the kill to the next write's acknowledgement on the same connection: {gaps:.0?}");
+}
+
+#[test]
+fn what_is_in_flight_when_the_leader_is_killed_is_answered_as_it_is_or_its_connection_closed() {
+    let (_dir, mut ensemble) = serving(3, 0, PATIENT);
+    let (mut went_on, mut closed) = (0, 0);
+    for round in 0..5 {
+        let leader = ensemble.await_leader();
+        let mut clients: Vec<_> =
+            those(&ensemble, Mode::Follower).into_iter().map(|id| client(&ensemble, id)).collect();
+        let path = |nth: usize| format!("/in-flight-{round}-{nth}");
+        for (nth, client) in clients.iter_mut().enumerate() {
+            client.create(&path(nth), b"", CreateMode::Persistent).unwrap();
+            (0..AT_ONCE).for_each(|_| client.queue_set(&path(nth), b"x", -1));
+            client.flush().unwrap();
+        }
+        std::thread::sleep(Duration::from_millis(round));
+        ensemble.kill(leader);
+        for (nth, client) in clients.iter_mut().enumerate() {
+            let mut acked = 0;
+            let end = loop {
+                if acked == AT_ONCE {
+                    break None;
+                }
+                match client.reply() {
+                    Ok(reply) => assert!(reply.ok().is_ok(), "round {round}: a write was refused"),
+                    Err(error) => break Some(error),
+                }
+                acked += 1;
+            };
+            let known = match end {
+                None => {
+                    client.set(&path(nth), b"after", AT_ONCE as i32).map(|stat| stat.version as usize - 1)
+                }
+                Some(error) => Err(error),
+            };
+            match known {
+                Ok(version) => {
+                    assert_eq!(version, AT_ONCE, "round {round}: each is executed once");
+                    went_on += 1;
+                }
+                Err(error) => {
+                    assert!(is_turned_away(&error), "round {round}: {error}");
+                    closed += 1;
+                }
+            }
+            let next = ensemble.await_leader();
+            let mut look = crate::world::client(&ensemble, next);
+            look.sync("/").unwrap();
+            let executed = look.get(&path(nth)).unwrap().1.version as usize;
+            assert!(
+                (acked..=AT_ONCE + 1).contains(&executed),
+                "round {round}: {acked} acknowledged, {executed} there"
+            );
+        }
+        ensemble.start(leader);
+        ensemble.await_all_serving();
+    }
+    trees::same(&ensemble);
+    println!("parked: with writes in flight {went_on} connections went on, {closed} were closed");
+}
+
+#[test]
+fn without_a_leader_in_time_connections_are_closed() {
+    let (_dir, mut ensemble) = serving(3, 0, "parkTime=500\n");
+    let leader = ensemble.await_leader();
+    let followers = those(&ensemble, Mode::Follower);
+    let mut idle = client(&ensemble, followers[0]);
+    idle.set_answer_limit(Duration::from_secs(20)).unwrap();
+    ensemble.freeze(leader);
+    ensemble.freeze(followers[1]);
+    let frozen = Instant::now();
+    let end = idle.reply();
+    assert!(end.as_ref().is_err_and(is_turned_away), "it is closed: {end:?}");
+    println!("parked: closed {:.0?} after the others froze", frozen.elapsed());
+    assert!(frozen.elapsed() >= Duration::from_millis(500), "it waits at first");
+    ensemble.thaw(leader);
+    ensemble.thaw(followers[1]);
+    ensemble.await_all_serving();
+    let again = RawClient::reattach(ensemble.client_address(leader), idle.session(), idle.last_zxid());
+    again.unwrap().close().unwrap();
+}

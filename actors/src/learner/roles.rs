@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use paddock_messages::ids::ServerId;
-use paddock_messages::letters::Silent;
+use paddock_messages::letters::{FeedReady, Silent};
 use paddock_messages::mail::Outbox;
 use paddock_messages::quorum::{PeerState, Vote};
 use paddock_messages::roles::{
@@ -318,7 +318,9 @@ impl LearnerActor {
         let Some(Received { zxid, tree, .. }) = self.installing.take() else { return };
         let mut writer = self.tree.write();
         writer.replace(tree);
-        writer.commit(|_| {});
+        // F3: the feeds go on from another zxid, and nobody is woken for what comes behind it unless told so now.
+        let dispatchers = &self.peers.dispatchers;
+        writer.commit(|arbiter| drop(dispatchers[usize::from(arbiter)].post(FeedReady)));
         self.core.on_installed(zxid);
         for hub in self.others.iter().flat_map(|others| &others.hubs) {
             drop(hub.post(Control::CloseAll)); // C9: which of their watches should have fired nobody knows

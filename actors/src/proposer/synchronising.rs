@@ -91,7 +91,10 @@ impl Reigning {
 }
 
 /// Where logs may part, and what the newest snapshot spares a learner from there on.
-fn search(view: &LogView, mut wanted: Vec<Zxid>) -> std::io::Result<Searched> {
+///
+/// # Errors
+/// The log cannot be read.
+pub fn search(view: &LogView, mut wanted: Vec<Zxid>) -> std::io::Result<Searched> {
     let snapshot = view.snapshot_size();
     let asked = wanted.len();
     wanted.extend(snapshot.map(|(zxid, _)| zxid));

@@ -19,8 +19,11 @@ pub fn memory(facts: &Facts, last: Zxid, may_begin: bool) -> Memory {
 }
 
 /// To which ensemble a member belongs whose log ends with `last`: what its hellos say, and whose leaders it follows.
+/// One that has begun with nothing belongs to none yet; nor does it once it has been sent txns of a later epoch than
+/// it has entered: the ensemble that they are of is told only behind them, and it may have ended before.
 pub fn belongs(facts: &Facts, last: Zxid) -> Option<u128> {
-    facts.ensemble.filter(|_| memory(facts, last, false) != Memory::Begun)
+    let is_between = facts.seed && last.epoch() > facts.current_epoch;
+    facts.ensemble.filter(|_| memory(facts, last, false) != Memory::Begun && !is_between)
 }
 
 /// The facts of one that has all that the leader of this epoch has, as of NEWLEADER. Whether a quorum has it is
@@ -51,6 +54,9 @@ mod tests {
         assert_eq!(is(&entered(first, Epoch(2), 8)), Memory::Begun);
         assert_eq!(memory(&first, Zxid(1), false), Memory::Seed(9));
         assert_eq!(belongs(&first, Zxid(1)), Some(9));
+        // Sent by the leader of epoch 2, who may be another ensemble's, and not to its end.
+        assert_eq!(belongs(&first, Zxid::new(Epoch(2), 7)), None);
+        assert_eq!(belongs(&entered(first, Epoch(2), 8), Zxid::new(Epoch(2), 7)), Some(8));
         let joined = Facts { seed: false, ..first };
         assert_eq!(is(&joined), Memory::Whole);
         assert_eq!(

@@ -21,6 +21,7 @@ pub const OUR_OWN: &[EnsembleFault] = &[
     Fault::IgnoreAhead,
     Fault::ExpireUnasked,
     Fault::ExpireFound,
+    Fault::IgnoreRole,
 ];
 
 /// A peer that takes nothing costs its own lane.

@@ -5,6 +5,7 @@ use paddock_messages::ids::ServerId;
 use rand::Rng;
 use rand::seq::IndexedRandom;
 
+use super::mail::Thread;
 use super::network::pair;
 use super::world::World;
 
@@ -27,6 +28,8 @@ pub(super) enum Kind {
     Isolate,
     /// A member stands still.
     Freeze,
+    /// One thread of a member stands still.
+    Stall,
     /// A data lane is reset.
     Reset,
     /// Ctl messages are lost.
@@ -47,7 +50,7 @@ pub(super) enum Kind {
     Wipe,
 }
 
-pub(super) const KINDS: [Kind; 17] = [
+pub(super) const KINDS: [Kind; 18] = [
     Kind::Crash,
     Kind::DiskCrash,
     Kind::CrashAll,
@@ -56,6 +59,7 @@ pub(super) const KINDS: [Kind; 17] = [
     Kind::OneWay,
     Kind::Isolate,
     Kind::Freeze,
+    Kind::Stall,
     Kind::Reset,
     Kind::Loss,
     Kind::SlowLink,
@@ -81,6 +85,7 @@ impl World {
             Kind::OneWay => "faults: one way",
             Kind::Isolate => "faults: a member alone",
             Kind::Freeze => "faults: a member frozen",
+            Kind::Stall => "faults: a thread stands still",
             Kind::Reset => "faults: a data lane reset",
             Kind::Loss => "faults: ctl messages lost",
             Kind::SlowLink => "faults: a slow link",
@@ -125,6 +130,12 @@ impl World {
             Kind::Freeze => {
                 let until = self.now_us + self.rng.random_range(100..4_000) * 1_000;
                 self.member(any).frozen_us = until;
+            }
+            Kind::Stall => {
+                let thread = [Thread::Ctl, Thread::Core][self.rng.random_range(0..2)];
+                let longest = if self.rng.random_bool(0.8) { 400 } else { 2_500 };
+                let until = self.now_us + self.rng.random_range(20..longest) * 1_000;
+                self.member(any).stalls.insert(thread, until);
             }
             Kind::Reset => {
                 let lanes: Vec<u64> = self.network.lanes.keys().copied().collect();
@@ -199,14 +210,19 @@ impl World {
         let member = self.member(id);
         let Some(node) = member.node.take() else { return };
         let seen = node.met.clone();
+        let had_mail = !node.mail.is_empty();
         drop(node);
         member.life += 1;
         member.disk = member.disk.restart(if power { Crash::PowerFailure } else { Crash::Kill });
         member.disk_busy = false;
         member.frozen_us = 0;
+        member.stalls.clear();
+        if had_mail {
+            self.met.count("crashes with mail in a box");
+        }
         seen.iter().for_each(|(what, many)| self.met.add(what, *many));
         self.met.count(if power { "power failures" } else { "kills" });
-        self.role_ended(id);
+        self.close_all(id);
         self.process_ended(id);
         let soon = self.healing || self.rng.random_bool(0.5);
         let after = self.rng.random_range(10..if soon { 400 } else { 6_000 });

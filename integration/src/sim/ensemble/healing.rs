@@ -2,7 +2,7 @@
 
 use paddock_messages::ids::SessionId;
 
-use super::node::Role;
+use super::learner::Mode;
 use super::world::World;
 
 /// How long that may take, in us.
@@ -24,6 +24,7 @@ impl World {
             member.disk.crash_in(u64::MAX);
             member.disk.fail_syncs(0);
             member.frozen_us = 0;
+            member.stalls.clear();
         }
         self.people.iter_mut().for_each(|person| person.silent_until_ms = 0);
         // EN7: this client never comes back.
@@ -54,7 +55,7 @@ impl World {
         let last = self.truth.borrow().last();
         self.members.iter().find_map(|(id, member)| {
             let node = member.node.as_ref().expect("all are well");
-            let (applied, waits) = (node.learner.applied(), node.learner.waiting());
+            let (applied, waits) = (node.lp.core.applied(), node.lp.core.waiting());
             let is_done = applied == last && waits == 0;
             (!is_done).then(|| format!("{id} has applied {applied:?} of {last:?}, {waits} wait"))
         })
@@ -71,10 +72,11 @@ impl World {
     pub(super) fn what_is_not_well(&self) -> String {
         let members = self.members.iter().map(|(id, member)| {
             let Some(node) = &member.node else { return format!("{id} is down") };
-            match &node.role {
-                Role::Looking => format!("{id} looks: {:?}", node.election),
-                Role::Leading(reign, _) => format!("{id} leads: {reign:?}"),
-                Role::Following(leader, stay) => format!("{id} follows {leader}: {stay:?}"),
+            let (reign, role, peer) = (&node.lead.reign, node.ctl.role, node.ctl.peer.role());
+            match &node.lp.mode {
+                Mode::Looking { .. } => format!("{id} looks ({role} {peer:?}): {:?}", node.ctl.election),
+                Mode::Leading => format!("{id} leads ({role} {peer:?}): {reign:?}"),
+                Mode::Following(it) => format!("{id} follows {} ({role} {peer:?}): {:?}", it.leader, it.stay),
             }
         });
         let served = self.people.iter().map(|person| format!("{} at {:?}", person.done, person.at()));

@@ -1,13 +1,14 @@
 //! Packets on their way, and lanes that come and go.
 
 use paddock_messages::ids::ServerId;
+use paddock_messages::quorum::{ToLeader, ToLearner};
 use rand::Rng;
 
 use super::clients::Person;
+use super::mail::{Letter, Part};
 use super::network::{Ctl, pair};
-use super::node::{Node, Role};
 use super::setup::PEER_TIMEOUT_MS;
-use super::world::{Event, World};
+use super::world::{Closed, Event, World};
 
 impl World {
     pub(super) fn send_ctl(&mut self, from: ServerId, to: ServerId, message: Ctl) {
@@ -19,16 +20,62 @@ impl World {
         self.at(us, Event::Ctl(from, to, life, message));
     }
 
-    /// The member serves nobody any more, and hears no leader and no learner.
-    pub(super) fn role_ended(&mut self, id: ServerId) {
-        for lane in self.network.lanes_of(id) {
-            self.close(lane);
-        }
+    pub(super) fn send_up(&mut self, lane: u64, packet: ToLeader) {
+        let Some(it) = self.network.lanes.get(&lane) else { return };
+        let us = self.now_us + self.network.delay_us(it.learner.0, it.leader.0, &mut self.rng);
+        let Some(it) = self.network.lanes.get_mut(&lane) else { return };
+        it.up.push_back(packet);
+        it.up_us = it.up_us.max(us);
+        let after = it.up_us - self.now_us;
+        self.at(after, Event::Up(lane));
+    }
+
+    pub(super) fn send_down(&mut self, lane: u64, packet: ToLearner) {
+        let Some(it) = self.network.lanes.get(&lane) else { return };
+        let us = self.now_us + self.network.delay_us(it.leader.0, it.learner.0, &mut self.rng);
+        let Some(it) = self.network.lanes.get_mut(&lane) else { return };
+        it.down.push_back(packet);
+        it.down_us = it.down_us.max(us);
+        let after = it.down_us - self.now_us;
+        self.at(after, Event::Down(lane));
+    }
+
+    /// The connections of its clients are gone.
+    pub(super) fn close_all(&mut self, id: ServerId) {
         self.people.iter_mut().filter(|it| it.at() == Some(id)).for_each(Person::disconnected);
+    }
+
+    /// A learner follows in no role up to this one.
+    pub(super) fn shut(&mut self, id: ServerId, upto: u64) {
+        if let Some(node) = &mut self.member(id).node
+            && node.dials.is_some_and(|(_, role)| role <= upto)
+        {
+            node.dials = None;
+        }
+        for lane in self.network.lanes_of(id) {
+            let (learner, _, role) = self.network.lanes[&lane].learner;
+            if learner == id && role <= upto {
+                self.close(lane);
+            }
+        }
+    }
+
+    /// Whether a member leads, and in which role: its learners' lanes of others are closed.
+    pub(super) fn serve(&mut self, id: ServerId, role: Option<u64>) {
+        if let Some(node) = &mut self.member(id).node {
+            node.serves = role;
+        }
+        for lane in self.network.lanes_of(id) {
+            let (leader, _, its) = self.network.lanes[&lane].leader;
+            if leader == id && Some(its) != role {
+                self.close(lane);
+            }
+        }
     }
 
     /// Its sockets are closed: the others learn of it where that gets through.
     pub(super) fn process_ended(&mut self, id: ServerId) {
+        self.network.lanes_of(id).into_iter().for_each(|lane| self.close(lane));
         for other in self.setup.members.clone() {
             if self.network.ctl.remove(&pair(id, other)).is_none() {
                 continue;
@@ -42,78 +89,77 @@ impl World {
     /// A data lane is closed; each end is told where that gets through.
     pub(super) fn close(&mut self, lane: u64) {
         let Some(gone) = self.network.lanes.get(&lane) else { return };
-        let ends = [(gone.learner, gone.leader), (gone.leader, gone.learner)];
+        let (learner, ends) = (gone.learner.0, [(gone.learner, gone.leader), (gone.leader, gone.learner)]);
         self.network.close(lane);
         for (from, to) in ends {
-            let (learner, (to, life, generation)) = (ends[0].0.0, to);
-            if self.network.reaches(from.0, to) {
-                let us = self.network.delay_us(from.0, to, &mut self.rng);
-                self.at(us, Event::Closed { to, life, generation, learner });
+            if self.network.reaches(from.0, to.0) {
+                let us = self.network.delay_us(from.0, to.0, &mut self.rng);
+                self.at(us, Event::Closed(Closed { lane, to, learner }));
             }
         }
     }
 
+    pub(super) fn closed(&mut self, closed: &Closed) {
+        let (lane, learner, (to, life, role)) = (closed.lane, closed.learner, closed.to);
+        self.with(to, life, |node| {
+            if learner == node.me {
+                node.post(Part::Learner, Letter::LeaderLane { role, lane, is_up: false });
+            } else {
+                node.post(Part::Proposer, Letter::LearnerLane { role, learner, lane, is_up: false });
+            }
+        });
+    }
+
     /// A learner without a lane to its leader opens one, if there is somebody who leads.
     pub(super) fn dial(&mut self, id: ServerId, life: u64) {
-        let Some(node) = &self.members[&id].node else { return };
-        let Role::Following(leader, _) = node.role else { return };
-        let here = (id, life, node.generation);
+        let Some((leader, role)) = self.members[&id].node.as_ref().and_then(|node| node.dials) else {
+            return;
+        };
         if self.network.of_learner.contains_key(&id) || !self.network.is_whole(id, leader) {
             return;
         }
         let there = &self.members[&leader];
-        let leads = there.node.as_ref().filter(|it| matches!(it.role, Role::Leading(..)));
-        let Some(node) = leads.filter(|_| there.frozen_us <= self.now_us) else { return };
-        let there = (leader, there.life, node.generation);
-        let lane = self.network.open(here, there);
+        let serves = there.node.as_ref().and_then(|node| node.serves);
+        let Some(serves) = serves.filter(|_| there.frozen_us <= self.now_us) else { return };
+        let there = (leader, there.life, serves);
+        let lane = self.network.open((id, life, role), there);
         let us = self.network.delay_us(id, leader, &mut self.rng);
         self.at(us, Event::Connected(lane));
     }
 
     pub(super) fn connected(&mut self, lane: u64) {
         let Some(it) = self.network.lanes.get(&lane) else { return };
-        let ((learner, life, _), (leader, led, generation)) = (it.learner, it.leader);
-        let is_current = self.members[&leader].node.as_ref().is_some_and(|it| it.generation == generation);
-        if !is_current {
-            return self.close(lane);
-        }
-        self.with(leader, led, |node| node.on_learner(learner));
-        self.with(learner, life, Node::on_leader);
+        let ((learner, life, role), (leader, led, serves)) = (it.learner, it.leader);
+        self.with(leader, led, |node| {
+            node.post(Part::Proposer, Letter::LearnerLane { role: serves, learner, lane, is_up: true });
+        });
+        self.with(learner, life, |node| {
+            node.post(Part::Learner, Letter::LeaderLane { role, lane, is_up: true });
+        });
     }
 
     pub(super) fn deliver_up(&mut self, lane: u64) {
         let Some(it) = self.network.lanes.get_mut(&lane) else { return };
-        let ((from, ..), (to, life, generation)) = (it.learner, it.leader);
-        if !self.network.reaches(from, to) {
+        let ((learner, ..), (to, life, _)) = (it.learner, it.leader);
+        if !self.network.reaches(learner, to) {
             return self.at(20_000, Event::Up(lane));
         }
         let packet = self.network.lanes.get_mut(&lane).and_then(|it| it.up.pop_front());
         let packet = packet.expect("one event each");
         self.with(to, life, |node| {
-            if node.generation == generation {
-                node.on_packet_up(from, packet);
-            }
+            node.post(Part::Proposer, Letter::FromLearner { learner, lane, packet });
         });
     }
 
     pub(super) fn deliver_down(&mut self, lane: u64) {
         let Some(it) = self.network.lanes.get(&lane) else { return };
-        let ((to, life, generation), (from, ..)) = (it.learner, it.leader);
+        let ((to, life, _), (from, ..)) = (it.learner, it.leader);
         if !self.network.reaches(from, to) {
             return self.at(20_000, Event::Down(lane));
         }
-        let node = self.members[&to].node.as_ref();
-        let busy = node.is_some_and(|node| matches!(&node.role, Role::Following(_, it) if !it.may_read()));
-        if busy {
-            return self.at(1_000, Event::Down(lane));
-        }
         let packet = self.network.lanes.get_mut(&lane).and_then(|it| it.down.pop_front());
         let packet = packet.expect("one event each");
-        self.with(to, life, |node| {
-            if node.generation == generation {
-                node.on_packet_down(packet);
-            }
-        });
+        self.with(to, life, |node| node.post(Part::Learner, Letter::FromLeader { lane, packet }));
     }
 
     /// Ctl lanes come up where both processes live and reach each other, and go down where nothing has got
@@ -147,7 +193,9 @@ impl World {
                 }
                 for (one, other) in [(*a, *b), (*b, *a)] {
                     let life = self.members[&one].life;
-                    self.with(one, life, |node| node.on_lane(other, is_up));
+                    self.with(one, life, |node| {
+                        node.post(Part::QuorumPeer, Letter::CtlLane(other, is_up));
+                    });
                 }
             }
         }

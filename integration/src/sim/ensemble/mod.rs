@@ -1,6 +1,10 @@
-//! A whole ensemble in one thread, in virtual time, from a seed: the cores of election, leadership, following,
-//! Proposer and Learner of every member, each over a disk that tears and loses, and a network that delays,
-//! loses, cuts and freezes between any two of their steps.
+//! A whole ensemble in one thread, in virtual time, from a seed: the cores of election, quorum peer, leadership,
+//! following, Proposer, Learner and session tracker of every member, each over a disk that tears and loses, and a
+//! network that delays, loses, cuts and freezes between any two of their steps.
+//!
+//! A member's cores speak to each other as its actors do: by letters, which wait in mailboxes for as long as the
+//! seed draws ([`mail`]), on threads that may stand still. What the shells decide (whose role a letter is of, what
+//! waits for what) is written here once more, part by part, and is to be kept as they have it.
 //!
 //! A seed draws the ensemble, what the clients ask and what breaks; the same seed is the same run. Besides what
 //! the cores assert of themselves, [`truth`] and [`clients`] check:
@@ -18,17 +22,23 @@
 //! - EN8  What a member acknowledges, and what a leader tells or leads, is on its disk: epochs as well as txns.
 //! - EN9  Nobody enters an epoch that a voter with more has acknowledged.
 
+mod behind;
 mod clients;
+mod ctl;
 mod faults;
 mod healing;
 mod lanes;
+mod learner;
+mod mail;
 mod network;
 mod node;
-mod roles;
+mod reigning;
 mod sessions;
 mod setup;
 mod storage;
+mod synchronising;
 mod truth;
+mod visits;
 mod world;
 
 use super::{Met, caught};
@@ -74,11 +84,13 @@ pub enum EnsembleFault {
     SnapshotUnsynced,
     /// One that has lost its disk votes and counts as if it had lost nothing.
     CountAmnesiac,
+    /// Letters are taken whatever the role they were posted in.
+    IgnoreRole,
 }
 
 impl EnsembleFault {
     /// Every one.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 20] = [
         Self::AckBeforePersist,
         Self::NoSync,
         Self::CommitOnMinority,
@@ -98,6 +110,7 @@ impl EnsembleFault {
         Self::LeaveGap,
         Self::SnapshotUnsynced,
         Self::CountAmnesiac,
+        Self::IgnoreRole,
     ];
 }
 

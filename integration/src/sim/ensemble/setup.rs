@@ -48,6 +48,10 @@ pub(super) struct Setup {
     pub(super) keep: usize,
     /// How long a disk takes for one job, at most, in us.
     pub(super) disk_us: u64,
+    /// The same for a piece of what a learner lacks.
+    pub(super) read_us: u64,
+    /// How long a letter waits at most, but for threads that stand still, in us.
+    pub(super) longest_mail_us: u64,
     segment_bytes: u64,
     admitted_bytes: u64,
     salt: u64,
@@ -65,6 +69,8 @@ impl Setup {
             snapshot_every: [20, 60, 200][rng.random_range(0..3)],
             keep: rng.random_range(1..=3),
             disk_us: [500, 3_000, 20_000][rng.random_range(0..3)],
+            read_us: [300, 3_000, 20_000][rng.random_range(0..3)],
+            longest_mail_us: [6_000, 50_000, 200_000][rng.random_range(0..3)],
             segment_bytes: [8 << 10, 32 << 10][rng.random_range(0..2)],
             admitted_bytes: [8 << 10, 32 << 10][rng.random_range(0..2)],
             salt: rng.random(),

@@ -3,98 +3,107 @@
 use std::io;
 use std::sync::Arc;
 
-use paddock_actors::proposer::sync_plan::Searched;
-use paddock_actors::quorum_peer::entered;
+use paddock_actors::learner::roles::Answered;
 use paddock_actors::storage::snapshot_files::Taking;
-use paddock_actors::storage::{Disk, DiskFile, LogFailure, snapshot, snapshot_name};
+use paddock_actors::storage::{Disk, DiskFile, Facts, LogFailure, snapshot, snapshot_name};
 use paddock_actors::tree::TreeOptions;
 use paddock_messages::codec;
+use paddock_messages::ids::ServerId;
 use paddock_messages::letters::Proposal;
+use paddock_messages::roles::KeptEpoch;
 use paddock_messages::txn::Txn;
-use paddock_messages::zxid::{Epoch, Zxid};
+use paddock_messages::zxid::Zxid;
 
 use super::EnsembleFault;
+use super::mail::{Came, Letter, Part};
 use super::node::Node;
+use super::synchronising::Ask;
 
 /// The most a txn takes in memory.
-const TXN_LIMIT: usize = 1 << 20;
+pub(super) const TXN_LIMIT: usize = 1 << 20;
 /// Bytes of old images that may wait during a snapshot.
 const QUEUE_LIMIT: usize = 1 << 20;
 
 /// One thing to do.
-pub(super) enum Task {
+pub(super) enum Command {
     Append {
         batch: Arc<Vec<Proposal>>,
         committed: Zxid,
     },
-    Accept(Epoch),
-    Enter(Epoch, u128),
-    /// A quorum has our history.
-    Join,
+    /// All facts, for the sake of this epoch.
+    KeepFacts(Facts, KeptEpoch),
     Truncate(Zxid),
-    Install(Zxid),
+    Install(String, Zxid),
+    Drain,
+    View {
+        learner: ServerId,
+        lane: u64,
+        ask: Ask,
+    },
 }
 
 impl Node {
-    /// Does what waits: appends up to the next other task in one batch, or that task.
+    /// Behind all that the log was told before.
+    pub(super) fn command(&mut self, role: u64, command: Command) {
+        self.tasks.push_back((role, command));
+    }
+
+    /// Does what waits: appends of one role in one batch, or the next other thing.
     pub(super) fn work(&mut self) {
         let mut appended = None;
-        while let Some((generation, Task::Append { batch, committed })) =
-            self.tasks.pop_front_if(|(_, task)| matches!(task, Task::Append { .. }))
+        while let Some((role, Command::Append { batch, committed })) =
+            self.tasks.pop_front_if(|(role, it)| {
+                matches!(it, Command::Append { .. }) && appended.is_none_or(|appended| appended == *role)
+            })
         {
-            appended = Some(generation);
+            appended = Some(role);
             self.append(&batch, committed);
         }
-        if let Some(generation) = appended {
+        if let Some(role) = appended {
             let done = self.logger.flush();
-            if let Some(persisted) = self.logged(done)
-                && generation == self.generation
-            {
-                self.on_durable(persisted.upto);
+            if let Some(persisted) = self.logged(done) {
+                self.post(Part::Learner, Letter::Durable { role, upto: persisted.upto });
             }
             return;
         }
-        let Some((generation, task)) = self.tasks.pop_front() else { return };
-        let is_current = generation == self.generation;
-        match task {
-            Task::Append { .. } => unreachable!("those are done"),
-            Task::Accept(epoch) => {
-                let keep = !self.setup.has(EnsembleFault::ForgetAccepted);
-                let done = self.logger.change_facts(|facts| {
-                    if keep {
-                        facts.accepted_epoch = epoch;
-                    }
-                });
-                self.ambush = true;
-                if self.logged(done).is_some() && is_current {
-                    self.on_accepted_kept();
-                }
-            }
-            Task::Enter(epoch, ensemble) => {
-                let keep = !self.setup.has(EnsembleFault::ForgetCurrent);
-                let done = self.logger.change_facts(|facts| {
-                    if keep {
-                        *facts = entered(*facts, epoch, ensemble);
-                    }
-                });
-                self.ambush = true;
-                if self.logged(done).is_some() && is_current {
-                    self.on_current_kept();
-                }
-            }
-            Task::Join => {
-                let done = self.logger.change_facts(|facts| facts.seed = false);
-                self.logged(done);
-            }
-            Task::Truncate(to) => {
-                if !self.setup.has(EnsembleFault::ForgetTruncate) {
-                    let done = self.logger.truncate_after(to);
-                    self.logged(done);
+        let Some((role, command)) = self.tasks.pop_front() else { return };
+        let answer = match command {
+            Command::Append { .. } => unreachable!("those are done"),
+            Command::KeepFacts(facts, epoch) => self.keep_facts(facts, epoch),
+            Command::Truncate(to) => {
+                let done = if self.setup.has(EnsembleFault::ForgetTruncate) {
+                    Ok(())
+                } else {
                     self.note("logs truncated");
-                }
+                    self.logger.truncate_after(to)
+                };
+                self.logged(done).map(|()| Answered::Truncated)
             }
-            Task::Install(zxid) => self.install(zxid, is_current),
+            Command::Install(name, zxid) => {
+                let keeps_old = self.setup.has(EnsembleFault::KeepOldLog);
+                let done = if keeps_old { Ok(()) } else { self.logger.install_snapshot(&name, zxid) };
+                self.logged(done).map(|()| Answered::Installed)
+            }
+            Command::Drain => Some(Answered::Drained(self.logger.persisted())),
+            Command::View { learner, lane, ask } => return self.begin_transfer(learner, lane, ask),
+        };
+        if let Some(what) = answer {
+            self.post(Part::Learner, Letter::LogAnswer { role, what });
         }
+    }
+
+    fn keep_facts(&mut self, facts: Facts, epoch: KeptEpoch) -> Option<Answered> {
+        let forgets = match epoch {
+            KeptEpoch::Accepted(_) => self.setup.has(EnsembleFault::ForgetAccepted),
+            _ => self.setup.has(EnsembleFault::ForgetCurrent),
+        };
+        let done = self.logger.change_facts(|kept| {
+            if !forgets {
+                *kept = facts;
+            }
+        });
+        self.ambush = true;
+        self.logged(done).map(|()| Answered::Kept(facts))
     }
 
     fn append(&mut self, batch: &[Proposal], committed: Zxid) {
@@ -106,22 +115,6 @@ impl Node {
             }
         });
         self.logger.commit(committed);
-    }
-
-    fn on_durable(&mut self, upto: Zxid) {
-        if self.setup.has(EnsembleFault::AckBeforePersist) {
-            return;
-        }
-        let mut out = Vec::new();
-        self.learner.on_persisted(upto, &mut out);
-        self.perform_learner(out);
-    }
-
-    /// Everything that waits, before the member looks for a leader anew (Q4).
-    pub(super) fn drain(&mut self) {
-        while !self.tasks.is_empty() && self.ended.is_none() {
-            self.work();
-        }
     }
 
     pub(super) fn logged<T>(&mut self, done: Result<T, LogFailure>) -> Option<T> {
@@ -137,47 +130,31 @@ impl Node {
         }
     }
 
-    /// The leader's snapshot becomes the whole history.
-    fn install(&mut self, zxid: Zxid, is_current: bool) {
-        let name = snapshot_name(zxid);
-        let sync = !self.setup.has(EnsembleFault::SnapshotUnsynced);
-        let bytes = std::mem::take(&mut self.incoming);
-        let written = (|| {
-            let unfinished = "snapshot.tmp";
-            let file = self.disk.create(unfinished)?;
-            file.write_at(&bytes, 0)?;
-            if sync {
-                file.sync_data()?;
-            }
-            self.disk.rename(unfinished, &name)?;
-            if sync { self.disk.sync_dir(&name) } else { Ok(()) }
-        })();
-        if let Err(error) = written {
-            self.ended.get_or_insert(format!("cannot write a snapshot: {error}"));
-            return;
-        }
-        let path = self.disk.path(&name);
+    /// The leader's snapshot is whole: it becomes a file, and a tree.
+    pub(super) fn on_received(&mut self, role: u64, zxid: Zxid, bytes: &[u8]) {
+        let path = self.disk.path("received.tmp");
         let options = TreeOptions { hash_seed: zxid.0, enforce_quota: false };
-        let tree = match snapshot::load(&path, bytes.as_slice(), options) {
+        let tree = match snapshot::load(&path, bytes, options) {
             Ok(tree) => tree,
             Err(error) => panic!("EN1: {} is sent a snapshot that cannot be loaded: {error}", self.me),
         };
-        if !self.setup.has(EnsembleFault::KeepOldLog) {
-            let done = self.logger.install_snapshot(&name, zxid);
-            if self.logged(done).is_none() {
-                return;
-            }
+        let name = snapshot_name(tree.last_zxid());
+        let received = match self.write_received(&name, bytes) {
+            Ok(()) => Ok(Box::new(Came { name, zxid, tree })),
+            Err(error) => Err(error.to_string()),
+        };
+        self.post(Part::Learner, Letter::SnapshotCame { role, received });
+    }
+
+    fn write_received(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
+        let sync = !self.setup.has(EnsembleFault::SnapshotUnsynced);
+        let file = self.disk.create("received.tmp")?;
+        file.write_at(bytes, 0)?;
+        if sync {
+            file.sync_data()?;
         }
-        self.truth.borrow().install(self.me, zxid, tree.digest());
-        let shared = Arc::clone(&self.tree);
-        let mut writer = shared.write();
-        writer.replace(tree);
-        writer.commit(|_| {});
-        self.learner.on_installed(zxid);
-        self.note("snapshots installed");
-        if is_current {
-            self.on_installed();
-        }
+        self.disk.rename("received.tmp", name)?;
+        if sync { self.disk.sync_dir(name) } else { Ok(()) }
     }
 
     /// Takes a snapshot if enough was applied since the last, and purges.
@@ -203,6 +180,7 @@ impl Node {
         let (name, footer) = taken;
         match self.logger.add_snapshot(&name, footer.zxid) {
             Err(LogFailure::SnapshotAhead { .. }) => self.note("snapshots ahead of the log"),
+            Err(LogFailure::SnapshotBehind { .. }) => self.note("snapshots behind an installed one"),
             done => {
                 if self.logged(done).is_none() {
                     return;
@@ -218,58 +196,13 @@ impl Node {
         }
     }
 
-    /// The newest snapshot's bytes, and the last txn in it; one is taken if there is none.
-    pub(super) fn newest_snapshot(&mut self) -> Option<(Zxid, Vec<u8>)> {
-        if self.logger.newest_snapshot().is_none() {
-            self.snapshot();
-        }
-        let entry = self.logger.newest_snapshot()?;
-        let file = self.disk.open(&entry.name).ok()?;
-        let mut bytes = vec![0; file.len().ok()? as usize];
-        let read = file.read_at(&mut bytes, 0).ok()?;
-        (read == bytes.len()).then_some((entry.zxid, bytes))
-    }
-
-    /// Our log's start, its last txn at or before each of `wanted`, and what the newest snapshot spares from there.
-    pub(super) fn search(&self, wanted: &[Zxid]) -> io::Result<Searched> {
-        let log_start = self.logger.log_start();
-        let snapshot = self.logger.newest_snapshot();
-        let snapshot_bytes = match &snapshot {
-            Some(entry) => self.disk.open(&entry.name).and_then(|file| file.len()).unwrap_or(0),
-            None => 0,
-        };
-        let mut floors = vec![(log_start, 0); wanted.len()];
-        self.each_logged(log_start, |zxid, payload| {
-            for ((floor, spared), wanted) in floors.iter_mut().zip(wanted) {
-                if zxid <= *wanted {
-                    *floor = zxid;
-                } else if snapshot.as_ref().is_some_and(|it| zxid <= it.zxid) {
-                    *spared += payload.len() as u64;
-                }
-            }
-        })?;
-        Ok(Searched { log_start, floors, snapshot_bytes })
-    }
-
-    /// The txns of our log after `after` up to `upto`.
-    pub(super) fn logged_between(&self, after: Zxid, upto: Zxid) -> io::Result<Vec<Txn>> {
+    /// The txns of our log after `after`.
+    pub(super) fn logged_after(&self, after: Zxid) -> io::Result<Vec<Txn>> {
         let mut txns = Vec::new();
-        self.each_logged(after, |zxid, payload| {
-            if zxid <= upto {
-                txns.push(codec::decode::<Txn, TXN_LIMIT>(payload).expect("what was logged is a txn"));
-            }
-        })?;
+        let mut reader = self.logger.reader(Zxid(after.0 + 1))?;
+        while let Some((_, payload)) = reader.next_record()? {
+            txns.push(codec::decode::<Txn, TXN_LIMIT>(payload).expect("what was logged is a txn"));
+        }
         Ok(txns)
     }
-
-    fn each_logged(&self, after: Zxid, mut each: impl FnMut(Zxid, &[u8])) -> io::Result<()> {
-        let mut reader = self.logger.reader(Zxid(after.0 + 1))?;
-        while let Some((zxid, payload)) = reader.next_record()? {
-            each(zxid, payload);
-        }
-        Ok(())
-    }
 }
-
-/// What a stream of a snapshot's file is cut into.
-pub(super) const PIECE: usize = 4 << 10;

@@ -7,7 +7,6 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use paddock_actors::storage::{Crash, LogFailure, MemoryDisk, OpenError};
-use paddock_actors::tree::feed::FeedItem;
 use paddock_messages::ids::ServerId;
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
@@ -16,8 +15,9 @@ use rand::{Rng, SeedableRng};
 use super::EnsembleFault;
 use super::clients::Person;
 use super::faults::{KINDS, Kind};
+use super::mail::{Letter, Part, Thread};
 use super::network::{Ctl, Network, pair};
-use super::node::{Effect, NoStart, Node, Role};
+use super::node::{Effect, NoStart, Node};
 use super::setup::Setup;
 use super::truth::Truth;
 use crate::sim::Met;
@@ -33,9 +33,11 @@ pub(super) struct Member {
     /// How often it was started or ended: what was meant for an earlier process reaches nobody.
     pub(super) life: u64,
     pub(super) frozen_us: u64,
+    /// The threads that stand still, and until when.
+    pub(super) stalls: BTreeMap<Thread, u64>,
     pub(super) disk_busy: bool,
     pub(super) disk_slow_us: u64,
-    applying: bool,
+    pub(super) applying: bool,
     /// Whether it belongs to the ensemble and remembers all, as far as was looked.
     pub(super) is_whole: bool,
     /// Its disk was replaced, and it does not again yet.
@@ -49,6 +51,7 @@ impl Member {
             node: None,
             life: 0,
             frozen_us: 0,
+            stalls: BTreeMap::new(),
             disk_busy: false,
             disk_slow_us: 0,
             applying: false,
@@ -63,17 +66,16 @@ pub(super) enum Event {
     Tick(ServerId, u64),
     Disk(ServerId, u64),
     Apply(ServerId, u64),
+    /// A part of a process handles its next letter.
+    Mail(ServerId, u64, Part),
+    /// A thread of a process reads on for a learner.
+    Read(ServerId, u64, u64),
     Ctl(ServerId, ServerId, u64, Ctl),
     Up(u64),
     Down(u64),
     Connected(u64),
     /// One end's process is told that the lane is closed.
-    Closed {
-        to: ServerId,
-        life: u64,
-        generation: u64,
-        learner: ServerId,
-    },
+    Closed(Closed),
     Crash(ServerId, u64),
     /// A process learns that the other end of its ctl lane is gone.
     LaneDown(ServerId, u64, ServerId),
@@ -82,6 +84,14 @@ pub(super) enum Event {
     Fault,
     Heal,
     Lanes,
+}
+
+/// The end of a lane, as one of its ends is told.
+pub(super) struct Closed {
+    pub(super) lane: u64,
+    /// Who is told, in which life, and of which role it was there.
+    pub(super) to: (ServerId, u64, u64),
+    pub(super) learner: ServerId,
 }
 
 pub(super) struct World {
@@ -166,8 +176,7 @@ impl World {
     }
 
     pub(super) fn is_leading(&self, id: ServerId) -> bool {
-        let node = self.members[&id].node.as_ref();
-        node.is_some_and(|node| matches!(node.role, Role::Leading(_, Some(_))))
+        self.members[&id].node.as_ref().is_some_and(|node| node.is_leading())
     }
 
     pub(super) fn at(&mut self, in_us: u64, event: Event) {
@@ -192,18 +201,21 @@ impl World {
         self.happen(event);
     }
 
-    /// Lets a process do something, and does what comes of it.
+    /// Lets a process do something, with all mail that need not wait, and does what comes of it.
     pub(super) fn with(&mut self, id: ServerId, life: u64, run: impl FnOnce(&mut Node)) {
-        let now_ms = self.now_us / 1_000;
+        let (now_us, now_ms) = (self.now_us, self.now_us / 1_000);
         let misled = self.misled.choose(&mut self.rng).copied();
         let member = self.member(id);
         if member.life != life {
             return;
         }
         let Some(node) = &mut member.node else { return };
+        member.stalls.retain(|_, until| *until > now_us);
+        node.stalled = member.stalls.keys().copied().collect();
         node.now_ms = now_ms;
         node.misled = misled;
         run(node);
+        node.run_mail();
         node.check();
         let ambush = std::mem::take(&mut node.ambush);
         self.look_at_ended();
@@ -247,7 +259,7 @@ impl World {
             self.met.count("processes that a disk ended");
             return self.crash(id);
         }
-        let (works, applies) = (!node.tasks.is_empty(), node.learner.is_ready());
+        let (works, applies) = (!node.tasks.is_empty(), node.lp.core.is_ready());
         let facts = node.logger.facts();
         member.is_whole = facts.ensemble.is_some() && !facts.seed && !facts.must_resync;
         if member.is_whole && std::mem::take(&mut member.is_wiped) {
@@ -269,58 +281,58 @@ impl World {
         match effect {
             Effect::Notify(to, notification) => self.send_ctl(id, to, Ctl::Notification(notification)),
             Effect::Beat(to, beat) => self.send_ctl(id, to, Ctl::Heartbeat(beat)),
-            Effect::ToLeader(packet) => {
-                let Some(&lane) = self.network.of_learner.get(&id) else { return };
-                let to = self.network.lanes[&lane].leader.0;
-                let us = self.now_us + self.network.delay_us(id, to, &mut self.rng);
-                let it = self.network.lanes.get_mut(&lane).expect("it is open");
-                it.up.push_back(packet);
-                it.up_us = it.up_us.max(us);
-                let after = it.up_us - self.now_us;
-                self.at(after, Event::Up(lane));
-            }
-            Effect::ToLearner(to, packet) => {
-                let lane = self.network.of_learner.get(&to).copied();
-                let Some(lane) = lane.filter(|lane| self.network.lanes[lane].leader.0 == id) else { return };
-                let us = self.now_us + self.network.delay_us(id, to, &mut self.rng);
-                let it = self.network.lanes.get_mut(&lane).expect("it is open");
-                it.down.push_back(packet);
-                it.down_us = it.down_us.max(us);
-                let after = it.down_us - self.now_us;
-                self.at(after, Event::Down(lane));
-            }
-            Effect::HangUp(on) => {
-                let lane = self.network.of_learner.get(&on).copied();
-                if let Some(lane) = lane.filter(|lane| self.network.lanes[lane].leader.0 == id) {
-                    self.close(lane);
+            Effect::ToLeader(lane, packet) => self.send_up(lane, packet),
+            Effect::ToLearner(lane, packet) => self.send_down(lane, packet),
+            Effect::HangUp(lane) => self.close(lane),
+            Effect::Open(leader, role) => {
+                if let Some(node) = &mut self.member(id).node {
+                    node.dials = Some((leader, role));
                 }
             }
+            Effect::Shut(upto) => self.shut(id, upto),
+            Effect::Serve(role) => self.serve(id, role),
             Effect::CloseSession(session) => {
                 let its = |it: &&mut Person| it.at() == Some(id) && it.session == Some(session);
                 self.people.iter_mut().filter(its).for_each(Person::disconnected);
             }
-            Effect::RoleEnded => {
-                self.met.count("roles ended");
-                self.role_ended(id);
+            Effect::CloseAll => self.close_all(id),
+            Effect::Answer(items) => self.answer(id, items),
+            Effect::Wake(part, us) => {
+                let life = self.members[&id].life;
+                self.at(us, Event::Mail(id, life, part));
+            }
+            Effect::Read(number) => {
+                let (life, most) = (self.members[&id].life, self.setup.read_us);
+                let us = self.rng.random_range(50..most) + self.members[&id].disk_slow_us;
+                self.at(us, Event::Read(id, life, number));
             }
         }
     }
 
-    fn frozen(&self, id: ServerId) -> Option<u64> {
+    pub(super) fn frozen(&self, id: ServerId) -> Option<u64> {
         self.members[&id].frozen_us.checked_sub(self.now_us).filter(|left| *left > 0)
     }
 
-    fn happen(&mut self, event: Event) {
-        let owner = match &event {
-            Event::Tick(id, _) | Event::Disk(id, _) | Event::Apply(id, _) | Event::Ctl(_, id, ..) => {
-                Some(*id)
+    /// How long what this event is for stands still.
+    fn held_up(&self, event: &Event) -> Option<u64> {
+        let (id, thread) = match event {
+            Event::Tick(id, _) | Event::Disk(id, _) | Event::Ctl(_, id, ..) | Event::Read(id, ..) => {
+                (*id, None)
             }
-            Event::Closed { to, .. } => Some(*to),
-            Event::Up(lane) => self.network.lanes.get(lane).map(|lane| lane.leader.0),
-            Event::Down(lane) => self.network.lanes.get(lane).map(|lane| lane.learner.0),
-            _ => None,
+            Event::Apply(id, _) => (*id, Some(Thread::Core)),
+            Event::Mail(id, _, part) => (*id, Some(part.thread())),
+            Event::Closed(closed) => (closed.to.0, None),
+            Event::Up(lane) => (self.network.lanes.get(lane)?.leader.0, None),
+            Event::Down(lane) => (self.network.lanes.get(lane)?.learner.0, None),
+            _ => return None,
         };
-        if let Some(us) = owner.and_then(|id| self.frozen(id)) {
+        let until = thread.and_then(|it| self.members[&id].stalls.get(&it).copied());
+        let stalled = until.and_then(|until| until.checked_sub(self.now_us)).filter(|left| *left > 0);
+        self.frozen(id).max(stalled)
+    }
+
+    fn happen(&mut self, event: Event) {
+        if let Some(us) = self.held_up(&event) {
             let apart = self.rng.random_range(0..2_000); // timers, mail and sockets in any order
             return self.at(us + apart, event);
         }
@@ -336,27 +348,25 @@ impl World {
             Event::Apply(id, life) if self.members[&id].life == life => {
                 self.member(id).applying = false;
                 self.with(id, life, Node::apply);
-                self.answer(id);
             }
             Event::Disk(..) | Event::Apply(..) => {}
-            Event::Ctl(from, to, life, message) => self.with(to, life, |node| match message {
-                Ctl::Notification(heard) => node.on_notification(from, heard),
-                Ctl::Heartbeat(heard) => node.on_heartbeat(from, heard),
-            }),
+            Event::Mail(id, life, part) => self.with(id, life, |node| node.wake(part)),
+            Event::Read(id, life, number) => self.with(id, life, |node| node.read_on(number)),
+            Event::Ctl(from, to, life, message) => {
+                let letter = match message {
+                    Ctl::Notification(heard) => Letter::Notification(from, heard),
+                    Ctl::Heartbeat(heard) => Letter::Heartbeat(from, heard),
+                };
+                self.with(to, life, |node| node.post(Part::QuorumPeer, letter));
+            }
             Event::Up(lane) => self.deliver_up(lane),
             Event::Down(lane) => self.deliver_down(lane),
             Event::Connected(lane) => self.connected(lane),
-            Event::Closed { to, life, generation, learner } => self.with(to, life, |node| {
-                if node.generation == generation && learner == node.me {
-                    node.leave("the leader has closed the data lane");
-                } else if node.generation == generation {
-                    node.on_learner_gone(learner);
-                }
-            }),
+            Event::Closed(closed) => self.closed(&closed),
             Event::Crash(id, life) if self.members[&id].life == life => self.crash(id),
             Event::LaneDown(id, life, peer) => {
                 if !self.network.ctl.contains_key(&pair(id, peer)) {
-                    self.with(id, life, |node| node.on_lane(peer, false));
+                    self.with(id, life, |node| node.post(Part::QuorumPeer, Letter::CtlLane(peer, false)));
                 }
             }
             Event::Start(id, life) if self.members[&id].life == life => self.start(id),
@@ -412,89 +422,6 @@ impl World {
                 self.restart_in(id, 100);
             }
             Err(error) => panic!("EN2: {id} does not start: {error}"),
-        }
-    }
-
-    /// What the member's feed has for its clients.
-    fn answer(&mut self, id: ServerId) {
-        let Some(node) = &self.members[&id].node else { return };
-        let mut items = Vec::new();
-        node.tree.feeds()[0].drain(&mut items);
-        let now_ms = self.now_us / 1_000;
-        let node = self.member(id).node.as_mut().expect("it was there");
-        for item in &items {
-            if let FeedItem::Attached { session, attach, timeout_ms, .. } = item {
-                node.attached(*session, *attach, *timeout_ms);
-            }
-        }
-        for item in items {
-            let truth = &mut self.truth.borrow_mut();
-            for person in self.people.iter_mut().filter(|it| it.at() == Some(id)) {
-                if person.receive(&item, now_ms, truth, &mut self.met) {
-                    break;
-                }
-            }
-        }
-    }
-
-    fn ping(&mut self, at: usize) {
-        let now_ms = self.now_us / 1_000;
-        let Some(member) = self.people[at].at() else { return };
-        let Some(session) = self.people[at].ping(now_ms) else { return };
-        let (life, timeout_ms) = (self.members[&member].life, self.people[at].timeout_ms);
-        let mut answered = false;
-        self.with(member, life, |node| answered = node.ping(session, timeout_ms));
-        self.met.count(if answered { "pings answered" } else { "pings not answered" });
-        if answered {
-            self.people[at].pinged(now_ms);
-        }
-    }
-
-    fn client(&mut self, at: usize) {
-        if let Some(us) = self.people[at].at().and_then(|member| self.frozen(member)) {
-            return self.at(us, Event::Client(at)); // what it has sent is read then, before or after all else
-        }
-        let next = if self.healing { 5..80 } else { 10..400 };
-        let next = self.rng.random_range(next);
-        self.at(next * 1_000, Event::Client(at));
-        let (now_ms, floor) = (self.now_us / 1_000, self.truth.borrow().acked());
-        if self.quiet || self.people[at].silent_until_ms > now_ms {
-            return;
-        }
-        if self.rng.random_bool(0.01) && !self.healing {
-            // Often it comes back about when its session's time is up.
-            let late = self.people[at].timeout_ms + self.rng.random_range(0..3_000);
-            let any = self.rng.random_range(1_000..20_000);
-            let silent = if self.rng.random_bool(0.7) { late } else { any };
-            self.people[at].silent_until_ms = now_ms + silent;
-            self.met.count("silences");
-            return;
-        }
-        self.ping(at);
-        if self.people[at].gives_up(now_ms) || self.rng.random_bool(0.005) {
-            self.people[at].disconnected();
-        }
-        let (member, items) = match self.people[at].at() {
-            Some(member) => {
-                let Self { people, rng, .. } = self;
-                (member, people[at].ask(floor, now_ms, rng))
-            }
-            None => {
-                let seen = self.people[at].seen;
-                let serving = |(id, member): (&ServerId, &Member)| {
-                    let node = member.node.as_ref()?;
-                    let serves = node.is_serving() && node.tree.read().last_zxid() >= seen;
-                    serves.then_some(*id)
-                };
-                let serving: Vec<ServerId> = self.members.iter().filter_map(serving).collect();
-                let Some(&member) = serving.choose(&mut self.rng) else { return };
-                (member, vec![self.people[at].connect(member, now_ms)])
-            }
-        };
-        if !items.is_empty() {
-            let life = self.members[&member].life;
-            self.with(member, life, |node| node.submit(items));
-            self.answer(member);
         }
     }
 }

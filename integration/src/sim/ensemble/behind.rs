@@ -1,0 +1,178 @@
+//! A member's Learner behind a leader, as its shell has it: what the stay decides, and what comes down the lane.
+
+use std::collections::VecDeque;
+
+use paddock_actors::learner::following::{Following, Output as Followed};
+use paddock_actors::quorum_peer::Progress;
+use paddock_messages::ids::{AttachNumber, ServerId, SessionId};
+use paddock_messages::letters::Silent;
+use paddock_messages::quorum::{PeerState, SyncStart, ToLeader, ToLearner, Vote};
+use paddock_messages::roles::{KeptEpoch, Settled};
+use paddock_messages::zxid::{Epoch, Zxid};
+
+use super::EnsembleFault;
+use super::learner::Mode;
+use super::mail::{Letter, Part};
+use super::node::{Effect, Node};
+use super::storage::Command;
+
+/// One stay behind one leader.
+pub(super) struct Behind {
+    pub(super) leader: ServerId,
+    pub(super) stay: Following,
+    lane: Option<u64>,
+    /// What came while a snapshot is put in place.
+    stalled: VecDeque<ToLearner>,
+    told: Progress,
+    opens: bool,
+}
+
+impl Behind {
+    pub(super) fn new(leader: ServerId, stay: Following) -> Self {
+        let told = stay.progress();
+        Self { leader, stay, lane: None, stalled: VecDeque::new(), told, opens: false }
+    }
+
+    /// Whether clients are to be served now: once.
+    pub(super) fn opens(&mut self) -> bool {
+        std::mem::take(&mut self.opens)
+    }
+
+    pub(super) fn connect(&mut self, lane: u64) {
+        self.lane = Some(lane);
+    }
+
+    pub(super) fn is_on(&self, lane: u64) -> bool {
+        self.lane == Some(lane)
+    }
+}
+
+impl Node {
+    pub(super) fn with_stay(&mut self, run: impl FnOnce(&mut Following, &mut Vec<Followed>)) {
+        let Mode::Following(behind) = &mut self.lp.mode else { return };
+        let mut out = Vec::new();
+        run(&mut behind.stay, &mut out);
+        let progress = behind.stay.progress();
+        if behind.told != progress {
+            behind.told = progress.clone();
+            self.board.tell(self.lp.role, progress);
+        }
+        let mut learned = Vec::new();
+        for order in out {
+            match order {
+                Followed::Proposals(items) => self.lp.core.on_proposals(items, &mut learned),
+                Followed::Commit(upto) => self.lp.core.on_commit(upto, &mut learned),
+                Followed::Confirmed(upto) => self.lp.core.on_confirmed(upto, &mut learned),
+                Followed::TurnedAway(all) => self.lp.core.on_turned_away(all, &mut learned),
+                order => self.perform_followed(order),
+            }
+        }
+        self.perform_learner(learned);
+    }
+
+    fn perform_followed(&mut self, order: Followed) {
+        let role = self.lp.role;
+        match order {
+            Followed::Send(packet) => self.send_up(packet),
+            Followed::KeepAccepted(epoch) => self.keep(KeptEpoch::Accepted(epoch)),
+            Followed::KeepCurrent(epoch, ensemble) => {
+                self.lp.entering = ensemble;
+                self.keep(KeptEpoch::Current(epoch));
+                if self.setup.has(EnsembleFault::AckNewLeaderEarly) {
+                    self.tasks.rotate_right(1);
+                }
+            }
+            Followed::Truncate(to) => {
+                self.lp.core.on_truncated(to);
+                self.command(role, Command::Truncate(to));
+            }
+            Followed::Piece(bytes) => self.lp.incoming.extend_from_slice(&bytes),
+            Followed::Install(zxid) => {
+                let bytes = std::mem::take(&mut self.lp.incoming);
+                self.post(Part::Receiver, Letter::Received { role, zxid, bytes });
+            }
+            Followed::Silent(silent) => self.ask_last_word(silent),
+            Followed::Serve(epoch) => {
+                self.lp.core.on_epoch(epoch, &mut Vec::new());
+                if self.lp.facts.seed {
+                    self.keep(KeptEpoch::Joined);
+                }
+                self.settle_behind(epoch);
+            }
+            Followed::Leave(why) => self.leave(why),
+            Followed::Proposals(_)
+            | Followed::Commit(_)
+            | Followed::Confirmed(_)
+            | Followed::TurnedAway(_) => unreachable!("they are the core's"),
+        }
+    }
+
+    fn settle_behind(&mut self, peer_epoch: Epoch) {
+        let Mode::Following(behind) = &mut self.lp.mode else { return };
+        behind.opens = true;
+        let (role, leader, zxid) = (self.lp.role, behind.leader, self.lp.core.appended());
+        let state = if self.is_voter { PeerState::Following } else { PeerState::Observing };
+        let vote = Vote { peer_epoch, zxid, leader };
+        self.post(Part::QuorumPeer, Letter::Settled(Settled { role, state, vote }));
+    }
+
+    fn send_up(&mut self, packet: ToLeader) {
+        self.is_durable(&packet);
+        let Mode::Following(behind) = &self.lp.mode else { return };
+        if let Some(lane) = behind.lane {
+            self.effects.push(Effect::ToLeader(lane, packet));
+        }
+    }
+
+    /// EN8: what is acknowledged to the leader is on disk.
+    fn is_durable(&self, packet: &ToLeader) {
+        let Mode::Following(behind) = &self.lp.mode else { return };
+        let (facts, durable, epoch) =
+            (self.logger.facts(), self.logger.persisted().upto, behind.stay.epoch());
+        match packet {
+            ToLeader::AckEpoch { .. } => assert!(facts.accepted_epoch >= epoch, "EN8: {epoch} is not kept"),
+            ToLeader::Ack { upto } | ToLeader::AckNewLeader { upto } => {
+                assert_eq!(facts.current_epoch, epoch, "EN8: the epoch is acknowledged and not kept");
+                assert!(durable >= *upto, "EN8: {upto:?} is acked, {durable:?} is on disk");
+            }
+            _ => {}
+        }
+    }
+
+    fn ask_last_word(&mut self, mut silent: Vec<(SessionId, AttachNumber)>) {
+        silent.retain(|(session, attach)| self.lp.core.arbiter_of(*session, *attach).is_some());
+        if !silent.is_empty() {
+            let silent = Silent { role: self.lp.role, sessions: silent };
+            self.post(Part::Hub, Letter::Silent(silent));
+        }
+    }
+
+    pub(super) fn on_packet_down(&mut self, packet: ToLearner) {
+        let Mode::Following(behind) = &mut self.lp.mode else { return };
+        if !behind.stay.may_read() {
+            return behind.stalled.push_back(packet);
+        }
+        match &packet {
+            ToLearner::Sync(SyncStart::Diff) => self.note("DIFF syncs"),
+            ToLearner::Sync(SyncStart::Trunc(_)) => self.note("TRUNC syncs"),
+            ToLearner::Sync(SyncStart::Snap(_)) => self.note("SNAP syncs"),
+            ToLearner::Commit { .. } if !behind.stay.is_serving() => self.note("commits told with the log"),
+            ToLearner::NewLeader { .. } if self.setup.has(EnsembleFault::AckNewLeaderEarly) => {
+                let all: Zxid = self.lp.core.appended();
+                self.with_stay(|stay, out| stay.on_persisted(all, out));
+            }
+            _ => {}
+        }
+        self.with_stay(|stay, out| stay.on_packet(packet, out));
+    }
+
+    /// What came meanwhile goes on, in its order.
+    pub(super) fn go_on(&mut self) {
+        while let Mode::Following(behind) = &mut self.lp.mode
+            && behind.stay.may_read()
+            && let Some(packet) = behind.stalled.pop_front()
+        {
+            self.on_packet_down(packet);
+        }
+    }
+}

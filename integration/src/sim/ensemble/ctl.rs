@@ -1,0 +1,224 @@
+//! The parts of a member on the thread that no data crosses: its QuorumPeer and its Election, as their shells have
+//! them.
+
+use std::collections::BTreeSet;
+
+use paddock_actors::election::actor::{Elected, Heard, LinkChange, Look, Settle};
+use paddock_actors::election::{Election, Output as Decided};
+use paddock_actors::quorum_peer::Progress;
+use paddock_actors::quorum_peer::core::{Output, QuorumPeer, Role};
+use paddock_messages::ids::ServerId;
+use paddock_messages::quorum::{Heartbeat, Memory, PeerState, Vote};
+use paddock_messages::roles::{
+    Begin, DropLearner, Part as RolePart, RoleEnded, RoundHeld, Settled, Stands, SyncAsked,
+};
+
+use super::EnsembleFault;
+use super::mail::{Control, Letter, Part};
+use super::node::{Effect, Node, tracing_line};
+use super::setup::{PEER_TIMEOUT_MS, Setup, SimQuorum};
+
+/// See the module.
+pub(super) struct Ctl {
+    pub(super) peer: QuorumPeer<SimQuorum>,
+    pub(super) election: Election<SimQuorum>,
+    /// The generation of the role.
+    pub(super) role: u64,
+    had_vote: bool,
+    vouched: bool,
+    next_tick_ms: u64,
+}
+
+impl Ctl {
+    pub(super) fn new(me: ServerId, peers: BTreeSet<ServerId>, setup: &Setup, now_ms: u64) -> Self {
+        Self {
+            peer: QuorumPeer::new(me, &peers, setup.quorum(), setup.timing, now_ms),
+            election: Election::new(me, peers, setup.quorum()),
+            role: 0,
+            had_vote: false,
+            vouched: true,
+            next_tick_ms: now_ms,
+        }
+    }
+}
+
+impl Node {
+    pub(super) fn begin_role(&mut self, part: RolePart) {
+        self.ctl.role += 1;
+        self.post(Part::Learner, Letter::Begin(Begin { role: self.ctl.role, part }));
+    }
+
+    fn perform_peer(&mut self, out: Vec<Output>) {
+        for order in out {
+            let role = self.ctl.role;
+            match order {
+                Output::Heartbeat(to, beat) => self.effects.push(Effect::Beat(to, beat)),
+                Output::Confirmed(upto) => {
+                    self.post(Part::Proposer, Letter::RoundHeld(RoundHeld { role, upto }));
+                }
+                Output::Drop(learner) => {
+                    self.note("silent learners dropped");
+                    self.post(Part::Proposer, Letter::DropLearner(DropLearner { role, learner }));
+                }
+                Output::Look(why) => {
+                    tracing_line(self, why);
+                    self.note("roles ended");
+                    self.begin_role(RolePart::Look);
+                }
+                Output::Lead => self.begin_role(RolePart::Lead),
+                Output::Follow(leader) => {
+                    let had_vote = self.ctl.had_vote;
+                    self.begin_role(RolePart::Follow { leader, had_vote });
+                }
+            }
+        }
+    }
+
+    fn with_peer(&mut self, run: impl FnOnce(&mut QuorumPeer<SimQuorum>, u64, &mut Vec<Output>)) {
+        let mut out = Vec::new();
+        run(&mut self.ctl.peer, self.now_ms, &mut out);
+        self.perform_peer(out);
+    }
+
+    fn with_election(&mut self, run: impl FnOnce(&mut Election<SimQuorum>, u64, &mut Vec<Decided>)) {
+        let mut out = Vec::new();
+        run(&mut self.ctl.election, self.now_ms, &mut out);
+        for order in out {
+            match order {
+                Decided::Send { to, notification } => self.effects.push(Effect::Notify(to, notification)),
+                Decided::Decided(mut vote) => {
+                    let had_vote = self.ctl.election.had_vote();
+                    if let Some(leader) = self.misled.filter(|it| *it != vote.leader) {
+                        vote.leader = leader;
+                        self.note("elections misled");
+                    }
+                    self.note("elections decided");
+                    self.post(Part::QuorumPeer, Letter::Elected(Elected { vote, had_vote }));
+                }
+            }
+        }
+    }
+
+    /// Timers of this thread, as far as they are due.
+    pub(super) fn ctl_time(&mut self) {
+        if self.ctl.election.next_due_ms().is_some_and(|at| at <= self.now_ms) {
+            self.with_election(|election, now_ms, out| election.on_time(now_ms, out));
+        }
+        if self.now_ms >= self.ctl.next_tick_ms {
+            self.ctl.next_tick_ms = self.now_ms + PEER_TIMEOUT_MS / 8;
+            self.tick_peer();
+        }
+    }
+
+    fn core_moves(&self) -> bool {
+        self.now_ms <= self.board.moved_ms() + PEER_TIMEOUT_MS
+    }
+
+    fn tick_peer(&mut self) {
+        if !self.core_moves() {
+            return self.note("ticks without the core's thread");
+        }
+        self.ctl.peer.on_accepted(self.board.accepted());
+        let mut progress = self.board.progress(self.ctl.role);
+        if let Progress::Leading(reign) = &mut progress {
+            reign.steps = self.sent;
+        }
+        self.with_peer(|peer, now_ms, out| peer.on_time(now_ms, &progress, out));
+        self.vouch();
+    }
+
+    fn vouch(&mut self) {
+        let progress = self.board.progress(self.ctl.role);
+        let until_ms = self.ctl.peer.promises_until_ms(&progress).unwrap_or(0);
+        let vouched = until_ms >= self.now_ms;
+        if vouched || self.ctl.vouched {
+            self.post(Part::Hub, Letter::Control(Control::Vouch { until_ms }));
+        }
+        self.ctl.vouched = vouched;
+    }
+
+    pub(super) fn on_heartbeat(&mut self, from: ServerId, heard: Heartbeat) {
+        if self.core_moves() {
+            self.ctl.peer.on_accepted(self.board.accepted()); // P11
+            self.with_peer(|peer, now_ms, out| peer.on_heartbeat(from, heard, now_ms, out));
+        }
+    }
+
+    pub(super) fn on_ctl_lane(&mut self, peer: ServerId, is_up: bool) {
+        if is_up {
+            self.ctl.peer.on_lane(peer);
+        }
+        self.post(Part::Election, Letter::LinkChange(LinkChange { peer, is_up }));
+    }
+
+    pub(super) fn on_elected(&mut self, Elected { vote, had_vote }: Elected) {
+        if self.ctl.peer.role() != Role::Looking {
+            return;
+        }
+        self.ctl.had_vote = had_vote;
+        let mut out = Vec::new();
+        self.ctl.peer.on_elected(vote.leader, self.now_ms, &mut out);
+        let state = match (vote.leader == self.me, self.is_voter) {
+            (true, _) => PeerState::Leading,
+            (_, true) => PeerState::Following,
+            _ => PeerState::Observing,
+        };
+        self.post(Part::Election, Letter::Settle(Settle { state, vote, is_whole: false }));
+        self.perform_peer(out);
+    }
+
+    /// Q4: the log has finished, all that is committed is applied: the member stands with that.
+    pub(super) fn on_stands(&mut self, stands: Stands) {
+        if !self.is_current(stands.role, self.ctl.role) || self.ctl.peer.role() != Role::Looking {
+            return;
+        }
+        let own = Vote { peer_epoch: stands.current_epoch, zxid: stands.last, leader: self.me };
+        let votes = self.is_voter && stands.has_room;
+        let forgives = self.setup.has(EnsembleFault::CountAmnesiac);
+        let memory = if forgives { Memory::Whole } else { stands.memory };
+        self.post(
+            Part::Election,
+            Letter::Look(Look { own: votes.then_some(own), memory, joins: stands.joins }),
+        );
+    }
+
+    pub(super) fn on_role_ended(&mut self, RoleEnded { role, why }: RoleEnded) {
+        if self.is_current(role, self.ctl.role) {
+            self.with_peer(|peer, _, out| peer.on_ended(why, out));
+        }
+    }
+
+    pub(super) fn on_settled(&mut self, Settled { role, state, vote }: Settled) {
+        if self.is_current(role, self.ctl.role) {
+            self.post(Part::Election, Letter::Settle(Settle { state, vote, is_whole: true }));
+            self.vouch();
+        }
+    }
+
+    pub(super) fn on_sync_asked(&mut self, SyncAsked { role, number }: SyncAsked) {
+        if self.is_current(role, self.ctl.role) {
+            self.ctl.peer.on_accepted(self.board.accepted());
+            self.with_peer(|peer, now_ms, out| peer.on_sync(number, now_ms, out));
+        }
+    }
+
+    pub(super) fn on_look(&mut self, Look { own, memory, .. }: Look) {
+        self.ctl.election.remember(memory);
+        self.with_election(|election, now_ms, out| election.look(own, now_ms, out));
+    }
+
+    pub(super) fn on_settle(&mut self, Settle { state, vote, is_whole }: Settle) {
+        if is_whole {
+            self.ctl.election.remember(Memory::Whole);
+        }
+        self.with_election(|election, _, out| election.settle(state, vote, out));
+    }
+
+    pub(super) fn on_heard(&mut self, Heard { from, notification }: Heard) {
+        self.with_election(|election, now_ms, out| election.on_notification(from, notification, now_ms, out));
+    }
+
+    pub(super) fn on_link_change(&mut self, LinkChange { peer, is_up }: LinkChange) {
+        self.with_election(|election, now_ms, out| election.on_link(peer, is_up, now_ms, out));
+    }
+}

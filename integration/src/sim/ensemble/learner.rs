@@ -1,0 +1,440 @@
+//! A member's Learner as its role begins and ends, as its shell has it: between its core, the log and the leader.
+
+use std::sync::Arc;
+
+use paddock_actors::learner::core::{Learner, Output as Learned, State};
+use paddock_actors::learner::following::Following;
+use paddock_actors::learner::roles::Answered;
+use paddock_actors::quorum_peer::{belongs, entered, memory};
+use paddock_actors::storage::Facts;
+use paddock_actors::tree::TreeWriter;
+use paddock_actors::tree::feed::{FeedItem, ReadAnswer};
+use paddock_messages::client::reply::Outcome;
+use paddock_messages::client::request::Read;
+use paddock_messages::ids::ServerId;
+use paddock_messages::letters::{Asker, Internal, SessionChanges};
+use paddock_messages::quorum::{PeerState, Vote};
+use paddock_messages::roles::{
+    Asked, Begin, EpochKept, HistoryApplied, Judge, KeptEpoch, Lead, LeadOver, OwnAck, Part as RolePart,
+    RoleEnded, Settled, Stands, Whose,
+};
+use paddock_messages::txn::Txn;
+use paddock_messages::zxid::{Epoch, Zxid};
+
+use super::EnsembleFault;
+use super::behind::Behind;
+use super::mail::{Came, Control, Letter, Part};
+use super::node::{Effect, Node, tracing_line};
+use super::storage::Command;
+use super::truth::Truth;
+
+/// What the member does.
+pub(super) enum Mode {
+    Leading,
+    Following(Box<Behind>),
+    Looking {
+        /// The last txn on disk, once the log has finished.
+        last: Option<Zxid>,
+        is_told: bool,
+    },
+}
+
+/// See the module.
+pub(super) struct LearnerPart {
+    pub(super) core: Learner,
+    /// The generation of the role.
+    pub(super) role: u64,
+    pub(super) mode: Mode,
+    /// Durable, as the log has said.
+    pub(super) facts: Facts,
+    pub(super) new_ensemble: u128,
+    pub(super) entering: u128,
+    pub(super) keeping: Option<KeptEpoch>,
+    pub(super) quorum_has: Option<Epoch>,
+    pub(super) establishes: Option<Epoch>,
+    pub(super) installing: Option<Came>,
+    /// A snapshot on its way.
+    pub(super) incoming: Vec<u8>,
+}
+
+impl LearnerPart {
+    pub(super) fn new(core: Learner, facts: Facts, new_ensemble: u128) -> Self {
+        Self {
+            core,
+            role: Begin::FIRST,
+            mode: Mode::Looking { last: None, is_told: false },
+            facts,
+            new_ensemble,
+            entering: new_ensemble,
+            keeping: None,
+            quorum_has: None,
+            establishes: None,
+            installing: None,
+            incoming: Vec::new(),
+        }
+    }
+}
+
+/// The tree as the Learner sees it; the truth is told everything.
+struct Live<'a, 't> {
+    me: ServerId,
+    writer: &'a mut TreeWriter<'t>,
+    truth: &'a std::cell::RefCell<Truth>,
+    /// The last txn applied: an epoch's start, where the tree may be, is none.
+    applied: Zxid,
+    txns: u64,
+}
+
+impl State for Live<'_, '_> {
+    fn apply(&mut self, txn: &Txn) -> Outcome {
+        self.txns += 1;
+        let before = std::mem::replace(&mut self.applied, txn.header.zxid);
+        let outcome = self.writer.apply(txn);
+        self.truth.borrow_mut().apply(self.me, before, txn, self.writer.digest());
+        outcome
+    }
+    fn read(&mut self, _: &Asker, read: Read) -> ReadAnswer {
+        ReadAnswer::Local(read)
+    }
+    fn last_zxid(&self) -> Zxid {
+        self.writer.last_zxid()
+    }
+    fn push(&mut self, arbiter: u16, item: FeedItem) {
+        self.writer.push(arbiter, item);
+    }
+    fn begin_epoch(&mut self, epoch: Epoch) {
+        self.writer.tree_mut().begin_epoch(epoch);
+    }
+}
+
+impl Node {
+    fn on_begin(&mut self, Begin { role, part }: Begin) {
+        let last = match self.lp.mode {
+            Mode::Looking { last, .. } => last.unwrap_or(Zxid::ZERO),
+            _ => Zxid::ZERO,
+        };
+        self.end_role();
+        let it = &mut self.lp;
+        (it.role, it.keeping, it.quorum_has, it.establishes) = (role, None, None, None);
+        match part {
+            RolePart::Look => {
+                it.mode = Mode::Looking { last: None, is_told: false };
+                if self.setup.has(EnsembleFault::LookWithoutDrain) {
+                    let last = Some(self.logger.persisted().upto);
+                    self.lp.mode = Mode::Looking { last, is_told: false };
+                } else {
+                    self.command(role, Command::Drain);
+                }
+            }
+            RolePart::Lead => {
+                it.mode = Mode::Leading;
+                let Facts { accepted_epoch: accepted, current_epoch, .. } = it.facts;
+                let ensemble = it.facts.ensemble.unwrap_or(it.new_ensemble);
+                it.entering = ensemble;
+                let committed = it.core.watermark();
+                let lead = Lead { role, accepted, current_epoch, last, committed, ensemble };
+                self.post(Part::Proposer, Letter::Lead(lead));
+            }
+            RolePart::Follow { leader, had_vote } => {
+                let (facts, tail) = (it.facts, it.core.tail());
+                let stay = Following::new(facts.accepted_epoch, facts.current_epoch, tail);
+                let stay = stay.of(belongs(&facts, last));
+                let stay = if had_vote { stay } else { stay.without_vote() };
+                self.board.tell(role, stay.progress());
+                self.lp.mode = Mode::Following(Box::new(Behind::new(leader, stay)));
+                self.effects.push(Effect::Open(leader, role));
+            }
+        }
+    }
+
+    /// Nobody is served any more, and what waited for an answer gets none.
+    fn end_role(&mut self) {
+        let role = self.lp.role;
+        match &self.lp.mode {
+            Mode::Looking { .. } => return,
+            Mode::Leading => self.post(Part::Proposer, Letter::LeadOver(LeadOver { role })),
+            Mode::Following(_) => self.effects.push(Effect::Shut(role)),
+        }
+        self.post(Part::Sessions, Letter::Judge(Judge { role, whose: Whose::Nobody }));
+        self.post(Part::Hub, Letter::Control(Control::Serve(false)));
+        self.post(Part::Hub, Letter::Control(Control::CloseAll));
+        self.lp.incoming.clear();
+        self.lp.core.on_leader_lost();
+        self.lp.mode = Mode::Looking { last: None, is_told: false };
+    }
+
+    /// All that is committed is applied, for now: what waited for that.
+    pub(super) fn on_applied(&mut self) {
+        if self.lp.core.is_ready() {
+            return;
+        }
+        let (role, facts) = (self.lp.role, self.lp.facts);
+        match &mut self.lp.mode {
+            Mode::Leading => self.established(),
+            Mode::Following(behind) => {
+                if behind.opens() {
+                    self.note("learners up to date");
+                    self.serve_everybody(Whose::TheLeaders);
+                }
+            }
+            Mode::Looking { last: Some(last), is_told } if !*is_told => {
+                *is_told = true; // Q4
+                let last = *last;
+                let memory = memory(&facts, last, false);
+                let current_epoch = facts.current_epoch;
+                let stands = Stands { role, current_epoch, last, memory, has_room: true, joins: true };
+                self.post(Part::QuorumPeer, Letter::Stands(stands));
+            }
+            Mode::Looking { .. } => {}
+        }
+    }
+
+    fn serve_everybody(&mut self, whose: Whose) {
+        let role = self.lp.role;
+        self.post(Part::Sessions, Letter::Judge(Judge { role, whose }));
+        self.post(Part::Hub, Letter::Control(Control::Begin(role)));
+        self.post(Part::Hub, Letter::Control(Control::Serve(true)));
+    }
+
+    pub(super) fn leave(&mut self, why: &'static str) {
+        let role = self.lp.role;
+        self.post(Part::QuorumPeer, Letter::RoleEnded(RoleEnded { role, why }));
+    }
+
+    pub(super) fn keep(&mut self, epoch: KeptEpoch) {
+        let mut facts = self.lp.facts;
+        match epoch {
+            KeptEpoch::Accepted(epoch) => facts.accepted_epoch = epoch,
+            KeptEpoch::Current(epoch) => facts = entered(facts, epoch, self.lp.entering),
+            KeptEpoch::Joined => facts.seed = false,
+            KeptEpoch::Refused => return,
+        }
+        self.lp.keeping = Some(epoch);
+        self.command(self.lp.role, Command::KeepFacts(facts, epoch));
+    }
+
+    /// Durable is durable, whichever role asked for it.
+    fn on_kept(&mut self, facts: Facts, is_current: bool) {
+        self.lp.facts = facts;
+        self.board.accept(facts.accepted_epoch); // before anybody is told (P11)
+        if !is_current {
+            return;
+        }
+        let Some(epoch) = self.lp.keeping.take() else { return };
+        let role = self.lp.role;
+        match (&self.lp.mode, epoch) {
+            (Mode::Leading, KeptEpoch::Joined) => self.establish(),
+            (Mode::Leading, _) => self.post(Part::Proposer, Letter::EpochKept(EpochKept { role, epoch })),
+            (Mode::Following(_), KeptEpoch::Accepted(_)) => self.with_stay(Following::on_accepted_kept),
+            (Mode::Following(_), KeptEpoch::Current(_)) => self.with_stay(Following::on_current_kept),
+            _ => {}
+        }
+    }
+
+    /// History has been replaced on disk, whichever role asked for it: the tree follows.
+    fn install(&mut self) {
+        let Some(Came { zxid, tree, .. }) = self.lp.installing.take() else { return };
+        self.truth.borrow().install(self.me, zxid, tree.digest());
+        let shared = Arc::clone(&self.tree);
+        let mut writer = shared.write();
+        writer.replace(tree);
+        self.commit(writer);
+        self.lp.core.on_installed(zxid);
+        self.note("snapshots installed");
+    }
+
+    /// A quorum has our history. Nothing is proposed in it before we are known to be no seed any more.
+    fn establish(&mut self) {
+        let Some(epoch) = self.lp.quorum_has.filter(|_| !self.lp.facts.seed) else { return };
+        self.lp.quorum_has = None;
+        let mut out = Vec::new();
+        self.lp.core.on_commit(epoch.start(), &mut out);
+        self.lp.core.on_epoch(epoch, &mut out);
+        self.lp.establishes = Some(epoch);
+        self.perform_learner(out);
+    }
+
+    /// A new leader has applied all there is: it may propose, and serve.
+    fn established(&mut self) {
+        let Some(epoch) = self.lp.establishes.take() else { return };
+        let role = self.lp.role;
+        self.serve_everybody(Whose::All);
+        self.post(Part::Proposer, Letter::HistoryApplied(HistoryApplied { role, epoch }));
+        let vote = Vote { peer_epoch: epoch, zxid: self.lp.core.appended(), leader: self.me };
+        let settled = Settled { role, state: PeerState::Leading, vote };
+        self.post(Part::QuorumPeer, Letter::Settled(settled));
+        tracing_line(self, &format!("leads {epoch}"));
+        self.note("elections won");
+        self.ambush = true;
+    }
+
+    pub(super) fn perform_learner(&mut self, out: Vec<Learned>) {
+        for order in out {
+            let role = self.lp.role;
+            match order {
+                Learned::Forward(items) if matches!(self.lp.mode, Mode::Leading) => {
+                    self.post(Part::Proposer, Letter::Asked(Asked { role, items }));
+                }
+                Learned::Forward(items) => self.with_stay(|stay, out| stay.on_requests(items, out)),
+                Learned::Append(batch) => {
+                    let committed = self.lp.core.watermark();
+                    self.command(role, Command::Append { batch, committed });
+                    if self.setup.has(EnsembleFault::AckBeforePersist) {
+                        self.persisted(self.lp.core.appended());
+                    }
+                }
+                Learned::Ack(upto) => self.persisted(upto),
+                Learned::Apply => {}
+            }
+        }
+    }
+
+    fn persisted(&mut self, upto: Zxid) {
+        let role = self.lp.role;
+        if matches!(self.lp.mode, Mode::Leading) {
+            self.post(Part::Proposer, Letter::OwnAck(OwnAck { role, upto }));
+        } else {
+            self.with_stay(|stay, out| stay.on_persisted(upto, out));
+        }
+    }
+
+    fn with_learner(&mut self, run: impl FnOnce(&mut Learner, &mut Vec<Learned>)) {
+        let mut out = Vec::new();
+        run(&mut self.lp.core, &mut out);
+        self.perform_learner(out);
+    }
+
+    /// Applies what is committed, at most a batch.
+    pub(super) fn apply(&mut self) {
+        let mut changes = Vec::new();
+        let tree = Arc::clone(&self.tree);
+        let mut writer = tree.write();
+        let (me, applied) = (self.me, self.lp.core.applied());
+        let mut state = Live { me, writer: &mut writer, truth: &self.truth, applied, txns: 0 };
+        self.lp.core.apply(&mut state, &mut changes);
+        self.txns += state.txns;
+        self.commit(writer);
+        if !changes.is_empty() {
+            self.post(Part::Sessions, Letter::SessionChanges(SessionChanges(changes)));
+        }
+        self.on_applied();
+    }
+
+    fn commit(&mut self, writer: TreeWriter<'_>) {
+        let mut wakes = false;
+        writer.commit(|_| wakes = true);
+        if wakes {
+            self.post(Part::Hub, Letter::Control(Control::FeedReady));
+        }
+    }
+
+    /// The Learner's mail.
+    pub(super) fn told(&mut self, letter: Letter) {
+        match letter {
+            Letter::Begin(it) => self.on_begin(it),
+            Letter::LogAnswer { role, what } => self.on_log_answer(role, what),
+            Letter::SnapshotCame { role, received } => self.on_snapshot_came(role, received),
+            Letter::LeaderLane { role, lane, is_up: true } => {
+                if self.is_ours(role)
+                    && let Mode::Following(behind) = &mut self.lp.mode
+                {
+                    behind.connect(lane);
+                    self.with_stay(Following::on_connected);
+                }
+            }
+            Letter::LeaderLane { role, lane, .. } => {
+                if self.is_ours(role) && matches!(&self.lp.mode, Mode::Following(it) if it.is_on(lane)) {
+                    self.leave("the data lane to the leader is closed");
+                }
+            }
+            Letter::FromLeader { lane, packet } => {
+                if matches!(&self.lp.mode, Mode::Following(it) if it.is_on(lane)) {
+                    self.on_packet_down(packet);
+                }
+            }
+            Letter::Report(it) => {
+                self.with_stay(|stay, out| stay.on_touched(it.as_of_ms, it.sessions, out));
+            }
+            letter => self.told_of_role(letter),
+        }
+    }
+
+    fn is_ours(&mut self, role: u64) -> bool {
+        self.is_current(role, self.lp.role)
+    }
+
+    /// What is ignored unless it is of this very role.
+    fn told_of_role(&mut self, letter: Letter) {
+        match letter {
+            Letter::Durable { role, upto }
+                if self.is_ours(role) && !self.setup.has(EnsembleFault::AckBeforePersist) =>
+            {
+                self.with_learner(|learner, out| learner.on_persisted(upto, out));
+            }
+            Letter::KeepEpoch(it) if self.is_ours(it.role) => self.keep(it.epoch),
+            Letter::Establish(it) if self.is_ours(it.role) => {
+                self.lp.quorum_has = Some(it.epoch);
+                if self.lp.facts.seed {
+                    self.keep(KeptEpoch::Joined);
+                }
+                self.establish();
+            }
+            Letter::Confirmed(it) if self.is_ours(it.role) => {
+                self.with_learner(|learner, out| learner.on_confirmed(it.upto, out));
+            }
+            Letter::Proposals(it) if self.is_ours(it.role) => {
+                self.with_learner(|learner, out| learner.on_proposals(it.items, out));
+            }
+            Letter::Commit(it) if self.is_ours(it.role) => {
+                self.with_learner(|learner, out| learner.on_commit(it.upto, out));
+            }
+            Letter::TurnedAway(it) if self.is_ours(it.role) => {
+                self.with_learner(|learner, out| learner.on_turned_away(it.handshakes, out));
+            }
+            Letter::Submissions(it) if self.is_ours(it.role) => {
+                self.with_learner(|learner, out| learner.on_submissions(it.items, out));
+            }
+            Letter::Over(it) if self.is_ours(it.role) => {
+                if matches!(self.lp.mode, Mode::Leading) {
+                    self.post(Part::Proposer, Letter::Internal(Internal::Expire(it.sessions)));
+                } else {
+                    self.with_stay(|stay, out| stay.on_expire(it.sessions, out));
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn on_log_answer(&mut self, role: u64, what: Answered) {
+        let is_current = self.is_ours(role);
+        match what {
+            Answered::Kept(facts) => self.on_kept(facts, is_current),
+            Answered::Installed => {
+                self.install();
+                if is_current {
+                    self.with_stay(|stay, _| stay.on_installed());
+                    self.go_on();
+                }
+            }
+            Answered::Drained(persisted) if is_current => {
+                if let Mode::Looking { last, .. } = &mut self.lp.mode {
+                    *last = Some(persisted.upto);
+                }
+            }
+            Answered::Refused(why) | Answered::NotKept(why) => panic!("EN5: the log refuses: {why}"),
+            Answered::Drained(_) | Answered::Truncated => {}
+        }
+    }
+
+    fn on_snapshot_came(&mut self, role: u64, received: Result<Box<Came>, String>) {
+        match received {
+            _ if !self.is_ours(role) => {}
+            Ok(came) => {
+                let (name, zxid) = (came.name.clone(), came.zxid);
+                self.lp.installing = Some(*came);
+                self.command(role, Command::Install(name, zxid));
+            }
+            Err(_) => self.leave("the leader's snapshot could not be put in place"),
+        }
+    }
+}

@@ -1,0 +1,295 @@
+//! The letters between a member's parts, and the mailboxes in which they wait.
+//!
+//! A part has one mailbox, as an actor has: what was posted first is handled first. When, the seed draws: at once,
+//! a little later, or much later; and never while the part's thread stands still. Between two letters of one part
+//! there may be any number of another's, ticks, work of the log's thread, and packets. What waits dies with the
+//! process.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use paddock_actors::election::actor::{Elected, Heard, LinkChange, Look, Settle};
+use paddock_actors::learner::roles::Answered;
+use paddock_actors::proposer::sync_plan::Searched;
+use paddock_actors::tree::DataTree;
+use paddock_messages::ids::ServerId;
+use paddock_messages::letters::{
+    Commit, Internal, Proposals, SessionChanges, Silent, Submissions, Touched, TurnedAway,
+};
+use paddock_messages::quorum::{Heartbeat, Notification, ToLeader, ToLearner};
+use paddock_messages::roles::{
+    Asked, Begin, Confirmed, DropLearner, EpochKept, Establish, HistoryApplied, Judge, KeepEpoch, Lead,
+    LeadOver, MemberLane, MemberMet, Over, OwnAck, Report, RoleEnded, RoundHeld, Settled, SilentAt, Stands,
+    SyncAsked,
+};
+use paddock_messages::zxid::Zxid;
+use rand::Rng;
+
+use super::EnsembleFault;
+use super::node::{Effect, Node};
+
+/// Who gets mail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Part {
+    QuorumPeer,
+    Election,
+    Learner,
+    Proposer,
+    Sessions,
+    /// The one client arbiter.
+    Hub,
+    /// Writes the snapshot that a leader sends.
+    Receiver,
+}
+
+/// What can stand still while the rest of the process moves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Thread {
+    Ctl,
+    Core,
+    Files,
+}
+
+impl Part {
+    pub(super) fn thread(self) -> Thread {
+        match self {
+            Self::QuorumPeer | Self::Election => Thread::Ctl,
+            Self::Learner | Self::Proposer | Self::Sessions | Self::Hub => Thread::Core,
+            Self::Receiver => Thread::Files,
+        }
+    }
+}
+
+/// What a client arbiter is told.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Control {
+    Begin(u64),
+    Serve(bool),
+    Vouch { until_ms: u64 },
+    CloseAll,
+    FeedReady,
+}
+
+/// One letter, as the actors' shells post it.
+pub(super) enum Letter {
+    Elected(Elected),
+    Stands(Stands),
+    RoleEnded(RoleEnded),
+    Settled(Settled),
+    SyncAsked(SyncAsked),
+    Heartbeat(ServerId, Heartbeat),
+    Notification(ServerId, Notification),
+    CtlLane(ServerId, bool),
+    Look(Look),
+    Settle(Settle),
+    Heard(Heard),
+    LinkChange(LinkChange),
+    Begin(Begin),
+    Durable {
+        role: u64,
+        upto: Zxid,
+    },
+    LogAnswer {
+        role: u64,
+        what: Answered,
+    },
+    SnapshotCame {
+        role: u64,
+        received: Result<Box<Came>, String>,
+    },
+    LeaderLane {
+        role: u64,
+        lane: u64,
+        is_up: bool,
+    },
+    FromLeader {
+        lane: u64,
+        packet: ToLearner,
+    },
+    KeepEpoch(KeepEpoch),
+    Establish(Establish),
+    Confirmed(Confirmed),
+    Proposals(Proposals),
+    Commit(Commit),
+    TurnedAway(TurnedAway),
+    Over(Over),
+    Report(Report),
+    Submissions(Submissions),
+    Lead(Lead),
+    LeadOver(LeadOver),
+    Asked(Asked),
+    OwnAck(OwnAck),
+    EpochKept(EpochKept),
+    HistoryApplied(HistoryApplied),
+    Internal(Internal),
+    LearnerLane {
+        role: u64,
+        learner: ServerId,
+        lane: u64,
+        is_up: bool,
+    },
+    FromLearner {
+        learner: ServerId,
+        lane: u64,
+        packet: ToLeader,
+    },
+    RoundHeld(RoundHeld),
+    DropLearner(DropLearner),
+    Found {
+        learner: ServerId,
+        lane: u64,
+        found: Result<Searched, String>,
+    },
+    SyncSent {
+        learner: ServerId,
+        lane: u64,
+        sent: Result<Zxid, String>,
+    },
+    SilentAt(SilentAt),
+    Judge(Judge),
+    SessionChanges(SessionChanges),
+    Touched(Touched),
+    MemberMet(MemberMet),
+    MemberLane(MemberLane),
+    Control(Control),
+    Silent(Silent),
+    /// All pieces have come.
+    Received {
+        role: u64,
+        zxid: Zxid,
+        bytes: Vec<u8>,
+    },
+}
+
+/// A snapshot that came, and is on disk.
+pub(super) struct Came {
+    pub(super) name: String,
+    pub(super) zxid: Zxid,
+    pub(super) tree: DataTree,
+}
+
+/// The mailboxes of one process.
+#[derive(Default)]
+pub(super) struct Mail {
+    /// Each letter with the role that the member had when it was posted.
+    boxes: BTreeMap<Part, VecDeque<(u64, Letter)>>,
+    /// Whose next letter comes as soon as nothing else is being done.
+    at_once: VecDeque<Part>,
+}
+
+impl Mail {
+    pub(super) fn is_empty(&self) -> bool {
+        self.boxes.values().all(VecDeque::is_empty)
+    }
+}
+
+impl Node {
+    /// Never handled before whatever is being done is done.
+    pub(super) fn post(&mut self, to: Part, letter: Letter) {
+        let waiting = self.mail.boxes.entry(to).or_default();
+        waiting.push_back((self.ctl.role, letter));
+        if waiting.len() == 1 {
+            self.schedule(to);
+        }
+    }
+
+    /// When the part handles its next letter.
+    fn schedule(&mut self, to: Part) {
+        let us = match self.rng.random_range(0..1_000) {
+            0..650 => 0,
+            650..960 => self.rng.random_range(1..400),
+            960..998 => self.rng.random_range(400..5_000),
+            _ => self.rng.random_range(5_000..self.setup.longest_mail_us),
+        };
+        if us == 0 && !self.stalled.contains(&to.thread()) {
+            self.mail.at_once.push_back(to);
+        } else {
+            self.effects.push(Effect::Wake(to, us));
+        }
+    }
+
+    /// The part handles its next letter.
+    pub(super) fn wake(&mut self, part: Part) {
+        let Some((posted_in, letter)) = self.mail.boxes.get_mut(&part).and_then(VecDeque::pop_front) else {
+            return;
+        };
+        if posted_in != self.ctl.role {
+            self.note("letters delayed across a role's end");
+        }
+        self.handle(letter);
+        if self.mail.boxes.get(&part).is_some_and(|waiting| !waiting.is_empty()) {
+            self.schedule(part);
+        }
+    }
+
+    /// What need not wait.
+    pub(super) fn run_mail(&mut self) {
+        while self.ended.is_none()
+            && let Some(part) = self.mail.at_once.pop_front()
+        {
+            self.wake(part);
+        }
+    }
+
+    /// Whether a letter of this role is for `current`; one of another is counted and ignored.
+    pub(super) fn is_current(&mut self, role: u64, current: u64) -> bool {
+        if role != current {
+            self.note("letters of an older role ignored");
+        }
+        role == current || self.setup.has(EnsembleFault::IgnoreRole)
+    }
+
+    fn handle(&mut self, letter: Letter) {
+        match letter {
+            Letter::Elected(it) => self.on_elected(it),
+            Letter::Stands(it) => self.on_stands(it),
+            Letter::RoleEnded(it) => self.on_role_ended(it),
+            Letter::Settled(it) => self.on_settled(it),
+            Letter::SyncAsked(it) => self.on_sync_asked(it),
+            Letter::Heartbeat(from, heard) => self.on_heartbeat(from, heard),
+            Letter::Notification(from, notification) => {
+                self.post(Part::Election, Letter::Heard(Heard { from, notification }));
+            }
+            Letter::CtlLane(peer, is_up) => self.on_ctl_lane(peer, is_up),
+            Letter::Look(it) => self.on_look(it),
+            Letter::Settle(it) => self.on_settle(it),
+            Letter::Heard(it) => self.on_heard(it),
+            Letter::LinkChange(it) => self.on_link_change(it),
+            Letter::Judge(it) => self.on_judge(it),
+            Letter::SessionChanges(it) => self.on_session_changes(&it),
+            Letter::Touched(it) => self.on_touched(it),
+            Letter::MemberMet(it) => self.on_member_met(it),
+            Letter::MemberLane(it) => self.on_member_lane(it),
+            Letter::Control(it) => self.on_control(it),
+            Letter::Silent(it) => self.on_silent(it),
+            Letter::Received { role, zxid, bytes } => self.on_received(role, zxid, &bytes),
+            letter => self.handle_data(letter),
+        }
+    }
+
+    /// To the Learner and the Proposer.
+    fn handle_data(&mut self, letter: Letter) {
+        match letter {
+            Letter::Lead(it) => self.on_lead(it),
+            Letter::LeadOver(it) => self.on_lead_over(it),
+            Letter::Asked(it) => self.on_asked(it),
+            Letter::OwnAck(it) => self.on_own_ack(it),
+            Letter::EpochKept(it) => self.on_epoch_kept(it),
+            Letter::HistoryApplied(it) => self.on_history_applied(it),
+            Letter::Internal(it) => self.on_internal(it),
+            Letter::LearnerLane { role, learner, lane, is_up: true } => {
+                self.on_learner_lane(role, learner, lane);
+            }
+            Letter::LearnerLane { learner, lane, .. } => self.on_learner_lane_down(learner, lane),
+            Letter::FromLearner { learner, lane, packet } => self.on_packet_up(learner, lane, packet),
+            Letter::RoundHeld(it) => self.on_round_held(it),
+            Letter::DropLearner(it) => self.on_drop_learner(it),
+            Letter::Found { learner, lane, found } => self.on_found(learner, lane, found),
+            Letter::SyncSent { learner, lane, sent } => self.on_sync_sent(learner, lane, &sent),
+            Letter::SilentAt(it) => self.on_silent_at(it),
+            letter => {
+                self.told(letter);
+                self.on_applied();
+            }
+        }
+    }
+}

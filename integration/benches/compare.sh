@@ -9,7 +9,9 @@
 #   ensemble  three servers, clients at all of them: requests a second, latencies, CPU of each server for a write
 #   failover  three servers, the leader killed --kills times, then frozen a few times: how soon a write is done again;
 #             and new epochs while every core is kept busy for --busy-seconds
-# Without a name: all five. Exit code 1 if a gate does not hold.
+#   rejoin    three servers with --znodes znodes, of which one comes back with an empty disk under 2,000 writes/s: how soon
+#             it serves, and the writes' p99; --rounds times
+# Without a name: all six. Exit code 1 if a gate does not hold.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 cargo build --quiet --release -p paddock

@@ -37,6 +37,8 @@ mod power;
 mod rejoin;
 #[path = "ensemble/sessions.rs"]
 mod sessions;
+#[path = "ensemble/silent_lane.rs"]
+mod silent_lane;
 #[path = "ensemble/strangers.rs"]
 mod strangers;
 #[path = "ensemble/three.rs"]

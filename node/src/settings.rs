@@ -116,6 +116,11 @@ pub(crate) fn four_letter_words(config: &Config) -> BTreeSet<String> {
     config.four_letter_words.iter().cloned().chain(isro).collect()
 }
 
+/// `syncLimit` ticks.
+pub(crate) fn sync_limit(config: &Config) -> Duration {
+    Duration::from_millis(u64::from(config.ensemble.sync_limit) * u64::from(config.tick_ms))
+}
+
 pub(crate) fn reaping(config: &Config) -> Reaping {
     Reaping {
         every: Duration::from_millis(config.container.check_interval_ms.max(1)),

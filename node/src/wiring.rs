@@ -183,7 +183,8 @@ impl Node {
             .map_or_else(|| Quorum::Majority(BTreeSet::from([server])), |of| of.quorum.clone());
         let members = membership.is_some().then(|| config.members.to_string().into());
         let (spares, last_counter) = (settings::spares(config), config.epoch_txns);
-        let rules = Rules { quorum, prep: settings::prep(config), room, last_counter, members, spares };
+        let (prep, sync_limit) = (settings::prep(config), settings::sync_limit(config));
+        let rules = Rules { quorum, prep, room, last_counter, sync_limit, members, spares };
         let reigning = membership.as_ref().zip(ensemble.as_ref()).map(|(of, with)| {
             Reigning::new(reigning::Others {
                 lanes: with.learner_lanes(),

@@ -12,6 +12,7 @@ use paddock_messages::zxid::{Epoch, Zxid};
 
 use super::core::{Output, Proposer, Room};
 use super::reigning::Reigning;
+use super::sync_limit::SyncLimit;
 use crate::admin::metrics::{Meters, Prepared};
 use crate::proposer::sync_plan::Spares;
 use crate::runtime::{Ctx, ExitCode, Serve, Service};
@@ -24,7 +25,7 @@ use crate::tree::{DataTree, SharedTree};
 pub struct DiskSpace(pub Space);
 
 /// How often a full disk is asked again for the next epoch.
-const TICK: Duration = Duration::from_secs(1);
+pub(super) const TICK: Duration = Duration::from_secs(1);
 
 /// When containers and TTL znodes are looked for. Source: ContainerManager.
 #[derive(Clone, Copy, Debug)]
@@ -99,6 +100,8 @@ pub struct Rules {
     pub room: Room,
     /// The counter of each epoch's last txn.
     pub last_counter: u32,
+    /// How long a voter that serves may take to acknowledge what is proposed (P12).
+    pub sync_limit: Duration,
     /// The members, as `/zookeeper/config` names them; none for a server alone, which leaves it empty.
     pub members: Option<Arc<str>>,
     /// When a learner is sent a snapshot instead of the log.
@@ -136,6 +139,7 @@ pub struct ProposerActor {
     pub(super) is_disk_full: bool,
     /// Members that the tree's configuration may have to name, until it has been looked at in this epoch.
     pub(super) unproposed: Option<Arc<str>>,
+    pub(super) sync_limit: SyncLimit,
 }
 
 impl ProposerActor {
@@ -150,6 +154,7 @@ impl ProposerActor {
         meters: Arc<Meters>,
     ) -> Self {
         let core = epoch.map(|epoch| rules.begin(me, epoch));
+        let sync_limit = SyncLimit::new(rules.sync_limit);
         let last = core.as_ref().map_or(Zxid::ZERO, Proposer::last);
         Self {
             me,
@@ -167,6 +172,7 @@ impl ProposerActor {
             quotas: Default::default(),
             is_disk_full: false,
             unproposed: None,
+            sync_limit,
         }
     }
 
@@ -177,6 +183,7 @@ impl ProposerActor {
         self.told = (core.last(), core.last());
         self.core = Some(core);
         self.unproposed.clone_from(&self.rules.members);
+        self.sync_limit = SyncLimit::new(self.rules.sync_limit);
     }
 
     /// A quorum of one agrees on the next epoch as soon as its disk has it. Connections stay. One of several
@@ -322,6 +329,7 @@ impl Service for ProposerActor {
                 core.on_tick(&mut this.out);
                 this.perform(ctx);
                 this.configure(ctx);
+                this.drop_late();
                 this.hands_over(ctx);
             }
         });

@@ -143,6 +143,11 @@ impl<Q: Quorum> Proposer<Q> {
         self.committed
     }
 
+    /// The last txn that a voter is known to have on disk; none if it has acknowledged nothing in this epoch.
+    pub fn acked(&self, voter: ServerId) -> Option<Zxid> {
+        self.acked.get(&voter).copied()
+    }
+
     /// The limits of quotas that writes passed since the last call: for the metrics and the log.
     pub fn take_over_quota(&mut self) -> Vec<OverQuota> {
         self.pending.take_over_quota()

@@ -42,3 +42,4 @@ mod configuring;
 mod credit;
 mod held;
 mod recent;
+mod sync_limit;

@@ -77,7 +77,7 @@ pub(super) struct Lane {
 /// See the module.
 pub struct Reigning {
     pub(super) others: Others,
-    reign: Option<Box<Leadership<paddock_config::Quorum>>>,
+    pub(super) reign: Option<Box<Leadership<paddock_config::Quorum>>>,
     pub(super) lanes: BTreeMap<ServerId, Lane>,
     led: Vec<Led>,
     /// What comes behind the establishment, while our own Learner applies all there is.
@@ -328,7 +328,7 @@ impl ProposerActor {
         }
     }
 
-    fn publish(&self) {
+    pub(super) fn publish(&self) {
         if let Some(Reigning { others, reign: Some(reign), .. }) = &self.reigning {
             others.board.tell(self.role, reign.progress());
         }

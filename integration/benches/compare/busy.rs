@@ -13,11 +13,15 @@ pub(crate) struct Busy(Vec<Child>);
 impl Busy {
     /// One for each core, at the usual priority.
     pub(crate) fn start(seconds: f64) -> Self {
-        let cores = std::thread::available_parallelism().expect("the machine has cores").get();
+        Self::some(std::thread::available_parallelism().expect("the machine has cores").get(), seconds)
+    }
+
+    /// So many.
+    pub(crate) fn some(count: usize, seconds: f64) -> Self {
         let program = std::env::current_exe().expect("it runs");
         let spin =
             |_| Command::new(&program).args([SPIN, &seconds.to_string()]).spawn().expect("it runs already");
-        Self((0..cores).map(spin).collect())
+        Self((0..count).map(spin).collect())
     }
 }
 

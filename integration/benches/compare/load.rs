@@ -25,6 +25,7 @@ pub(crate) struct Load {
 pub(crate) struct Told {
     pub(crate) per_second: f64,
     pub(crate) p50_us: f64,
+    pub(crate) p99_us: f64,
     pub(crate) p99_9_us: f64,
 }
 
@@ -62,6 +63,7 @@ impl Running {
         Told {
             per_second: number("/ops_per_second"),
             p50_us: number("/latency_us/p50"),
+            p99_us: number("/latency_us/p99"),
             p99_9_us: number("/latency_us/p99_9"),
         }
     }

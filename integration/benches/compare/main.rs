@@ -5,6 +5,7 @@ mod busy;
 mod ensemble;
 mod failover;
 mod load;
+mod rejoin;
 mod restart;
 mod servers;
 mod sessions;
@@ -53,7 +54,9 @@ impl Options {
                 "--znodes" => options.znodes = number()? as usize,
                 "--kills" => options.kills = number()? as usize,
                 "--busy-seconds" => options.busy_seconds = number()?,
-                "speed" | "sessions" | "restart" | "ensemble" | "failover" => options.names.push(word),
+                "speed" | "sessions" | "restart" | "ensemble" | "failover" | "rejoin" => {
+                    options.names.push(word);
+                }
                 _ => return Err(format!("{word}? see the head of compare.sh")),
             }
         }
@@ -98,6 +101,9 @@ fn main() -> ExitCode {
     }
     if options.wants("failover") {
         holds &= failover::run(&options);
+    }
+    if options.wants("rejoin") {
+        holds &= rejoin::run(&options);
     }
     if holds { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

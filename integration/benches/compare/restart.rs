@@ -69,7 +69,8 @@ fn measure(kind: Kind, options: &Options) -> Measured {
     measured
 }
 
-fn fill(to: SocketAddr, parents: usize, znodes: usize) {
+/// Makes so many parents, with a thousand children each, and no more than `znodes` of those.
+pub(crate) fn fill(to: SocketAddr, parents: usize, znodes: usize) {
     let path = |parent: usize| format!("/parent-{parent:07}");
     thread::scope(|scope| {
         for first in 0..CLIENTS {

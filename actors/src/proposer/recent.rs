@@ -24,8 +24,8 @@ pub(super) struct Recent {
     start: Zxid,
     last: Zxid,
     committed: Zxid,
-    /// Those with txns, and the last of each.
-    batches: VecDeque<(Batch, Zxid)>,
+    /// Those with txns, the last of each, and what each takes.
+    batches: VecDeque<(Batch, Zxid, Kept)>,
     kept: Kept,
     /// What observers are not told: batches, and how many of the first's items they have.
     untold: VecDeque<Arc<Vec<Proposal>>>,
@@ -66,7 +66,7 @@ impl Recent {
         if let Some(last) = last {
             let size = Kept::of(&items);
             self.kept = Kept { txns: self.kept.txns + size.txns, bytes: self.kept.bytes + size.bytes };
-            self.batches.push_back(((self.last, items), last));
+            self.batches.push_back(((self.last, items), last, size));
             self.last = last;
         }
     }
@@ -110,8 +110,8 @@ impl Recent {
         if has < self.start {
             return None;
         }
-        let wanted = self.batches.iter().filter(|((after, _), last)| *last > has && *after < upto);
-        let cut = wanted.map(|((after, items), last)| {
+        let wanted = self.batches.iter().filter(|((after, _), last, _)| *last > has && *after < upto);
+        let cut = wanted.map(|((after, items), last, _)| {
             let is_whole = *after >= has && *last <= upto && items.iter().all(|it| it.txn().is_some());
             if is_whole {
                 return (*after, Arc::clone(items));
@@ -127,9 +127,8 @@ impl Recent {
     /// The log holds everything up to `upto`, committed.
     pub(super) fn forget(&mut self, upto: Zxid) {
         while (self.kept.txns > KEPT_TXNS || self.kept.bytes > KEPT_BYTES)
-            && let Some(((_, items), last)) = self.batches.pop_front_if(|(_, last)| *last <= upto)
+            && let Some((_, last, size)) = self.batches.pop_front_if(|(_, last, _)| *last <= upto)
         {
-            let size = Kept::of(&items);
             self.start = last;
             self.kept = Kept { txns: self.kept.txns - size.txns, bytes: self.kept.bytes - size.bytes };
         }
@@ -258,7 +257,7 @@ mod tests {
             recent.kept
         );
         assert_eq!((recent.start, recent.kept.txns), (z(9), 31));
-        let kept = recent.batches.iter().map(|((_, items), _)| Kept::of(items).bytes).sum::<usize>();
+        let kept = recent.batches.iter().map(|((_, items), _, _)| Kept::of(items).bytes).sum::<usize>();
         assert_eq!(kept, recent.kept.bytes, "what is counted is what is there");
         for counter in 41..=600 {
             recent.push(Arc::new(vec![txn(counter)]));

@@ -8,6 +8,7 @@ use paddock_integration::rounds::{rounds, seed};
 use rand::Rng;
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
+use tempfile::TempDir;
 
 use crate::load::{ANSWERED_WITHIN, under_load};
 use crate::world::waiting;
@@ -15,15 +16,19 @@ use crate::world::waiting;
 /// How long a cut waits for the sync that it is to come at.
 const SYNCS_WITHIN: Duration = Duration::from_secs(1);
 
-/// Each member's disk, by id less one.
-fn on_disks(ensemble: &mut Ensemble) -> Vec<PowerCutFs> {
+/// Three that serve, and each member's disk, by id less one.
+fn on_disks() -> (TempDir, Ensemble, Vec<PowerCutFs>) {
+    let (dir, mut ensemble) = waiting(3, 0, "");
     let options = Options { sync_delay: Duration::from_micros(500), ..Options::default() };
     let mount = |id: Id| {
         let disk = PowerCutFs::mount(options).expect("mounting needs root and /dev/fuse");
         ensemble.put_on(id, disk.path());
         disk
     };
-    (1..=3).map(mount).collect()
+    let disks = (1..=3).map(mount).collect();
+    ensemble.start_all();
+    ensemble.await_all_serving();
+    (dir, ensemble, disks)
 }
 
 /// Most cuts come at a sync, before it has any effect; the others at once.
@@ -47,10 +52,7 @@ fn told(what: &str, acked: u64, disks: &[PowerCutFs]) {
 
 #[test]
 fn a_member_that_loses_its_power_comes_back_with_what_it_acked() {
-    let (_dir, mut ensemble) = waiting(3, 0, "");
-    let disks = on_disks(&mut ensemble);
-    ensemble.start_all();
-    ensemble.await_all_serving();
+    let (_dir, mut ensemble, disks) = on_disks();
     let rounds = rounds(8);
     let load =
         under_load(&mut ensemble, seed("a member's power"), ANSWERED_WITHIN, |ensemble, progress, rng| {
@@ -73,10 +75,7 @@ fn a_member_that_loses_its_power_comes_back_with_what_it_acked() {
 
 #[test]
 fn members_that_lose_their_power_all_at_once_hold_everything_acknowledged() {
-    let (_dir, mut ensemble) = waiting(3, 0, "");
-    let disks = on_disks(&mut ensemble);
-    ensemble.start_all();
-    ensemble.await_all_serving();
+    let (_dir, mut ensemble, disks) = on_disks();
     let rounds = rounds(5);
     let load = under_load(&mut ensemble, seed("all power"), ANSWERED_WITHIN, |ensemble, progress, rng| {
         for _ in 0..rounds {

@@ -34,16 +34,20 @@ impl Drop for Registered {
 }
 
 /// Serves the connection until it is over or its socket fails.
-pub(super) async fn run<S: AsyncRead + AsyncWrite + Unpin>(stream: S, conn: ConnId, shared: Rc<Shared>) {
+pub(super) async fn run<S>(stream: Rc<RefCell<S>>, conn: ConnId, shared: Rc<Shared>)
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
     let registered = Registered { conn, shared };
     let mut socket = Socket { stream, at_end: false };
     poll_fn(|cx| socket.poll(conn, &registered.shared, cx)).await;
     // What is unread makes the close a reset; the end of our side should be seen first.
-    poll_fn(|cx| Poll::Ready(Pin::new(&mut socket.stream).poll_shutdown(cx).is_ready())).await;
+    poll_fn(|cx| Poll::Ready(Pin::new(&mut *socket.stream.borrow_mut()).poll_shutdown(cx).is_ready())).await;
 }
 
 struct Socket<S> {
-    stream: S,
+    /// Shared with the fan-out, which borrows it while no task runs.
+    stream: Rc<RefCell<S>>,
     /// The client sends no more.
     at_end: bool,
 }
@@ -78,7 +82,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
         }
         BUFFER.with_borrow_mut(|scratch| {
             let mut into = ReadBuf::new(scratch);
-            match Pin::new(&mut self.stream).poll_read(cx, &mut into) {
+            let read = Pin::new(&mut *self.stream.borrow_mut()).poll_read(cx, &mut into);
+            match read {
                 Poll::Pending => Turn::Nothing,
                 Poll::Ready(Err(_)) => Turn::Over,
                 Poll::Ready(Ok(())) if into.filled().is_empty() => {
@@ -100,7 +105,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
             if unsent.is_empty() {
                 return None;
             }
-            Some(Pin::new(&mut self.stream).poll_write(cx, unsent))
+            Some(Pin::new(&mut *self.stream.borrow_mut()).poll_write(cx, unsent))
         });
         match sent {
             None if shared.look(|core| core.is_over(conn)) => Turn::Over,

@@ -71,6 +71,7 @@ pub(super) struct Connection {
     pub(super) is_ready: bool,
     pub(super) is_resumable: bool,
     pub(super) is_woken: bool,
+    pub(super) is_told: bool,
     pub(super) is_touched: bool,
 }
 
@@ -99,6 +100,7 @@ impl Connection {
             is_ready: false,
             is_resumable: false,
             is_woken: false,
+            is_told: false,
             is_touched: false,
         }
     }

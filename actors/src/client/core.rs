@@ -2,7 +2,8 @@
 //!
 //! In: a connection came, gave bytes, took bytes, ended; the feed has something; time passed. Out, to be
 //! fetched after each: woken connections (look at [`ArbiterCore::unsent`], [`ArbiterCore::wants_read`],
-//! [`ArbiterCore::is_over`] again), submissions for the Learner, notices.
+//! [`ArbiterCore::is_over`] again), those that were told of a change (at [`ArbiterCore::unsent`]), submissions for
+//! the Learner, notices.
 
 use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
@@ -178,6 +179,8 @@ pub struct ArbiterCore {
     /// Connections that may be able to go on with their inbox.
     pub(super) resumable: VecDeque<ConnId>,
     pub(super) woken: Vec<ConnId>,
+    /// Connections with nothing to send but what they were told; each once.
+    pub(super) fan_out: VecDeque<ConnId>,
     pub(super) touched: Vec<ConnId>,
     /// Sessions whose connection ended after a sign of life that is not yet told.
     pub(super) last_signs: Vec<SessionId>,
@@ -235,6 +238,7 @@ impl ArbiterCore {
             readers: VecDeque::new(),
             resumable: VecDeque::new(),
             woken: Vec::new(),
+            fan_out: VecDeque::new(),
             touched: Vec::new(),
             last_signs: Vec::new(),
             departed: HashMap::new(),

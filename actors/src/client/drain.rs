@@ -98,7 +98,8 @@ impl ArbiterCore {
     /// Tells whoever watches and may know; the frame is made once for all of them.
     fn on_event(&mut self, kind: EventKind, path: &str, table: WatchTable, acl: Option<&[Acl]>) {
         self.event.clear();
-        let Self { watches, conns, spare, event, rules, totals, tally, at, woken, settings, .. } = self;
+        let Self { watches, conns, spare, event, rules, totals, tally, at, woken, fan_out, settings, .. } =
+            self;
         let (mut told, mut overfull) = (0, Vec::new());
         for &slot in watches.trigger(path, table) {
             let Some((conn, connection)) = conns.in_slot(slot) else { continue };
@@ -108,6 +109,7 @@ impl ArbiterCore {
             if event.is_empty() {
                 write_event(Some(*at), kind, path, event);
             }
+            let owed_nothing = connection.outbox.unsent().is_empty();
             connection.outbox.tell(event, spare);
             if connection.outbox.unasked() > settings.outbox_limit {
                 overfull.push(conn);
@@ -116,7 +118,13 @@ impl ArbiterCore {
             connection.stats.sent += 1;
             totals.sent += 1;
             told += 1;
-            if !connection.is_woken {
+            if connection.is_woken || connection.is_told {
+                continue;
+            }
+            if owed_nothing {
+                connection.is_told = true;
+                fan_out.push_back(conn);
+            } else {
                 connection.is_woken = true;
                 woken.push(conn);
             }

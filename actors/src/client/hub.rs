@@ -18,6 +18,7 @@ use tokio::task::JoinHandle;
 
 use super::connection;
 use super::core::{ArbiterCore, Notice, Serving};
+use super::fan_out::{MANY, SharedSocket};
 use super::parking::Parking;
 use super::remarks::{Line, Remarks, Whom};
 use super::{Entrance, Settings};
@@ -112,10 +113,11 @@ pub struct HubSetup {
 /// What the hub, the dispatcher and the connections of one arbiter share, all on its one thread. The
 /// core is borrowed for a step and never across an await.
 pub(crate) struct Shared {
-    core: RefCell<ArbiterCore>,
-    wakers: RefCell<Vec<Option<(u32, Waker)>>>, // by slot, with the generation
+    pub(super) core: RefCell<ArbiterCore>,
+    places: RefCell<Vec<Option<Place>>>, // by slot
     woken: RefCell<Vec<ConnId>>,
     submitted: Notify,
+    pub(super) many_told: Notify,
     is_flush_due: Cell<bool>,
     /// What clients ask is asked in it.
     role: Cell<u64>,
@@ -126,6 +128,14 @@ pub(crate) struct Shared {
     learner: Outbox<Submissions>,
     words: Option<Outbox<WordAsked>>,
     remarks: RefCell<Remarks>,
+}
+
+/// What the shell keeps of a connection.
+struct Place {
+    generation: u32,
+    /// Of its task, once that has begun.
+    waker: Option<Waker>,
+    socket: Option<SharedSocket>,
 }
 
 impl std::fmt::Debug for Shared {
@@ -139,7 +149,7 @@ const LISTED: usize = 8;
 
 /// A step of the core that panics is half done, in a socket's task as well: other clients' watches and
 /// replies may be lost, so the process ends.
-struct EndsOnPanic<'a>(&'a Fatal);
+pub(super) struct EndsOnPanic<'a>(&'a Fatal);
 
 impl Drop for EndsOnPanic<'_> {
     fn drop(&mut self) {
@@ -154,12 +164,17 @@ impl Shared {
     pub(crate) fn step<R>(&self, run: impl FnOnce(&mut ArbiterCore, u64) -> R) -> R {
         let now_us = self.clock.now_us();
         let now_ms = now_us / 1_000;
-        let _unfinished = EndsOnPanic(&self.fatal);
+        let _unfinished = self.unfinished();
         let mut core = self.core.borrow_mut();
         core.at_us(now_us);
         let result = run(&mut core, now_ms);
         let mut woken = self.woken.take();
         core.take_woken(&mut woken);
+        if core.told() < MANY {
+            core.take_told(MANY, &mut woken);
+        } else {
+            self.many_told.notify_one();
+        }
         let notices = core.take_notices();
         if core.has_submissions() && !self.is_flush_due.replace(true) {
             self.submitted.notify_one();
@@ -171,6 +186,11 @@ impl Shared {
         self.woken.replace(woken);
         notices.into_iter().for_each(|notice| self.perform(notice, now_ms));
         result
+    }
+
+    /// To be held while what must not be left half done is done.
+    pub(super) fn unfinished(&self) -> EndsOnPanic<'_> {
+        EndsOnPanic(&self.fatal)
     }
 
     /// Tells the meters what was done since the last time, and the log what it is owed.
@@ -186,24 +206,40 @@ impl Shared {
 
     /// Lets `conn`'s task be woken when its state changes.
     pub(super) fn register(&self, conn: ConnId, waker: &Waker) {
-        let mut wakers = self.wakers.borrow_mut();
+        self.place(conn, |place| match &mut place.waker {
+            Some(old) => old.clone_from(waker),
+            none => *none = Some(waker.clone()),
+        });
+    }
+
+    /// Does it to the connection's place, which is made if it is not there.
+    fn place(&self, conn: ConnId, change: impl FnOnce(&mut Place)) {
+        let mut places = self.places.borrow_mut();
         let at = conn.slot as usize;
-        if wakers.len() <= at {
-            wakers.resize_with(at + 1, || None);
+        if places.len() <= at {
+            places.resize_with(at + 1, || None);
         }
-        match &mut wakers[at] {
-            Some((generation, old)) if *generation == conn.generation => old.clone_from(waker),
-            place => *place = Some((conn.generation, waker.clone())),
+        match &mut places[at] {
+            Some(place) if place.generation == conn.generation => change(place),
+            other => {
+                change(other.insert(Place { generation: conn.generation, waker: None, socket: None }));
+            }
         }
+    }
+
+    /// The connection's socket, if it is a plain one.
+    pub(super) fn socket(&self, conn: ConnId) -> Option<SharedSocket> {
+        let places = self.places.borrow();
+        let place = places.get(conn.slot as usize)?.as_ref()?;
+        place.socket.clone().filter(|_| place.generation == conn.generation)
     }
 
     /// The connection's task has ended.
     pub(super) fn closed(&self, conn: ConnId) {
         self.tell_end(conn);
         self.step(|core, _| core.on_closed(conn));
-        let mut wakers = self.wakers.borrow_mut();
-        if let Some(place) = wakers.get_mut(conn.slot as usize)
-            && place.as_ref().is_some_and(|(generation, _)| *generation == conn.generation)
+        if let Some(place) = self.places.borrow_mut().get_mut(conn.slot as usize)
+            && place.as_ref().is_some_and(|it| it.generation == conn.generation)
         {
             *place = None;
         }
@@ -220,8 +256,9 @@ impl Shared {
         }
     }
 
-    fn wake(&self, conn: ConnId) {
-        if let Some(Some((generation, waker))) = self.wakers.borrow().get(conn.slot as usize)
+    pub(super) fn wake(&self, conn: ConnId) {
+        if let Some(Some(Place { generation, waker: Some(waker), .. })) =
+            self.places.borrow().get(conn.slot as usize)
             && *generation == conn.generation
         {
             waker.wake_by_ref();
@@ -270,7 +307,7 @@ pub struct ClientHub {
     /// Not taken by the tracker yet.
     untold: Option<Touched>,
     dispatcher: Option<Inbox<WatchDispatcher>>,
-    flusher: Option<JoinHandle<()>>,
+    tasks: Vec<JoinHandle<()>>,
 }
 
 impl ClientHub {
@@ -282,9 +319,10 @@ impl ClientHub {
             core: RefCell::new(
                 ArbiterCore::new(arbiter, settings, rules, tree, entrance).number_from(setup.generation),
             ),
-            wakers: RefCell::default(),
+            places: RefCell::default(),
             woken: RefCell::default(),
             submitted: Notify::new(),
+            many_told: Notify::new(),
             is_flush_due: Cell::new(false),
             role: Cell::new(0),
             clock,
@@ -297,8 +335,8 @@ impl ClientHub {
         };
         let dispatcher = Some(setup.dispatcher);
         let (sessions, over, touch_every) = (setup.sessions, setup.over, setup.touch_every);
-        let (untold, flusher) = (None, None);
-        Self { shared: Rc::new(shared), sessions, over, touch_every, park_ms, untold, dispatcher, flusher }
+        let (untold, tasks) = (None, Vec::new());
+        Self { shared: Rc::new(shared), sessions, over, touch_every, park_ms, untold, dispatcher, tasks }
     }
 
     /// Serves one connection over any stream, until it is closed; `None` if it is refused, which is
@@ -308,9 +346,18 @@ impl ClientHub {
         S: AsyncRead + AsyncWrite + Unpin + 'static,
         P: 'static,
     {
+        let stream = Rc::new(RefCell::new(stream));
+        self.connect_shared(&stream, peer, place)
+    }
+
+    fn connect_shared<S, P>(&self, stream: &Rc<RefCell<S>>, peer: SocketAddr, place: P) -> Option<ConnId>
+    where
+        S: AsyncRead + AsyncWrite + Unpin + 'static,
+        P: 'static,
+    {
         let conn = self.shared.step(|core, now_ms| core.on_accept(peer, now_ms)).ok()?;
         tracing::debug!("client {peer} has come");
-        let run = connection::run(stream, conn, Rc::clone(&self.shared));
+        let run = connection::run(Rc::clone(stream), conn, Rc::clone(&self.shared));
         actix_rt::spawn(async move {
             run.await;
             drop(place);
@@ -364,21 +411,25 @@ impl Service for ClientHub {
         if let Some(dispatcher) = self.dispatcher.take() {
             dispatcher.start_here(WatchDispatcher::new(Rc::clone(&self.shared)));
         }
-        self.flusher = Some(ctx.spawn(Rc::clone(&self.shared).flush()));
+        self.tasks.push(ctx.spawn(Rc::clone(&self.shared).flush()));
+        self.tasks.push(ctx.spawn(Rc::clone(&self.shared).fan_out()));
         ctx.every(self.touch_every, |hub, _| hub.tick());
     }
 
     fn stopped(&mut self) {
-        if let Some(flusher) = self.flusher.take() {
-            flusher.abort();
-        }
+        self.tasks.drain(..).for_each(|task| task.abort());
     }
 }
 
 impl Serve<NewClient> for ClientHub {
     fn serve(&mut self, NewClient { stream, peer, place }: NewClient, _: &mut Ctx<'_, Self>) {
         match tokio::net::TcpStream::from_std(stream) {
-            Ok(stream) => _ = self.connect(stream, peer, place),
+            Ok(stream) => {
+                let stream = Rc::new(RefCell::new(stream));
+                if let Some(conn) = self.connect_shared(&stream, peer, place) {
+                    self.shared.place(conn, |it| it.socket = Some(stream));
+                }
+            }
             Err(error) => tracing::warn!("client {peer}: its socket cannot be watched: {error}"),
         }
     }

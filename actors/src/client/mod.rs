@@ -2,7 +2,7 @@
 //!
 //! [`ArbiterCore`] decides and touches no socket and no clock: bytes in, outboxes and submissions out.
 //! Around it, on its one thread: [`hub`] (the arbiter's actor), [`connection`] (a task per socket),
-//! [`listener`] (accepts). What must hold:
+//! [`fan_out`] (sends what many are told), [`listener`] (accepts). What must hold:
 //! - W1  Nothing leaves a connection with header zxid Z before the feed is drained through Z, and header
 //!   zxids on a connection never go back. A write's reply carries its own zxid.
 //! - W2  A batch of reads: drain; take the tree's guard; drain the little that is left; answer each at
@@ -43,6 +43,7 @@ mod core;
 mod drain;
 pub mod entrance;
 mod expiry;
+mod fan_out;
 mod framing;
 mod gates;
 mod growth;

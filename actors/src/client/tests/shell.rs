@@ -1,9 +1,11 @@
+use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use paddock_messages::client::OpCode;
+use paddock_messages::client::event::EventKind;
 use paddock_messages::ids::{AttachNumber, ConnId, SessionId};
 use paddock_messages::letters::{FeedReady, Submission, Submissions, Touched};
 use paddock_messages::mail::{Bound, Outbox};
@@ -12,6 +14,7 @@ use paddock_messages::wire::write_str;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
+use super::super::fan_out::MANY;
 use super::super::hub::{ClientHub, Control, HubSetup, NewClient, WordAnswer, WordAsked};
 use super::super::{Entrance, Serving, Settings, listener};
 use super::{hello, look, packets, ping, request};
@@ -19,17 +22,23 @@ use crate::admin::metrics::Meters;
 use crate::auth::AuthRules;
 use crate::runtime::listening::has_ipv6;
 use crate::runtime::{Clock, Ctx, Duty, Env, Inbox, Serve, Service, SystemClock};
-use crate::tree::feed::FeedItem;
+use crate::tree::feed::{FeedItem, WatchTable};
 use crate::tree::{DataTree, SharedTree, TreeOptions};
 use crate::watch::WatchDispatcher;
 
-/// Everybody else: gives sessions, answers syncs and words, notes who was touched.
+/// A few more than are told by their own tasks.
+const CLIENTS: usize = MANY + 10;
+
+const CHANGE: &str = "/changes";
+
+/// Everybody else: gives sessions, answers syncs and words, notes who was touched. A sync of [`CHANGE`] comes
+/// behind a change of the root.
 struct Rest {
     tree: Arc<SharedTree>,
     dispatcher: Outbox<FeedReady>,
     hub: Outbox<WordAnswer>,
     touched: std::sync::mpsc::Sender<Touched>,
-    conn: Option<ConnId>,
+    conns: HashMap<SessionId, ConnId>,
 }
 
 impl Service for Rest {}
@@ -40,12 +49,17 @@ impl Serve<Submissions> for Rest {
         for submission in letter.items {
             match submission {
                 Submission::Open { client, timeout_ms } => {
-                    let (session, attach, conn) = (SessionId(7), AttachNumber::default(), client.conn);
-                    self.conn = Some(conn);
+                    let (attach, conn) = (AttachNumber::default(), client.conn);
+                    let session = SessionId(7 + i64::from(conn.slot));
+                    self.conns.insert(session, conn);
                     writer.push(0, FeedItem::Attached { conn, session, attach, timeout_ms });
                 }
-                Submission::Sync { xid, path, .. } => {
-                    let (conn, zxid) = (self.conn.unwrap(), writer.last_zxid());
+                Submission::Sync { from, xid, path } => {
+                    let (conn, zxid) = (self.conns[&from.session], writer.last_zxid());
+                    if path.as_deref() == Some(CHANGE) {
+                        let (kind, path, table) = (EventKind::DataChanged, "/".into(), WatchTable::Data);
+                        writer.push(0, FeedItem::Event { zxid, kind, path, table, acl: None });
+                    }
                     writer.push(0, FeedItem::Synced { conn, xid, zxid, path });
                 }
                 other => panic!("{other:?}"),
@@ -92,7 +106,7 @@ fn start_with(
     let (touched, is_touched) = std::sync::mpsc::channel();
     let setup = HubSetup {
         arbiter: 0,
-        settings: Arc::new(Settings::default()),
+        settings: Arc::new(Settings { max_connections_per_host: CLIENTS, ..Settings::default() }),
         rules: Arc::new(AuthRules::default()),
         tree: tree.clone(),
         entrance: Arc::new(Entrance::default()),
@@ -107,11 +121,11 @@ fn start_with(
     };
     let woken = setup.dispatcher.outbox(BOUND);
     let (clients, control, words) = (hub.outbox::<NewClient>(BOUND), hub.outbox(BOUND), hub.outbox(BOUND));
-    rest.start_here(Rest { tree, dispatcher: woken, hub: words, touched, conn: None });
+    rest.start_here(Rest { tree, dispatcher: woken, hub: words, touched, conns: HashMap::new() });
     hub.start_here(ClientHub::new(setup, env.clock.clone(), env.fatal.clone()));
     let port = listener::listen("127.0.0.1:0".parse().unwrap(), 16).unwrap();
     let at = port.local_addr().unwrap();
-    actix_rt::spawn(listener::accept(port, vec![clients], listener::Room::new(64)));
+    actix_rt::spawn(listener::accept(port, vec![clients], listener::Room::new(CLIENTS)));
     assert!(control.post(Control::Serve(Serving::Everybody)).is_ok());
     (at, control, is_touched)
 }
@@ -144,6 +158,38 @@ async fn a_socket_is_served_from_its_handshake_to_its_end() {
     }
     assert!(control.post(Control::CloseAll).is_ok());
     assert_eq!(client.read(&mut [0]).await.unwrap(), 0);
+}
+
+#[actix_rt::test]
+async fn what_tells_many_reaches_each_once_and_in_its_place() {
+    let (at, _control, _touched) = start();
+    let mut clients = Vec::new();
+    for _ in 0..CLIENTS {
+        let mut client = TcpStream::connect(at).await.unwrap();
+        client.write_all(&hello(SessionId::NONE, 0, None)).await.unwrap();
+        read_exactly(&mut client, 40).await;
+        clients.push(client);
+    }
+    for round in [1, 2] {
+        for client in &mut clients {
+            client.write_all(&look(round, OpCode::Exists, "/", true)).await.unwrap();
+            read_exactly(client, 20 + 68).await;
+        }
+        let sync = request(3, OpCode::Sync as i32, |to| write_str(CHANGE, to));
+        clients[5].write_all(&sync).await.unwrap();
+        for (number, client) in clients.iter_mut().enumerate() {
+            let event = packets(read_exactly(client, 20 + 13).await.into());
+            assert_eq!((event.len(), event[0].xid), (1, -1), "client {number}: the event");
+            let expected = if number == 5 { 3 } else { -2 };
+            if number != 5 {
+                client.write_all(&ping()).await.unwrap();
+            }
+            let length = if number == 5 { 20 + 4 + CHANGE.len() } else { 20 };
+            let next = packets(read_exactly(client, length).await.into());
+            assert_eq!((next.len(), next[0].xid), (1, expected), "client {number}: nothing comes twice");
+        }
+        clients.pop(); // one less than there were is as good
+    }
 }
 
 #[actix_rt::test]

@@ -196,6 +196,8 @@ pub struct Ensemble {
     pub peer_timeout_ms: u32,
     /// ms that connections wait for a new leader before they are closed.
     pub park_ms: u32,
+    /// Whether a client of this member reads nothing older than what anybody was answered before.
+    pub linearizable_reads: bool,
     /// Whether one `server.N` line makes a server alone (`true`) or an ensemble of one.
     pub standalone: bool,
     /// Whether op 16 is allowed; `None` unless written, which then also keeps the member list to the file.

@@ -115,6 +115,7 @@ pub const SETTINGS: &[Setting] = &[
     setting("ensemble.connect_limit", IntOrOff(I32), ""),
     setting("ensemble.peer_timeout_ms", Int(10, I32), ""),
     setting("ensemble.park_ms", Int(0, I32), "2000"),
+    setting("ensemble.linearizable_reads", Bool, "false"),
     setting("ensemble.standalone", Bool, "true"),
     setting("ensemble.reconfig", Bool, ""),
     setting("ensemble.leader_serves", Bool, "true"),

@@ -21,6 +21,8 @@ mod full_disk;
 mod identity;
 #[path = "ensemble/killed.rs"]
 mod killed;
+#[path = "ensemble/linearizable.rs"]
+mod linearizable;
 #[path = "ensemble/load.rs"]
 mod load;
 #[path = "ensemble/no_quorum.rs"]

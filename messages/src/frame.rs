@@ -10,7 +10,7 @@
 //! - FR2  No bytes make [`FrameReader`] panic. It holds what it was fed and not yet asked for, and takes no
 //!   memory for bytes that have not come.
 //! - FR3  A frame that is not as it was written is never taken for one.
-//! - FR4  What a version of a type looks like never changes: `integration/golden/frames-v1.txt`.
+//! - FR4  What a version of a type looks like never changes: `integration/golden/frames-v1.txt`, `-v2.txt`.
 //!
 //! A type's bytes change with the order of the fields and variants it holds, whatever module they are
 //! declared in: what is new gets a row of its own in [`table`], with the next version.
@@ -107,7 +107,7 @@ impl fmt::Display for Versions {
 }
 
 /// What this build reads and writes.
-pub const SPOKEN: Versions = Versions { lowest: 1, highest: 1 };
+pub const SPOKEN: Versions = Versions { lowest: 1, highest: 2 };
 
 /// There is no version that both ends speak.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -119,15 +119,14 @@ pub struct NoCommonVersion {
     pub theirs: Versions,
 }
 
-/// The lowest version that this build and the peer speak: an ensemble of two builds says what the older
-/// one can take.
+/// The highest version that this build and the peer speak: the newest of the older build.
 pub fn speak(peer: Versions) -> Result<u8, NoCommonVersion> {
-    lowest_of_both(SPOKEN, peer).ok_or(NoCommonVersion { ours: SPOKEN, theirs: peer })
+    highest_of_both(SPOKEN, peer).ok_or(NoCommonVersion { ours: SPOKEN, theirs: peer })
 }
 
-fn lowest_of_both(one: Versions, other: Versions) -> Option<u8> {
-    let lowest = one.lowest.max(other.lowest);
-    (lowest <= one.highest.min(other.highest)).then_some(lowest)
+fn highest_of_both(one: Versions, other: Versions) -> Option<u8> {
+    let highest = one.highest.min(other.highest);
+    (highest >= one.lowest.max(other.lowest)).then_some(highest)
 }
 
 macro_rules! kinds {

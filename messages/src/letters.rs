@@ -69,6 +69,13 @@ pub enum Submission {
         /// What for.
         read: Read,
     },
+    /// The arbiter's own sync, for all reads that wait for it (`linearizableReads`).
+    SyncReads {
+        /// Who is answered.
+        arbiter: u16,
+        /// By which the answer is known.
+        number: u64,
+    },
     /// A connection outlived its leader: may it go on with its session?
     Revalidate {
         /// Who is answered.
@@ -151,6 +158,13 @@ pub enum Request {
         /// The session's, in ms.
         timeout_ms: i32,
     },
+    /// Tell when all that was proposed before this is applied: a sync of a whole client arbiter, for its reads.
+    SyncReads {
+        /// Which arbiter of the member that asks.
+        arbiter: u16,
+        /// By which the arbiter knows the answer.
+        number: u64,
+    },
 }
 
 impl Request {
@@ -159,7 +173,9 @@ impl Request {
         const FIXED: usize = 96;
         let ids = |from: &Asker| from.ids.iter().map(|id| 32 + id.scheme.len() + id.id.len()).sum::<usize>();
         match self {
-            Self::Open { .. } | Self::Attach { .. } | Self::Revalidate { .. } => FIXED,
+            Self::Open { .. } | Self::Attach { .. } | Self::Revalidate { .. } | Self::SyncReads { .. } => {
+                FIXED
+            }
             Self::Write { from, write, .. } => FIXED + ids(from) + write.bound(),
             Self::Sync { from, path, .. } => FIXED + ids(from) + path.as_ref().map_or(0, |path| path.len()),
         }
@@ -240,6 +256,17 @@ pub enum Proposal {
         xid: i32,
         /// Why.
         code: ErrorCode,
+    },
+    /// As [`Self::Synced`], for a client arbiter's reads.
+    ReadsSynced {
+        /// The how manyth of the reign that must be confirmed; 0 if a quorum of one has done so.
+        number: u64,
+        /// Whose arbiter it is.
+        member: ServerId,
+        /// Which.
+        arbiter: u16,
+        /// The arbiter's own number of it.
+        upto: u64,
     },
 }
 

@@ -85,6 +85,27 @@ pub struct Heartbeat {
     /// From a leader to a learner that it serves, while a quorum answers: the learner's sessions are not expired
     /// without a word of its own.
     pub vouches: bool,
+    /// What the sender's tree was lately. Not told in version 1.
+    pub digests: Digests,
+}
+
+/// The digest of a member's tree as of one txn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DigestPoint {
+    /// Everything up to here is in the tree, and nothing else.
+    pub zxid: Zxid,
+    /// Of all znodes there are then.
+    pub digest: u64,
+}
+
+/// What a member's tree was lately: members that are a few txns apart, or many thousands under load, still tell
+/// digests of the same txn.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Digests {
+    /// How they are computed: those of two versions say nothing about each other.
+    pub version: u8,
+    /// As of the last txn whose zxid is divisible by 2^7, by 2^12, and by 2^17.
+    pub points: [Option<DigestPoint>; 3],
 }
 
 /// What a member's log ends with: enough to find the last txn that it shares with another.

@@ -68,6 +68,8 @@ pub(crate) fn client(config: &Config) -> Arc<Settings> {
         outstanding_limit: config.global_outstanding_limit as usize,
         sessionless_timeout_ms: u64::from(config.sessionless_timeout_ms),
         park_ms: u64::from(config.ensemble.park_ms),
+        // Alone, whatever is acknowledged is in the tree already, and nobody else can lead.
+        linearizable_reads: config.ensemble.linearizable_reads && config.is_distributed(),
         takes_trace_mask: config.four_letter_words.contains("stmk"),
         max_in_flight: no_key.max_in_flight,
         max_in_flight_bytes: no_key.max_in_flight_bytes,

@@ -91,6 +91,7 @@ fn every_key_is_in_the_field_that_is_used() {
             outstanding_limit: 2_006,
             sessionless_timeout_ms: 20_004,
             park_ms: 1_505,
+            linearizable_reads: false,
             takes_trace_mask: false,
             max_in_flight: 1_024,
             max_in_flight_bytes: 1 << 20,
@@ -171,7 +172,19 @@ fn conf_tells_an_ensemble_s_limits_ports_and_members() {
     }
 }
 
-/// Else the test before could not tell a key that is read from one that is not.
+/// A server alone has nobody to ask.
+#[test]
+fn linearizable_reads_are_for_members_of_several() {
+    let lines = "linearizableReads=true\ninitLimit=10\nsyncLimit=5\nserver.1=a:2881:3881\n";
+    for (more, expected) in [("server.2=b:2882:3882\nserver.3=c:2883:3883\n", true), ("", false)] {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("myid"), "1\n").unwrap();
+        let config = load(&format!("dataDir={}\nclientPort=2999\n{lines}{more}", dir.path().display()));
+        assert_eq!(client(&config).linearizable_reads, expected, "{more}");
+    }
+}
+
+/// Else the first test could not tell a key that is read from one that is not.
 #[test]
 fn each_of_these_lines_makes_a_difference() {
     let all = |text: &str| {

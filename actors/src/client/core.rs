@@ -16,6 +16,7 @@ use paddock_messages::zxid::Zxid;
 
 use super::connections::{Connection, Connections, Phase};
 use super::outbox::Spare;
+use super::read_syncs::ReadSyncs;
 use super::remarks::Whom;
 use super::stats::Totals;
 use super::{Entrance, Refusal, Settings};
@@ -176,6 +177,7 @@ pub struct ArbiterCore {
     pub(super) ready: VecDeque<ConnId>,
     /// Of those, the ones that need the tree.
     pub(super) readers: VecDeque<ConnId>,
+    pub(super) read_syncs: ReadSyncs,
     /// Connections that may be able to go on with their inbox.
     pub(super) resumable: VecDeque<ConnId>,
     pub(super) woken: Vec<ConnId>,
@@ -236,6 +238,7 @@ impl ArbiterCore {
             items: Vec::new(),
             ready: VecDeque::new(),
             readers: VecDeque::new(),
+            read_syncs: ReadSyncs::default(),
             resumable: VecDeque::new(),
             woken: Vec::new(),
             fan_out: VecDeque::new(),
@@ -258,9 +261,10 @@ impl ArbiterCore {
         core
     }
 
-    /// The generation of each slot's first connection is one more.
+    /// The generation of each slot's first connection is one more; the arbiter's own syncs are numbered behind it.
     pub fn number_from(mut self, generation: u32) -> Self {
         self.conns.first_generation = generation;
+        self.read_syncs.number_from(generation);
         self
     }
 
@@ -350,11 +354,13 @@ impl ArbiterCore {
 
     /// Whether there is something for the Learner.
     pub fn has_submissions(&self) -> bool {
-        !self.submissions.is_empty()
+        !self.submissions.is_empty() || self.owes_read_sync()
     }
 
     /// Takes what is for the Learner, in order.
     pub fn take_submissions(&mut self) -> Vec<Submission> {
+        let sync = self.next_read_sync();
+        self.submissions.extend(sync);
         let next = Vec::with_capacity(self.submissions.len()); // most likely as many again
         std::mem::replace(&mut self.submissions, next)
     }

@@ -73,6 +73,10 @@ impl ArbiterCore {
                     self.serve_between(conn);
                 }
             }
+            FeedItem::ReadsSynced { number, zxid } => {
+                self.advance(zxid);
+                self.on_reads_synced(number);
+            }
             FeedItem::Read { conn, xid, zxid, ref answer } => {
                 self.advance(zxid);
                 self.check_room(conn);

@@ -470,7 +470,7 @@ impl Serve<Control> for ClientHub {
             _ => {}
         }
         self.shared.step(|core, now_ms| match control {
-            Control::Begin(_) => drop(core.take_submissions()),
+            Control::Begin(_) => core.begin_role(),
             Control::Serve(whom) => core.serve(whom, now_ms),
             Control::Vouch { until_ms } => core.vouch(until_ms, now_ms),
             Control::CloseAll => core.close_all(),

@@ -17,7 +17,7 @@ use super::framing::Next;
 use super::growth::Excess;
 use super::outbox::counted;
 use super::pipeline::{Entry, Stamp, What};
-use super::reads::may_watch;
+use super::reads::{may_watch, needs_no_tree};
 use crate::auth::{add_auth, enforce};
 
 /// Whether it goes to the Learner.
@@ -110,8 +110,8 @@ impl ArbiterCore {
     }
 
     /// Before a write is taken on, the reads that are due are answered: none may see it (C1). True if
-    /// they cannot be, because the client does not take the answers (or others do not: C7); or if there
-    /// is no room for the answers to those that wait for earlier writes (C6).
+    /// they cannot be, because the client does not take the answers (or others do not: C7), or a sync comes first
+    /// (C10); or if there is no room for the answers to those that wait for earlier writes (C6).
     fn must_answer_first(&mut self, conn: ConnId) -> bool {
         let Some(connection) = self.conns.get(conn) else { return false };
         if connection.pipeline.reads() == 0 && connection.pipeline.due().is_none() {
@@ -124,9 +124,10 @@ impl ArbiterCore {
         if connection.pipeline.due().is_some() {
             self.serve_ready();
         }
+        let may_end_behind_sync = self.settings.linearizable_reads;
         let Some(connection) = self.conns.get_mut(conn) else { return false };
-        let is_due = connection.pipeline.due().is_some();
-        if is_due {
+        let pipeline = &connection.pipeline;
+        if pipeline.due().is_some() || may_end_behind_sync && pipeline.ends_behind_sync() {
             connection.stall.get_or_insert(Stall::Credit); // each answer looks again
             return true;
         }
@@ -252,7 +253,9 @@ impl ArbiterCore {
         if announced {
             self.announce();
         }
-        let what = What::Read { read: Box::new(read), ids: from.ids, announced };
+        let is_behind = self.settings.linearizable_reads && !needs_no_tree(&read);
+        let behind = if is_behind { self.read_syncs.stamp() } else { 0 };
+        let what = What::Read { read: Box::new(read), ids: from.ids, announced, behind };
         self.enqueue(conn, head, what);
     }
 

@@ -31,6 +31,9 @@
 //! - C9  A parked connection goes on only once the leader of this role has revalidated its session, within
 //!   `park_ms` of the loss, and with nothing of before in flight; else it is closed. What was asked before is
 //!   never asked again.
+//! - C10 With `linearizable_reads`, a read of the tree is answered only behind a sync of the arbiter's own that was
+//!   asked after the read came: by a state that has every write acknowledged before, by whichever member. One sync
+//!   serves all reads that wait, of all connections; a write behind such a read waits for the read's answer.
 //!
 //! A panic while one connection is served ends the process: all connections of an arbiter share one
 //! core, and a half-done step of it may have lost another client's watch.
@@ -54,6 +57,7 @@ pub mod listener;
 mod outbox;
 mod parking;
 mod pipeline;
+mod read_syncs;
 pub mod reads;
 mod remarks;
 mod room;

@@ -27,8 +27,8 @@ pub(super) enum What {
     Submitted { is_read: bool, announced: bool },
     /// Its turn: the answer is this error.
     Refused { err: i32, zxid: Stamp },
-    /// Its turn.
-    Read { read: Box<Read>, ids: Arc<[Id]>, announced: bool },
+    /// Its turn, and the arbiter's own sync of this number (C10); 0: none.
+    Read { read: Box<Read>, ids: Arc<[Id]>, announced: bool, behind: u64 },
 }
 
 /// The header zxid of a refusal.
@@ -121,6 +121,14 @@ impl Pipeline {
     /// Whether something submitted is not answered: a read that comes now must wait.
     pub(super) fn waits(&self) -> bool {
         self.submitted > 0
+    }
+
+    /// Whether a read that waits for a sync of the arbiter's own stands behind what was submitted last.
+    pub(super) fn ends_behind_sync(&self) -> bool {
+        let waiting = self.entries.iter().rev();
+        waiting
+            .take_while(|entry| !matches!(entry.what, What::Submitted { .. }))
+            .any(|entry| matches!(entry.what, What::Read { behind: 1.., .. }))
     }
 
     /// Whether all that was submitted and is not answered are writes, with nothing to be answered between them:

@@ -107,7 +107,7 @@ impl ArbiterCore {
         connection.is_ready = connection.pipeline.due().is_some()
             && connection.stall != Some(Stall::Outbox)
             && connection.parked.is_none();
-        if connection.is_ready {
+        if connection.is_ready && !self.waits_for_sync(conn) {
             self.readers.push_back(conn);
         }
     }
@@ -117,7 +117,9 @@ impl ArbiterCore {
         while !budget.is_spent() {
             let before = self.unsent(conn).len();
             let Some(entry) = self.take_due(conn, true) else {
-                if let Some(connection) = self.conns.get_mut(conn) {
+                if !self.waits_for_sync(conn)
+                    && let Some(connection) = self.conns.get_mut(conn)
+                {
                     connection.is_ready = false;
                 }
                 return true;
@@ -135,7 +137,7 @@ impl ArbiterCore {
         let is_served = |it: &&mut Connection| it.phase != Phase::Closing && it.parked.is_none(); // C8
         let connection = self.conns.get_mut(conn).filter(is_served)?;
         let entry = connection.pipeline.due()?;
-        if !with_tree && needs_guard(entry) {
+        if !with_tree && needs_guard(entry) || self.read_syncs.holds(entry) {
             return None;
         }
         if connection.outbox.unsent().len() >= full {

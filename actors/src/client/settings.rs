@@ -35,6 +35,9 @@ pub struct Settings {
     pub sessionless_timeout_ms: u64,
     /// `parkTime`: how long a connection waits for the next leader once its own is lost; 0: it is closed at once.
     pub park_ms: u64,
+    /// `linearizableReads`: whether a read of the tree shows all that anybody was answered before it came (C10). Of
+    /// no use where there is no other member; without a leader none is answered.
+    pub linearizable_reads: bool,
     /// Whether the word `stmk` may be answered: only then the eight bytes behind it are waited for.
     pub takes_trace_mask: bool,
 }
@@ -59,6 +62,7 @@ impl Default for Settings {
             outboxes_limit: 256 << 20,
             sessionless_timeout_ms: 10_000,
             park_ms: 2_000,
+            linearizable_reads: false,
             takes_trace_mask: true,
         }
     }

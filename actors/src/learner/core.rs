@@ -175,6 +175,7 @@ impl Learner {
                 self.routes.asked(&from);
                 Request::Sync { from, xid, path }
             }
+            Submission::SyncReads { arbiter, number } => Request::SyncReads { arbiter, number },
             Submission::Read { from, xid, read } => {
                 let session = from.session;
                 if self.routes.wait(from, xid, read) {
@@ -292,7 +293,9 @@ impl Learner {
     fn next_in<'a>(&self, queue: &'a Queue) -> Option<&'a Proposal> {
         queue.front().filter(|item| match item {
             Proposal::Txn(txn) => txn.header.zxid <= self.committed,
-            Proposal::Synced { number, .. } => *number <= self.confirmed,
+            Proposal::Synced { number, .. } | Proposal::ReadsSynced { number, .. } => {
+                *number <= self.confirmed
+            }
             _ => true, // it stands behind nothing that is not applied
         })
     }
@@ -380,6 +383,12 @@ impl Learner {
                 let (to, zxid, path) = (route.client, state.last_zxid(), path.clone());
                 state.push(to.arbiter, FeedItem::Synced { conn: to.conn, xid, zxid, path });
                 self.answered(session);
+            }
+            Proposal::ReadsSynced { number: _, member, arbiter, upto } => {
+                if member == self.me {
+                    let zxid = state.last_zxid();
+                    state.push(arbiter, FeedItem::ReadsSynced { number: upto, zxid });
+                }
             }
             Proposal::Refused { session, attach, xid, code } => {
                 let Some(route) = self.routes.answer(session, attach) else { return };

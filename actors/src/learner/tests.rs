@@ -163,6 +163,7 @@ fn short(item: &FeedItem) -> String {
         FeedItem::Close { conn, why: CloseReason::SessionNotBegun } => format!("{}: not begun", conn.slot),
         FeedItem::Close { conn, why: CloseReason::SessionEnded } => format!("{}: ended", conn.slot),
         FeedItem::Event { path, .. } => format!("event {path}"),
+        FeedItem::ReadsSynced { number, zxid } => format!("reads synced {number} at {}", zxid.counter()),
     }
 }
 
@@ -226,6 +227,29 @@ fn l3_a_read_behind_a_sync_waits_for_what_was_proposed_before_it() {
     assert_eq!(world.apply(), [""; 0]);
     world.commit(1);
     assert_eq!(world.apply(), ["0: synced 1 at 1", "0: read 2 at 1"]);
+}
+
+/// The same as a session's sync: behind what was proposed before, and confirmed (P11); only its own member's.
+#[test]
+fn c10_the_sync_of_an_arbiter_waits_for_what_was_proposed_before_it_and_for_a_quorum_s_word() {
+    let mut world = World::attached();
+    world.submit(vec![Submission::SyncReads { arbiter: 0, number: 9 }]);
+    let asked = Output::Forward(vec![Request::SyncReads { arbiter: 0, number: 9 }]);
+    assert_eq!(world.out.pop(), Some(asked));
+    let synced =
+        |member, upto| Proposal::ReadsSynced { number: 1, member: ServerId(member), arbiter: 0, upto };
+    world.propose(vec![change(1, 9), synced(2, 8), synced(1, 9)]);
+    world.learner.on_confirmed(1, &mut world.out);
+    assert_eq!(world.apply(), [""; 0]);
+    world.commit(1);
+    assert_eq!(world.apply(), ["reads synced 9 at 1"]);
+    world.propose(vec![synced(1, 10)]);
+    assert_eq!(world.apply(), ["reads synced 10 at 1"]);
+    let later = Proposal::ReadsSynced { number: 2, member: ServerId(1), arbiter: 0, upto: 11 };
+    world.propose(vec![later]);
+    assert_eq!(world.apply(), [""; 0], "nobody has confirmed it");
+    world.learner.on_confirmed(2, &mut world.out);
+    assert_eq!(world.apply(), ["reads synced 11 at 1"]);
 }
 
 #[test]

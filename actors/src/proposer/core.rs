@@ -347,6 +347,9 @@ impl<Q: Quorum> Proposer<Q> {
                     None => Proposal::Synced { number: self.number_sync(), session, attach, xid, path },
                 }
             }
+            Request::SyncReads { arbiter, number } => {
+                Proposal::ReadsSynced { number: self.number_sync(), member, arbiter, upto: number }
+            }
         }
     }
 

@@ -1,6 +1,6 @@
 //! Member 1 of voters 1 to 3, with observer 4; a peer timeout of 800 ms, 5 s for synchronisation.
 
-use paddock_messages::quorum::{SyncStart, Tail, ToLeader, ToLearner};
+use paddock_messages::quorum::{Digests, SyncStart, Tail, ToLeader, ToLearner};
 use paddock_messages::zxid::{Epoch, Zxid};
 
 use super::*;
@@ -76,7 +76,7 @@ fn serving() -> Vec<ToLearner> {
 }
 
 fn answer(number: u64) -> Heartbeat {
-    Heartbeat { number, echo: number, accepted_epoch: Epoch(1), vouches: true }
+    Heartbeat { number, echo: number, accepted_epoch: Epoch(1), vouches: true, digests: Digests::default() }
 }
 
 /// Runs the clock up to 20 s with a role that began at `since`: each of `peers` answers every heartbeat that
@@ -303,7 +303,13 @@ fn q3_evidence_grows_old_while_the_clock_is_not_looked_at() {
     member.on_time(0, &stay.progress(), &mut out);
     member.on_heartbeat(
         id(2),
-        Heartbeat { number: 1, echo: 1, accepted_epoch: Epoch(1), vouches: false },
+        Heartbeat {
+            number: 1,
+            echo: 1,
+            accepted_epoch: Epoch(1),
+            vouches: false,
+            digests: Digests::default(),
+        },
         0,
         &mut Vec::new(),
     );
@@ -327,13 +333,25 @@ fn q3_heartbeats_go_to_every_peer_eight_times_a_timeout_whatever_the_role() {
         if now == 100 {
             member.on_heartbeat(
                 id(3),
-                Heartbeat { number: 9, echo: 0, accepted_epoch: Epoch(1), vouches: false },
+                Heartbeat {
+                    number: 9,
+                    echo: 0,
+                    accepted_epoch: Epoch(1),
+                    vouches: false,
+                    digests: Digests::default(),
+                },
                 0,
                 &mut Vec::new(),
             );
             member.on_heartbeat(
                 id(9),
-                Heartbeat { number: 9, echo: 1, accepted_epoch: Epoch(1), vouches: false },
+                Heartbeat {
+                    number: 9,
+                    echo: 1,
+                    accepted_epoch: Epoch(1),
+                    vouches: false,
+                    digests: Digests::default(),
+                },
                 0,
                 &mut Vec::new(),
             ); // nobody

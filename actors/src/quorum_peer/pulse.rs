@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use paddock_messages::quorum::Heartbeat;
+use paddock_messages::quorum::{Digests, Heartbeat};
 use paddock_messages::zxid::Epoch;
 
 /// How many heartbeats are remembered, at least so far apart in parts of a timeout: those of two timeouts.
@@ -28,7 +28,7 @@ pub(super) struct Pulse {
 }
 
 impl Pulse {
-    /// The next heartbeat.
+    /// The next heartbeat, without what it tells of the tree.
     pub(super) fn beat(
         &mut self,
         accepted_epoch: Epoch,
@@ -44,7 +44,13 @@ impl Pulse {
         if self.times.len() > REMEMBERED {
             self.times.pop_front();
         }
-        Heartbeat { number: self.sent, echo: self.heard, accepted_epoch, vouches }
+        Heartbeat {
+            number: self.sent,
+            echo: self.heard,
+            accepted_epoch,
+            vouches,
+            digests: Digests::default(),
+        }
     }
 
     /// When the leader is known to have served us: from then on our sessions are not expired unasked for a
@@ -111,12 +117,24 @@ mod tests {
         assert_eq!(its.proven_ms(), None, "we have not answered yet");
         its.on_heartbeat(ours.beat(Epoch(1), false, 800, 200));
         assert_eq!(its.proven_ms(), Some(180));
-        ours.on_heartbeat(Heartbeat { number: 9, echo: 77, accepted_epoch: Epoch(1), vouches: false });
+        ours.on_heartbeat(Heartbeat {
+            number: 9,
+            echo: 77,
+            accepted_epoch: Epoch(1),
+            vouches: false,
+            digests: Digests::default(),
+        });
         assert_eq!(ours.proven_ms(), Some(100), "77 was never sent");
         for round in 1..=40 {
             ours.beat(Epoch(1), false, 800, 1_000 + 50 * round);
         }
-        ours.on_heartbeat(Heartbeat { number: 10, echo: 2, accepted_epoch: Epoch(1), vouches: false });
+        ours.on_heartbeat(Heartbeat {
+            number: 10,
+            echo: 2,
+            accepted_epoch: Epoch(1),
+            vouches: false,
+            digests: Digests::default(),
+        });
         assert_eq!(ours.proven_ms(), Some(100), "sent too long ago");
         its.on_lane();
         assert_eq!(its.beat(Epoch(1), false, 800, 300).echo, 0, "of this lane nothing was heard");
@@ -149,7 +167,13 @@ mod tests {
         ours.on_heartbeat(its.beat(Epoch(6), false, 800, 140));
         assert!(!ours.vouches(2, Epoch(5)), "it follows another");
         assert!(ours.vouches(3, Epoch(6)));
-        ours.on_heartbeat(Heartbeat { number: 9, echo: 77, accepted_epoch: Epoch(6), vouches: false });
+        ours.on_heartbeat(Heartbeat {
+            number: 9,
+            echo: 77,
+            accepted_epoch: Epoch(6),
+            vouches: false,
+            digests: Digests::default(),
+        });
         assert!(!ours.vouches(4, Epoch(6)), "77 was never sent");
     }
 }

@@ -79,6 +79,13 @@ pub enum FeedItem {
         /// Echoed.
         path: Option<ByteString>,
     },
+    /// A sync of the arbiter's own has been passed: the reads that waited for it may begin.
+    ReadsSynced {
+        /// Which.
+        number: u64,
+        /// The last zxid applied then.
+        zxid: Zxid,
+    },
     /// A read that stood between two writes of its session has been executed.
     Read {
         /// Whose.

@@ -64,6 +64,7 @@ pub(super) const KEYS: &[Key] = &[
     honoured("log.level", "log.level", "debug").file_only(),
     honoured("peerTimeout", "ensemble.peer_timeout_ms", "2000"),
     honoured("parkTime", "ensemble.park_ms", "1000"),
+    honoured("linearizableReads", "ensemble.linearizable_reads", "true"),
     // Operators.
     honoured("4lw.commands.whitelist", "four_letter_words", "ruok, srvr"),
     honoured("metricsProvider.className", "metrics.class", PROMETHEUS).file_only(),

@@ -1,6 +1,6 @@
 //! What comes down a lane between two members.
 
-use paddock_messages::frame::{Frame, FrameReader, FrameWriter, HEADER, Kind, Lane, MAGIC, kinds};
+use paddock_messages::frame::{Frame, FrameReader, FrameWriter, HEADER, Kind, Lane, MAGIC, SPOKEN, kinds};
 
 /// In bytes, so that batches beyond the limit are met with a header alone.
 const LARGEST_TXN: usize = 1 << 10;
@@ -14,7 +14,8 @@ fn recorded() -> Vec<Vec<u8>> {
         let byte = |at| u8::from_str_radix(&digits[at..at + 2], 16).expect("hexadecimal digits");
         (0..digits.len()).step_by(2).map(byte).collect()
     };
-    include_str!("../../golden/frames-v1.txt").lines().map(line).collect()
+    let (one, two) = (include_str!("../../golden/frames-v1.txt"), include_str!("../../golden/frames-v2.txt"));
+    one.lines().chain(two.lines()).map(line).collect()
 }
 
 fn lane(first: u8) -> Lane {
@@ -67,7 +68,7 @@ fn read(lane: Lane, bytes: &[u8], piece: usize) {
 
 /// Written again it reads back the same.
 fn check(lane: Lane, frame: &Frame) {
-    let writer = FrameWriter::new(1, LARGEST_TXN);
+    let writer = FrameWriter::new(SPOKEN.highest, LARGEST_TXN);
     let mut bytes = Vec::new();
     if !matches!(frame, Frame::Hello(_)) {
         bytes = recorded().swap_remove(0);
@@ -88,7 +89,8 @@ pub(super) fn seeds() -> Vec<Vec<u8>> {
     let all = recorded();
     let mut seeds = Vec::new();
     for bytes in &all {
-        let which = rows.iter().position(|(kind, _)| *kind as u8 == bytes[2]).expect("a type that is read");
+        let which = rows.iter().position(|(kind, version)| [*version, *kind as u8] == bytes[1..3]);
+        let which = which.expect("a type that is read");
         let first = if rows[which].0.lane() == Some(Lane::Ctl) { 254 } else { 255 };
         seeds.push([&[first], &all[0][..], bytes].concat());
         let [low, high, ..] = bytes.len().saturating_sub(HEADER).to_le_bytes();

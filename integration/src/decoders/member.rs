@@ -93,6 +93,7 @@ impl Member {
                         FeedItem::Reply { conn, xid, zxid: txn.header.zxid, outcome }
                     }
                     Submission::Sync { xid, path, .. } => FeedItem::Synced { conn, xid, zxid, path },
+                    Submission::SyncReads { number, .. } => FeedItem::ReadsSynced { number, zxid },
                     Submission::Read { from, xid, read } => {
                         let from: Asker = from;
                         let answer = Box::new(reads::answer(&writer, &self.rules, &from, read));

@@ -49,6 +49,7 @@ const LEAST_OF_200: &[(&str, u64)] = &[
     ("processes that a disk ended", 250),
     ("sessions expired", 200),
     ("sessions moved", 2000),
+    ("reads synced", 15000),
     ("silences", 500),
     ("silent learners dropped", 20),
     ("snapshots installed", 40),

@@ -1,16 +1,20 @@
-//! A frame of each type, with every variant of what it may hold: the lines of `frames-v1.txt`.
+//! A frame of each type, with every variant of what it may hold: the lines of `frames-v1.txt`; and of each type that
+//! has a second version, those of `frames-v2.txt`.
 
 use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::{Frame, Hello, Lane, SPOKEN};
+use super::{Frame, Hello, Lane, Versions};
 use crate::client::ops::{Create, PathVersion, Reconfig, SetAcl, SetData};
 use crate::client::request::{CreateOp, Write, WriteOp};
 use crate::error_code::ErrorCode;
 use crate::ids::{AttachNumber, ClientRef, ConnId, ServerId, SessionId};
 use crate::letters::{Asker, Handshake, Proposal, Request};
-use crate::quorum::{Heartbeat, Memory, Notification, PeerState, SyncStart, Tail, ToLeader, ToLearner, Vote};
+use crate::quorum::{
+    DigestPoint, Digests, Heartbeat, Memory, Notification, PeerState, SyncStart, Tail, ToLeader, ToLearner,
+    Vote,
+};
 use crate::txn::{CreateTxn, Op, Txn, TxnBody, TxnHeader};
 use crate::znode::{Acl, AclEntry, Id, Owner, Perms};
 use crate::zxid::{Epoch, Zxid};
@@ -35,8 +39,13 @@ const ATTACH: AttachNumber = AttachNumber { epoch: Epoch(3), counter: 70_000 };
 const CLIENT: ClientRef = ClientRef { arbiter: 1, conn: ConnId { slot: 300, generation: 2 } };
 const MEMBER: ServerId = ServerId(2);
 
-pub(super) const HELLO: Hello =
-    Hello { from: ServerId(1), ensemble: None, lane: Lane::Ctl, speaks: SPOKEN, to: MEMBER };
+pub(super) const HELLO: Hello = Hello {
+    from: ServerId(1),
+    ensemble: None,
+    lane: Lane::Ctl,
+    speaks: Versions { lowest: 1, highest: 1 },
+    to: MEMBER,
+};
 
 /// Each name stands once.
 pub(super) fn all() -> Vec<(String, Frame)> {
@@ -44,6 +53,15 @@ pub(super) fn all() -> Vec<(String, Frame)> {
     all.extend(to_leader());
     all.extend(to_learner());
     all.into_iter().map(|(name, frame)| (name.into(), frame)).chain(batches()).collect()
+}
+
+/// What version 1 cannot say.
+pub(super) fn of_version_2() -> Vec<(String, Frame)> {
+    let point = |counter, digest| Some(DigestPoint { zxid: Zxid::new(Epoch(3), counter), digest });
+    let points = [point(8_320, 1 << 40), point(8_192, 250), None];
+    let digests = Digests { version: 2, points };
+    let heartbeat = Heartbeat { number: 251, echo: 7, accepted_epoch: Epoch(3), vouches: false, digests };
+    vec![("heartbeat-digests".into(), Frame::Heartbeat(heartbeat))]
 }
 
 fn ctl() -> Vec<(&'static str, Frame)> {
@@ -55,10 +73,7 @@ fn ctl() -> Vec<(&'static str, Frame)> {
     let mut all = vec![
         ("hello-new", Frame::Hello(HELLO)),
         ("hello-member", Frame::Hello(member)),
-        (
-            "heartbeat-first",
-            Frame::Heartbeat(Heartbeat { number: 1, echo: 0, accepted_epoch: Epoch(0), vouches: false }),
-        ),
+        ("heartbeat-first", Frame::Heartbeat(Heartbeat { number: 1, ..Heartbeat::default() })),
         (
             "heartbeat",
             Frame::Heartbeat(Heartbeat {
@@ -66,6 +81,7 @@ fn ctl() -> Vec<(&'static str, Frame)> {
                 echo: 1 << 40,
                 accepted_epoch: Epoch(3),
                 vouches: true,
+                digests: Digests::default(),
             }),
         ),
         (
@@ -209,7 +225,8 @@ fn requests() -> Vec<Request> {
         Request::Sync { .. } => Request::Sync { from: from.clone(), xid: 7, path: Some("/a".into()) },
         Request::Revalidate { .. } => {
             Request::Revalidate { client: CLIENT, session: SESSION, attach: ATTACH, timeout_ms: 30_000 }
-        }
+        },
+        Request::SyncReads { .. } => Request::SyncReads { arbiter: 251, number: 1 << 40 },
     };
     let newer = requests.split_off(4); // each keeps its number
     requests.push(Request::Sync { from: nobody, xid: i32::MAX, path: None });
@@ -275,6 +292,7 @@ fn proposals() -> Vec<Proposal> {
             number: 1 << 20, session: SESSION, attach: ATTACH, xid: 251, path: Some("/a".into()),
         },
         Proposal::Refused { .. } => Proposal::Refused { session: SESSION, attach: ATTACH, xid: -5, code },
+        Proposal::ReadsSynced { .. } => Proposal::ReadsSynced { number: 300, member: MEMBER, arbiter: 3, upto: 1 << 40 },
     });
     proposals
 }

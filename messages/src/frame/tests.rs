@@ -12,6 +12,7 @@ use crate::client::ops::SetData;
 use crate::client::request::{Write, WriteOp};
 use crate::ids::SessionId;
 use crate::letters::{Asker, Handshake, Proposal, Request};
+use crate::quorum::Digests;
 use crate::txn::{Op, Txn, TxnBody, TxnHeader};
 use crate::zxid::{Epoch, Zxid};
 
@@ -20,8 +21,12 @@ const LARGEST_TXN: usize = 4_000;
 const MIB: usize = 1 << 20;
 
 fn written(frame: &Frame) -> Vec<u8> {
+    written_in(1, frame)
+}
+
+fn written_in(version: u8, frame: &Frame) -> Vec<u8> {
     let mut bytes = Vec::new();
-    FrameWriter::new(1, LARGEST_TXN).write(frame, &mut bytes).unwrap();
+    FrameWriter::new(version, LARGEST_TXN).write(frame, &mut bytes).unwrap();
     bytes
 }
 
@@ -306,21 +311,21 @@ fn a_shared_frame_is_encoded_once_and_is_what_a_writer_writes() {
 }
 
 #[test]
-fn a_version_that_both_speak_is_agreed_on_and_the_lowest() {
+fn a_version_that_both_speak_is_agreed_on_and_the_highest() {
     let range = |(lowest, highest)| Versions { lowest, highest };
     for (one, other, agreed) in [
         ((1, 1), (1, 1), Some(1)),
-        ((1, 3), (2, 5), Some(2)),
-        ((2, 5), (1, 3), Some(2)),
+        ((1, 3), (2, 5), Some(3)),
+        ((2, 5), (1, 3), Some(3)),
         ((1, 2), (3, 4), None),
         ((1, 4), (3, 2), None), // no range
         ((0, 255), (255, 255), Some(255)),
     ] {
-        assert_eq!(lowest_of_both(range(one), range(other)), agreed, "{one:?} {other:?}");
+        assert_eq!(highest_of_both(range(one), range(other)), agreed, "{one:?} {other:?}");
     }
-    assert_eq!(speak(range((1, 9))), Ok(1));
-    let error = speak(range((2, 9))).unwrap_err().to_string();
-    assert_eq!(error, "we speak frames of version 1 to 1, the peer speaks 2 to 9");
+    assert_eq!((speak(range((1, 1))), speak(range((1, 9)))), (Ok(1), Ok(2)));
+    let error = speak(range((3, 9))).unwrap_err().to_string();
+    assert_eq!(error, "we speak frames of version 1 to 2, the peer speaks 3 to 9");
 }
 
 #[test]
@@ -338,8 +343,9 @@ fn the_table_has_each_type_in_each_version_once_and_in_order() {
     assert_eq!(silent, "Commit cannot be said in version 0");
 }
 
-fn golden() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../integration/golden/frames-v1.txt")
+fn golden(version: u8) -> PathBuf {
+    let name = format!("../integration/golden/frames-v{version}.txt");
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(name)
 }
 
 fn hex(bytes: &[u8]) -> String {
@@ -349,28 +355,49 @@ fn hex(bytes: &[u8]) -> String {
     })
 }
 
-/// `GOLDEN=record cargo test -p paddock-messages fr4` writes the file: only for new lines, never to make a
+/// `GOLDEN=record cargo test -p paddock-messages fr4` writes the files: only for new lines, never to make a
 /// difference go away.
 #[test]
-fn fr4_version_1_of_every_type_is_as_it_was_recorded() {
-    let lines = samples::all().into_iter().map(|(name, frame)| format!("{name} {}\n", hex(&written(&frame))));
-    let text: String = lines.collect();
+fn fr4_each_version_of_every_type_is_as_it_was_recorded() {
+    as_recorded(1, &samples::all());
+    as_recorded(2, &samples::of_version_2());
+}
+
+fn as_recorded(version: u8, samples: &[(String, Frame)]) {
+    let bytes_of = |frame| written_in(version, frame);
+    let text: String =
+        samples.iter().map(|(name, frame)| format!("{name} {}\n", hex(&bytes_of(frame)))).collect();
     if std::env::var("GOLDEN").as_deref() == Ok("record") {
-        std::fs::write(golden(), &text).unwrap();
+        std::fs::write(golden(version), &text).unwrap();
     }
-    let recorded = std::fs::read_to_string(golden()).unwrap();
-    let (samples, mut names) = (samples::all(), BTreeSet::new());
+    let (recorded, mut names) = (std::fs::read_to_string(golden(version)).unwrap(), BTreeSet::new());
     assert_eq!(recorded.lines().count(), samples.len());
-    for (line, (name, frame)) in recorded.lines().zip(&samples) {
+    for (line, (name, frame)) in recorded.lines().zip(samples) {
         let (recorded_name, digits) = line.split_once(' ').unwrap();
         let byte = |at| u8::from_str_radix(&digits[at..at + 2], 16).unwrap();
         let bytes: Vec<u8> = (0..digits.len()).step_by(2).map(byte).collect();
         assert!(recorded_name == name && names.insert(name), "{recorded_name}, {name}");
-        assert_eq!(bytes, written(frame), "{name} is written otherwise: it needs a next version");
+        assert_eq!(bytes, bytes_of(frame), "{name} is written otherwise: it needs a next version");
+        assert_eq!(bytes[1], version, "{name} has no row of this version");
         let mut reader = greeted(frame.kind());
         reader.feed(&bytes);
         assert_eq!(reader.take().unwrap().as_ref(), Some(frame), "{name} is read otherwise");
     }
+}
+
+#[test]
+fn what_version_1_cannot_say_is_left_out_and_every_later_row_has_a_sample() {
+    let mut met = BTreeSet::new();
+    for (name, frame) in samples::of_version_2() {
+        met.insert(frame.kind() as u8);
+        let mut reader = greeted(frame.kind());
+        reader.feed(&written(&frame));
+        let old = reader.take().unwrap().unwrap();
+        assert!(old != frame && written(&old) == written(&frame), "{name}: {old:?}");
+    }
+    let later: BTreeSet<u8> =
+        kinds().filter(|(_, version)| *version == 2).map(|(kind, _)| kind as u8).collect();
+    assert_eq!(met, later);
 }
 
 proptest! {
@@ -401,7 +428,7 @@ proptest! {
             Frame::ToLearner(ToLearner::NewLeader { epoch, last: upto, ensemble: 1 << 127 }),
             Frame::ToLearner(ToLearner::TurnedAway(handshakes)),
             Frame::ToLearner(ToLearner::Snapshot { bytes: raw, is_last: zxid % 2 == 0 }),
-            Frame::Heartbeat(Heartbeat { number: zxid, echo: session as u64, accepted_epoch: epoch, vouches: true }),
+            Frame::Heartbeat(Heartbeat { number: zxid, echo: session as u64, accepted_epoch: epoch, vouches: true, digests: Digests::default() }),
         ] {
             let mut reader = greeted(frame.kind());
             reader.feed(&written(&frame));

@@ -3,6 +3,7 @@
 
 mod expiry;
 mod limits;
+mod linearizable;
 mod metering;
 mod order;
 mod parking;

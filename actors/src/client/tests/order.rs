@@ -6,7 +6,7 @@ use paddock_messages::znode::Stat;
 use paddock_messages::zxid::Zxid;
 use proptest::prelude::*;
 
-use super::{Client, Member, Packet, create, delete, look, ping, request, set, watch};
+use super::{AuthRules, Client, Member, Packet, Settings, create, delete, look, ping, request, set, watch};
 
 const SESSIONS: usize = 3;
 
@@ -111,9 +111,11 @@ proptest! {
         drawn in proptest::collection::vec(
             proptest::collection::vec((0..20u8, any::<u8>()), 0..30), SESSIONS..=SESSIONS),
         turns in proptest::collection::vec((0..12u8, any::<u8>()), 0..400),
+        linearizable_reads: bool,
     ) {
         let scripts: Vec<Script> = drawn.iter().enumerate().map(|(at, drawn)| script(at, drawn)).collect();
-        let mut member = Member::new(2);
+        let settings = Settings { linearizable_reads, ..Settings::default() };
+        let mut member = Member::with(2, settings, AuthRules::default());
         let clients: Vec<Client> = (0..SESSIONS).map(|at| member.connect(at % 2)).collect();
         let mut to_send: Vec<Bytes> = scripts.iter()
             .map(|script| script.iter().flat_map(|(_, bytes)| bytes.clone()).collect())

@@ -19,8 +19,8 @@ impl Member {
     fn park(&mut self) {
         for core in &mut self.arbiters {
             core.serve(Serving::Nobody, self.now_ms);
-            drop(core.take_submissions());
             core.park(self.now_ms);
+            core.begin_role();
         }
     }
 
@@ -40,7 +40,7 @@ impl Member {
     }
 
     /// All of it, until nothing moves any more.
-    fn change_leader(&mut self, epoch: u32) {
+    pub(super) fn change_leader(&mut self, epoch: u32) {
         self.lose_leader();
         self.find_leader(epoch);
         self.serve(Serving::Everybody);

@@ -24,8 +24,8 @@ fn pl1_hellos_are_judged_field_by_field() {
     let us = identity(2, &[1, 2, 3]).lock().clone();
     let (ctl, data) = (hello(3, 2, Lane::Ctl), hello(3, 2, Lane::Data));
     for (hello, lane) in [(&ctl, Lane::Ctl), (&data, Lane::Data)] {
-        assert_eq!(judge(hello, &us, lane, None).unwrap(), 1);
-        assert_eq!(judge(hello, &us, lane, Some(ServerId(3))).unwrap(), 1);
+        assert_eq!(judge(hello, &us, lane, None).unwrap(), SPOKEN.highest);
+        assert_eq!(judge(hello, &us, lane, Some(ServerId(3))).unwrap(), SPOKEN.highest);
         let other = if lane == Lane::Ctl { Lane::Data } else { Lane::Ctl };
         let swapped = judge(hello, &us, other, None).unwrap_err().to_string();
         assert!(swapped.contains("compare the order of the ports"), "{swapped}");

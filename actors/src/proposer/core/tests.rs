@@ -32,7 +32,7 @@ fn attach(text: &str) -> AttachNumber {
     AttachNumber { epoch: Epoch(epoch.parse().unwrap()), counter: counter.parse().unwrap() }
 }
 
-/// `open 7`, `attach 7`, `sync 7 1#1`, or `7 1#1 create /a`.
+/// `open 7`, `attach 7`, `sync 7 1#1`, `reads 5`, or `7 1#1 create /a`.
 fn request(text: &str) -> Request {
     let words: Vec<_> = text.splitn(3, ' ').collect();
     let id = |text: &str| SessionId(text.parse().unwrap());
@@ -51,6 +51,7 @@ fn request(text: &str) -> Request {
             Request::Revalidate { client, session, attach, timeout_ms: 2000 }
         }
         "sync" => Request::Sync { from: asker(id(words[1]), words[2]), xid: 5, path: None },
+        "reads" => Request::SyncReads { arbiter: 0, number: words[1].parse().unwrap() },
         _ => Request::Write { from: asker(id(words[0]), words[1]), xid: 5, write: write_of(words[2]) },
     }
 }
@@ -78,6 +79,7 @@ fn told_proposal(proposal: &Proposal) -> String {
         Proposal::Attached { session, attach, .. } => format!("attached {} {attach:?}", session.0),
         Proposal::AttachRefused { session, .. } => format!("no session {}", session.0),
         Proposal::Synced { session, .. } => format!("synced {}", session.0),
+        Proposal::ReadsSynced { upto, .. } => format!("reads synced {upto}"),
         Proposal::Refused { session, code, .. } => format!("refused {} {}", session.0, code.code()),
     }
 }
@@ -399,12 +401,15 @@ fn p9_no_more_is_proposed_than_the_log_has_room_for() {
     for (input, expected) in [
         // One is below the limit, two are not.
         ("7 0#1 set / | 8 0#1 set / | 7 0#1 set /", "1.1 7 set / v1 | 1.2 8 set / v2"),
-        ("sync 8 0#1 | attach 8", ""), // in their order behind the third (P7)
+        ("sync 8 0#1 | reads 5 | attach 8", ""), // in their order behind the third (P7)
         ("expire 7", ""),
         ("reap /nothing", ""),
         ("ack 2 1.2", ""),           // another's disk
         ("ack 1 1.1", "commit 1.1"), // part of a batch: the whole of it still counts
-        ("ack 1 1.2", "commit 1.2, 1.3 7 set / v3 | synced 8 | attached 8 1#1 | 1.4 7 close , begin round 1"),
+        (
+            "ack 1 1.2",
+            "commit 1.2, 1.3 7 set / v3 | synced 8 | reads synced 5 | attached 8 1#1 | 1.4 7 close , begin round 2",
+        ),
         ("8 1#1 set /", ""),
         ("disk full", "refused 8 -119"),
         ("8 1#1 set /", "refused 8 -119"),

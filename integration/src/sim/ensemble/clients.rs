@@ -1,7 +1,7 @@
 //! Clients, as far as an ensemble's history is concerned: sessions that move between members, and writes whose
 //! answers are held to the truth (EN2, EN4).
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -45,6 +45,9 @@ pub(super) struct Person {
     attach: AttachNumber,
     xid: i32,
     asked: VecDeque<Asked>,
+    /// Reads that wait for a sync of their arbiter's own, by its number; what was answered when each came.
+    reads: BTreeMap<u64, Zxid>,
+    reads_asked: u64,
     /// The highest zxid it was told.
     pub(super) seen: Zxid,
     /// Writes answered.
@@ -93,6 +96,7 @@ impl Person {
     pub(super) fn disconnected(&mut self) {
         self.at = None;
         self.asked.clear();
+        self.reads.clear();
     }
 
     /// Dials a member: with its session, if it has one.
@@ -125,6 +129,7 @@ impl Person {
         }
         let from = Asker { session, attach: self.attach, ids: Arc::new([]) };
         let many = rng.random_range(1..4);
+        let reads = rng.random_bool(0.2).then(|| self.read(floor));
         (0..many)
             .map(|_| {
                 self.xid += 1;
@@ -134,7 +139,16 @@ impl Person {
                 }
                 Submission::Write { from: from.clone(), xid: self.xid, write: self.write(rng) }
             })
+            .chain(reads)
             .collect()
+    }
+
+    /// A linearizable read: it begins once this is answered. One that is lost with its leader is not asked again.
+    fn read(&mut self, floor: Zxid) -> Submission {
+        self.reads_asked += 1;
+        let number = (u64::from(self.number) << 32) + self.reads_asked;
+        self.reads.insert(number, floor);
+        Submission::SyncReads { arbiter: 0, number }
     }
 
     fn write(&self, rng: &mut StdRng) -> Write {
@@ -180,6 +194,14 @@ impl Person {
                 let floor = asked.floor;
                 assert!(*zxid >= floor, "EN6: a sync is done at {zxid:?}, {floor:?} was answered before it");
                 met.count("syncs answered");
+            }
+            FeedItem::ReadsSynced { number, zxid } if self.reads.contains_key(number) => {
+                let floor = self.reads.remove(number).expect("just seen");
+                assert!(
+                    *zxid >= floor,
+                    "EN6: reads begin at {zxid:?}, {floor:?} was answered before they came"
+                );
+                met.count("reads synced");
             }
             _ => return false,
         }

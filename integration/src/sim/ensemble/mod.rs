@@ -16,7 +16,8 @@
 //!   after another was answered comes behind it.
 //! - EN5  Once nothing goes wrong any more, an ensemble elects, synchronises every member, serves every client, and
 //!   comes to rest with the same applied everywhere.
-//! - EN6  A sync that began after a write was answered is answered only where that write is applied.
+//! - EN6  A sync that began after a write was answered, a client's or one for a member's reads, is answered only where
+//!   that write is applied.
 //! - EN7  A session whose client was answered lives for a whole timeout from then, whoever leads or serves it; one
 //!   whose client is gone ends.
 //! - EN8  What a member acknowledges, and what a leader tells or leads, is on its disk: epochs as well as txns.

@@ -31,6 +31,8 @@ const PACE_MS: u64 = 16;
 /// What all clients share.
 pub(super) struct World {
     pub(super) to: Vec<SocketAddr>,
+    /// Members do a sync before each read by themselves.
+    pub(super) reads_are_linearizable: bool,
     began: Instant,
     /// No client begins anything any more.
     pub(super) stop: AtomicBool,
@@ -46,10 +48,11 @@ pub(super) struct World {
 }
 
 impl World {
-    pub(super) fn new(to: Vec<SocketAddr>) -> Self {
+    pub(super) fn new(to: Vec<SocketAddr>, reads_are_linearizable: bool) -> Self {
         let [done, refused, unknown, moved, expired] = [const { AtomicU64::new(0) }; 5];
         let (stop, newest) = (AtomicBool::new(false), AtomicI64::new(0));
-        Self { to, began: Instant::now(), stop, done, refused, unknown, moved, expired, newest }
+        let began = Instant::now();
+        Self { to, reads_are_linearizable, began, stop, done, refused, unknown, moved, expired, newest }
     }
 
     pub(super) fn is_over(&self) -> bool {

@@ -31,6 +31,8 @@ use round::Round;
 
 const VOTERS: usize = 3;
 const OBSERVERS: usize = 1;
+/// In every member's file, for the run in which nobody asks for a sync.
+const LINEARIZABLE: &str = "linearizableReads=true\n";
 /// Of a run, unless more are asked for.
 const SECONDS: u64 = 40;
 /// Of faults in one round.
@@ -61,21 +63,33 @@ const LEAST: [(&str, u64); 16] = [
 
 #[test]
 fn clients_of_an_ensemble_in_chaos_see_one_history() {
+    chaos("");
+}
+
+/// No client asks for a sync.
+#[test]
+fn c10_clients_of_an_ensemble_in_chaos_see_one_history_without_a_sync_where_reads_are_linearizable() {
+    chaos(LINEARIZABLE);
+}
+
+fn chaos(lines: &str) {
     let seed = seed_of("CHAOS_SEED", "chaos");
     let time = Duration::from_secs(number("CHAOS_SECONDS").unwrap_or(SECONDS));
     match Network::new((1..=(VOTERS + OBSERVERS) as u64).collect()) {
-        Ok(network) => network.inside(|network| run(Some(network), seed, time)),
+        Ok(network) => network.inside(|network| run(lines, Some(network), seed, time)),
         Err(why) => {
             println!("\nskipped: no network namespaces here, members are killed and frozen only: {why}");
-            run(None, seed, time);
+            run(lines, None, seed, time);
         }
     }
 }
 
-fn run(mut network: Option<&mut Network>, seed: u64, time: Duration) {
+fn run(lines: &str, mut network: Option<&mut Network>, seed: u64, time: Duration) {
     let dir = tempfile::tempdir().unwrap();
     // Ticks that are short: a fault lasts longer than a leader waits for its quorum.
-    let shape = Shape { voters: VOTERS, observers: OBSERVERS, tick_ms: 200, ..Shape::default() };
+    let (voters, observers, lines) = (VOTERS, OBSERVERS, lines.to_owned());
+    let reads_are_linearizable = lines == LINEARIZABLE;
+    let shape = Shape { voters, observers, tick_ms: 200, lines, ..Shape::default() };
     let mut ensemble = match &network {
         Some(network) => Ensemble::in_network(dir.path(), shape, network),
         None => Ensemble::shaped(dir.path(), shape),
@@ -101,7 +115,7 @@ fn run(mut network: Option<&mut Network>, seed: u64, time: Duration) {
             done: std::mem::take(&mut faults),
             killed_within: 0,
         };
-        let round = Round { root: format!("/round-{nth}"), seed: rng.random() };
+        let round = Round { root: format!("/round-{nth}"), seed: rng.random(), reads_are_linearizable };
         round.run(&mut nemesis, left.min(ROUND), &mut met);
         faults = nemesis.done;
         *met.entry("killed within another fault").or_default() += nemesis.killed_within;

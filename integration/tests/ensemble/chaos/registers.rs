@@ -13,7 +13,7 @@ use super::order::{Placed, Span, out_of_order};
 pub(super) enum What {
     /// Set it, if it had this version; -1 takes any.
     Set { expected: i32 },
-    /// Read it behind a sync on the same connection.
+    /// Read it behind a sync on the same connection, or where the member does one by itself.
     SyncedRead,
     /// Read it.
     Read,

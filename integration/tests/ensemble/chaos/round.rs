@@ -39,6 +39,7 @@ pub(super) struct Round {
     /// All happens below.
     pub(super) root: String,
     pub(super) seed: u64,
+    pub(super) reads_are_linearizable: bool,
 }
 
 /// What the clients brought home.
@@ -87,7 +88,7 @@ impl<'s, 'e: 's> Clients<'s, 'e> {
 impl Round {
     pub(super) fn run(&self, nemesis: &mut Nemesis<'_>, time: Duration, met: &mut Met) {
         self.prepare(nemesis.ensemble);
-        let world = World::new(nemesis.ensemble.client_addresses());
+        let world = World::new(nemesis.ensemble.client_addresses(), self.reads_are_linearizable);
         let epoch = nemesis.ensemble.await_leader();
         let epoch = nemesis.ensemble.wait_for("an epoch", |ensemble| ensemble.epoch(epoch));
         let mut history = self.play(&world, nemesis, time);

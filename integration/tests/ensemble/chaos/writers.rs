@@ -46,6 +46,7 @@ pub(super) fn registers(link: &mut Link<'_>, root: &str, client: u64) -> Vec<Vec
             0..2 => What::Set { expected: -1 },
             2..5 => What::Set { expected: versions[nth] },
             5..8 => What::SyncedRead,
+            _ if link.world.reads_are_linearizable => What::SyncedRead,
             _ => What::Read,
         };
         let told = match what {
@@ -91,7 +92,8 @@ pub(super) fn late_reads(link: &mut Link<'_>, root: &str, client: u64) -> Vec<Ve
 }
 
 fn read(link: &mut Link<'_>, path: &str, synced: bool) -> Told {
-    let read = if synced { link.synced_get(path) } else { link.get(path, false) };
+    let asks_sync = synced && !link.world.reads_are_linearizable;
+    let read = if asks_sync { link.synced_get(path) } else { link.get(path, false) };
     match read {
         Outcome::Done((data, stat)) => {
             Told::Done { version: stat.version, value: data.parse().expect("a value is a number") }

@@ -116,6 +116,8 @@ clients() {
   step java-server cargo test --quiet -p paddock-integration --test java_server
   kazoo 0
   kazoo 3
+  ZOOKEEPER_CLUSTER_SIZE=3 step kazoo-read-only integration/clients/kazoo/run.sh \
+    --server-cmd "$PWD/target/release/paddock serve {config}" -k test_read_only
   for suite in zkcli zktests gozk; do
     step "$suite" "integration/clients/$suite/run.sh" --server-cmd "$PWD/target/release/paddock serve {config}"
   done

@@ -25,6 +25,8 @@ mod killed;
 mod linearizable;
 #[path = "ensemble/load.rs"]
 mod load;
+#[path = "ensemble/local_sessions.rs"]
+mod local_sessions;
 #[path = "ensemble/no_quorum.rs"]
 mod no_quorum;
 #[path = "ensemble/operators.rs"]
@@ -35,6 +37,8 @@ mod order;
 mod parked;
 #[path = "ensemble/power.rs"]
 mod power;
+#[path = "ensemble/read_only.rs"]
+mod read_only;
 #[path = "ensemble/rejoin.rs"]
 mod rejoin;
 #[path = "ensemble/sessions.rs"]

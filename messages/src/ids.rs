@@ -26,6 +26,13 @@ impl SessionId {
     pub const NONE: Self = Self(0);
 }
 
+impl SessionId {
+    /// Whether this server made it: its top byte is the low one of the server's id.
+    pub const fn is_of(self, server: ServerId) -> bool {
+        self.0 as u64 >> 56 == server.0 & 0xff
+    }
+}
+
 impl fmt::Display for SessionId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:#x}", self.0)
@@ -46,6 +53,19 @@ pub struct AttachNumber {
     pub epoch: Epoch,
     /// The how manyth of that epoch, from 1. Never wraps: 2^64 reattaches.
     pub counter: u64,
+}
+
+impl AttachNumber {
+    /// The `nth` number, from 1, that a member gives to attachments of sessions that are its alone: of no
+    /// leader's epoch. It stays the attachment's when the session becomes everybody's.
+    pub const fn local(nth: u64) -> Self {
+        Self { epoch: Epoch(0), counter: nth }
+    }
+
+    /// Whether a member gave it, and no leader.
+    pub const fn is_local(self) -> bool {
+        self.epoch.0 == 0 && self.counter > 0
+    }
 }
 
 impl fmt::Debug for AttachNumber {

@@ -87,6 +87,14 @@ pub enum Submission {
         /// The session's, in ms.
         timeout_ms: i32,
     },
+    /// The connection's session, which is this member's alone, is to become everybody's: what is asked behind
+    /// this needs that.
+    Upgrade {
+        /// Which.
+        session: SessionId,
+        /// Through which of its attachments.
+        attach: AttachNumber,
+    },
 }
 
 /// Whose request it is, and what its ACL checks go by.
@@ -165,6 +173,33 @@ pub enum Request {
         /// By which the arbiter knows the answer.
         number: u64,
     },
+    /// Begin this session, which was the member's alone: it keeps its id, and the attachment its number.
+    Upgrade {
+        /// Which session.
+        session: SessionId,
+        /// The member's own number: [`AttachNumber::is_local`].
+        attach: AttachNumber,
+        /// In ms.
+        timeout_ms: i32,
+    },
+    /// A write of a session that is the member's alone: nobody else knows whether it lives.
+    LocalWrite {
+        /// Who asks.
+        from: Asker,
+        /// The client's xid.
+        xid: i32,
+        /// What for.
+        write: Write,
+    },
+    /// The same, a sync.
+    LocalSync {
+        /// Who asks.
+        from: Asker,
+        /// The client's xid.
+        xid: i32,
+        /// Echoed in the reply.
+        path: Option<ByteString>,
+    },
 }
 
 impl Request {
@@ -173,11 +208,17 @@ impl Request {
         const FIXED: usize = 96;
         let ids = |from: &Asker| from.ids.iter().map(|id| 32 + id.scheme.len() + id.id.len()).sum::<usize>();
         match self {
-            Self::Open { .. } | Self::Attach { .. } | Self::Revalidate { .. } | Self::SyncReads { .. } => {
-                FIXED
+            Self::Open { .. }
+            | Self::Attach { .. }
+            | Self::Revalidate { .. }
+            | Self::SyncReads { .. }
+            | Self::Upgrade { .. } => FIXED,
+            Self::Write { from, write, .. } | Self::LocalWrite { from, write, .. } => {
+                FIXED + ids(from) + write.bound()
             }
-            Self::Write { from, write, .. } => FIXED + ids(from) + write.bound(),
-            Self::Sync { from, path, .. } => FIXED + ids(from) + path.as_ref().map_or(0, |path| path.len()),
+            Self::Sync { from, path, .. } | Self::LocalSync { from, path, .. } => {
+                FIXED + ids(from) + path.as_ref().map_or(0, |path| path.len())
+            }
         }
     }
 }
@@ -375,6 +416,19 @@ pub enum SessionChange {
     },
     /// It is closed.
     Ended(SessionId),
+    /// The same as `Lives`, of a session that is this member's alone.
+    LocalLives {
+        /// Which.
+        session: SessionId,
+        /// Through which attachment.
+        attach: AttachNumber,
+        /// In ms.
+        timeout_ms: i32,
+        /// The client arbiter that serves it from now on.
+        arbiter: u16,
+    },
+    /// It is closed, or everybody's from now on.
+    LocalEnded(SessionId),
 }
 
 /// To a WatchDispatcher, from the Learner: its arbiter's feed, which was empty, is not any more.

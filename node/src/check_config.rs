@@ -96,11 +96,11 @@ mod tests {
 
     #[test]
     fn json_has_what_is_not_yet_done() {
-        let told = told("clientPort=2181\naudit.enable=true\nlocalSessionsEnabled=true");
+        let told = told("clientPort=2181\naudit.enable=true\nleaderServes=no");
         let notes: Vec<_> = told["notes"].as_array().expect("a list").iter().collect();
         let of = |key: &str| notes.iter().find(|note| note["key"] == key).map(|note| note["kind"].clone());
         assert_eq!(of("audit.enable"), Some("not_yet".into()));
-        assert_eq!(of("localSessionsEnabled"), Some("not_yet".into()));
+        assert_eq!(of("leaderServes"), Some("not_yet".into()));
         assert!(told["settings"].as_array().is_some_and(|all| !all.is_empty()));
     }
 }

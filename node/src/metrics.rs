@@ -1,6 +1,7 @@
 //! The member's metrics: what they are read from, for `mntr` and for `/metrics`.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 
 use paddock_actors::admin::actor::Metrics;
 use paddock_actors::admin::collect;
@@ -88,6 +89,7 @@ impl Sources {
             connections: self.entrance.connections() as u64,
             outstanding: self.entrance.outstanding() as u64,
             watches: self.tree.feeds().iter().map(|feed| feed.watches() as u64).sum(),
+            local_sessions: self.meters.local_sessions.load(Relaxed),
             process: ProcessFacts::read().unwrap_or_default(), // absent then
             ..Gauges::default()
         };

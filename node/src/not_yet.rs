@@ -23,13 +23,6 @@ const NO_EFFECT: &[Row] = &[
     not_yet("snapshot_trust_empty", Some("false"), JAVA_DATA),
     not_yet("emulate_353_ttl_nodes", Some("false"), JAVA_DATA),
     not_yet("tcp_keepalive", Some("true"), "keep-alive is on for every client"),
-    not_yet("local_sessions.enabled", Some("false"), "every session is global"),
-    not_yet("local_sessions.upgrading", Some("false"), "every session is global"),
-    not_yet(
-        "read_only_mode_enabled",
-        Some("false"),
-        "a member without a quorum serves nobody, not even reads",
-    ),
     not_yet("ensemble.leader_serves", Some("true"), "the leader serves clients as every member does"),
     not_yet("ensemble.observer_sync", Some("true"), "observers log and take snapshots as voters do"),
     not_yet(
@@ -140,15 +133,11 @@ mod tests {
     fn a_note_names_what_is_written_in_the_file() {
         let dir = tempfile::tempdir().expect("the temporary directory is writable");
         for (file, text, says) in [
-            (
-                "zoo.cfg",
-                "clientPort=2181\nlocalSessionsEnabled=true\ndataDir=d\n",
-                ":2: localSessionsEnabled: not yet",
-            ),
+            ("zoo.cfg", "clientPort=2181\nleaderServes=no\ndataDir=d\n", ":2: leaderServes: not yet"),
             (
                 "a.toml",
-                "data_dir = \"d\"\n[local_sessions]\nenabled = true\n",
-                ":3: local_sessions.enabled: not yet",
+                "data_dir = \"d\"\n[ensemble]\nleader_serves = false\n",
+                ":3: ensemble.leader_serves: not yet",
             ),
         ] {
             let path = dir.path().join(file);

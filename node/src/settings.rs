@@ -52,8 +52,15 @@ pub(crate) fn prep(config: &Config) -> PrepRules {
         auth: auth(config),
         extended_types: config.extended_types_enabled,
         reconfig_enabled: config.ensemble.reconfig == Some(true),
+        local_sessions: local_sessions(config),
         never_used_ms: config.container.max_never_used_ms,
     }
+}
+
+/// Whether new sessions are their member's alone. A server alone has none such, as in ZooKeeper: only its quorum
+/// servers have (`UpgradeableSessionTracker`).
+pub(crate) fn local_sessions(config: &Config) -> bool {
+    config.local_sessions.enabled && config.is_distributed()
 }
 
 pub(crate) fn client(config: &Config) -> Arc<Settings> {
@@ -70,6 +77,8 @@ pub(crate) fn client(config: &Config) -> Arc<Settings> {
         park_ms: u64::from(config.ensemble.park_ms),
         // Alone, whatever is acknowledged is in the tree already, and nobody else can lead.
         linearizable_reads: config.ensemble.linearizable_reads && config.is_distributed(),
+        local_sessions: local_sessions(config),
+        upgrades_local_sessions: config.local_sessions.upgrading,
         takes_trace_mask: config.four_letter_words.contains("stmk"),
         max_in_flight: no_key.max_in_flight,
         max_in_flight_bytes: no_key.max_in_flight_bytes,
@@ -116,6 +125,13 @@ pub(crate) fn soft_limit(config: &Config) -> Option<SoftLimit> {
 pub(crate) fn four_letter_words(config: &Config) -> BTreeSet<String> {
     let isro = config.read_only_mode_enabled.then(|| "isro".to_owned());
     config.four_letter_words.iter().cloned().chain(isro).collect()
+}
+
+/// How long a member looks for a leader before it serves those who only read; `None` for ever. Source:
+/// QuorumPeer.run, `readonlymode.enabled`.
+pub(crate) fn reads_after(config: &Config) -> Option<Duration> {
+    let after = Duration::from_millis(u64::from(config.tick_ms).max(2_000));
+    config.read_only_mode_enabled.then_some(after)
 }
 
 /// `syncLimit` ticks.

@@ -19,6 +19,7 @@ maxClientCnxns=301
 maxCnxns=5003
 nio.sessionlessCnxnTimeout=20004
 parkTime=1505
+localSessionsUpgradingEnabled=true
 readonlymode.enabled=true
 4lw.commands.whitelist=ruok, srvr
 jute.maxbuffer=9000005
@@ -77,6 +78,7 @@ fn every_key_is_in_the_field_that_is_used() {
             auth: expected_auth(),
             extended_types: true,
             reconfig_enabled: true,
+            local_sessions: false,
             never_used_ms: 300_012,
         },
     );
@@ -92,6 +94,8 @@ fn every_key_is_in_the_field_that_is_used() {
             sessionless_timeout_ms: 20_004,
             park_ms: 1_505,
             linearizable_reads: false,
+            local_sessions: false,
+            upgrades_local_sessions: true,
             takes_trace_mask: false,
             max_in_flight: 1_024,
             max_in_flight_bytes: 1 << 20,
@@ -185,6 +189,25 @@ fn linearizable_reads_are_for_members_of_several() {
 }
 
 /// Else the first test could not tell a key that is read from one that is not.
+#[test]
+fn a_server_alone_has_no_local_sessions_and_one_of_several_has() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("myid"), "1").unwrap();
+    let alone = format!("dataDir={}\nclientPort=2999\nlocalSessionsEnabled=true\n", dir.path().display());
+    let members = "initLimit=5\nsyncLimit=2\nserver.1=a:1:2\nserver.2=b:1:2\nserver.3=c:1:2\n";
+    for (text, has) in [(alone.clone(), false), (alone + members, true)] {
+        let config = &load(&text);
+        assert_eq!((prep(config).local_sessions, client(config).local_sessions), (has, has), "{text}");
+        assert!(!client(config).upgrades_local_sessions, "not asked for");
+        assert_eq!(reads_after(config), None, "nor was that");
+    }
+    for (tick_ms, after_ms) in [(1_000, 2_000), (2_000, 2_000), (3_000, 3_000)] {
+        let text = format!("dataDir=/d\nclientPort=2999\nreadonlymode.enabled=true\ntickTime={tick_ms}\n");
+        assert_eq!(reads_after(&load(&text)), Some(Duration::from_millis(after_ms)), "{text}");
+    }
+}
+
+/// Else the test before could not tell a key that is read from one that is not.
 #[test]
 fn each_of_these_lines_makes_a_difference() {
     let all = |text: &str| {

@@ -260,6 +260,8 @@ impl Node {
         }
 
         let learner = Learner::new(server, applied, ids).with_logged(logged);
+        let local_sessions = settings::local_sessions(config);
+        let learner = if local_sessions { learner.with_local_sessions() } else { learner };
         let seen = membership.as_ref().zip(ensemble.as_ref()).map(|(of, with)| with.seen(of));
         let metrics = Sources {
             provider: config.metrics.class,
@@ -294,6 +296,7 @@ impl Node {
             may_begin: marked.is_some(),
             on_joined: marked.map(|markers| Box::new(move || delete_markers(&markers)) as Box<_>),
             move_every: Duration::from_millis((of.timeout_ms() / 8).max(1)),
+            reads_after: settings::reads_after(config),
             lead: mail.proposer.outbox(ADMITTED),
             lead_over: mail.proposer.outbox(ADMITTED),
             applied: mail.proposer.outbox(ADMITTED),
@@ -308,6 +311,7 @@ impl Node {
             internal: mail.proposer.outbox(ADMITTED),
             tree: Arc::clone(&tree),
             tick_ms: u64::from(config.tick_ms),
+            local_sessions,
             peer_timeout_ms: of.timeout_ms(),
         });
         let learner = LearnerActor::new(
@@ -458,7 +462,7 @@ fn log_events(mail: &Mailboxes, env: &Env, meters: Arc<Meters>) -> impl Fn(Logge
 
 /// Ids of sessions that begin here: above every one of ours that the tree knows.
 fn session_ids(server: ServerId, tree: &SharedTree, env: &Env) -> SessionIds {
-    let ours = |id: &SessionId| id.0 as u64 >> 56 == server.0 & 0xff;
+    let ours = |id: &SessionId| id.is_of(server);
     let highest = tree.read().sessions().map(|(id, _)| id).filter(ours).max();
     SessionIds::new(server, env.clock.wall_ms(), highest)
 }

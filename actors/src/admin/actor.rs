@@ -141,6 +141,9 @@ impl AdminActor {
         drop(tree);
         if needs.contains(&Need::Conf) {
             facts.conf = setup.conf.clone();
+            if let (Mode::ReadOnly, Some(conf)) = (facts.server.mode, &mut facts.conf.ensemble) {
+                conf.membership = None; // as in the Java server
+            }
         }
         if needs.contains(&Need::Dirs) {
             facts.dirs = collect::dirs(&setup.directories);
@@ -152,8 +155,10 @@ impl AdminActor {
     }
 
     fn of_ensemble(&self, sight: &Sight, server: &mut ServerFacts) {
-        server.serving = sight.told() != Told::Looking;
+        let reads_only = sight.serves_reads_only();
+        server.serving = reads_only || sight.told() != Told::Looking;
         server.mode = match sight.told() {
+            _ if reads_only => Mode::ReadOnly,
             Told::Leading => Mode::Leader,
             Told::Observing => Mode::Observer,
             Told::Looking | Told::Following => Mode::Follower,
@@ -161,7 +166,7 @@ impl AdminActor {
         server.proposal_sizes =
             (sight.told() == Told::Leading).then(|| (self.setup.metrics.proposal_sizes)());
         server.outlook = sight.outlook();
-        server.peer_state = Some(sight.peer_state());
+        server.peer_state = Some(sight.peer_state()).filter(|_| !reads_only); // as in the Java server
         server.observer_master = sight.observer_master();
     }
 
@@ -207,9 +212,9 @@ impl AdminActor {
         }
         let (parts, tree) = (self.setup.parts.clone(), Arc::clone(&self.setup.tree));
         let told = self.setup.ensemble.as_ref().map(|ensemble| ensemble.role.get().told);
-        let is_learner = matches!(told, Some(Told::Following | Told::Observing));
-        let ask = AskTracker(Box::new(move |tracker| {
-            let what = PartOf::Sessions(collect::sessions(tracker, &tree.read(), is_learner, now));
+        let is_learner = told.is_some_and(|told| told != Told::Leading);
+        let ask = AskTracker(Box::new(move |tracker, local| {
+            let what = PartOf::Sessions(collect::sessions((tracker, local), &tree.read(), is_learner, now));
             let _ = parts.post(Part { question, what });
         }));
         usize::from(self.setup.sessions.post(ask).is_ok())

@@ -153,8 +153,14 @@ pub fn add(part: ArbiterPart, latency: &mut Latency, facts: &mut Facts) {
     facts.watches.by_session.extend(part.watches.by_session);
 }
 
-/// The sessions by the time they expire, or as a learner knows them, and their ephemerals.
-pub fn sessions(tracker: &SessionTracker, tree: &DataTree, is_learner: bool, now: Now) -> SessionFacts {
+/// The sessions by the time they expire, or as a learner knows them, and their ephemerals. `local` are the
+/// deadlines of those that are this member's alone.
+pub fn sessions(
+    (tracker, local): (&SessionTracker, Option<&SessionTracker>),
+    tree: &DataTree,
+    is_learner: bool,
+    now: Now,
+) -> SessionFacts {
     let bucket = |(in_ms, sessions)| ExpiryBucket { at_ms: now.wall_ms + in_ms, sessions };
     let owners = tree.ephemeral_owners().map(|id| (id, tree.ephemerals(id).collect()));
     let global = is_learner.then(|| {
@@ -165,6 +171,7 @@ pub fn sessions(tracker: &SessionTracker, tree: &DataTree, is_learner: bool, now
     SessionFacts {
         global,
         buckets: tracker.buckets().into_iter().map(bucket).collect(),
+        local: local.map(|local| local.buckets().into_iter().map(bucket).collect()),
         ephemerals: owners.collect(),
     }
 }

@@ -54,6 +54,8 @@ pub(super) struct Connection {
     pub(super) session: SessionId,
     pub(super) attach: AttachNumber,
     pub(super) timeout_ms: i32,
+    /// Whether its session is this member's alone (C11).
+    pub(super) is_local: bool,
     /// Whether the handshake carried the read-only byte.
     pub(super) has_flag: bool,
     /// Pings whose turn came while the member could not vouch for the session.
@@ -89,6 +91,7 @@ impl Connection {
             session: SessionId::NONE,
             attach: AttachNumber::default(),
             timeout_ms: 0,
+            is_local: false,
             has_flag: false,
             owed_pings: 0,
             accepted_ms: now_ms,

@@ -407,20 +407,6 @@ impl ArbiterCore {
         &mut self.tally
     }
 
-    /// `srst`: forgets the totals.
-    pub fn reset_totals(&mut self) {
-        self.totals = Totals::default();
-    }
-
-    /// `crst`: forgets the counts of every connection.
-    pub fn reset_connections(&mut self) {
-        for slot in 0..self.conns.slots() {
-            if let Some((_, connection)) = self.conns.in_slot(slot) {
-                connection.stats = super::stats::Stats::default();
-            }
-        }
-    }
-
     pub(super) fn notice(&mut self, notice: Notice) {
         if self.notices.len() < NOTICES || matches!(notice, Notice::FourLetter { .. }) {
             self.notices.push(notice);

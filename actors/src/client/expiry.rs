@@ -1,7 +1,7 @@
 //! The last word on an expiry. The SessionTracker judges by reports; a sign of life that came since the
 //! last of them is known here alone, and may have been answered with a promise (E1).
 
-use paddock_messages::ids::{AttachNumber, SessionId};
+use paddock_messages::ids::{AttachNumber, ConnId, SessionId};
 
 use super::connections::Connection;
 use super::core::ArbiterCore;
@@ -55,6 +55,11 @@ impl ArbiterCore {
 
     pub(super) fn may_promise(&self) -> bool {
         self.now_ms <= self.vouched_until_ms
+    }
+
+    /// A session of this member alone needs no leader's word (C11).
+    pub(super) fn may_promise_to(&self, conn: ConnId) -> bool {
+        self.may_promise() || self.conns.get(conn).is_some_and(|it| it.is_local)
     }
 
     /// A connection ends: what it was promised still holds.

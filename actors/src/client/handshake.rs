@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use paddock_messages::client::session::{ConnectRequest, ConnectResponse, negotiate_timeout, password};
+use paddock_messages::error_code::ErrorCode;
 use paddock_messages::ids::{AttachNumber, ConnId, SessionId};
 use paddock_messages::letters::Submission;
 use paddock_messages::wire::frame;
@@ -86,6 +87,9 @@ impl ArbiterCore {
             self.remark(conn, Remark::Ahead { seen: Zxid::from_wire(seen), here: self.at });
             return self.close(conn);
         }
+        if self.serving == Serving::ReadOnly && !self.may_read(conn, SessionId(request.fields.session_id)) {
+            return self.close(conn);
+        }
         let (min, max) = (self.settings.min_session_timeout_ms, self.settings.max_session_timeout_ms);
         let timeout_ms = negotiate_timeout(request.fields.timeout_ms, min, max);
         let session = SessionId(request.fields.session_id);
@@ -102,6 +106,20 @@ impl ArbiterCore {
         } else {
             self.on_attach_refused(conn); // as if it had expired; its connection is left alone
         }
+    }
+
+    /// Whether this session can be had without a leader. One that everybody knows cannot, and its client keeps it for
+    /// later; nor can a new one where none is the member's alone: that is told by a header. Source:
+    /// ReadOnlyZooKeeperServer.validateSession, ReadOnlyRequestProcessor.
+    fn may_read(&mut self, conn: ConnId, session: SessionId) -> bool {
+        if session != SessionId::NONE {
+            return self.tree.read().session_timeout(session).is_none();
+        }
+        if !self.settings.local_sessions {
+            self.send(conn, 0, Some(ErrorCode::NotReadOnly), |_| {});
+            self.wake(conn);
+        }
+        self.settings.local_sessions
     }
 
     /// The Learner gave the connection its session.
@@ -121,6 +139,7 @@ impl ArbiterCore {
         connection.phase = Phase::Open;
         connection.touched_ms = self.now_ms;
         (connection.session, connection.attach, connection.timeout_ms) = (session, attach, timeout_ms);
+        connection.is_local = attach.is_local();
         self.respond(conn, &ConnectResponse::granted(session, timeout_ms));
         if let Some(older) = self.by_session.insert(session, conn).filter(|older| *older != conn) {
             self.close(older);

@@ -2,14 +2,16 @@
 
 use bytes::Bytes;
 use paddock_messages::client::reply::write_header;
-use paddock_messages::client::request::{Read, Request, Write, WriteOp, path_of_prefix, read_header};
+use paddock_messages::client::request::{
+    CreateOp, Read, Request, Write, WriteOp, path_of_prefix, read_header,
+};
 use paddock_messages::client::session::AuthPacket;
 use paddock_messages::client::{OpCode, ReplyHeader, RequestHeader};
 use paddock_messages::error_code::ErrorCode;
 use paddock_messages::ids::ConnId;
 use paddock_messages::letters::{Asker, Submission};
 use paddock_messages::wire::{Wire, frame, write_nullable};
-use paddock_messages::znode::{AclEntry, Id};
+use paddock_messages::znode::{AclEntry, CreateMode, Id};
 
 use super::connections::{Phase, Stall};
 use super::core::{ArbiterCore, Remark, Serving};
@@ -42,6 +44,21 @@ fn is_submitted(opcode: OpCode) -> bool {
 /// Whether it is a write: what the Learner is told of, but for a sync.
 pub(super) fn is_write(opcode: i32) -> bool {
     OpCode::from_code(opcode).is_some_and(|opcode| is_submitted(opcode) && opcode != OpCode::Sync)
+}
+
+/// Whether it asks for a znode that its session owns. Source: QuorumZooKeeperServer.checkUpgradeSession.
+fn wants_ephemeral(write: &Write) -> bool {
+    let of_op = |op: &WriteOp| match op {
+        WriteOp::Create(CreateOp::Create | CreateOp::Create2, create) => {
+            CreateMode::from_flag(create.flags).is_some_and(CreateMode::is_ephemeral)
+        }
+        _ => false,
+    };
+    match write {
+        Write::One(op) => of_op(op),
+        Write::Multi(ops) => ops.iter().any(of_op),
+        _ => false,
+    }
 }
 
 /// Identities of one connection, by number and by bytes: each goes with every request, and into ACLs.
@@ -234,10 +251,11 @@ impl ArbiterCore {
         }
         match request {
             Request::Read(read) => self.on_read(conn, head, read, from),
-            _ if self.serving == Serving::ReadOnly => {
+            _ if self.serving == Serving::ReadOnly && !self.ends_own(conn, &request) => {
                 self.refuse(conn, head, ErrorCode::NotReadOnly, Stamp::Current);
             }
             Request::Write(write) => {
+                self.upgrade_for(conn, &write);
                 self.submit(conn, head, Submission::Write { from, xid: head.xid, write });
             }
             Request::Sync(of) => {
@@ -247,13 +265,32 @@ impl ArbiterCore {
         }
     }
 
+    /// Whether it ends a session that is this member's alone: nobody else is asked.
+    fn ends_own(&self, conn: ConnId, request: &Request) -> bool {
+        matches!(request, Request::Write(Write::CloseSession))
+            && self.conns.get(conn).is_some_and(|it| it.is_local)
+    }
+
+    /// C10. Told in front of the reads that wait, too: they need not know.
+    fn upgrade_for(&mut self, conn: ConnId, write: &Write) {
+        if !self.settings.upgrades_local_sessions || !wants_ephemeral(write) {
+            return;
+        }
+        let Some(connection) = self.conns.get_mut(conn).filter(|it| it.is_local) else { return };
+        connection.is_local = false;
+        let (session, attach) = (connection.session, connection.attach);
+        self.submissions.push(Submission::Upgrade { session, attach });
+    }
+
     fn on_read(&mut self, conn: ConnId, head: Head, read: Read, from: Asker) {
         let waits = self.conns.get(conn).is_some_and(|it| it.pipeline.waits());
         let announced = waits && may_watch(&read);
         if announced {
             self.announce();
         }
-        let is_behind = self.settings.linearizable_reads && !needs_no_tree(&read);
+        // Who is content with a member that has no leader asked for what that has.
+        let is_behind =
+            self.settings.linearizable_reads && self.serving != Serving::ReadOnly && !needs_no_tree(&read);
         let behind = if is_behind { self.read_syncs.stamp() } else { 0 };
         let what = What::Read { read: Box::new(read), ids: from.ids, announced, behind };
         self.enqueue(conn, head, what);

@@ -34,6 +34,8 @@
 //! - C10 With `linearizable_reads`, a read of the tree is answered only behind a sync of the arbiter's own that was
 //!   asked after the read came: by a state that has every write acknowledged before, by whichever member. One sync
 //!   serves all reads that wait, of all connections; a write behind such a read waits for the read's answer.
+//! - C11 A session of this member alone is answered its pings on the member's own word, and its connection ends with
+//!   the leader. It becomes everybody's with the first request that needs that, which is told in front of it.
 //!
 //! A panic while one connection is served ends the process: all connections of an arbiter share one
 //! core, and a half-done step of it may have lost another client's watch.

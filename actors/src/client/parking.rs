@@ -54,7 +54,9 @@ impl ArbiterCore {
             match connection.phase {
                 Phase::First | Phase::Word if self.settings.park_ms > 0 => {} // it has asked no leader for anything
                 Phase::Closing => {}
-                Phase::Open if connection.pipeline.may_wait() && until_ms > now_ms => {
+                Phase::Open
+                    if !connection.is_local && connection.pipeline.may_wait() && until_ms > now_ms =>
+                {
                     connection.parked = Some(Parked { until_ms, is_asked: false });
                     done.parked += 1;
                     self.wake(conn);

@@ -212,7 +212,7 @@ impl ArbiterCore {
     pub(super) fn answer_here(&mut self, conn: ConnId, xid: i32, read: &Read, ids: &[Id]) {
         let missing = Some(ErrorCode::NoWatcher);
         match read {
-            Read::Ping if !self.may_promise() => {
+            Read::Ping if !self.may_promise_to(conn) => {
                 self.owes_pings = true;
                 if let Some(connection) = self.conns.get_mut(conn) {
                     connection.owed_pings = (connection.owed_pings + 1).min(MAX_OWED_PINGS);

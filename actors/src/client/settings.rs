@@ -36,8 +36,13 @@ pub struct Settings {
     /// `parkTime`: how long a connection waits for the next leader once its own is lost; 0: it is closed at once.
     pub park_ms: u64,
     /// `linearizableReads`: whether a read of the tree shows all that anybody was answered before it came (C10). Of
-    /// no use where there is no other member; without a leader none is answered.
+    /// no use where there is no other member; without a leader none is answered, but for clients of read-only
+    /// mode, which asked for what there is.
     pub linearizable_reads: bool,
+    /// `localSessionsEnabled`: new sessions are this member's alone.
+    pub local_sessions: bool,
+    /// `localSessionsUpgradingEnabled`: such a session becomes everybody's at its first ephemeral znode.
+    pub upgrades_local_sessions: bool,
     /// Whether the word `stmk` may be answered: only then the eight bytes behind it are waited for.
     pub takes_trace_mask: bool,
 }
@@ -63,6 +68,8 @@ impl Default for Settings {
             sessionless_timeout_ms: 10_000,
             park_ms: 2_000,
             linearizable_reads: false,
+            local_sessions: false,
+            upgrades_local_sessions: false,
             takes_trace_mask: true,
         }
     }

@@ -139,6 +139,20 @@ pub fn short_name(opcode: Option<i32>) -> &'static str {
 }
 
 impl ArbiterCore {
+    /// `srst`: forgets the totals.
+    pub fn reset_totals(&mut self) {
+        self.totals = Totals::default();
+    }
+
+    /// `crst`: forgets the counts of every connection.
+    pub fn reset_connections(&mut self) {
+        for slot in 0..self.conns.slots() {
+            if let Some((_, connection)) = self.conns.in_slot(slot) {
+                connection.stats = Stats::default();
+            }
+        }
+    }
+
     /// Every connection, for operators.
     pub fn connections(&self) -> impl Iterator<Item = ConnectionInfo> + '_ {
         self.conns.iter().map(|(conn, it)| self.info(conn, it))

@@ -1,6 +1,7 @@
 //! The Learner's shell: moves its orders to the log, the leader and the client arbiters.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use paddock_messages::client::reply::Outcome;
@@ -244,6 +245,10 @@ impl LearnerActor {
         }
     }
 
+    pub(super) fn tell_local_sessions(&self) {
+        self.meters.local_sessions.store(self.core.local_sessions() as u64, Relaxed);
+    }
+
     /// Goes on a little later: other mail comes first.
     fn pause(&mut self, ctx: &mut Ctx<'_, Self>) {
         if !std::mem::replace(&mut self.is_paused, true) {
@@ -260,6 +265,7 @@ impl LearnerActor {
         let mut state = Live { writer: &mut writer, rules, txns: 0, writes, arbiters };
         self.core.apply(&mut state, &mut changes.0);
         let (txns, upto) = (state.txns, state.last_zxid());
+        self.tell_local_sessions();
         let dispatchers = &self.peers.dispatchers;
         writer.commit(|arbiter| {
             // A dispatcher that is gone is the guardian's business; one that has mail will drain all.

@@ -6,13 +6,15 @@ use std::sync::Arc;
 use paddock_messages::client::reply::Outcome;
 use paddock_messages::client::request::Read;
 use paddock_messages::ids::{AttachNumber, ClientRef, ServerId, SessionId};
-use paddock_messages::letters::{Asker, Handshake, Home, Proposal, Request, SessionChange, Submission};
+use paddock_messages::letters::{Asker, Handshake, Home, Proposal, Request, SessionChange};
 use paddock_messages::quorum::Tail;
 use paddock_messages::txn::{Txn, TxnBody, TxnHeader};
 use paddock_messages::zxid::{Epoch, Zxid};
 
+use self::asked::Step;
+use super::local::LocalSessions;
 use super::queue::Queue;
-use super::routes::{Route, Routes, Waiting};
+use super::routes::{Here, Routes, Waiting};
 use super::session_ids::SessionIds;
 use crate::tree::feed::{CloseReason, FeedItem, ReadAnswer};
 
@@ -72,6 +74,9 @@ pub struct Learner {
     due: VecDeque<SessionId>,
     /// Handshakes whose connections are to be closed.
     turned_away: Vec<Handshake>,
+    local: LocalSessions,
+    /// What came of its sessions, and is to be done under the tree's lock.
+    steps: Vec<Step>,
 }
 
 impl Learner {
@@ -93,6 +98,8 @@ impl Learner {
             begins,
             due,
             turned_away,
+            local: LocalSessions::default(),
+            steps: Vec::new(),
         }
     }
 
@@ -141,49 +148,6 @@ impl Learner {
     /// The arbiter through which a session speaks here by this attachment, or a later one.
     pub fn arbiter_of(&self, session: SessionId, attach: AttachNumber) -> Option<u16> {
         self.routes.arbiter_of(session, attach)
-    }
-
-    /// What this member's clients ask, in order.
-    pub fn on_submissions(&mut self, items: Vec<Submission>, out: &mut Vec<Output>) {
-        let requests: Vec<_> = items.into_iter().filter_map(|item| self.submit(item)).collect();
-        if !requests.is_empty() {
-            out.push(Output::Forward(requests));
-        }
-        if !self.due.is_empty() {
-            out.push(Output::Apply);
-        }
-    }
-
-    fn submit(&mut self, item: Submission) -> Option<Request> {
-        Some(match item {
-            Submission::Open { client, timeout_ms } => {
-                let session = self.ids.issue();
-                self.routes.open(session, client);
-                Request::Open { session, timeout_ms }
-            }
-            Submission::Attach { client, session, timeout_ms } => {
-                Request::Attach { client, session, timeout_ms }
-            }
-            Submission::Revalidate { client, session, attach, timeout_ms } => {
-                Request::Revalidate { client, session, attach, timeout_ms }
-            }
-            Submission::Write { from, xid, write } => {
-                self.routes.asked(&from);
-                Request::Write { from, xid, write }
-            }
-            Submission::Sync { from, xid, path } => {
-                self.routes.asked(&from);
-                Request::Sync { from, xid, path }
-            }
-            Submission::SyncReads { arbiter, number } => Request::SyncReads { arbiter, number },
-            Submission::Read { from, xid, read } => {
-                let session = from.session;
-                if self.routes.wait(from, xid, read) {
-                    self.due.push_back(session);
-                }
-                return None;
-            }
-        })
     }
 
     /// What the leader proposes, in order.
@@ -253,7 +217,10 @@ impl Learner {
     /// arbiters park the connections (L7). What is logged stays.
     pub fn on_leader_lost(&mut self) {
         self.queue.keep_txns();
-        self.routes.park();
+        let local = &self.local;
+        self.routes.park(|session| local.get(session).is_none() && !local.is_upgrading(session)); // L9
+        self.local.end_all();
+        self.steps.clear();
         (self.begins, self.confirmed) = (None, 0);
         self.due.clear();
         self.turned_away.clear();
@@ -285,7 +252,7 @@ impl Learner {
     /// Whether the oldest proposal may be applied, a read be executed, a connection be closed, or an epoch
     /// begin.
     pub fn is_ready(&self) -> bool {
-        let waits = !self.due.is_empty() || !self.turned_away.is_empty();
+        let waits = !self.due.is_empty() || !self.turned_away.is_empty() || !self.steps.is_empty();
         waits || self.begins_in(&self.queue) || self.next_in(&self.queue).is_some()
     }
 
@@ -315,6 +282,7 @@ impl Learner {
         let mut queue = std::mem::take(&mut self.queue);
         let mut budget = READ_BYTES;
         for _ in 0..APPLY_BATCH {
+            self.do_steps(state, changes);
             // L3: before the next write of the session, which stands in the queue or is on its way.
             if !self.read_due(&mut budget, state) {
                 break;
@@ -328,6 +296,7 @@ impl Learner {
             queue.pop();
         }
         self.queue = queue;
+        self.do_steps(state, changes);
     }
 
     /// L6. One that joins late may be beyond the start already.
@@ -340,10 +309,30 @@ impl Learner {
     /// Executes the reads that wait for nothing any more; false if the budget ended first.
     fn read_due(&mut self, budget: &mut usize, state: &mut impl State) -> bool {
         while let Some(&session) = self.due.front() {
-            if !self.routes.get(session).is_none_or(|it| read_behind(it, budget, state)) {
+            if !self.read_behind(session, budget, state) {
                 return false;
             }
             self.due.pop_front();
+        }
+        true
+    }
+
+    /// L3: the reads that come right behind what has been answered. False if the budget ended first.
+    fn read_behind(&mut self, session: SessionId, budget: &mut usize, state: &mut impl State) -> bool {
+        while let Some(route) = self.routes.get(session).filter(|route| route.has_due_read()) {
+            if *budget == 0 {
+                return false;
+            }
+            let to = route.client;
+            let Some(Waiting { from, xid, what, .. }) = route.pop_read() else { break };
+            let Here::Read(read) = what else {
+                self.close_here(to, session, xid, state);
+                break;
+            };
+            let zxid = state.last_zxid();
+            let answer = Box::new(state.read(&from, read));
+            *budget = budget.saturating_sub(answer.weight());
+            state.push(to.arbiter, FeedItem::Read { conn: to.conn, xid, zxid, answer });
         }
         true
     }
@@ -407,6 +396,7 @@ impl Learner {
                 return state.push(client.arbiter, FeedItem::AttachRefused { conn: client.conn });
             }
             Handshake::Open(session) => {
+                self.not_upgraded(session);
                 let Some(route) = self.routes.remove(session) else { return };
                 (route.client, false)
             }
@@ -430,8 +420,9 @@ impl Learner {
             TxnBody::CreateSession { timeout_ms } => {
                 let (session, attach) = (header.session, header.attach);
                 let client = self.routes.opened(session, attach);
-                let home = match client {
-                    Some(client) => Home::Arbiter(client.arbiter),
+                let upgraded = self.local.upgraded(session).then(|| self.routes.arbiter_of(session, attach));
+                let home = match client.map(|client| client.arbiter).or(upgraded.flatten()) {
+                    Some(arbiter) => Home::Arbiter(arbiter),
                     None => home_of(session, self.me),
                 };
                 changes.push(SessionChange::Lives { session, attach, timeout_ms, home });
@@ -476,22 +467,7 @@ impl Learner {
 
 /// Whose session it is that has just begun and whose client is not known here: its id tells who made it.
 fn home_of(session: SessionId, me: ServerId) -> Home {
-    let maker = session.0 as u64 >> 56;
-    if maker == me.0 & 0xff { Home::Arbiter(0) } else { Home::Member(ServerId(maker)) }
+    if session.is_of(me) { Home::Arbiter(0) } else { Home::Member(ServerId(session.0 as u64 >> 56)) }
 }
 
-/// L3: the reads that come right behind what has been answered. False if the budget ended first.
-fn read_behind(route: &mut Route, budget: &mut usize, state: &mut impl State) -> bool {
-    let to = route.client;
-    while route.has_due_read() {
-        if *budget == 0 {
-            return false;
-        }
-        let Some(Waiting { from, xid, read, .. }) = route.pop_read() else { break };
-        let zxid = state.last_zxid();
-        let answer = Box::new(state.read(&from, read));
-        *budget = budget.saturating_sub(answer.weight());
-        state.push(to.arbiter, FeedItem::Read { conn: to.conn, xid, zxid, answer });
-    }
-    true
-}
+mod asked;

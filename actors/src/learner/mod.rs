@@ -10,6 +10,9 @@
 //! - L7  While the leader is lost, a connection's attachment stands for what it asked of it: each of its txns that
 //!   is applied is answered, and it is closed where the session's end, or a later attachment, is. After a
 //!   snapshot nothing is known of it.
+//! - L9  A session of this member alone is known to nobody else until its upgrade is asked for, ends with the leader
+//!   or the lead under which it began, and is ended here, behind all that it asked before. What comes through an
+//!   attachment of it that is not its newest is not done.
 //!
 //! Source: Junqueira et al., Zab (DSN 2011), broadcast; compat: `Learner.java`, `FinalRequestProcessor.java`.
 
@@ -20,7 +23,9 @@ mod behind;
 pub mod core;
 mod disk;
 pub mod following;
+mod local;
 mod queue;
+mod reads_only;
 pub mod receiving;
 pub mod roles;
 mod routes;

@@ -19,6 +19,7 @@ use paddock_messages::zxid::Zxid;
 use super::actor::LearnerActor;
 use super::behind::Behind;
 use super::following::Following;
+use super::reads_only::Reads;
 use super::receiving::{Received, Receiving};
 use crate::client::Serving;
 use crate::client::hub::Control;
@@ -87,6 +88,8 @@ pub struct Others {
     pub on_joined: Option<Box<dyn FnOnce() + std::marker::Send>>,
     /// How often it is told that this thread moves.
     pub move_every: Duration,
+    /// How long a search lasts before clients that only read are served what is here (`readonlymode.enabled`).
+    pub reads_after: Option<Duration>,
     /// Our Proposer, when we are elected, and when that is over.
     pub lead: Outbox<Lead>,
     /// The same.
@@ -115,9 +118,10 @@ pub(super) enum Mode {
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Search {
     /// The last txn on disk, once the log has finished.
-    last: Option<Zxid>,
+    pub(super) last: Option<Zxid>,
     /// The QuorumPeer knows.
     pub(super) is_told: bool,
+    pub(super) reads: Reads,
 }
 
 impl LearnerActor {
@@ -154,6 +158,9 @@ impl LearnerActor {
                 self.mode = Mode::Looking(Search::default());
                 if self.log.send(Command::Drain { role }).is_err() {
                     ctx.fatal(ExitCode::ActorGone, "the learner's Logger has ended");
+                }
+                if let Some(after) = self.others().reads_after {
+                    ctx.after(after, move |learner, _| learner.on_long_search(role));
                 }
             }
             Part::Lead => {
@@ -193,8 +200,10 @@ impl LearnerActor {
     /// Nobody is served any more, and what waited for an answer gets none from this leader.
     fn end_role(&mut self) {
         let (role, others) = (self.role, self.others());
+        let is_parked = !matches!(self.mode, Mode::Looking(_)); // Q6
         match &self.mode {
-            Mode::Looking(_) => return,
+            Mode::Looking(search) if search.reads != Reads::Served => return,
+            Mode::Looking(_) => others.board.serve_reads(false),
             // One that is gone is the guardian's business.
             Mode::Leading => drop(others.lead_over.post(LeadOver { role })),
             Mode::Following(behind) => {
@@ -206,12 +215,13 @@ impl LearnerActor {
         drop(others.judge.post(Judge { role, whose: Whose::Nobody }));
         for hub in &others.hubs {
             drop(hub.post(Control::Serve(Serving::Nobody)));
-            drop(hub.post(Control::Park));
+            drop(hub.post(if is_parked { Control::Park } else { Control::CloseAll }));
         }
         if let Some(others) = &mut self.others {
             others.receiving.forget();
         }
         self.core.on_leader_lost();
+        self.tell_local_sessions();
         self.mode = Mode::Looking(Search::default());
     }
 
@@ -228,7 +238,7 @@ impl LearnerActor {
                     self.serve_everybody(Whose::TheLeaders);
                 }
             }
-            Mode::Looking(Search { last: Some(last), is_told }) if !*is_told => {
+            Mode::Looking(Search { last: Some(last), is_told, .. }) if !*is_told => {
                 *is_told = true; // Q4
                 let (role, current_epoch, last) = (self.role, self.facts.current_epoch, *last);
                 let memory = memory(&self.facts, last, self.others().may_begin);
@@ -236,6 +246,7 @@ impl LearnerActor {
                 let has_room = joins && now_ms >= self.no_room_until_ms;
                 let stands = Stands { role, current_epoch, last, memory, has_room, joins };
                 self.mail(ctx, |to| to.stands.post(stands).is_ok());
+                self.serve_reads();
             }
             Mode::Looking(_) => {}
         }

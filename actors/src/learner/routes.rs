@@ -7,14 +7,23 @@ use paddock_messages::client::request::Read;
 use paddock_messages::ids::{AttachNumber, ClientRef, SessionId};
 use paddock_messages::letters::Asker;
 
-/// A read that stands between two writes of its session.
+/// What stands behind writes of its session and is no business of the leader's.
 #[derive(Debug)]
 pub(super) struct Waiting {
     /// It comes right behind the how manyth write or sync of this attachment.
     after: u64,
     pub(super) from: Asker,
     pub(super) xid: i32,
-    pub(super) read: Read,
+    pub(super) what: Behind,
+}
+
+/// See [`Waiting`].
+#[derive(Debug)]
+pub(super) enum Behind {
+    /// A read that stands between two writes.
+    Read(Read),
+    /// The end of a session that is this member's alone.
+    End,
 }
 
 /// A session's connection here.
@@ -72,9 +81,12 @@ impl Routes {
         old.filter(|old| *old != client)
     }
 
-    /// The leader is lost: nobody is answered any more but by what is applied of what was asked (L7).
-    pub(super) fn park(&mut self) {
-        let attached = |(session, route): (_, Route)| Some((session, (route.client, route.attach?)));
+    /// The leader is lost: nobody is answered any more but by what is applied of what was asked (L7), and of
+    /// those that do not outlive the leader nobody at all.
+    pub(super) fn park(&mut self, outlives: impl Fn(SessionId) -> bool) {
+        let attached = |(session, route): (SessionId, Route)| {
+            Some((session, (route.client, route.attach?))).filter(|_| outlives(session))
+        };
         self.parked.extend(std::mem::take(&mut self.all).into_iter().filter_map(attached));
     }
 
@@ -119,10 +131,10 @@ impl Routes {
 
     /// A read waits for what its session asked last; true if that is answered already. Dropped if the
     /// session has moved on: then its connection is being closed.
-    pub(super) fn wait(&mut self, from: Asker, xid: i32, read: Read) -> bool {
+    pub(super) fn wait(&mut self, from: Asker, xid: i32, what: Behind) -> bool {
         let Some(route) = self.of(from.session, from.attach) else { return false };
         let after = route.asked;
-        route.waiting.push_back(Waiting { after, from, xid, read });
+        route.waiting.push_back(Waiting { after, from, xid, what });
         after <= route.answered
     }
 

@@ -143,7 +143,10 @@ impl Serve<Over> for LearnerActor {
         if role != self.role {
             return;
         }
+        let sessions = self.core.on_over(sessions, &mut self.out);
+        self.perform(ctx);
         match self.mode {
+            _ if sessions.is_empty() => {}
             Mode::Leading => {
                 if self.peers.internal.post(Internal::Expire(sessions)).is_err() {
                     ctx.fatal(ExitCode::ActorGone, "the learner's Proposer has ended");

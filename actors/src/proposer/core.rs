@@ -10,6 +10,7 @@ use paddock_messages::letters::{Ack, Asker, Handshake, Internal, Proposal, Reque
 use paddock_messages::txn::{Txn, TxnBody, TxnHeader};
 use paddock_messages::zxid::{Epoch, Zxid};
 
+use self::sessions::Standing;
 use self::syncs::Syncs;
 use super::configuring;
 use super::credit::LogCredit;
@@ -54,16 +55,6 @@ enum Roll {
     Asked,
     /// The disk was full: asked for again at the next tick.
     Refused,
-}
-
-/// What becomes of a request, by the session and attachment it came through.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Standing {
-    Lives,
-    /// It attached elsewhere since.
-    Moved,
-    /// It is closing, closed, or never was.
-    Ended,
 }
 
 /// What the leader's own log has room for, in bytes (P9).
@@ -305,13 +296,6 @@ impl<Q: Quorum> Proposer<Q> {
         }
     }
 
-    /// A member says through which attachment it serves a session: whether it may go on. The highest
-    /// number heard holds (P5).
-    pub fn on_revalidated(&mut self, view: &impl View, session: SessionId, attach: AttachNumber) -> bool {
-        self.pending.forget(view.last_zxid());
-        self.standing(view, session, attach) == Standing::Lives
-    }
-
     /// A quorum has agreed on this epoch and synchronised for it. What waited is proposed now, at
     /// `now_ms` since 1970.
     pub fn on_new_epoch(&mut self, view: &impl View, epoch: Epoch, now_ms: i64, out: &mut Vec<Output>) {
@@ -339,7 +323,14 @@ impl<Q: Quorum> Proposer<Q> {
                 }
                 Proposal::Attached { member, client, session, attach, timeout_ms }
             }
+            Request::Upgrade { session, attach, timeout_ms } => {
+                self.upgrade(view, session, attach, timeout_ms, now_ms)
+            }
             Request::Write { from, xid, write } => self.write(view, &from, xid, write, now_ms),
+            Request::LocalWrite { from, xid, write } => {
+                self.local_write(view, member, &from, xid, write, now_ms)
+            }
+            Request::LocalSync { from, xid, path } => self.local_sync(member, &from, xid, path),
             Request::Sync { from, xid, path } => {
                 let (session, attach) = (from.session, from.attach);
                 match self.refusal(view, &from) {
@@ -371,13 +362,6 @@ impl<Q: Quorum> Proposer<Q> {
         }
     }
 
-    fn open(&mut self, view: &impl View, session: SessionId, timeout_ms: i32, now_ms: i64) -> Proposal {
-        let zxid = self.next();
-        let body = self.prep(view).create_session(session, timeout_ms, zxid);
-        let attach = self.grant(session);
-        self.propose(TxnHeader { session, attach, cxid: 0, zxid, time: now_ms }, body)
-    }
-
     fn write(&mut self, view: &impl View, from: &Asker, xid: i32, write: Write, now_ms: i64) -> Proposal {
         let (session, attach) = (from.session, from.attach);
         if self.is_full() {
@@ -388,7 +372,7 @@ impl<Q: Quorum> Proposer<Q> {
             Standing::Moved => TxnBody::Error(ErrorCode::SessionMoved),
             standing => {
                 let is_live = standing == Standing::Lives;
-                let at = Place { session, is_live, ids: &from.ids, zxid, time: now_ms };
+                let at = Place { session, is_live, is_local: false, ids: &from.ids, zxid, time: now_ms };
                 self.prep(view).write(at, write)
             }
         };
@@ -441,44 +425,6 @@ impl<Q: Quorum> Proposer<Q> {
         Prep { view, pending: &mut self.pending, rules: &self.rules }
     }
 
-    fn latest_grant(&self) -> AttachNumber {
-        AttachNumber { epoch: self.epoch, counter: self.granted }
-    }
-
-    /// P5: higher than any before it.
-    fn grant(&mut self, session: SessionId) -> AttachNumber {
-        self.granted += 1;
-        let attach = self.latest_grant();
-        let before = self.newest.insert(session, attach);
-        assert!(before.is_none_or(|before| before < attach), "P5: {attach:?} after {before:?}");
-        attach
-    }
-
-    /// P5. A number not heard of before counts as heard: its member was told that the session lives. One
-    /// that nobody gave is no attachment. Who has a number here lives, for it goes with the session.
-    fn standing(&mut self, view: &impl View, session: SessionId, attach: AttachNumber) -> Standing {
-        if attach > self.latest_grant() {
-            return Standing::Moved;
-        }
-        if let Some(newest) = self.newest.get_mut(&session) {
-            *newest = attach.max(*newest);
-            return if attach < *newest { Standing::Moved } else { Standing::Lives };
-        }
-        if !self.prep(view).is_live(session) {
-            return Standing::Ended;
-        }
-        self.newest.insert(session, attach);
-        Standing::Lives
-    }
-
-    fn refusal(&mut self, view: &impl View, from: &Asker) -> Option<ErrorCode> {
-        match self.standing(view, from.session, from.attach) {
-            Standing::Moved => Some(ErrorCode::SessionMoved),
-            Standing::Ended => Some(ErrorCode::SessionExpired),
-            Standing::Lives => None,
-        }
-    }
-
     /// Panics where an invariant does not hold, for a tree that is at `applied`. For tests.
     pub fn check(&self, applied: Zxid) {
         assert!(self.last.epoch() == self.epoch && self.last.counter() <= self.last_counter, "P1, P6");
@@ -493,6 +439,7 @@ impl<Q: Quorum> Proposer<Q> {
     }
 }
 
+mod sessions;
 mod syncs;
 mod waiting;
 

@@ -23,6 +23,8 @@
 //!   expired.
 //! - P11 A sync is answered only if a quorum has confirmed, after it was asked, that it follows no later leader:
 //!   by a round of heartbeats, or by its acks of a txn that was proposed after it.
+//! - P13 What a session asks that nobody here knows is done only if `localSessionsEnabled` says so, and the member
+//!   that asks made the session; it owns no ephemeral znode.
 //!
 //! Source: Junqueira et al., Zab (DSN 2011), local primary order; compat: Leader.java (propose,
 //! tryToCommit), PrepRequestProcessor, ZOOKEEPER-1277 (the counter must not wrap).

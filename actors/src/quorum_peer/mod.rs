@@ -7,6 +7,9 @@
 //!   stands with that.
 //! - Q5  A learner that has not answered within the peer timeout, or since it came, is served no longer: its
 //!   sessions are nobody's.
+//! - Q6  A member serves clients that only read while it has looked for a leader for longer than two seconds and a
+//!   tick, if it is to: what is committed, as far as it knows, and nothing of which all or a part was lost. Before its next
+//!   role it closes all their connections.
 //!
 //! Source: compat zab, 6 and 11; QuorumPeer.java, ZOOKEEPER-4712 (roles that end in part).
 

@@ -70,6 +70,7 @@ struct Told {
     role: u64,
     progress: Progress,
     moved_ms: u64,
+    serves_reads: bool,
 }
 
 impl Board {
@@ -101,6 +102,16 @@ impl Board {
     /// How far the latest role that told anything has come.
     pub fn latest(&self) -> Progress {
         self.0.lock().progress.clone()
+    }
+
+    /// Whether clients that only read are served, without a leader.
+    pub fn serve_reads(&self, serves: bool) {
+        self.0.lock().serves_reads = serves;
+    }
+
+    /// The same, as was told last.
+    pub fn serves_reads(&self) -> bool {
+        self.0.lock().serves_reads
     }
 
     /// The thread of the role's actors moves.

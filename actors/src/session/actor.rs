@@ -12,8 +12,11 @@ use super::core::SessionTracker;
 use crate::runtime::{Ctx, ExitCode, Serve, Service};
 use crate::tree::SharedTree;
 
-/// Mail from whoever asks for an operator: look at the core on its own thread, and post what was found.
-pub struct AskTracker(pub Box<dyn FnOnce(&SessionTracker) + Send>);
+/// Looks at the deadlines of the sessions that everybody knows, and at those of this member's alone.
+pub type Look = dyn FnOnce(&SessionTracker, Option<&SessionTracker>) + Send;
+
+/// Mail from whoever asks for an operator: look at the cores on their own thread, and post what was found.
+pub struct AskTracker(pub Box<Look>);
 
 /// Whom a member of several has beside those of a server alone.
 pub struct Others {
@@ -27,6 +30,8 @@ pub struct Others {
     pub tree: Arc<SharedTree>,
     /// In ms.
     pub tick_ms: u64,
+    /// `localSessionsEnabled`.
+    pub local_sessions: bool,
     /// `peerTimeout`, in ms: how long another member may go on to make promises unheard.
     pub peer_timeout_ms: u64,
 }
@@ -34,6 +39,8 @@ pub struct Others {
 /// See the module.
 pub struct SessionTrackerActor {
     core: SessionTracker,
+    /// Of the sessions that are this member's alone, in this role (E5).
+    local: Option<SessionTracker>,
     judge: Judge,
     /// Each client arbiter's hub, by arbiter: it has the last word on its sessions.
     hubs: Vec<Outbox<Silent>>,
@@ -55,6 +62,7 @@ impl SessionTrackerActor {
         let as_of_ms = vec![0; hubs.len()];
         Self {
             core,
+            local: None,
             judge,
             hubs,
             others,
@@ -65,14 +73,26 @@ impl SessionTrackerActor {
         }
     }
 
-    fn on_touched(&mut self, letter: &Touched, ctx: &mut Ctx<'_, Self>) {
-        self.core.on_touched(letter, &mut self.silent);
+    /// E5. What is left of the letter is of sessions that others know, too.
+    fn on_local_touched(&mut self, letter: &mut Touched, ctx: &mut Ctx<'_, Self>) {
+        let Some(local) = self.local.as_mut().filter(|local| !local.is_empty()) else { return };
+        local.on_touched(letter, &mut self.silent);
+        letter.sessions.retain(|session| !local.knows(*session));
+        self.ask_last_word(letter.arbiter, ctx);
+    }
+
+    fn ask_last_word(&mut self, arbiter: u16, ctx: &mut Ctx<'_, Self>) {
         if !self.silent.is_empty() {
             let silent = Silent { role: self.judge.role, sessions: std::mem::take(&mut self.silent) };
-            if self.hubs[usize::from(letter.arbiter)].post(silent).is_err() {
+            if self.hubs[usize::from(arbiter)].post(silent).is_err() {
                 ctx.fatal(ExitCode::ActorGone, "the client arbiter that serves a silent session has ended");
             }
         }
+    }
+
+    fn on_touched(&mut self, letter: &Touched, ctx: &mut Ctx<'_, Self>) {
+        self.core.on_touched(letter, &mut self.silent);
+        self.ask_last_word(letter.arbiter, ctx);
         let Some(others) = self.others.as_ref().filter(|_| letter.arbiter == 0) else { return };
         let mut expired = Vec::new();
         self.core.on_tick(ctx.clock().now_ms(), &mut expired);
@@ -109,11 +129,15 @@ impl Serve<SessionChanges> for SessionTrackerActor {
         if self.judge.whose == Whose::All {
             self.core.on_changes(&letter.0);
         }
+        if let Some(local) = &mut self.local {
+            local.on_local_changes(&letter.0);
+        }
     }
 }
 
 impl Serve<Touched> for SessionTrackerActor {
-    fn serve(&mut self, letter: Touched, ctx: &mut Ctx<'_, Self>) {
+    fn serve(&mut self, mut letter: Touched, ctx: &mut Ctx<'_, Self>) {
+        self.on_local_touched(&mut letter, ctx);
         match self.judge.whose {
             Whose::All => self.on_touched(&letter, ctx),
             Whose::TheLeaders => self.pass_on(letter, ctx),
@@ -124,15 +148,16 @@ impl Serve<Touched> for SessionTrackerActor {
 
 impl Serve<AskTracker> for SessionTrackerActor {
     fn serve(&mut self, letter: AskTracker, _: &mut Ctx<'_, Self>) {
-        (letter.0)(&self.core);
+        (letter.0)(&self.core, self.local.as_ref());
     }
 }
 
 impl Serve<Judge> for SessionTrackerActor {
     fn serve(&mut self, judge: Judge, ctx: &mut Ctx<'_, Self>) {
         let Some(others) = &self.others else { return };
-        let core = SessionTracker::new(self.hubs.len(), others.tick_ms, ctx.clock().now_ms());
-        self.core = core.among_members(others.peer_timeout_ms);
+        let none = || SessionTracker::new(self.hubs.len(), others.tick_ms, ctx.clock().now_ms());
+        self.local = others.local_sessions.then(none);
+        self.core = none().among_members(others.peer_timeout_ms);
         if judge.whose == Whose::Nobody {
             self.members.clear();
         }

@@ -83,8 +83,28 @@ impl SessionTracker {
                     self.live(session, attach, timeout_ms, home, 0);
                 }
                 SessionChange::Ended(id) => drop(self.sessions.remove(&id)), // its bucket forgets it
+                SessionChange::LocalLives { .. } | SessionChange::LocalEnded(_) => {} // E5: not this clock's
             }
         }
+    }
+
+    /// The same, of sessions that are this member's alone (E5).
+    pub fn on_local_changes(&mut self, changes: &[SessionChange]) {
+        for change in changes {
+            match *change {
+                SessionChange::LocalLives { session, attach, timeout_ms, arbiter } => {
+                    let timeout_ms = u64::try_from(timeout_ms).unwrap_or(0);
+                    self.live(session, attach, timeout_ms, Home::Arbiter(arbiter), 0);
+                }
+                SessionChange::LocalEnded(id) => drop(self.sessions.remove(&id)),
+                SessionChange::Lives { .. } | SessionChange::Ended(_) => {}
+            }
+        }
+    }
+
+    /// Whether it is one of them.
+    pub fn knows(&self, session: SessionId) -> bool {
+        self.sessions.contains_key(&session)
     }
 
     /// The sessions that a new leader finds: whoever served them may have promised a timeout from `more_ms`
@@ -356,6 +376,27 @@ mod tests {
         assert!((65_001..=65_000 + TICK * 2).contains(&gone), "{gone}");
         tracker.on_report(home, 990_000, &[session], &mut expired);
         assert_eq!(expired, [], "what it says now is about nobody's sessions");
+    }
+
+    #[test]
+    fn e5_a_member_s_own_sessions_have_deadlines_of_their_own() {
+        let change = SessionChange::LocalLives {
+            session: SessionId(1),
+            attach: AttachNumber::local(1),
+            timeout_ms: 4000,
+            arbiter: 0,
+        };
+        let (mut leaders, mut own) = (SessionTracker::new(1, TICK, 0), SessionTracker::new(1, TICK, 0));
+        leaders.on_changes(&[change]);
+        own.on_local_changes(&[change, lives(2, 4000, 0)]);
+        assert!(leaders.is_empty() && own.knows(SessionId(1)), "each has its own");
+        own.on_local_changes(&[SessionChange::Ended(SessionId(1))]);
+        let (at, who) =
+            run(&mut own, 0, 60_000, 1, |_, now| if now < 9_000 { vec![SessionId(1)] } else { vec![] })
+                .expect("it expires");
+        assert!((12_500..=12_500 + TICK * 3 / 2).contains(&at) && who == [SessionId(1)], "{at}");
+        own.on_local_changes(&[SessionChange::LocalEnded(SessionId(1))]);
+        assert!(!own.knows(SessionId(1)));
     }
 
     #[test]

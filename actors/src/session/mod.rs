@@ -8,6 +8,8 @@
 //! - E2  A silent session is gone after its timeout + 1.5 ticks, if the server is well meanwhile.
 //! - E3  Time in which the server did not live (stopped, frozen, disk full) counts for nobody.
 //! - E4  A session's expiry is asked for until it has ended, and its end is final.
+//! - E5  Sessions that are a member's alone are judged there, whoever leads, by the same rules: the member's own
+//!   word is enough for their pings. No leader hears of them.
 //!
 //! Source: Programmer's Guide, Sessions; compat: `SessionTrackerImpl`, `ExpiryQueue`.
 

@@ -94,6 +94,7 @@ impl Member {
                     }
                     Submission::Sync { xid, path, .. } => FeedItem::Synced { conn, xid, zxid, path },
                     Submission::SyncReads { number, .. } => FeedItem::ReadsSynced { number, zxid },
+                    Submission::Upgrade { .. } => unreachable!("its session is everybody's"),
                     Submission::Read { from, xid, read } => {
                         let from: Asker = from;
                         let answer = Box::new(reads::answer(&writer, &self.rules, &from, read));

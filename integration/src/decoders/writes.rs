@@ -39,10 +39,11 @@ pub(super) fn prepared(tree: &DataTree, ids: &[Id], write: Write) -> Txn {
         auth: AuthRules::default(),
         extended_types: true,
         reconfig_enabled: true,
+        local_sessions: false,
         never_used_ms: 1_000,
     };
     let zxid = Zxid(tree.last_zxid().0 + 1);
-    let place = Place { session: SESSION, is_live: false, ids, zxid, time: TIME };
+    let place = Place { session: SESSION, is_live: false, is_local: false, ids, zxid, time: TIME };
     let body = Prep { view: tree, pending: &mut Pending::default(), rules: &rules }.write(place, write);
     next(tree, body)
 }

@@ -161,6 +161,7 @@ impl Member {
             "leader" => Some(Mode::Leader),
             "follower" => Some(Mode::Follower),
             "observer" => Some(Mode::Observer),
+            "read-only" => None, // it serves some, without a leader
             other => panic!("member {} says that it is a {other}", self.id),
         }
     }

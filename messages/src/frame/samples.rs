@@ -227,6 +227,13 @@ fn requests() -> Vec<Request> {
             Request::Revalidate { client: CLIENT, session: SESSION, attach: ATTACH, timeout_ms: 30_000 }
         },
         Request::SyncReads { .. } => Request::SyncReads { arbiter: 251, number: 1 << 40 },
+        Request::Upgrade { .. } => {
+            Request::Upgrade { session: SESSION, attach: AttachNumber::local(300), timeout_ms: 30_000 }
+        },
+        Request::LocalWrite { .. } => {
+            Request::LocalWrite { from: from.clone(), xid: -7, write: Write::One(write_ops().remove(1)) }
+        },
+        Request::LocalSync { .. } => Request::LocalSync { from: from.clone(), xid: 8, path: None },
     };
     let newer = requests.split_off(4); // each keeps its number
     requests.push(Request::Sync { from: nobody, xid: i32::MAX, path: None });

@@ -67,6 +67,7 @@ impl Ensemble {
             office,
             waits: self.search.lock().clone(),
             links: links.collect(),
+            serves_reads: self.board.serves_reads(),
             behind: if reign.is_some() { lag.learners() } else { BTreeMap::new() },
             pending_syncs: lag.pending_syncs(),
             reign,
@@ -84,6 +85,7 @@ pub struct Sight {
     office: Office,
     waits: Option<Waits>,
     links: BTreeMap<ServerId, [LinkStatus; 2]>,
+    serves_reads: bool,
     reign: Option<Reign>,
     behind: BTreeMap<ServerId, Behind>,
     pending_syncs: u64,
@@ -135,6 +137,11 @@ impl Sight {
     /// What the member is.
     pub fn told(&self) -> Told {
         self.office.told
+    }
+
+    /// Whether it has no leader, and serves clients that only read.
+    pub fn serves_reads_only(&self) -> bool {
+        self.is(Told::Looking) && self.serves_reads
     }
 
     fn is(&self, told: Told) -> bool {

@@ -9,14 +9,16 @@ use crate::peer_link::status::{LinkState, LinkStatus};
 use crate::quorum_peer::{Aim, Told};
 
 impl Sight {
-    /// Since when nobody is served and what is waited for, without an end of line; none while somebody leads.
+    /// Since when nobody is served, or clients that only read, and what is waited for, without an end of line; none while somebody leads.
     pub fn outlook(&self) -> Option<String> {
         if !self.is(Told::Looking) {
             return None;
         }
         let seconds = self.seconds_since(self.office.since_ms);
         let waits = self.waited_for().join("; ");
-        let line = format!("no leader for {seconds} s, so nobody is served; waiting for: {waits}");
+        let whom =
+            if self.serves_reads { "only those are served that only read" } else { "nobody is served" };
+        let line = format!("no leader for {seconds} s, so {whom}; waiting for: {waits}");
         Some(line.replace(|c: char| c.is_control(), " ")) // an error's text may be of more than one line
     }
 

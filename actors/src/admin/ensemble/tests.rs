@@ -34,6 +34,7 @@ fn sight(told: Told) -> Sight {
             (ServerId(3), [gone, LinkStatus::default()]),
             (ServerId(4), [up(2_000), up(3_000)]),
         ]),
+        serves_reads: false,
         reign: None,
         behind: BTreeMap::new(),
         pending_syncs: 0,
@@ -50,6 +51,21 @@ fn looking(aim: Aim, unheard: &[u64], reasons: &[&str]) -> Sight {
 }
 
 const THREE: &str = "not heard of: server 3 (not connected for 6 s, last at 10.0.0.3:3888, last error: it said \"no\" and closed)";
+
+#[test]
+fn ad7_a_member_that_serves_reads_alone_says_so_and_only_while_it_looks() {
+    let mut it = looking(Aim::Search, &[3], &[]);
+    assert!(!it.serves_reads_only());
+    it.serves_reads = true;
+    let line = it.outlook().unwrap();
+    assert!(
+        line.starts_with("no leader for 12 s, so only those are served that only read; waiting for: "),
+        "{line}"
+    );
+    assert!(it.serves_reads_only());
+    it.office.told = Told::Following;
+    assert!(!it.serves_reads_only());
+}
 
 #[test]
 fn ad7_the_line_says_for_how_long_who_is_missing_since_when_and_why() {

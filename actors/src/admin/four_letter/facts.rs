@@ -156,6 +156,8 @@ pub struct ExpiryBucket {
 pub struct SessionFacts {
     /// By the time they expire, earliest first.
     pub buckets: Vec<ExpiryBucket>,
+    /// The same, of those that are this member's alone, where there may be such.
+    pub local: Option<Vec<ExpiryBucket>>,
     /// All sessions with their timeouts in ms, on a learner: it does not know when they expire.
     pub global: Option<Vec<(SessionId, i32)>>,
     /// Ephemeral znodes of sessions that have any.

@@ -130,9 +130,14 @@ fn ensemble_conf(text: &mut String, ensemble: &EnsembleConf) {
     }
 }
 
-/// `dump`, without local sessions.
+/// `dump`.
 pub(super) fn dump(sessions: &SessionFacts, connections: &[ConnectionFacts]) -> String {
     let mut text = String::from("SessionTracker dump:\n");
+    if let Some(local) = &sessions.local {
+        text += "Local ";
+        session_sets(&mut text, local);
+        text += if sessions.global.is_none() { "Global " } else { "" };
+    }
     match &sessions.global {
         Some(global) => {
             line!(&mut text, "Global Sessions({}):", global.len());

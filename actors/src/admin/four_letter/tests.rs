@@ -59,6 +59,7 @@ pub(super) fn facts() -> Facts {
         connections: vec![asking, client],
         watches: WatchFacts { by_session: BTreeMap::from([(SESSION, vec!["/app".into()])]) },
         sessions: SessionFacts {
+            local: None,
             buckets: vec![ExpiryBucket { at_ms: 1_795_170_607_000, sessions: vec![SESSION] }],
             global: None,
             ephemerals: BTreeMap::from([(SESSION, vec!["/app/e".into()])]),
@@ -252,6 +253,18 @@ fn ad1_a_learner_dumps_sessions_with_their_timeouts() {
          ephemeral nodes dump:\nSessions with Ephemerals (1):\n"
     );
     assert!(text.starts_with(&start) && !text.contains("Session Sets"), "{text}");
+}
+
+#[test]
+fn ad1_sessions_of_the_member_alone_come_first_and_the_others_are_called_global() {
+    let mut facts = facts();
+    facts.sessions.local = Some(vec![ExpiryBucket { at_ms: 0, sessions: vec![SessionId(7)] }]);
+    let local = "SessionTracker dump:\nLocal Session Sets (1)/(1):\n1 expire at Thu Jan 01 00:00:00 UTC 1970:\n\t0x7\n";
+    let text = answer(Word::Dump, &facts);
+    assert!(text.starts_with(&format!("{local}Global Session Sets (1)/(1):\n")), "{text}");
+    facts.sessions.global = Some(vec![(SESSION, 30_000)]);
+    let text = answer(Word::Dump, &facts);
+    assert!(text.starts_with(&format!("{local}Global Sessions(1):\n{SESSION}\t30000ms\n")), "{text}");
 }
 
 #[test]

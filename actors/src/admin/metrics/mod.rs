@@ -15,6 +15,7 @@ mod summary;
 mod tests;
 
 use std::collections::BTreeMap;
+use std::sync::atomic::AtomicU64;
 
 pub use paddock_config::MetricsClass as Provider;
 
@@ -39,6 +40,8 @@ use super::four_letter::ServerFacts;
 #[derive(Debug, Default)]
 #[allow(missing_docs, reason = "each is named and explained by its line in the table")]
 pub struct Meters {
+    /// How many sessions of this member alone there are now.
+    pub local_sessions: AtomicU64,
     pub latency: Summary,
     pub packets_received: Counter,
     pub packets_sent: Counter,
@@ -153,8 +156,10 @@ pub struct Gauges {
     pub watches: u64,
     /// Ephemeral znodes.
     pub ephemerals: u64,
-    /// Sessions.
+    /// Sessions that all members know.
     pub sessions: u64,
+    /// Sessions of this member alone.
+    pub local_sessions: u64,
     /// The process's own.
     pub process: ProcessFacts,
     /// By the first component of the path the quota is set on.

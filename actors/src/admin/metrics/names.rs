@@ -101,6 +101,7 @@ pub const METERS: &[Entry] = &[
     entry("watch_count", Items, Gauge(|_, g| int(g.watches)), "gauges_move"),
     entry("ephemerals_count", Items, Gauge(|_, g| int(g.ephemerals)), "gauges_move"),
     entry("global_sessions", Items, Gauge(|_, g| int(g.sessions)), "gauges_move"),
+    entry("local_sessions", Items, Gauge(|_, g| int(g.local_sessions)), "gauges_move"),
     entry("last_client_response_size", Bytes, Gauge(|m, _| Number::Int(m.response_sizes.read().last)), "packets_move_their_meters"),
     entry("min_client_response_size", Bytes, Gauge(|m, _| Number::Int(m.response_sizes.read().min)), "packets_move_their_meters"),
     entry("max_client_response_size", Bytes, Gauge(|m, _| Number::Int(m.response_sizes.read().max)), "packets_move_their_meters"),
@@ -198,7 +199,6 @@ pub const NOT_APPLICABLE: &[(&str, &[&str])] = &[
             "server_write_committed_time_ms",
         ],
     ),
-    ("sessions of one server alone are not offered: all are global", &["local_sessions"]),
     (
         "TLS is not served",
         &[

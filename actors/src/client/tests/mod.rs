@@ -4,6 +4,7 @@
 mod expiry;
 mod limits;
 mod linearizable;
+mod local;
 mod metering;
 mod order;
 mod parking;
@@ -126,14 +127,17 @@ impl Member {
             auth: (*rules).clone(),
             extended_types: false,
             reconfig_enabled: false,
+            local_sessions: settings.local_sessions,
             never_used_ms: 0,
         };
+        let learner = Learner::new(ME, last, SessionIds::new(ME, 1, None));
+        let learner = if settings.local_sessions { learner.with_local_sessions() } else { learner };
         Self {
             arbiters: (0..arbiters).map(core).collect(),
             tree,
             rules,
             now_ms: 0,
-            learner: Learner::new(ME, last, SessionIds::new(ME, 1, None)),
+            learner,
             proposer: Proposer::new(
                 ME,
                 Epoch(1),

@@ -8,7 +8,7 @@ const PARK_MS: u64 = 2_000;
 
 impl Member {
     /// The leader is lost, with all that is on its way; what is logged stays.
-    fn lose_leader(&mut self) {
+    pub(super) fn lose_leader(&mut self) {
         self.to_learner.clear();
         self.to_proposer.clear();
         self.at_disk.clear();
@@ -25,7 +25,7 @@ impl Member {
     }
 
     /// The next leader has what is logged here, and all of it is applied.
-    fn find_leader(&mut self, epoch: u32) {
+    pub(super) fn find_leader(&mut self, epoch: u32) {
         let (epoch, mut out) = (Epoch(epoch), Vec::new());
         self.learner.on_commit(epoch.start(), &mut out);
         self.learner.on_epoch(epoch, &mut out);
@@ -34,7 +34,7 @@ impl Member {
         self.proposer = Proposer::new(ME, epoch, Majority([ME].into()), PrepRules::default(), room);
     }
 
-    fn serve(&mut self, whom: Serving) {
+    pub(super) fn serve(&mut self, whom: Serving) {
         let now_ms = self.now_ms;
         self.arbiters.iter_mut().for_each(|core| core.serve(whom, now_ms));
     }
@@ -48,7 +48,7 @@ impl Member {
     }
 
     /// Asked, proposed and logged, and not committed.
-    fn leave_in_flight(&mut self, client: Client, bytes: &[u8]) {
+    pub(super) fn leave_in_flight(&mut self, client: Client, bytes: &[u8]) {
         self.send(client, bytes);
         self.submit(client.arbiter);
         while self.learn() || self.propose() {}

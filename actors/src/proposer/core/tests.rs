@@ -9,6 +9,7 @@ use super::*;
 use crate::tree::prep::toy::{State, Toy, told, write_of};
 
 mod held;
+mod local;
 mod revalidated;
 
 const NOW: i64 = 10_000;
@@ -32,7 +33,7 @@ fn attach(text: &str) -> AttachNumber {
     AttachNumber { epoch: Epoch(epoch.parse().unwrap()), counter: counter.parse().unwrap() }
 }
 
-/// `open 7`, `attach 7`, `sync 7 1#1`, `reads 5`, or `7 1#1 create /a`.
+/// `open 7`, `attach 7` (`attach 7 2` through connection 2), `sync 7 1#1`, `reads 5`, or `7 1#1 create /a`.
 fn request(text: &str) -> Request {
     let words: Vec<_> = text.splitn(3, ' ').collect();
     let id = |text: &str| SessionId(text.parse().unwrap());
@@ -40,7 +41,6 @@ fn request(text: &str) -> Request {
     match words[0] {
         "open" => Request::Open { session: id(words[1]), timeout_ms: 1000 },
         "attach" => {
-            // "attach 7 2" comes through connection 2.
             let slot = words.get(2).map_or(0, |slot| slot.parse().unwrap());
             let client = ClientRef { arbiter: 0, conn: ConnId { slot, generation: 0 } };
             Request::Attach { client, session: id(words[1]), timeout_ms: 2000 }

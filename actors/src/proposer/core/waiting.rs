@@ -53,7 +53,9 @@ impl<Q: Quorum> Proposer<Q> {
     /// should owe (P10).
     pub(super) fn refused_handshake(&self, request: &Request) -> Option<Handshake> {
         match *request {
-            Request::Open { session, .. } if self.is_full() => Some(Handshake::Open(session)),
+            Request::Open { session, .. } | Request::Upgrade { session, .. } if self.is_full() => {
+                Some(Handshake::Open(session))
+            }
             Request::Attach { client, .. } | Request::Revalidate { client, .. } if self.credit.is_spent() => {
                 Some(Handshake::Attach { client, has_moved: false })
             }

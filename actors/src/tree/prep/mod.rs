@@ -4,14 +4,15 @@
 //! - TX1  A txn is the one that the same request would become if everything before it were applied. The
 //!   one exception are quotas, which go by applied usage, as ZooKeeper's do.
 //! - TX2  A refusal leaves nothing pending; a multi is pending whole or not at all.
-//! - TX3  Nothing a closing or unknown session asks is done.
+//! - TX3  Nothing a closing or unknown session asks is done, but for one that its member knows
+//!   ([`Place::is_local`]), and that makes no ephemeral znode.
 //! - TX4  A number in a sequential name is never given twice below one parent.
 //!
 //! Order of checks, the first that fails decides:
 //!
 //! | request | checks |
 //! |---|---|
-//! | create, create2, createContainer, createTTL | flags -8, TTL switched off -6, TTL range -8, session -112, slash and NUL -8, ACL -114, parent -101, CREATE on the parent -102, path with its number -8, exists -110, parent ephemeral -108, quota -125, its text -5 |
+//! | create, create2, createContainer, createTTL | flags -8, TTL switched off -6, TTL range -8, ephemeral of a local session -120, session -112, slash and NUL -8, ACL -114, parent -101, CREATE on the parent -102, path with its number -8, exists -110, parent ephemeral -108, quota -125, its text -5 |
 //! | delete | session -112, slash, NUL and base znodes -8, parent -101, DELETE on the parent -102, exists -101, version -103, children -111 |
 //! | setData | session -112, path -8, exists -101, WRITE -102, quota -125, its text -5, version -103 |
 //! | setACL | session -112, path -8, ACL -114, exists -101, ADMIN -102, ACL version -103 |
@@ -64,6 +65,8 @@ pub struct PrepRules {
     pub extended_types: bool,
     /// `reconfigEnabled`.
     pub reconfig_enabled: bool,
+    /// `localSessionsEnabled`: whether members may have sessions that nobody else knows.
+    pub local_sessions: bool,
     /// `znode.container.maxNeverUsedIntervalMs`: a container that never had a child is due after so
     /// many ms; 0 for never.
     pub never_used_ms: u64,
@@ -76,6 +79,8 @@ pub struct Place<'a> {
     pub session: SessionId,
     /// Whether the session is known to be there and not closing; if not, it is looked up.
     pub is_live: bool,
+    /// Whether it is one that its member alone knows: it owns no ephemeral znode.
+    pub is_local: bool,
     /// The connection's identities.
     pub ids: &'a [Id],
     /// The txn's.

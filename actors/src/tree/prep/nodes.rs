@@ -21,6 +21,9 @@ impl<V: View> Prep<'_, V> {
     pub(super) fn create(&mut self, at: Place<'_>, op: CreateOp, create: Create) -> Result<Op, ErrorCode> {
         let mode = CreateMode::from_flag(create.flags).ok_or(ErrorCode::BadArguments)?;
         let owner = self.owner(op, mode, at.session)?;
+        if at.is_local && matches!(owner, Owner::Session(_)) {
+            return Err(ErrorCode::EphemeralOnLocalSession);
+        }
         self.check_session(at)?;
         let above = parent_of(&create.path).ok_or(ErrorCode::BadArguments)?;
         let acl = auth::fix_up(create.acl.as_deref(), at.ids, &self.rules.auth)?;

@@ -42,7 +42,7 @@ impl<S: State> Bench<S> {
         let session = SessionId(number(text, "as", 1).into());
         let ids: Vec<_> = option(text, "ids").iter().flat_map(|all| all.split(',')).map(id_of).collect();
         let zxid = self.last.next().unwrap();
-        let at = Place { session, is_live: false, ids: &ids, zxid, time: self.time };
+        let at = Place { session, is_live: false, is_local: false, ids: &ids, zxid, time: self.time };
         let path = || text.split(' ').nth(1).unwrap().into();
         let mut prep = Prep { view: &self.state, pending: &mut self.pending, rules: &self.rules };
         let body = match text.split(' ').next().unwrap() {
@@ -141,7 +141,14 @@ fn ttls_are_checked() {
     let prep = |ms| {
         let (toy, rules, mut pending) = (Toy::new(&[1]), extended(), Pending::default());
         let prep = Prep { view: &toy, pending: &mut pending, rules: &rules };
-        let at = Place { session: SessionId(1), is_live: false, ids: &[], zxid: Zxid(1), time: 0 };
+        let at = Place {
+            session: SessionId(1),
+            is_live: false,
+            is_local: false,
+            ids: &[],
+            zxid: Zxid(1),
+            time: 0,
+        };
         let Write::One(WriteOp::Create(_, create)) = write_of("ttl /a ms=1") else { unreachable!() };
         { prep }.create(at, CreateOp::Ttl(ms), *create).is_ok()
     };
@@ -154,7 +161,8 @@ fn the_empty_path_finds_the_root_and_is_refused() {
         (DataTree::new(TreeOptions::default()), PrepRules::default(), Pending::default());
     assert!(View::image(&tree, "").is_some(), "or this tests nothing");
     let mut prep = Prep { view: &tree, pending: &mut pending, rules: &rules };
-    let at = Place { session: SessionId(1), is_live: true, ids: &[], zxid: Zxid(1), time: 0 };
+    let at =
+        Place { session: SessionId(1), is_live: true, is_local: false, ids: &[], zxid: Zxid(1), time: 0 };
     let set = SetData { path: "".into(), data: None, version: -1 };
     assert_eq!(prep.set_data(at, set), Err(ErrorCode::BadArguments));
     let check = PathVersion { path: "".into(), version: -1 };

@@ -50,6 +50,7 @@ fn gauges_move() {
             watches: 6,
             ephemerals: 7,
             sessions: 8,
+            local_sessions: 11,
             process: ProcessFacts { open_fds: 9, max_fds: 10, ..ProcessFacts::default() },
             quotas: BTreeMap::new(),
         };

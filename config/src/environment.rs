@@ -40,8 +40,8 @@ const ZOO_OTHERS: [&str; 9] = [
     "ZOO_SERVERS",
 ];
 const PREFIX: &str = "PADDOCK_";
-/// Read by the command line before there is a configuration.
-const COMMAND_LINE: [&str; 1] = ["PADDOCK_CONFIG"];
+/// No settings: read by the command line before there is a configuration; and by members that tests start.
+const NO_SETTINGS: [&str; 2] = ["PADDOCK_CONFIG", "PADDOCK_TEST_FRAMES"];
 
 /// The variables, in order of name, without those that are empty.
 #[derive(Debug)]
@@ -111,7 +111,7 @@ impl Environment {
         let mut layer = Layer::default();
         for (variable, value) in &self.0 {
             let Some(name) = variable.strip_prefix(PREFIX) else { continue };
-            if COMMAND_LINE.contains(&variable.as_str()) || is_service_link(variable, value) {
+            if NO_SETTINGS.contains(&variable.as_str()) || is_service_link(variable, value) {
                 continue;
             }
             let name = name.to_lowercase().replace("__", ".");

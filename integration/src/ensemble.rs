@@ -148,6 +148,11 @@ impl Ensemble {
         }
     }
 
+    /// Has one run with these variables, each `NAME=value`, from its next start on, and without those of before.
+    pub fn set_variables(&mut self, id: Id, variables: &[&str]) {
+        self.member_mut(id).variables = variables.iter().map(Into::into).collect();
+    }
+
     /// Starts one; does not wait, since it may have to wait for others itself.
     pub fn start(&mut self, id: Id) {
         let launch = self.shape.launch.clone();

@@ -51,5 +51,7 @@ mod strangers;
 mod three;
 #[path = "ensemble/trees.rs"]
 mod trees;
+#[path = "ensemble/versions.rs"]
+mod versions;
 #[path = "ensemble/world.rs"]
 mod world;

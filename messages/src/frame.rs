@@ -11,6 +11,7 @@
 //!   memory for bytes that have not come.
 //! - FR3  A frame that is not as it was written is never taken for one.
 //! - FR4  What a version of a type looks like never changes: `integration/golden/frames-v1.txt`, `-v2.txt`.
+//! - FR5  Nothing is read that is newer than what was agreed with the peer: a build that has no such version could not.
 //!
 //! A type's bytes change with the order of the fields and variants it holds, whatever module they are
 //! declared in: what is new gets a row of its own in [`table`], with the next version.
@@ -113,15 +114,16 @@ pub const SPOKEN: Versions = Versions { lowest: 1, highest: 2 };
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("we speak frames of version {ours}, the peer speaks {theirs}")]
 pub struct NoCommonVersion {
-    /// [`SPOKEN`].
+    /// [`SPOKEN`], or less.
     pub ours: Versions,
     /// As its hello says.
     pub theirs: Versions,
 }
 
-/// The highest version that this build and the peer speak: the newest of the older build.
-pub fn speak(peer: Versions) -> Result<u8, NoCommonVersion> {
-    highest_of_both(SPOKEN, peer).ok_or(NoCommonVersion { ours: SPOKEN, theirs: peer })
+/// The highest version that this member and the peer speak: the newest of the older build. Each pair of members
+/// agrees for itself: an old one holds back only what is said to it.
+pub fn speak(ours: Versions, theirs: Versions) -> Result<u8, NoCommonVersion> {
+    highest_of_both(ours, theirs).ok_or(NoCommonVersion { ours, theirs })
 }
 
 fn highest_of_both(one: Versions, other: Versions) -> Option<u8> {

@@ -37,6 +37,7 @@ use paddock_messages::mail::{Bound, Outbox};
 use paddock_messages::zxid::Epoch;
 
 use crate::open::StartError;
+use crate::settings;
 use crate::wiring::{ADMITTED, thread};
 
 /// Votes and heartbeats that may wait; each is replaced by the next of its kind.
@@ -75,8 +76,9 @@ impl Membership {
             (*id, [ports(|at| at.election_port), ports(|at| at.quorum_port)])
         });
         let quorum = members.quorum();
-        let identity =
-            Identity { me, members: members.servers.keys().copied().collect(), ensemble, largest_txn };
+        let all = members.servers.keys().copied().collect();
+        let speaks = settings::frames(std::env::var(settings::TEST_FRAMES).ok().as_deref());
+        let identity = Identity { me, members: all, ensemble, largest_txn, speaks };
         let voters = members.voters();
         let observers = members.servers.keys().copied().filter(|id| !voters.contains(id)).collect();
         let ticks = |limit: u32| u64::from(limit) * u64::from(config.tick_ms);

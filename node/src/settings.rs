@@ -17,6 +17,7 @@ use paddock_actors::snapshotter::core::Policy;
 use paddock_actors::storage::ThreadOptions;
 use paddock_actors::tree::prep::PrepRules;
 use paddock_config::{Config, DigestAlgorithm, MemoryLimit, PeerAddress, PeerType};
+use paddock_messages::frame::{SPOKEN, Versions};
 
 const HOUR_MS: u64 = 3_600_000;
 
@@ -132,6 +133,25 @@ pub(crate) fn four_letter_words(config: &Config) -> BTreeSet<String> {
 pub(crate) fn reads_after(config: &Config) -> Option<Duration> {
     let after = Duration::from_millis(u64::from(config.tick_ms).max(2_000));
     config.read_only_mode_enabled.then_some(after)
+}
+
+/// For tests of ensembles that are upgraded, and nothing else: the newest version of frames that this member says it
+/// knows, as an older build would.
+pub(crate) const TEST_FRAMES: &str = "PADDOCK_TEST_FRAMES";
+
+/// What this member says it speaks: all that this build knows, unless a test has it be older.
+pub(crate) fn frames(newest: Option<&str>) -> Versions {
+    let Some(newest) = newest else { return SPOKEN };
+    match newest.parse() {
+        Ok(highest) if (SPOKEN.lowest..=SPOKEN.highest).contains(&highest) => {
+            tracing::warn!("{TEST_FRAMES} is for tests: frames newer than version {highest} are not spoken");
+            Versions { highest, ..SPOKEN }
+        }
+        _ => {
+            tracing::error!("{TEST_FRAMES}={newest} is ignored: this build speaks versions {SPOKEN}");
+            SPOKEN
+        }
+    }
 }
 
 /// `syncLimit` ticks.

@@ -176,6 +176,17 @@ fn conf_tells_an_ensemble_s_limits_ports_and_members() {
     }
 }
 
+#[test]
+fn only_a_test_has_a_member_speak_older_frames_and_none_that_there_are_not() {
+    let older = Versions { highest: SPOKEN.highest - 1, ..SPOKEN };
+    let number = older.highest.to_string();
+    for (newest, expected) in
+        [(None, SPOKEN), (Some(&*number), older), (Some("99"), SPOKEN), (Some("x"), SPOKEN)]
+    {
+        assert_eq!(frames(newest), expected, "{newest:?}");
+    }
+}
+
 /// A server alone has nobody to ask.
 #[test]
 fn linearizable_reads_are_for_members_of_several() {

@@ -346,7 +346,7 @@ impl Node {
         mail.admin.start(&ctl.place(), move || AdminActor::new(admin)).map_err(thread)?;
         let watch = log.watch.clone();
         mail.disk_watch.start(&ctl.place(), move || DiskWatchActor::new(watch)).map_err(thread)?;
-        arbiters.push(ctl);
+        arbiters.push(ctl); // the last: see `stop`
 
         let accepting = actix_rt::spawn(listener::accept(listener, clients, descriptors::room()));
         let metrics = metrics.serve(config);
@@ -361,7 +361,7 @@ const DEFAULT_BACKLOG: i32 = 4_096;
 impl Node {
     /// Stops in good order: no new clients; what is under way is answered if that takes no longer than
     /// a fifth of `within`, and its connections closed; the log synced. Sessions live on.
-    pub async fn stop(self, within: Duration) -> ExitCode {
+    pub async fn stop(mut self, within: Duration) -> ExitCode {
         self.accepting.abort();
         for hub in &self.hubs {
             let _ = hub.post(Control::Serve(Serving::Nobody));
@@ -387,6 +387,11 @@ impl Node {
             metrics.stop();
         }
         tracing::info!(actors = self.env.registry.readings().len(), threads = self.arbiters.len(), "stopped");
+        // The guardian's thread, before actors on others end: to it they would be gone, and that is no good end.
+        if let Some(Err(error)) = self.arbiters.pop().map(NamedArbiter::stop_and_join) {
+            tracing::error!("{error}");
+            return ExitCode::Panic;
+        }
         ExitCode::Finished
     }
 }

@@ -86,6 +86,7 @@ async fn greet(link: &Link, at: SocketAddr) -> Result<Greeted, String> {
     let hello = hello::read(&mut stream, &mut frames).await.map_err(|refusal| refusal.to_string())?;
     let judged = hello::judge(&hello, &link.peer.identity.lock(), link.lane, Some(link.peer.id));
     let speaking = judged.map_err(|refusal| refusal.to_string())?;
+    frames.agree(speaking);
     Ok(Greeted { stream, address: at, frames, speaking, first: Vec::new() })
 }
 

@@ -3,7 +3,7 @@
 use std::io;
 use std::time::Duration;
 
-use paddock_messages::frame::{self, Frame, FrameError, FrameReader, FrameWriter, Hello, Lane, SPOKEN};
+use paddock_messages::frame::{self, Frame, FrameError, FrameReader, FrameWriter, Hello, Lane};
 use paddock_messages::ids::ServerId;
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::time::timeout;
@@ -93,14 +93,14 @@ pub enum Refusal {
 
 /// What this member says first, to `to`.
 pub(super) fn ours(us: &Identity, to: ServerId, lane: Lane) -> Hello {
-    Hello { from: us.me, ensemble: us.ensemble, lane, speaks: SPOKEN, to }
+    Hello { from: us.me, ensemble: us.ensemble, lane, speaks: us.speaks, to }
 }
 
 /// The same as bytes.
 pub(super) fn ours_written(us: &Identity, to: ServerId, lane: Lane) -> Vec<u8> {
     let mut bytes = Vec::new();
     let frame = Frame::Hello(ours(us, to, lane));
-    let written = FrameWriter::new(SPOKEN.lowest, us.largest_txn).write(&frame, &mut bytes);
+    let written = FrameWriter::new(us.speaks.lowest, us.largest_txn).write(&frame, &mut bytes);
     written.expect("a hello has no part that cannot be written, and every build writes it");
     bytes
 }
@@ -160,5 +160,5 @@ pub(super) fn judge(
     {
         return Err(Refusal::Ensemble { theirs, ours });
     }
-    Ok(frame::speak(hello.speaks)?)
+    Ok(frame::speak(us.speaks, hello.speaks)?)
 }

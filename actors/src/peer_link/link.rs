@@ -118,6 +118,7 @@ impl Link {
         {
             let mut status = self.peer.status.lock();
             (status.address, status.last_error) = (Some(address), None);
+            status.speaking = Some(speaking);
         }
         self.rest(LinkState::Up);
         self.note(&format!("up in version {speaking}, at {address}"), number);

@@ -100,7 +100,10 @@ impl Gate {
         };
         let us = self.identity.lock().clone();
         match hello::judge(&hello, &us, self.lane, None) {
-            Ok(speaking) => self.hand_over(stream, address, hello, speaking, frames),
+            Ok(speaking) => {
+                frames.agree(speaking);
+                self.hand_over(stream, address, hello, speaking, frames);
+            }
             Err(refusal) => {
                 self.refuse(known(&us, hello.from), address, &refusal.to_string());
                 if !matches!(refusal, Refusal::Stranger(_) | Refusal::Namesake(_)) {

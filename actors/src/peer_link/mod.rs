@@ -34,6 +34,7 @@ pub mod status;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use paddock_messages::frame::Versions;
 use paddock_messages::ids::ServerId;
 use parking_lot::Mutex;
 
@@ -56,6 +57,8 @@ pub struct Identity {
     pub ensemble: Option<u128>,
     /// In bytes: frames may be so much longer than 16 MiB.
     pub largest_txn: usize,
+    /// Versions of frames that this member says it knows.
+    pub speaks: Versions,
 }
 
 /// The member's identity as it is now, for all its links and listeners: a lane is judged by what it is when

@@ -38,6 +38,8 @@ pub struct LinkStatus {
     pub state: LinkState,
     /// Where the peer is, or last was.
     pub address: Option<SocketAddr>,
+    /// The version of frames that was agreed with the peer when a lane last came up.
+    pub speaking: Option<u8>,
     /// Why the last lane ended, or did not come up; none once one is up.
     pub last_error: Option<String>,
     /// Since when it is in this state, in ms of the member's monotonic clock.

@@ -69,6 +69,8 @@ pub(super) struct Member {
     disk: Option<PathBuf>,
     /// What it runs under, see [`Launch::under`].
     prefix: Vec<OsString>,
+    /// Of its environment, beside all that the test has.
+    pub(super) variables: Vec<OsString>,
     pub(super) process: Option<ServerProcess>,
     pub(super) frozen: bool,
     /// What each process wrote that has ended, oldest first.
@@ -77,8 +79,8 @@ pub(super) struct Member {
 
 impl Member {
     pub(super) fn new(id: Id, votes: bool, ports: Ports, home: PathBuf) -> Self {
-        let (prefix, past) = (Vec::new(), Vec::new());
-        Self { id, votes, ports, home, disk: None, prefix, process: None, frozen: false, past }
+        let (prefix, variables, past) = Default::default();
+        Self { id, votes, ports, home, disk: None, prefix, variables, process: None, frozen: false, past }
     }
 
     /// The same, with a command to run it under.
@@ -116,7 +118,9 @@ impl Member {
     pub(super) fn start(&mut self, launch: &Launch) {
         assert!(self.process.is_none(), "member {} runs", self.id);
         let launch = Launch { port: self.ports.client().port(), ..launch.clone() }.file(self.file());
-        let launch = launch.under(self.prefix.iter().cloned());
+        let variables = std::iter::once("env".into()).chain(self.variables.iter().cloned());
+        let variables = variables.filter(|_| !self.variables.is_empty());
+        let launch = launch.under(self.prefix.iter().cloned().chain(variables));
         self.process = Some(launch.spawn().unwrap_or_else(|error| panic!("member {}: {error}", self.id)));
     }
 

@@ -19,7 +19,7 @@ fn word(ensemble: &Ensemble, id: Id, word: &str) -> String {
 }
 
 /// `mntr`, by name.
-fn mntr(ensemble: &Ensemble, id: Id) -> BTreeMap<String, String> {
+pub(crate) fn mntr(ensemble: &Ensemble, id: Id) -> BTreeMap<String, String> {
     let text = word(ensemble, id, "mntr");
     text.lines()
         .map(|line| line.split_once('\t').unwrap())

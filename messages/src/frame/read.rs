@@ -1,7 +1,7 @@
 //! Bytes to frames, as they come from a socket.
 
 use super::table;
-use super::{Frame, HEADER, Kind, Lane, MAGIC, SUMMED, checksum};
+use super::{Frame, HEADER, Kind, Lane, MAGIC, SPOKEN, SUMMED, checksum};
 use crate::codec::CodecError;
 
 /// What came down a lane is no frame that may come there. The lane is closed: where the next frame would
@@ -28,6 +28,16 @@ pub enum Fault {
         kind: u8,
         /// The version of the type.
         version: u8,
+    },
+    /// The sender has not heeded our hello.
+    #[error("{kind:?} in version {version}, where {agreed} was agreed")]
+    NotAgreed {
+        /// Its type.
+        kind: Kind,
+        /// The version of the type.
+        version: u8,
+        /// The newest that may come.
+        agreed: u8,
     },
     /// The first frame must say who speaks.
     #[error("{0:?} came before the hello")]
@@ -101,6 +111,8 @@ pub struct FrameReader {
     is_broken: bool,
     /// What a leader says has no business here.
     hears_no_leader: bool,
+    /// The newest version that may come (FR5).
+    agreed: u8,
 }
 
 impl FrameReader {
@@ -116,7 +128,13 @@ impl FrameReader {
             is_greeted: false,
             is_broken: false,
             hears_no_leader: false,
+            agreed: SPOKEN.highest,
         }
+    }
+
+    /// The peer's hello is judged, and this version agreed on ([`super::speak`]): what follows is no newer.
+    pub fn agree(&mut self, speaking: u8) {
+        self.agreed = speaking;
     }
 
     /// Of a lane whose other end may be a learner, and never the leader: what only that says, which may be long, is
@@ -187,6 +205,9 @@ impl FrameReader {
         }
         let Some(&[_, version, kind]) = held.first_chunk() else { return Ok(None) };
         let row = table::row(kind, version).ok_or(Fault::Unknown { kind, version })?;
+        if version > self.agreed {
+            return Err(Fault::NotAgreed { kind: row.kind, version, agreed: self.agreed });
+        }
         self.expect(row.kind)?;
         let Some(&[_, _, _, a, b, c, d, e, f, g, h]) = held.first_chunk::<HEADER>() else { return Ok(None) };
         let (length, said) = (u32::from_le_bytes([a, b, c, d]) as usize, u32::from_le_bytes([e, f, g, h]));

@@ -323,8 +323,9 @@ fn a_version_that_both_speak_is_agreed_on_and_the_highest() {
     ] {
         assert_eq!(highest_of_both(range(one), range(other)), agreed, "{one:?} {other:?}");
     }
-    assert_eq!((speak(range((1, 1))), speak(range((1, 9)))), (Ok(1), Ok(2)));
-    let error = speak(range((3, 9))).unwrap_err().to_string();
+    let ours = range((1, 2));
+    assert_eq!((speak(ours, range((1, 1))), speak(ours, range((1, 9)))), (Ok(1), Ok(2)));
+    let error = speak(ours, range((3, 9))).unwrap_err().to_string();
     assert_eq!(error, "we speak frames of version 1 to 2, the peer speaks 3 to 9");
 }
 
@@ -398,6 +399,23 @@ fn what_version_1_cannot_say_is_left_out_and_every_later_row_has_a_sample() {
     let later: BTreeSet<u8> =
         kinds().filter(|(_, version)| *version == 2).map(|(kind, _)| kind as u8).collect();
     assert_eq!(met, later);
+}
+
+#[test]
+fn fr5_nothing_newer_than_what_was_agreed_is_read() {
+    for (name, frame) in samples::of_version_2() {
+        for (agreed, version, is_read) in [(1, 1, true), (1, 2, false), (2, 1, true), (2, 2, true)] {
+            let mut reader = greeted(frame.kind());
+            reader.agree(agreed);
+            reader.feed(&written_in(version, &frame));
+            let told = reader.take();
+            let refused = format!("{:?} in version 2, where 1 was agreed", frame.kind());
+            match &told {
+                Ok(read) => assert!(is_read && read.is_some(), "{name} in {version}: {read:?}"),
+                Err(error) => assert!(!is_read && error.fault.to_string() == refused, "{name}: {error}"),
+            }
+        }
+    }
 }
 
 proptest! {

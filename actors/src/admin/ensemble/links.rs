@@ -46,6 +46,12 @@ const FAMILIES: &[Family] = &[
         },
     },
     Family {
+        name: "link_version",
+        kind: "gauge",
+        help: "the version of frames that is spoken with the member: the newest that both know; absent while no lane is up",
+        samples: |it| it.of_links(|of| of.speaking.filter(|_| of.state == LinkState::Up).map(f64::from)),
+    },
+    Family {
         name: "link_sent_bytes_total",
         kind: "counter",
         help: "bytes given to the system for the member",

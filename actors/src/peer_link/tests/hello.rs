@@ -121,3 +121,33 @@ async fn each_address_is_tried() {
     link.ear.up().await;
     assert_eq!(link.peer.status.lock().address, Some(at));
 }
+
+/// One of the two knows less, whichever it is and whoever dials.
+#[actix::test]
+async fn fr5_nothing_is_said_or_read_that_one_of_the_two_does_not_know() {
+    let older = Versions { highest: SPOKEN.highest - 1, ..SPOKEN };
+    for (ours, theirs) in [(older, SPOKEN), (SPOKEN, older)] {
+        for (me, other, dials) in [(1, 2, false), (2, 1, true)] {
+            let (port, at) = opened();
+            let us = identity(me, &[1, 2]);
+            us.lock().speaks = ours;
+            let mut link = ctl(peer(&us, other, &[at][..usize::from(dials)]), SILENCE);
+            let mut raw = if dials {
+                Raw::accept(&port, Lane::Ctl).await
+            } else {
+                route(port, Lane::Ctl, &us, other, &link.accepted);
+                Raw::dial(at, Lane::Ctl).await
+            };
+            raw.greet(Hello { speaks: theirs, ..hello(other, me, Lane::Ctl) }).await;
+            raw.frames.agree(older.highest);
+            assert!(matches!(link.ear.next().await, Heard::CtlUp));
+            assert_eq!(link.peer.status.lock().speaking, Some(older.highest));
+            link.beat.post(SendHeartbeat(heartbeat(1))).unwrap();
+            assert_eq!(raw.hear().await, Some(Frame::Heartbeat(heartbeat(1))));
+            raw.say(&Frame::Heartbeat(heartbeat(2))).await; // in the newest version
+            assert!(matches!(link.ear.next().await, Heard::CtlDown), "{ours} with {theirs}, {dials}");
+            let why = link.peer.status.lock().last_error.clone().unwrap_or_default();
+            assert!(why.contains("version 2, where 1 was agreed"), "{why}");
+        }
+    }
+}

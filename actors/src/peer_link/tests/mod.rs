@@ -106,7 +106,8 @@ impl Ear {
 
 fn identity(me: u64, members: &[u64]) -> SharedIdentity {
     let members = members.iter().copied().map(ServerId).collect();
-    Arc::new(Mutex::new(Identity { me: ServerId(me), members, ensemble: Some(7), largest_txn: TXN }))
+    let (me, ensemble) = (ServerId(me), Some(7));
+    Arc::new(Mutex::new(Identity { me, members, ensemble, largest_txn: TXN, speaks: SPOKEN }))
 }
 
 fn clock() -> Arc<dyn Clock> {

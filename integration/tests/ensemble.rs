@@ -9,6 +9,8 @@ mod chaos;
 mod config_znode;
 #[path = "ensemble/diary.rs"]
 mod diary;
+#[path = "ensemble/digests.rs"]
+mod digests;
 #[path = "ensemble/expiry.rs"]
 mod expiry;
 #[path = "ensemble/forms.rs"]

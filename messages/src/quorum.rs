@@ -146,6 +146,9 @@ pub enum ToLeader {
         /// Whether it had a vote when it looked for a leader. One that has lost its memory had none, and what it
         /// says it has accepted says nothing.
         counts: bool,
+        /// Its tree is not the one that a quorum has: it asks for the leader's, whatever its log lacks. Not told in
+        /// version 1.
+        asks_for_tree: bool,
     },
     /// ACKEPOCH: the leader's epoch is durable as accepted, and this is what the learner has.
     AckEpoch {

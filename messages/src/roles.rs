@@ -55,6 +55,13 @@ pub struct Stands {
     pub joins: bool,
 }
 
+/// To the Learner, from the member's QuorumPeer: a quorum agrees on another tree than ours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TreeDiffers {
+    /// Which of our trees: one that has taken its place since is another matter.
+    pub tree: u64,
+}
+
 /// To the QuorumPeer, from the actors of a role: it is over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RoleEnded {

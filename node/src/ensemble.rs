@@ -12,6 +12,7 @@ use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use paddock_actors::admin::ensemble::Ensemble;
+use paddock_actors::admin::metrics::Meters;
 use paddock_actors::client::hub::Control;
 use paddock_actors::election::Election;
 use paddock_actors::election::actor::{ElectionActor, SharedSearch};
@@ -261,7 +262,7 @@ pub(crate) fn start(
     (config, accepted): (&Config, Epoch),
     (learner, proposer): (&Inbox<LearnerActor>, &Inbox<ProposerActor>),
     hubs: Vec<Outbox<Control>>,
-    (env, ctl): (&Env, &NamedArbiter),
+    (env, ctl, meters): (&Env, &NamedArbiter, Arc<Meters>),
 ) -> Result<(), StartError> {
     let (for_votes, for_data) =
         (membership.listens_at(config, Lane::Ctl)?, membership.listens_at(config, Lane::Data)?);
@@ -301,6 +302,7 @@ pub(crate) fn start(
         heard: mail.election.outbox(ADMITTED),
         link: mail.election.outbox(ADMITTED),
         begin: learner.outbox(ADMITTED),
+        differs: learner.outbox(ADMITTED),
         round: proposer.outbox(ADMITTED),
         drop: proposer.outbox(ADMITTED),
         data: of_lane(Lane::Data).map(|(_, status)| status).collect(),
@@ -324,7 +326,7 @@ pub(crate) fn start(
         core,
         (mail.board, mail.told),
         peers,
-        membership.timing.peer_timeout_ms,
+        (membership.timing.peer_timeout_ms, meters),
     );
     for (id, link) in mail.data {
         let setup = DataSetup {

@@ -328,7 +328,13 @@ impl Node {
         let ctl = start_guardian(config, &env)?;
         if let Some(both) = membership.zip(ensemble) {
             let begun = (config, facts.accepted_epoch);
-            ensemble::start(both, begun, (&mail.learner, &mail.proposer), controls.clone(), (&env, &ctl))?;
+            ensemble::start(
+                both,
+                begun,
+                (&mail.learner, &mail.proposer),
+                controls.clone(),
+                (&env, &ctl, meters),
+            )?;
         } else {
             for hub in &controls {
                 // A hub that takes no mail has ended, which its guardian sees.
@@ -438,6 +444,7 @@ fn log_events(mail: &Mailboxes, env: &Env, meters: Arc<Meters>) -> impl Fn(Logge
             LoggerEvent::FactsKept { role, facts } => answer(role, Answered::Kept(facts)),
             LoggerEvent::Truncated { role, .. } => answer(role, Answered::Truncated),
             LoggerEvent::Installed { role, .. } => answer(role, Answered::Installed),
+            LoggerEvent::TreeReplaced { role } => answer(role, Answered::TreeReplaced),
             LoggerEvent::Drained { role, persisted } => answer(role, Answered::Drained(persisted)),
             LoggerEvent::FactsRefused { role, failure } => {
                 answer(role, Answered::NotKept(failure.to_string()));

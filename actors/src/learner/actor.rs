@@ -17,6 +17,7 @@ use paddock_messages::txn::{Op, Txn, TxnBody};
 use paddock_messages::zxid::{Epoch, Zxid};
 
 use super::core::{Learner, Output, State};
+use super::fence::Fence;
 use super::following::Output as Followed;
 use super::receiving::Received;
 use super::roles::{Mode, Others};
@@ -25,6 +26,7 @@ use crate::admin::metrics::{self, KeyedTally, Meters};
 use crate::auth::AuthRules;
 use crate::client::reads;
 use crate::peer_link::Room;
+use crate::quorum_peer::OwnDigests;
 use crate::runtime::{Ctx, ExitCode, Serve, Service};
 use crate::storage::{Command, Facts, LoggerHandle, Records};
 use crate::tree::feed::{Feed, FeedItem, ReadAnswer};
@@ -115,6 +117,9 @@ pub struct LearnerActor {
     writes: KeyedTally,
     /// There is more to apply, and a timer is set to go on.
     is_paused: bool,
+    /// As the QuorumPeer was told last.
+    pub(super) digests: OwnDigests,
+    pub(super) fence: Fence,
 }
 
 /// How many feed items may wait for an arbiter before nothing more is applied: an arbiter that does
@@ -139,6 +144,7 @@ impl LearnerActor {
         peers: Peers,
         others: Option<Others>,
     ) -> Self {
+        let fence = Fence::new(facts.tree_differs && others.is_some());
         let mode = if others.is_some() { Mode::Looking(Default::default()) } else { Mode::Leading };
         Self {
             me,
@@ -169,6 +175,8 @@ impl LearnerActor {
             durable: DurableTimes::default(),
             writes: KeyedTally::default(),
             is_paused: false,
+            digests: OwnDigests::default(),
+            fence,
         }
     }
 
@@ -266,6 +274,7 @@ impl LearnerActor {
         self.core.apply(&mut state, &mut changes.0);
         let (txns, upto) = (state.txns, state.last_zxid());
         self.tell_local_sessions();
+        let digests = OwnDigests { latest: writer.latest_digests(), ..self.digests };
         let dispatchers = &self.peers.dispatchers;
         writer.commit(|arbiter| {
             // A dispatcher that is gone is the guardian's business; one that has mail will drain all.
@@ -277,6 +286,7 @@ impl LearnerActor {
             self.meters.applied(&metrics::Applied { commits: txns, waited_us, took_us });
             self.meters.written(&mut self.writes);
         }
+        self.tell_digests(digests);
         ctx.spend(u32::try_from(txns).unwrap_or(u32::MAX));
         let _ = self.peers.snapshotter.post(Applied {
             upto,
@@ -363,7 +373,13 @@ impl Service for LearnerActor {
         if let Some(others) = &self.others {
             let (board, every) = (others.board.clone(), others.move_every);
             board.move_at(ctx.clock().now_ms());
-            ctx.every(every, move |_, ctx| board.move_at(ctx.clock().now_ms()));
+            ctx.every(every, move |learner, ctx| {
+                board.move_at(ctx.clock().now_ms());
+                learner.ask_for_tree(ctx);
+            });
+            let latest = self.tree.read().latest_digests();
+            self.tell_digests(OwnDigests { latest, ..self.digests });
+            self.find_fence();
         }
     }
 

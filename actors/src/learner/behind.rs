@@ -15,7 +15,7 @@ use super::roles::Mode;
 use crate::peer_link::Room;
 use crate::peer_link::letters::{Outgoing, Send};
 use crate::quorum_peer::Progress;
-use crate::runtime::Ctx;
+use crate::runtime::{Ctx, ExitCode};
 use crate::storage::Command;
 
 /// One stay behind one leader.
@@ -58,6 +58,11 @@ impl Behind {
     /// while something that is committed `waits` to be applied, or more would wait with it (Z10).
     fn may_go_on(&self, waits: bool) -> bool {
         self.stay.may_read() && (self.stay.is_serving() || !waits)
+    }
+
+    /// Whether it has all that the leader has, as far as is known here.
+    pub(super) fn is_up_to_date(&self) -> bool {
+        self.stay.is_serving()
     }
 
     /// Whether it is this one.
@@ -107,6 +112,12 @@ impl LearnerActor {
                 self.receiving().piece(role, &from, bytes, room);
             }
             Followed::Install(zxid) => self.receiving().finish(zxid),
+            Followed::ReplaceTree(zxid) => {
+                let (upto, log) = (self.core.applied(), self.log.clone());
+                if self.receiving().finish_behind(zxid, upto, &log).is_err() {
+                    ctx.fatal(ExitCode::ActorGone, "the learner's Logger has ended");
+                }
+            }
             Followed::Proposals(items) => self.core.on_proposals(items, &mut self.out),
             Followed::Commit(upto) => {
                 self.commits.on_commit(upto, ctx.clock().now_us());

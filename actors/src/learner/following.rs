@@ -37,6 +37,9 @@ pub enum Output {
     /// Put the snapshot that has been written, with every txn up to this one, in place of log and tree; then
     /// call [`Following::on_installed`]. Until then nothing more may come from the leader.
     Install(Zxid),
+    /// Make the tree of the snapshot that has been written, with every txn up to this one, and of our log behind it,
+    /// and put it in place of ours; the log stays. Then this stay is over.
+    ReplaceTree(Zxid),
     /// Write a piece of the snapshot; the first one begins it.
     Piece(Vec<u8>),
     /// To the member's Learner: it appends them.
@@ -100,6 +103,8 @@ pub struct Following {
     committed: Zxid,
     /// It had a vote.
     counts: bool,
+    /// Our tree is another than a quorum's: the leader's is asked for.
+    asks_for_tree: bool,
     /// Ours, if we belong to one.
     ours: Option<u128>,
     /// The ensemble's id, as the leader has it.
@@ -123,6 +128,7 @@ impl Following {
             durable: last,
             committed,
             counts: true,
+            asks_for_tree: false,
             ours: None,
             ensemble: 0,
             steps: 0,
@@ -132,6 +138,11 @@ impl Following {
     /// It had no vote when it looked for a leader: what it has accepted says nothing (Z8).
     pub fn without_vote(self) -> Self {
         Self { counts: false, ..self }
+    }
+
+    /// It asks for the leader's tree, or not.
+    pub fn asking_for_tree(self, asks_for_tree: bool) -> Self {
+        Self { asks_for_tree, ..self }
     }
 
     /// It belongs to this ensemble, or to none yet.
@@ -172,6 +183,7 @@ impl Following {
             out.push(Output::Send(ToLeader::LearnerInfo {
                 accepted_epoch: self.accepted,
                 counts: self.counts,
+                asks_for_tree: self.asks_for_tree,
             }));
         }
     }
@@ -192,7 +204,8 @@ impl Following {
                 out.push(Output::Piece(bytes));
                 if is_last {
                     self.phase = Phase::Installing(zxid);
-                    out.push(Output::Install(zxid));
+                    let replaces_log = !self.asks_for_tree || zxid >= self.last; // DG5
+                    out.push(if replaces_log { Output::Install(zxid) } else { Output::ReplaceTree(zxid) });
                 }
             }
             (
@@ -272,6 +285,11 @@ impl Following {
                 Phase::Synchronising
             }
             SyncStart::Trunc(_) => return self.leave("the leader cuts after what is not here", out),
+            SyncStart::Snap(zxid) if self.asks_for_tree && zxid <= self.committed => Phase::Receiving(zxid),
+            SyncStart::Snap(zxid) if self.asks_for_tree && zxid < self.last => {
+                return self
+                    .leave("the leader's snapshot is ahead of what is committed here: asked for later", out);
+            }
             SyncStart::Snap(zxid) if zxid < self.committed || zxid.epoch() > self.epoch => {
                 return self
                     .leave("the leader's snapshot is older than what is committed, or not its own", out);

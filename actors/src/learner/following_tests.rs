@@ -101,8 +101,9 @@ fn z9_a_leader_of_another_ensemble_is_left_before_its_epoch_is_entered() {
 
 fn told(out: &Output) -> String {
     match out {
-        Output::Send(ToLeader::LearnerInfo { accepted_epoch, counts: true }) => {
-            format!("LEARNERINFO {accepted_epoch}")
+        Output::Send(ToLeader::LearnerInfo { accepted_epoch, counts: true, asks_for_tree }) => {
+            let asks = if *asks_for_tree { " asks" } else { "" };
+            format!("LEARNERINFO {accepted_epoch}{asks}")
         }
         Output::Send(ToLeader::LearnerInfo { .. }) => panic!("it had a vote"),
         Output::Send(ToLeader::AckEpoch { counts, current_epoch, tail }) => {
@@ -117,6 +118,7 @@ fn told(out: &Output) -> String {
         Output::KeepCurrent(_, other) => panic!("ensemble {other}"),
         Output::Truncate(to) => format!("cut after {to:?}"),
         Output::Install(zxid) => format!("install {zxid:?}"),
+        Output::ReplaceTree(zxid) => format!("tree of {zxid:?}"),
         Output::Piece(_) => "piece".into(),
         Output::Proposals(items) => {
             let zxid =
@@ -365,4 +367,25 @@ fn z7_a_leader_that_leaves_something_out_or_cuts_what_is_committed_is_left() {
     }
     // The start of an epoch is no txn: committed, it stands behind all before.
     at("serving").check(&[("COMMIT 5.0", "commit 5.0"), ("PROPOSE 4.1 then 5.1", "append 5.1")]);
+}
+
+#[test]
+fn dg5_one_that_asks_for_a_tree_keeps_its_log_unless_the_snapshot_has_all_of_it() {
+    let asking = || Bench(Bench::new().0.asking_for_tree(true));
+    asking().check(&[("connected", "LEARNERINFO 4 asks")]);
+    let acknowledged = || asking().run(&["connected", "LEADERINFO 5", "accepted"]);
+    // It has 3.7, and knows 3.5 to be committed.
+    for (snapshot, expected) in [
+        ("SNAP 3.4", "piece, tree of 3.4"),
+        ("SNAP 3.5", "piece, tree of 3.5"),
+        ("SNAP 3.7", "piece, install 3.7"),
+        ("SNAP 4.1", "piece, install 4.1"),
+    ] {
+        let mut bench = acknowledged().run(&[snapshot]);
+        assert_eq!(bench.told("PIECE last"), expected, "{snapshot}");
+    }
+    assert_eq!(acknowledged().told("SNAP 3.6"), "leave", "what is committed here does not go so far");
+    // A leader that has no snapshot goes on as with everybody.
+    let mut bench = acknowledged().run(&["DIFF"]);
+    assert_eq!(bench.told("NEWLEADER 5 after 3.7"), "enter 5");
 }

@@ -22,6 +22,8 @@ mod actor_tests;
 mod behind;
 pub mod core;
 mod disk;
+pub mod fence;
+mod fenced;
 pub mod following;
 mod local;
 mod queue;

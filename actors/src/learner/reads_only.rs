@@ -18,9 +18,10 @@ pub(super) enum Reads {
     Served,
 }
 
-/// Whether what is here is an ensemble's, and nothing of it is known to be lost: an empty disk has nothing to tell.
-fn is_whole(facts: &Facts) -> bool {
-    facts.ensemble.is_some() && !facts.must_resync
+/// Whether what is here is an ensemble's, and nothing of it is known to be lost or wrong: an empty disk has nothing
+/// to tell, and a tree that differs from a quorum's tells something else.
+fn is_whole(facts: &Facts, is_fenced: bool) -> bool {
+    facts.ensemble.is_some() && !facts.must_resync && !is_fenced
 }
 
 impl Search {
@@ -48,7 +49,7 @@ impl LearnerActor {
     }
 
     pub(super) fn serve_reads(&mut self) {
-        let is_whole = is_whole(&self.facts);
+        let is_whole = is_whole(&self.facts, self.fence.is_up());
         let Mode::Looking(search) = &mut self.mode else { return };
         if !search.begins_reads(is_whole) {
             return;
@@ -84,11 +85,14 @@ mod tests {
             assert_eq!(search.reads, if begins { Reads::Served } else { reads });
             assert!(!search.begins_reads(is_whole), "once");
         }
-        for (ensemble, must_resync, expected) in
-            [(Some(7), false, true), (Some(7), true, false), (None, false, false)]
-        {
+        for (ensemble, must_resync, is_fenced, expected) in [
+            (Some(7), false, false, true),
+            (Some(7), true, false, false),
+            (None, false, false, false),
+            (Some(7), false, true, false),
+        ] {
             let facts = Facts { ensemble, must_resync, ..Facts::default() };
-            assert_eq!(is_whole(&facts), expected, "{facts:?}");
+            assert_eq!(is_whole(&facts, is_fenced), expected, "{facts:?}, {is_fenced}");
         }
     }
 }

@@ -6,7 +6,7 @@ use paddock_messages::zxid::Zxid;
 use crate::peer_link::Room;
 pub use crate::storage::transfer::Received;
 use crate::storage::transfer::SnapshotReceiver;
-use crate::storage::{Disk, RealDisk};
+use crate::storage::{Command, Disk, LoggerHandle, RealDisk};
 use crate::tree::TreeOptions;
 
 /// Mail from the thread that writes it: it is whole and can be put in place, or why not.
@@ -57,6 +57,13 @@ impl Receiving {
         if let Some(receiver) = self.current.take() {
             receiver.finish(zxid, self.options);
         }
+    }
+
+    /// The same; our own log up to `upto`, all of which is committed, stays behind it.
+    pub(super) fn finish_behind(&mut self, zxid: Zxid, upto: Zxid, log: &LoggerHandle) -> Result<(), ()> {
+        let (Some(receiver), options) = (self.current.take(), self.options) else { return Ok(()) };
+        let answer = Box::new(move |view| receiver.finish_behind(zxid, options, (view, upto)));
+        log.send(Command::View { answer }).map_err(drop)
     }
 
     /// It was received whole, and nobody needs it.

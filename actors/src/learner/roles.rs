@@ -14,7 +14,7 @@ use paddock_messages::roles::{
     Begin, EpochKept, HistoryApplied, Judge, KeptEpoch, Lead, LeadOver, Part, RoleEnded, Settled, Stands,
     Whose,
 };
-use paddock_messages::zxid::Zxid;
+use paddock_messages::zxid::{Epoch, Zxid};
 
 use super::actor::LearnerActor;
 use super::behind::Behind;
@@ -25,9 +25,10 @@ use crate::client::Serving;
 use crate::client::hub::Control;
 use crate::peer_link::SharedIdentity;
 use crate::peer_link::letters::{Open, Send, Shut};
-use crate::quorum_peer::{Board, belongs, entered, memory};
+use crate::quorum_peer::{Board, OwnDigests, belongs, entered, memory};
 use crate::runtime::{Ctx, ExitCode};
 use crate::storage::{Command, Facts, Persisted};
+use crate::tree::DataTree;
 
 /// What the Logger's thread answers to a role.
 #[derive(Debug)]
@@ -49,6 +50,8 @@ pub enum Answered {
     Truncated,
     /// The received snapshot is the history now.
     Installed,
+    /// The received snapshot, and the log behind it, is.
+    TreeReplaced,
     /// Nothing that was sent before is still on its way; the log ends here.
     Drained(Persisted),
     /// It was not done, and the log goes on.
@@ -165,6 +168,9 @@ impl LearnerActor {
             }
             Part::Lead => {
                 self.mode = Mode::Leading;
+                if self.fence.is_up() {
+                    return self.leave("its tree is not the one that a quorum has", ctx); // DG4
+                }
                 let Facts { accepted_epoch: accepted, current_epoch, .. } = self.facts;
                 let ensemble = self.facts.ensemble.unwrap_or(self.new_ensemble);
                 self.entering = ensemble;
@@ -177,6 +183,7 @@ impl LearnerActor {
                     Following::new(self.facts.accepted_epoch, self.facts.current_epoch, self.core.tail());
                 let stay = stay.of(belongs(&self.facts, last));
                 let stay = if had_vote { stay } else { stay.without_vote() };
+                let stay = stay.asking_for_tree(self.fence.asks(ctx.clock().now_ms()));
                 // It is judged from here on, whether or not its lane ever comes up (Q3).
                 self.others().board.tell(role, stay.progress());
                 self.mode = Mode::Following(Box::new(Behind::new(leader, stay)));
@@ -242,6 +249,10 @@ impl LearnerActor {
                 *is_told = true; // Q4
                 let (role, current_epoch, last) = (self.role, self.facts.current_epoch, *last);
                 let memory = memory(&self.facts, last, self.others().may_begin);
+                // DG4, DG5: it votes, and everybody else comes before it.
+                let fenced = self.fence.is_up();
+                let (current_epoch, last) =
+                    if fenced { (Epoch(0), Zxid::ZERO) } else { (current_epoch, last) };
                 let joins = !self.is_disk_full; // L8
                 let has_room = joins && now_ms >= self.no_room_until_ms;
                 let stands = Stands { role, current_epoch, last, memory, has_room, joins };
@@ -257,7 +268,9 @@ impl LearnerActor {
         drop(others.judge.post(Judge { role, whose }));
         for hub in &others.hubs {
             drop(hub.post(Control::Begin(role)));
-            drop(hub.post(Control::Serve(Serving::Everybody)));
+            if !self.fence.is_up() {
+                drop(hub.post(Control::Serve(Serving::Everybody))); // DG4
+            }
         }
     }
 
@@ -283,6 +296,7 @@ impl LearnerActor {
             KeptEpoch::Joined => facts.seed = false,
             KeptEpoch::Refused => return,
         }
+        facts.tree_differs = self.fence.is_up() || (self.others.is_none() && facts.tree_differs);
         self.keeping = Some(epoch);
         self.command(Command::KeepFacts { role: self.role, facts }, ctx);
     }
@@ -325,16 +339,32 @@ impl LearnerActor {
     }
 
     /// History has been replaced on disk, whichever role asked for it: the tree follows.
-    pub(super) fn install(&mut self) {
+    pub(super) fn install(&mut self, now_ms: u64) {
         let Some(Received { zxid, tree, .. }) = self.installing.take() else { return };
+        self.put_tree(tree, now_ms);
+        self.core.on_installed(zxid);
+        for hub in self.others.iter().flat_map(|others| &others.hubs) {
+            drop(hub.post(Control::CloseAll)); // C9: which of their watches should have fired nobody knows
+        }
+    }
+
+    /// Another tree takes the place of ours, which differed if the fence is up (DG4).
+    pub(super) fn put_tree(&mut self, tree: DataTree, now_ms: u64) {
+        let latest = tree.latest_digests();
         let mut writer = self.tree.write();
         writer.replace(tree);
         // F3: the feeds go on from another zxid, and nobody is woken for what comes behind it unless told so now.
         let dispatchers = &self.peers.dispatchers;
         writer.commit(|arbiter| drop(dispatchers[usize::from(arbiter)].post(FeedReady)));
-        self.core.on_installed(zxid);
-        for hub in self.others.iter().flat_map(|others| &others.hubs) {
-            drop(hub.post(Control::CloseAll)); // C9: which of their watches should have fired nobody knows
+        self.tell_digests(OwnDigests { tree: self.digests.tree + 1, latest });
+        self.lower_fence(now_ms);
+    }
+
+    /// The QuorumPeer compares them with the others': once in 128 txns there is a new one.
+    pub(super) fn tell_digests(&mut self, own: OwnDigests) {
+        if let Some(others) = self.others.as_ref().filter(|_| self.digests != own) {
+            others.board.tell_digests(own);
+            self.digests = own;
         }
     }
 

@@ -14,12 +14,12 @@ pub(super) struct Waiting {
     after: u64,
     pub(super) from: Asker,
     pub(super) xid: i32,
-    pub(super) what: Behind,
+    pub(super) what: Here,
 }
 
 /// See [`Waiting`].
 #[derive(Debug)]
-pub(super) enum Behind {
+pub(super) enum Here {
     /// A read that stands between two writes.
     Read(Read),
     /// The end of a session that is this member's alone.
@@ -131,7 +131,7 @@ impl Routes {
 
     /// A read waits for what its session asked last; true if that is answered already. Dropped if the
     /// session has moved on: then its connection is being closed.
-    pub(super) fn wait(&mut self, from: Asker, xid: i32, what: Behind) -> bool {
+    pub(super) fn wait(&mut self, from: Asker, xid: i32, what: Here) -> bool {
         let Some(route) = self.of(from.session, from.attach) else { return false };
         let after = route.asked;
         route.waiting.push_back(Waiting { after, from, xid, what });

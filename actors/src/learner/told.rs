@@ -32,10 +32,16 @@ impl Serve<LogAnswer> for LearnerActor {
                 ctx.fatal(ExitCode::LogIo, &format!("the log cannot be cut as the leader says: {failure}"));
             }
             Answered::Installed => {
-                self.install();
+                self.install(ctx.clock().now_ms());
                 if is_current {
                     self.with_stay(ctx, |stay, _| stay.on_installed());
                     self.go_on(ctx);
+                }
+            }
+            Answered::TreeReplaced => {
+                self.replace_tree(ctx.clock().now_ms());
+                if is_current {
+                    self.leave("its tree is made anew from the leader's", ctx);
                 }
             }
             Answered::Refused(failure) | Answered::NotKept(failure) if !is_current => {
@@ -70,8 +76,12 @@ impl Serve<SnapshotCame> for LearnerActor {
             Err(_) if role != self.role => {}
             Ok(received) => {
                 let (name, zxid) = (received.name.clone(), received.zxid);
+                let command = match received.keeps_log {
+                    true => Command::ReplaceTree { role, name, zxid },
+                    false => Command::InstallSnapshot { role, name, zxid },
+                };
                 self.installing = Some(received);
-                self.command(Command::InstallSnapshot { role, name, zxid }, ctx);
+                self.command(command, ctx);
             }
             Err(failure) => {
                 tracing::error!(failure, "the leader's snapshot cannot be put in place: synchronised anew");

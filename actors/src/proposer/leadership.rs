@@ -97,6 +97,8 @@ pub struct Leadership<Q> {
     spares: Spares,
     /// Who was sent a snapshot to be spared the log, and has not acknowledged NEWLEADER since.
     spared: BTreeSet<ServerId>,
+    /// Who asks for our tree.
+    asks_for_tree: BTreeSet<ServerId>,
 }
 
 impl<Q: Quorum> Leadership<Q> {
@@ -119,6 +121,7 @@ impl<Q: Quorum> Leadership<Q> {
             ensemble: 0,
             spares: Spares::default(),
             spared: BTreeSet::new(),
+            asks_for_tree: BTreeSet::new(),
         }
     }
 
@@ -146,6 +149,7 @@ impl<Q: Quorum> Leadership<Q> {
     /// what was found, or sent, for the older one.
     pub fn on_connected(&mut self, learner: ServerId) {
         self.learners.insert(learner, Stage::Connected);
+        self.asks_for_tree.remove(&learner);
     }
 
     /// Its data lane is closed.
@@ -162,7 +166,10 @@ impl<Q: Quorum> Leadership<Q> {
             return out.push(Output::HangUp(from, "its data lane is not known to be open"));
         };
         match (packet, stage) {
-            (ToLeader::LearnerInfo { accepted_epoch, counts }, Stage::Connected) => {
+            (ToLeader::LearnerInfo { accepted_epoch, counts, asks_for_tree }, Stage::Connected) => {
+                if asks_for_tree {
+                    self.asks_for_tree.insert(from);
+                }
                 self.on_info(from, (accepted_epoch, counts), out);
             }
             (ToLeader::AckEpoch { counts, current_epoch, tail }, Stage::Told { had_vote })

@@ -1,17 +1,22 @@
 //! The QuorumPeer's shell, on the thread that no data crosses: heartbeats, and the member's role.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use paddock_messages::ids::ServerId;
 use paddock_messages::mail::Outbox;
 use paddock_messages::quorum::{PeerState, Vote};
-use paddock_messages::roles::{Begin, DropLearner, Part, RoleEnded, RoundHeld, Settled, Stands, SyncAsked};
+use paddock_messages::roles::{
+    Begin, DropLearner, Part, RoleEnded, RoundHeld, Settled, Stands, SyncAsked, TreeDiffers,
+};
 
 use super::core::{Output, QuorumPeer, Role};
+use super::digests::Finding;
 use super::office::{Aim, RoleTold, Told};
 use super::progress::{Board, Progress};
 use super::round_trip::RoundTrip;
+use crate::admin::metrics::Meters;
 use crate::client::hub::Control;
 use crate::election::actor::{Elected, Heard, LinkChange, Look, Settle};
 use crate::peer_link::letters::{CtlDown, CtlUp, HeardHeartbeat, HeardNotification, SendHeartbeat};
@@ -32,6 +37,8 @@ pub struct Peers {
     pub link: Outbox<LinkChange>,
     /// The Learner.
     pub begin: Outbox<Begin>,
+    /// The same.
+    pub differs: Outbox<TreeDiffers>,
     /// The Proposer.
     pub round: Outbox<RoundHeld>,
     /// The same.
@@ -61,6 +68,7 @@ pub struct QuorumPeerActor {
     /// The Learner's log takes what a leader sends (L8).
     joins: bool,
     trips: BTreeMap<ServerId, RoundTrip>,
+    meters: Arc<Meters>,
 }
 
 impl QuorumPeerActor {
@@ -70,7 +78,7 @@ impl QuorumPeerActor {
         core: QuorumPeer<paddock_config::Quorum>,
         (board, told): (Board, RoleTold),
         peers: Peers,
-        timeout_ms: u64,
+        (timeout_ms, meters): (u64, Arc<Meters>),
     ) -> Self {
         Self {
             me,
@@ -86,6 +94,7 @@ impl QuorumPeerActor {
             had_vote: false,
             joins: true,
             trips: BTreeMap::new(),
+            meters,
         }
     }
 
@@ -142,7 +151,33 @@ impl QuorumPeerActor {
                     tracing::info!(%leader, had_vote, "elected: to be followed");
                     self.begin(Part::Follow { leader, had_vote }, ctx);
                 }
+                Output::Differs(finding) => {
+                    self.tell(&finding);
+                    if matches!(finding, Finding::Ours(_)) {
+                        let differs = TreeDiffers { tree: self.core.tree() };
+                        let told = self.peers.differs.post(differs).map_err(drop);
+                        self.must(told, ctx);
+                    }
+                }
             }
+        }
+    }
+
+    fn tell(&self, finding: &Finding) {
+        self.meters.trees_differ();
+        match finding {
+            Finding::Ours(what) => tracing::error!(
+                "this member's tree is not the one that a quorum has: {what}; it serves no client until it has a \
+                 leader's tree, for which it asks; look for a cause: memory and disk of this machine, its build"
+            ),
+            Finding::Theirs(what) => tracing::error!(
+                "a member's tree is not the one that a quorum has, this member among it: {what}; see that member's log"
+            ),
+            Finding::Undecided(what) => tracing::error!(
+                "members' trees differ, and no quorum agrees on one: {what}; all go on serving what they have. Keep a \
+                 copy of each member's data directories, find out which of them is right (the word `hash` tells the \
+                 last digests of each), and start the others with empty directories"
+            ),
         }
     }
 
@@ -154,6 +189,7 @@ impl QuorumPeerActor {
             return;
         }
         self.core.on_accepted(self.board.accepted());
+        self.core.on_digests(&self.board.digests());
         let mut progress = self.board.progress(self.role);
         if let Progress::Leading(reign) = &mut progress {
             reign.steps = self.peers.data.iter().map(|lane| lane.lock().bytes_sent).sum();

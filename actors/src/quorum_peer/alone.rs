@@ -33,6 +33,7 @@ pub fn reign(recovered: &Recovered, ensemble: u128) -> Option<Reign> {
         current_epoch: epoch,
         must_resync: false,
         seed: true,
+        tree_differs: old.tree_differs,
     };
     Some(Reign { facts, epoch, committed: recovered.last })
 }

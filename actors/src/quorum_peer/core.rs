@@ -3,10 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use paddock_messages::ids::ServerId;
-use paddock_messages::quorum::Heartbeat;
+use paddock_messages::quorum::{Digests, Heartbeat};
 use paddock_messages::zxid::Epoch;
 
-use super::progress::{Progress, Reign, Stay};
+use super::digests::{Comparison, Finding};
+use super::progress::{OwnDigests, Progress, Reign, Stay};
 use super::pulse::Pulse;
 use crate::quorum::Quorum;
 
@@ -25,6 +26,8 @@ pub enum Output {
     Lead,
     /// Follow this member.
     Follow(ServerId),
+    /// Members' trees differ.
+    Differs(Finding),
 }
 
 /// What the member does.
@@ -68,6 +71,9 @@ pub struct QuorumPeer<Q> {
     progressed: (u64, u64),
     /// When our leader's heartbeat was last answered at once.
     answered_ms: u64,
+    digests: Comparison,
+    /// What heartbeats tell of our tree.
+    told: Digests,
 }
 
 /// Rounds of heartbeats that confirm the lead: one on its way, and one for all that came meanwhile.
@@ -82,6 +88,7 @@ impl<Q: Quorum> QuorumPeer<Q> {
     /// `me`, of an ensemble with these other members. It looks for a leader.
     pub fn new(me: ServerId, peers: &BTreeSet<ServerId>, quorum: Q, timing: Timing, now_ms: u64) -> Self {
         let pulses = peers.iter().map(|peer| (*peer, Pulse::default())).collect();
+        let digests = Comparison::new(me, peers, 2 * timing.peer_timeout_ms);
         Self {
             me,
             quorum,
@@ -96,12 +103,25 @@ impl<Q: Quorum> QuorumPeer<Q> {
             connected: BTreeMap::new(),
             progressed: (0, 0),
             answered_ms: 0,
+            digests,
+            told: Digests::default(),
         }
     }
 
     /// This epoch is durable as accepted. To be called before anybody is told so (P11).
     pub fn on_accepted(&mut self, epoch: Epoch) {
         self.accepted = self.accepted.max(epoch);
+    }
+
+    /// These are the latest digests of our tree.
+    pub fn on_digests(&mut self, own: &OwnDigests) {
+        self.told = own.latest;
+        self.digests.on_own(own);
+    }
+
+    /// Which of our trees was compared last.
+    pub fn tree(&self) -> u64 {
+        self.digests.tree()
     }
 
     /// A sync of this number waits: its round begins now, or with the next if one is on its way.
@@ -121,12 +141,12 @@ impl<Q: Quorum> QuorumPeer<Q> {
 
     /// To all peers; a leader vouches for those that it serves.
     fn beat(&mut self, now_ms: u64, serves: impl Fn(ServerId) -> bool, out: &mut Vec<Output>) {
-        let (accepted, timeout_ms) = (self.accepted, self.timing.peer_timeout_ms);
+        let (accepted, timeout_ms, digests) = (self.accepted, self.timing.peer_timeout_ms, self.told);
         let beats = self
             .pulses
             .iter_mut()
             .map(|(peer, it)| (*peer, it.beat(accepted, serves(*peer), timeout_ms, now_ms)));
-        out.extend(beats.map(|(peer, beat)| Output::Heartbeat(peer, beat)));
+        out.extend(beats.map(|(peer, beat)| Output::Heartbeat(peer, Heartbeat { digests, ..beat })));
     }
 
     /// Until when a ping may be answered, which promises that its session lives for a whole timeout from then
@@ -206,11 +226,13 @@ impl<Q: Quorum> QuorumPeer<Q> {
     pub fn on_heartbeat(&mut self, from: ServerId, heard: Heartbeat, now_ms: u64, out: &mut Vec<Output>) {
         if let Some(pulse) = self.pulses.get_mut(&from) {
             pulse.on_heartbeat(heard);
+            self.digests.on_peer(from, &heard.digests);
             if self.role == Role::Following(from) && now_ms > self.answered_ms {
                 // At once, for a sync may wait for it; once a ms, for two may follow each other.
                 self.answered_ms = now_ms;
                 let timeout_ms = self.timing.peer_timeout_ms;
-                out.push(Output::Heartbeat(from, pulse.beat(self.accepted, false, timeout_ms, now_ms)));
+                let beat = pulse.beat(self.accepted, false, timeout_ms, now_ms);
+                out.push(Output::Heartbeat(from, Heartbeat { digests: self.told, ..beat }));
             }
             self.confirm(now_ms, out);
         }
@@ -220,6 +242,7 @@ impl<Q: Quorum> QuorumPeer<Q> {
     pub fn on_lane(&mut self, peer: ServerId) {
         if let Some(pulse) = self.pulses.get_mut(&peer) {
             pulse.on_lane();
+            self.digests.on_lane(peer);
         }
     }
 
@@ -238,6 +261,7 @@ impl<Q: Quorum> QuorumPeer<Q> {
             self.beat(now_ms, serves, out);
         }
         self.drop_silent(now_ms, progress, out);
+        out.extend(self.digests.judge(&self.quorum, now_ms).map(Output::Differs));
         if self.progressed.1 != progress.steps() {
             self.progressed = (now_ms, progress.steps());
         }

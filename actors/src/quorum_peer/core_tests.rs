@@ -33,7 +33,11 @@ fn reign(discovered: &[u64], synced: &[u64]) -> Leadership<Majority> {
     let (mut reign, mut out) = (Leadership::new(id(1), quorum(), Epoch(0), standing), Vec::new());
     for learner in discovered.iter().map(|it| id(*it)) {
         reign.on_connected(learner);
-        reign.on_packet(learner, ToLeader::LearnerInfo { accepted_epoch: Epoch(0), counts: true }, &mut out);
+        reign.on_packet(
+            learner,
+            ToLeader::LearnerInfo { accepted_epoch: Epoch(0), counts: true, asks_for_tree: false },
+            &mut out,
+        );
     }
     reign.on_accepted_kept(&mut out);
     for learner in discovered.iter().map(|it| id(*it)) {
@@ -101,7 +105,7 @@ fn run(since: u64, leader: u64, progress: &Progress, peers: &[(u64, u64)]) -> Op
                     assert_eq!(member.role(), Role::Looking);
                     return Some((now, why));
                 }
-                Output::Drop(_) => {}
+                Output::Drop(_) | Output::Differs(_) => {}
                 Output::Lead | Output::Follow(_) | Output::Confirmed(_) => panic!("nobody was elected"),
             }
         }

@@ -35,6 +35,7 @@ pub fn entered(facts: Facts, epoch: Epoch, ensemble: u128) -> Facts {
         current_epoch: epoch,
         must_resync: false,
         seed: facts.seed || facts.ensemble.is_none(),
+        tree_differs: facts.tree_differs,
     }
 }
 

@@ -16,6 +16,7 @@
 pub mod actor;
 pub mod alone;
 pub mod core;
+pub mod digests;
 mod memory;
 pub mod office;
 pub mod progress;
@@ -25,4 +26,4 @@ mod round_trip;
 pub use alone::{Reign, reign};
 pub use memory::{belongs, entered, memory};
 pub use office::{Aim, Office, RoleTold, Told};
-pub use progress::{Board, Progress};
+pub use progress::{Board, OwnDigests, Progress};

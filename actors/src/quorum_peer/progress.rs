@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use paddock_messages::ids::ServerId;
+use paddock_messages::quorum::Digests;
 use paddock_messages::zxid::Epoch;
 use parking_lot::Mutex;
 
@@ -71,6 +72,17 @@ struct Told {
     progress: Progress,
     moved_ms: u64,
     serves_reads: bool,
+    digests: OwnDigests,
+    is_fenced: bool,
+}
+
+/// What is compared of the member's own tree.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct OwnDigests {
+    /// How often another tree has taken its place: what was told of an earlier one says nothing of this.
+    pub tree: u64,
+    /// The latest.
+    pub latest: Digests,
 }
 
 impl Board {
@@ -112,6 +124,26 @@ impl Board {
     /// The same, as was told last.
     pub fn serves_reads(&self) -> bool {
         self.0.lock().serves_reads
+    }
+
+    /// These are the latest of the tree.
+    pub fn tell_digests(&self, digests: OwnDigests) {
+        self.0.lock().digests = digests;
+    }
+
+    /// What was told of the tree last.
+    pub fn digests(&self) -> OwnDigests {
+        self.0.lock().digests
+    }
+
+    /// Whether clients may not be served from the tree, as it differs from a quorum's.
+    pub fn fence(&self, is_up: bool) {
+        self.0.lock().is_fenced = is_up;
+    }
+
+    /// What was told of that last.
+    pub fn is_fenced(&self) -> bool {
+        self.0.lock().is_fenced
     }
 
     /// The thread of the role's actors moves.

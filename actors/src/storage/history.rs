@@ -1,7 +1,7 @@
 //! The file `history`: which history this data directory holds, and of which files it is made.
 //!
-//! Byte 0 is the format, then the fields by [`codec`], then the CRC32C of all before. It is replaced
-//! whole, so either the old or the new one is there, whenever the crash came (S5).
+//! Byte 0 is the format, then the fields by [`codec`], then the CRC32C of all before. Format 1 lacks the last
+//! field, `tree_differs`, which is false there: 2 is written only while it is true. It is replaced whole, so either the old or the new one is there, whenever the crash came (S5).
 
 use paddock_messages::codec::{self, CodecError};
 use paddock_messages::ids::ServerId;
@@ -13,6 +13,7 @@ pub const HISTORY_FILE: &str = "history";
 /// What a sound file takes at most: far more than any number of segments kept.
 pub const HISTORY_LIMIT: usize = 16 << 20;
 const FORMAT: u8 = 1;
+const MARKED: u8 = 2;
 
 /// What a member must not forget besides its log; the actors decide it, the Logger keeps it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,6 +28,9 @@ pub struct Facts {
     pub must_resync: bool,
     /// An import, a restore or a server alone: an ensemble may begin with it.
     pub seed: bool,
+    /// What snapshots and log come to is not the tree that a quorum has: no client of the ensemble is served
+    /// from it. The log is sound.
+    pub tree_differs: bool,
 }
 
 /// A snapshot file that stands for every txn up to `zxid`.
@@ -113,8 +117,12 @@ impl History {
 
     /// The file's bytes.
     pub fn encode(&self) -> Vec<u8> {
-        let mut out = vec![FORMAT];
+        let is_marked = self.facts.tree_differs;
+        let mut out = vec![if is_marked { MARKED } else { FORMAT }];
         codec::encode_into(&mut out, self).expect("numbers, strings and lists of known length");
+        if !is_marked {
+            out.pop(); // the byte of the last field
+        }
         let crc = crc32c::crc32c(&out);
         out.extend_from_slice(&crc.to_le_bytes());
         out
@@ -122,16 +130,18 @@ impl History {
 
     /// From the file's bytes.
     pub fn decode(bytes: &[u8]) -> Result<Self, HistoryError> {
-        match bytes.first() {
-            Some(&format) if format > FORMAT => return Err(HistoryError::Newer(format)),
-            Some(&FORMAT) => {}
+        let last_field: &[u8] = match bytes.first() {
+            Some(&format) if format > MARKED => return Err(HistoryError::Newer(format)),
+            Some(&MARKED) => &[],
+            Some(&FORMAT) => &[0],
             _ => return Err(HistoryError::Checksum),
-        }
+        };
         let (body, crc) = bytes.split_last_chunk::<4>().ok_or(HistoryError::Checksum)?;
         if crc32c::crc32c(body) != u32::from_le_bytes(*crc) {
             return Err(HistoryError::Checksum);
         }
-        Ok(codec::decode::<Self, HISTORY_LIMIT>(&body[1..])?)
+        let fields = [&body[1..], last_field].concat();
+        Ok(codec::decode::<Self, HISTORY_LIMIT>(&fields)?)
     }
 
     /// The snapshots it can be loaded from, newest first: those at or after which the log is whole.
@@ -182,9 +192,14 @@ mod tests {
 
     #[test]
     fn is_read_back_and_every_prefix_and_flipped_bit_is_refused() {
-        let history = sample();
+        let marked = Facts { tree_differs: true, ..sample().facts };
+        check(&sample(), 1);
+        check(&History { facts: marked, ..sample() }, 2);
+    }
+
+    fn check(history: &History, format: u8) {
         let bytes = history.encode();
-        assert_eq!(History::decode(&bytes).unwrap(), history);
+        assert_eq!((&History::decode(&bytes).unwrap(), bytes[0]), (history, format));
         for cut in 0..bytes.len() {
             assert!(matches!(History::decode(&bytes[..cut]), Err(HistoryError::Checksum)), "{cut} bytes");
         }
@@ -198,8 +213,8 @@ mod tests {
     #[test]
     fn a_newer_format_is_named() {
         let mut bytes = sample().encode();
-        bytes[0] = 2;
-        assert!(matches!(History::decode(&bytes), Err(HistoryError::Newer(2))));
+        bytes[0] = 3;
+        assert!(matches!(History::decode(&bytes), Err(HistoryError::Newer(3))));
     }
 
     #[test]

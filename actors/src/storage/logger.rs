@@ -91,8 +91,7 @@ pub(super) struct Faults {
 #[expect(missing_docs, reason = "the sentence of each variant says what its fields are")]
 #[derive(Debug, thiserror::Error)]
 pub enum LogFailure {
-    /// Writing or syncing failed. What is on disk is unknown until the next start, so the process must
-    /// end; nothing not yet called persisted may be acknowledged.
+    /// Writing or syncing failed: the process must end; what is not yet called persisted is never acknowledged.
     #[error("{file}: {action} failed: {error}; the process must end, check the disk")]
     Io { file: PathBuf, action: &'static str, error: io::Error },
     /// It failed before.
@@ -106,8 +105,8 @@ pub enum LogFailure {
         "cannot truncate after {to}: everything up to {watermark} is committed here; this is another ensemble's history"
     )]
     BelowWatermark { to: Zxid, watermark: Zxid },
-    /// A snapshot of what another has replaced.
-    #[error("the snapshot {name} stands for {zxid}, and the history begins after {log_start} now")]
+    /// A snapshot of what another has replaced, or is to replace.
+    #[error("the snapshot {name} stands for {zxid}: replaced by another; the history is from {log_start} on")]
     SnapshotBehind { name: String, zxid: Zxid, log_start: Zxid },
     /// A snapshot beyond what the log holds durably.
     #[error("the snapshot {name} stands for {zxid}, but the log is durable only through {durable}")]
@@ -173,6 +172,7 @@ pub struct Logger<D: Disk> {
     /// Whether the last batch has no records, or there is none.
     pub(super) idle: bool,
     pub(super) dead: bool,
+    pub(super) replaced_at: Zxid, // S16
 }
 
 impl<D: Disk> Logger<D> {
@@ -221,6 +221,7 @@ impl<D: Disk> Logger<D> {
             durable: recovered.last,
             idle: found.idle,
             dead: false,
+            replaced_at: Zxid::ZERO,
         };
         let failed = io_error(&logger.disk, &name, 0);
         // Before anything is admitted the rest of this segment is enough, or the reserve stands or fails.

@@ -46,6 +46,10 @@ pub enum Command {
     TruncateAfter { role: u64, zxid: Zxid },
     /// A received snapshot file, finished and synced, is the history now. Answer: `Installed`.
     InstallSnapshot { role: u64, name: String, zxid: Zxid },
+    /// The tree is not the one that a quorum has: make that durable. No answer.
+    MarkTree,
+    /// A received snapshot file, finished and synced, is the only one now; the log stays. Answer: `TreeReplaced`.
+    ReplaceTree { role: u64, name: String, zxid: Zxid },
     /// Call `answer`, which must not wait, with a view of the log and of the newest snapshot, everything sent
     /// before being durable. It runs on the log's thread, and is dropped uncalled if that has to end. An error
     /// is of that view alone: the log goes on.
@@ -80,6 +84,8 @@ pub enum LoggerEvent {
     Truncated { role: u64, persisted: Persisted },
     /// The log begins here now.
     Installed { role: u64, persisted: Persisted },
+    /// What is on disk comes to the leader's tree now.
+    TreeReplaced { role: u64 },
     /// Nothing sent before is still on its way.
     Drained { role: u64, persisted: Persisted },
     /// The disk became full, or has room again.
@@ -339,6 +345,11 @@ impl<D: Disk, E: Fn(LoggerEvent)> Shell<D, E> {
                 let done = self.timed(|logger| logger.install_snapshot(&name, zxid));
                 let persisted = self.logger.persisted();
                 (Some(role), done.map(|()| Some(LoggerEvent::Installed { role, persisted })))
+            }
+            Command::MarkTree => (None, self.timed(|logger| logger.mark_tree(true)).map(|()| None)),
+            Command::ReplaceTree { role, name, zxid } => {
+                let done = self.timed(|logger| logger.replace_snapshots(&name, zxid));
+                (Some(role), done.map(|()| Some(LoggerEvent::TreeReplaced { role })))
             }
             Command::Drain { role } => {
                 let persisted = self.logger.persisted();

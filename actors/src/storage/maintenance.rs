@@ -88,9 +88,10 @@ impl<D: Disk> Logger<D> {
 
     fn enter_snapshot(&mut self, name: &str, zxid: Zxid) -> Result<(), LogFailure> {
         let durable = self.flush()?.upto;
-        if zxid < self.history.log_start {
+        let log_start = self.history.log_start;
+        let differs = self.history.facts.tree_differs || zxid <= self.replaced_at; // S16
+        if differs || zxid < log_start {
             // Its walk began before a leader's snapshot took the place of all before.
-            let log_start = self.history.log_start;
             return Err(LogFailure::SnapshotBehind { name: name.into(), zxid, log_start });
         }
         // The start of an epoch is no txn: such a snapshot stands for what was logged before. Nearly always
@@ -219,6 +220,7 @@ impl<D: Disk> Logger<D> {
             history.log_start = zxid;
             history.chain = Chain::START;
             history.snapshots = vec![SnapshotEntry { name: name.into(), zxid }];
+            history.facts.tree_differs = false;
         })?;
         self.file = file;
         (self.chain, self.idle) = (Chain::START, true);
@@ -227,6 +229,36 @@ impl<D: Disk> Logger<D> {
             remove(&self.disk, name);
         }
         self.make_room(0)
+    }
+
+    /// Marks the tree that this history comes to as another than a quorum's, or takes the mark away.
+    pub fn mark_tree(&mut self, differs: bool) -> Result<(), LogFailure> {
+        self.change_history(|history| history.facts.tree_differs = differs)
+    }
+
+    /// Makes a snapshot received from a leader the only one, and keeps the log, which must go on behind it; the
+    /// mark of the tree is taken away. The file must be finished and synced. All older snapshots are deleted, and
+    /// none that was begun before enters any more (S16).
+    pub fn replace_snapshots(&mut self, name: &str, zxid: Zxid) -> Result<(), LogFailure> {
+        let durable = self.flush()?.upto;
+        let log_start = self.history.log_start;
+        if zxid < log_start {
+            return Err(LogFailure::SnapshotBehind { name: name.into(), zxid, log_start });
+        }
+        if zxid > durable {
+            return Err(LogFailure::SnapshotAhead { name: name.into(), zxid, durable });
+        }
+        let old: Vec<String> = self.history.snapshots.iter().map(|snapshot| snapshot.name.clone()).collect();
+        self.change_history(|history| {
+            history.snapshots = vec![SnapshotEntry { name: name.into(), zxid }];
+            history.facts.tree_differs = false;
+        })?;
+        // A tree may be at the start of an epoch, which is no txn.
+        self.replaced_at = durable.max(self.history.facts.current_epoch.start());
+        for name in old.iter().filter(|old| *old != name) {
+            remove(&self.disk, name);
+        }
+        Ok(())
     }
 
     /// Makes `first` follow the first `kept` segments, in a new generation, by one replacement of

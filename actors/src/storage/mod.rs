@@ -21,6 +21,7 @@
 //! - S9  Neither epoch goes back, and the current one never passes the accepted one.
 //! - S10 A txn at or below the commit watermark is never truncated.
 //! - S11 On a disk without a free byte older files can be purged, and a start can keep its epoch.
+//! - S16 No snapshot of a tree that differs from a quorum's enters `history` once that is known, nor later.
 //!
 //! Source: ZooKeeper's FileTxnLog and PurgeTxnLog for what operators expect; the format is our own.
 

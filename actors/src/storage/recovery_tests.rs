@@ -217,6 +217,55 @@ fn s7_a_snapshot_is_entered_when_the_log_is_durable_through_it() {
 }
 
 #[test]
+fn s16_a_snapshot_of_a_tree_that_differs_is_not_entered_and_one_of_the_leader_s_leaves_the_log() {
+    let disk = disk_with(&[1; 40]);
+    let (mut logger, _) = opened(&disk);
+    for zxid in [5, 20] {
+        let name = snapshot_file(&disk, zxid);
+        logger.add_snapshot(&name, Zxid(zxid)).unwrap();
+    }
+    logger.mark_tree(true).unwrap();
+    drop(logger);
+    let (mut logger, recovered) = opened(&disk);
+    assert!(recovered.facts.tree_differs, "it is durable");
+    let is_refused = |logger: &mut Logger<MemoryDisk>, zxid| {
+        let name = snapshot_file(&disk, zxid);
+        matches!(logger.add_snapshot(&name, Zxid(zxid)), Err(LogFailure::SnapshotBehind { .. }))
+    };
+    assert!(is_refused(&mut logger, 30), "while it is marked");
+    let received = snapshot_file(&disk, 12);
+    logger.replace_snapshots(&received, Zxid(12)).unwrap();
+    assert!(is_refused(&mut logger, 40), "it was begun before");
+    logger.append(Zxid(41), &[41; 100]);
+    assert!(!is_refused(&mut logger, 41));
+    drop(logger);
+    let (logger, recovered) = opened(&disk);
+    assert!(!recovered.facts.tree_differs);
+    assert_eq!(recovered.snapshots.iter().map(|s| s.zxid.0).collect::<Vec<_>>(), [41, 12]);
+    assert_eq!(zxids(&logger, 0), (1..=41).collect::<Vec<_>>());
+}
+
+#[test]
+fn s16_a_snapshot_behind_which_the_log_does_not_go_on_replaces_none() {
+    let disk = disk_with(&[1; 40]);
+    let (mut logger, _) = opened(&disk);
+    for zxid in [20, 30] {
+        let name = snapshot_file(&disk, zxid);
+        logger.add_snapshot(&name, Zxid(zxid)).unwrap();
+    }
+    logger.purge(2).unwrap();
+    logger.mark_tree(true).unwrap();
+    for zxid in [2, 41] {
+        let name = snapshot_file(&disk, zxid);
+        logger.replace_snapshots(&name, Zxid(zxid)).unwrap_err();
+    }
+    drop(logger);
+    let (_logger, recovered) = opened(&disk);
+    assert!(recovered.facts.tree_differs);
+    assert_eq!(recovered.snapshots.iter().map(|s| s.zxid.0).collect::<Vec<_>>(), [30, 20]);
+}
+
+#[test]
 fn purge_keeps_the_log_from_the_oldest_snapshot_on_and_one_segment_before() {
     let disk = disk_with(&[1; 40]); // five segments of eight
     let (mut logger, _) = opened(&disk);

@@ -5,6 +5,7 @@ use paddock_messages::client::reply::Outcome;
 use paddock_messages::client::request::CreateOp;
 use paddock_messages::error_code::ErrorCode;
 use paddock_messages::ids::{AttachNumber, SessionId};
+use paddock_messages::quorum::{DigestPoint, Digests};
 use paddock_messages::txn::{CreateTxn, Op, Txn, TxnBody, TxnHeader};
 use paddock_messages::znode::{Acl, Owner};
 use paddock_messages::zxid::{Epoch, Zxid};
@@ -197,6 +198,20 @@ fn a_digest_is_noted_every_128_zxids_and_1024_are_kept() {
     let zxids: Vec<u64> = tree.digests().map(|(zxid, _)| zxid.0).collect();
     assert_eq!((zxids.len(), zxids[0], zxids[1023]), (1024, 128 * 7, 128 * 1030));
     assert!(tree.digests().all(|(_, digest)| digest == tree.digest()));
+    let latest = tree.latest_digests().points.map(|point| point.map(|it| it.zxid.0));
+    assert_eq!(latest, [Some(128 * 1030), Some(1 << 17), Some(1 << 17)]);
+}
+
+#[test]
+fn a_digest_is_that_of_its_txn_whatever_is_applied_behind_it() {
+    let mut tree = DataTree::new(TreeOptions::default());
+    apply(&mut tree, &create(127, "/a", b"1"));
+    apply(&mut tree, &set_data(128, "/a", b"2", 1));
+    let digest = tree.digest();
+    apply(&mut tree, &set_data(129, "/a", b"3", 2));
+    assert_ne!(tree.digest(), digest);
+    let point = Some(DigestPoint { zxid: Zxid(128), digest });
+    assert_eq!(tree.latest_digests(), Digests { version: 2, points: [point, None, None] });
 }
 
 #[test]

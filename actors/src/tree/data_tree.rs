@@ -5,6 +5,7 @@ use std::sync::Arc;
 use bytestring::ByteString;
 use paddock_messages::ids::SessionId;
 use paddock_messages::path::{CONFIG, QUOTA, ZOOKEEPER};
+use paddock_messages::quorum::Digests;
 use paddock_messages::znode::{Acl, Owner};
 use paddock_messages::zxid::{Epoch, Zxid};
 
@@ -185,6 +186,11 @@ impl DataTree {
     /// The digests at the last 1,024 zxids divisible by 128, oldest first.
     pub fn digests(&self) -> impl DoubleEndedIterator<Item = (Zxid, u64)> + '_ {
         self.digest_log.iter()
+    }
+
+    /// Those of them that members compare.
+    pub fn latest_digests(&self) -> Digests {
+        self.digest_log.latest()
     }
 
     /// Containers and TTL znodes that may be deleted now, at most `max`; the work is as much.

@@ -7,12 +7,15 @@
 use std::collections::VecDeque;
 
 use crc32fast::Hasher;
+use paddock_messages::quorum::{DigestPoint, Digests};
 use paddock_messages::zxid::Zxid;
 
 use super::node::{Node, Slot};
 
-/// Digests are kept at each zxid divisible by this.
-const INTERVAL: u64 = 128;
+/// The version of the calculation.
+const VERSION: u8 = 2;
+/// Digests are kept at each zxid divisible by the first; the last is told at each divisible by any of these.
+const INTERVALS: [u64; 3] = [1 << 7, 1 << 12, 1 << 17];
 /// How many of them.
 const KEPT: usize = 1024;
 
@@ -140,25 +143,39 @@ impl DigestSum {
     }
 }
 
-/// The last 1,024 digests at zxids divisible by 128, for operators who compare members.
+/// The last 1,024 digests at zxids divisible by 128, for operators who compare members; and those that members
+/// compare themselves.
 #[derive(Clone, Debug, Default)]
-pub(super) struct DigestLog(VecDeque<(Zxid, u64)>);
+pub(super) struct DigestLog {
+    all: VecDeque<(Zxid, u64)>,
+    latest: [Option<DigestPoint>; 3],
+}
 
 impl DigestLog {
     /// Whether the digest at `zxid` is to be noted.
     pub(super) fn wants(zxid: Zxid) -> bool {
-        zxid.0.is_multiple_of(INTERVAL)
+        zxid.0.is_multiple_of(INTERVALS[0])
     }
 
     pub(super) fn note(&mut self, zxid: Zxid, digest: u64) {
-        if self.0.len() == KEPT {
-            self.0.pop_front();
+        if self.all.len() == KEPT {
+            self.all.pop_front();
         }
-        self.0.push_back((zxid, digest));
+        self.all.push_back((zxid, digest));
+        for (interval, latest) in INTERVALS.into_iter().zip(&mut self.latest) {
+            if zxid.0.is_multiple_of(interval) {
+                *latest = Some(DigestPoint { zxid, digest });
+            }
+        }
+    }
+
+    /// What heartbeats tell.
+    pub(super) fn latest(&self) -> Digests {
+        Digests { version: VERSION, points: self.latest }
     }
 
     /// Oldest first.
     pub(super) fn iter(&self) -> impl DoubleEndedIterator<Item = (Zxid, u64)> + '_ {
-        self.0.iter().copied()
+        self.all.iter().copied()
     }
 }

@@ -22,6 +22,7 @@ pub const OUR_OWN: &[EnsembleFault] = &[
     Fault::ExpireUnasked,
     Fault::ExpireFound,
     Fault::IgnoreRole,
+    Fault::IgnoreDigest,
 ];
 
 /// A peer that takes nothing costs its own lane.

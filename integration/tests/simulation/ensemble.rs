@@ -62,12 +62,14 @@ const LEAST_OF_200: &[(&str, u64)] = &[
     ("syncs answered", 30000),
     ("ticks without the core's thread", 20),
     ("torn tails cut", 8),
+    ("trees replaced", 50),
+    ("trees spoilt", 50),
     ("writes acknowledged", 100000),
 ];
 
 #[test]
-fn en1_to_en9_hold_whatever_happens() {
-    all_hold(FAILED_ONCE, &Runs { run: |seed| run(seed, None), test: "en1_to_en9" }, LEAST_OF_200);
+fn en1_to_en10_hold_whatever_happens() {
+    all_hold(FAILED_ONCE, &Runs { run: |seed| run(seed, None), test: "en1_to_en10" }, LEAST_OF_200);
 }
 
 #[test]

@@ -61,7 +61,11 @@ pub(super) fn of_version_2() -> Vec<(String, Frame)> {
     let points = [point(8_320, 1 << 40), point(8_192, 250), None];
     let digests = Digests { version: 2, points };
     let heartbeat = Heartbeat { number: 251, echo: 7, accepted_epoch: Epoch(3), vouches: false, digests };
-    vec![("heartbeat-digests".into(), Frame::Heartbeat(heartbeat))]
+    let info = ToLeader::LearnerInfo { accepted_epoch: Epoch(250), counts: true, asks_for_tree: true };
+    vec![
+        ("heartbeat-digests".into(), Frame::Heartbeat(heartbeat)),
+        ("learner-info-asks".into(), Frame::ToLeader(info)),
+    ]
 }
 
 fn ctl() -> Vec<(&'static str, Frame)> {
@@ -115,7 +119,10 @@ fn to_leader() -> Vec<(&'static str, Frame)> {
     let tail = Tail { committed: Zxid::new(Epoch(3), 1), runs };
     let none = Tail::default();
     let packets = [
-        ("learner-info", ToLeader::LearnerInfo { accepted_epoch: Epoch(250), counts: true }),
+        (
+            "learner-info",
+            ToLeader::LearnerInfo { accepted_epoch: Epoch(250), counts: true, asks_for_tree: false },
+        ),
         ("ack-epoch", ToLeader::AckEpoch { counts: true, current_epoch: Epoch(251), tail }),
         ("ack-epoch-empty", ToLeader::AckEpoch { counts: false, current_epoch: Epoch(0), tail: none }),
         ("ack-new-leader", ToLeader::AckNewLeader { upto }),

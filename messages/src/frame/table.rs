@@ -81,7 +81,8 @@ pub(super) const TABLE: &[Row] = &[
     row!(1, SMALL, Notification),
     HEARTBEAT_1,
     row!(2, SMALL, Heartbeat),
-    row!(1, SMALL, ToLeader::LearnerInfo { accepted_epoch, counts }),
+    LEARNER_INFO_1,
+    row!(2, SMALL, ToLeader::LearnerInfo { accepted_epoch, counts, asks_for_tree }),
     row!(1, SMALL, ToLeader::AckEpoch { counts, current_epoch, tail }),
     row!(1, SMALL, ToLeader::AckNewLeader { upto }),
     row!(1, SMALL, ToLeader::Ack { upto }),
@@ -115,6 +116,24 @@ const HEARTBEAT_1: Row = Row {
         let (number, echo, accepted_epoch, vouches) = codec::decode_by_length(body)?;
         let digests = Digests::default();
         Ok(Frame::Heartbeat(Heartbeat { number, echo, accepted_epoch, vouches, digests }))
+    },
+};
+
+/// The same.
+const LEARNER_INFO_1: Row = Row {
+    kind: Kind::LearnerInfo,
+    version: 1,
+    limit: SMALL,
+    write: |frame, to| {
+        let Frame::ToLeader(ToLeader::LearnerInfo { accepted_epoch, counts, .. }) = frame else {
+            unreachable!("a row writes frames of its kind")
+        };
+        codec::encode_into(to, &(accepted_epoch, counts))
+    },
+    read: |body| {
+        let (accepted_epoch, counts) = codec::decode_by_length(body)?;
+        let packet = ToLeader::LearnerInfo { accepted_epoch, counts, asks_for_tree: false };
+        Ok(Frame::ToLeader(packet))
     },
 };
 

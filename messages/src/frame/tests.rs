@@ -441,7 +441,7 @@ proptest! {
         let handshakes = vec![Handshake::Open(SessionId(session)); raw.len()];
         for frame in [
             Frame::ToLeader(ToLeader::Ack { upto }),
-            Frame::ToLeader(ToLeader::LearnerInfo { accepted_epoch: epoch, counts: false }),
+            Frame::ToLeader(ToLeader::LearnerInfo { accepted_epoch: epoch, counts: false, asks_for_tree: false }),
             Frame::ToLeader(ToLeader::Requests(vec![Request::Open { session: SessionId(session), timeout_ms }; 3])),
             Frame::ToLearner(ToLearner::NewLeader { epoch, last: upto, ensemble: 1 << 127 }),
             Frame::ToLearner(ToLearner::TurnedAway(handshakes)),

@@ -52,7 +52,11 @@ pub struct Ensemble {
 impl Ensemble {
     /// What is to be seen now, in ms of the monotonic clock.
     pub fn look(&self, now_ms: u64) -> Sight {
-        let office = self.role.get();
+        let is_fenced = self.board.is_fenced();
+        let mut office = self.role.get();
+        if is_fenced {
+            office.told = Told::Looking; // as far as clients are concerned
+        }
         let reign = match self.board.latest() {
             Progress::Leading(reign) if office.told == Told::Leading => Some(reign),
             _ => None,
@@ -62,6 +66,7 @@ impl Ensemble {
         Sight {
             now_ms,
             me: self.me,
+            is_fenced,
             voters: self.voters.clone(),
             observers: self.observers.clone(),
             office,
@@ -80,6 +85,7 @@ impl Ensemble {
 pub struct Sight {
     now_ms: u64,
     me: ServerId,
+    is_fenced: bool,
     voters: BTreeSet<ServerId>,
     observers: BTreeSet<ServerId>,
     office: Office,

@@ -8,11 +8,18 @@ use super::Sight;
 use crate::peer_link::status::{LinkState, LinkStatus};
 use crate::quorum_peer::{Aim, Told};
 
+/// What a member says whose tree differs.
+const FENCED: &str = "this member's tree is not the one that a quorum has, so nobody is served here; waiting for: a \
+                      leader's snapshot, for which it asks";
+
 impl Sight {
     /// Since when nobody is served, or clients that only read, and what is waited for, without an end of line; none while somebody leads.
     pub fn outlook(&self) -> Option<String> {
         if !self.is(Told::Looking) {
             return None;
+        }
+        if self.is_fenced {
+            return Some(FENCED.to_owned());
         }
         let seconds = self.seconds_since(self.office.since_ms);
         let waits = self.waited_for().join("; ");

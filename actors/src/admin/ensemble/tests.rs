@@ -25,6 +25,7 @@ fn sight(told: Told) -> Sight {
     Sight {
         now_ms: 100_000,
         me: ServerId(1),
+        is_fenced: false,
         voters: [1, 2, 3].map(ServerId).into(),
         observers: [ServerId(4)].into(),
         office: Office { told, since_ms: 88_000, aim: Aim::Search },
@@ -179,4 +180,12 @@ fn an_observer_names_whom_it_learns_from_and_each_role_its_state() {
     assert_eq!((it.observer_master(), it.peer_state()), (Some(ServerId(2)), "observing - broadcast"));
     it.office.told = Told::Following;
     assert_eq!((it.observer_master(), it.peer_state()), (None, "following - broadcast"));
+}
+
+#[test]
+fn dg4_a_member_whose_tree_differs_says_that_and_not_that_it_waits_for_voters() {
+    let sight = Sight { is_fenced: true, ..looking(Aim::Follow(ServerId(2)), &[3], &[]) };
+    let outlook = sight.outlook().unwrap();
+    assert!(outlook.contains("not the one that a quorum has, so nobody is served here"), "{outlook}");
+    assert!(!outlook.contains("server 3"), "{outlook}");
 }

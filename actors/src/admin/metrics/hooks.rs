@@ -291,6 +291,11 @@ impl Meters {
         self.startup_txns.add(start.txns);
     }
 
+    /// Members' trees were found to differ.
+    pub fn trees_differ(&self) {
+        self.digest_mismatches.add(1);
+    }
+
     /// The session tracker expired `sessions`.
     pub fn sessions_expired(&self, sessions: u64) {
         self.sessions_expired.add(sessions);

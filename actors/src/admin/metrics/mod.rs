@@ -98,6 +98,7 @@ pub struct Meters {
     pub fsync_time: Summary,
     pub snapshot_time: Summary,
     pub snapshot_errors: Counter,
+    pub digest_mismatches: Counter,
     pub db_init_time: Summary,
     pub startup_txns: Summary,
     pub startup_txns_time: Summary,

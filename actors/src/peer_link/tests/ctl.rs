@@ -95,7 +95,7 @@ async fn pl6_a_silent_ctl_lane_is_closed_and_dialled_again() {
 }
 
 /// What cannot be passed on is dropped, and reading goes on.
-#[allow(clippy::result_large_err, reason = "mail that is not taken comes back whole")]
+#[expect(clippy::result_large_err, reason = "the outbox's signature: mail that is refused comes back whole")]
 #[actix::test]
 async fn pl4_a_receiver_that_is_full_stops_no_reading() {
     let us = identity(1, &[1, 2]);

@@ -57,8 +57,6 @@ impl<Q: Quorum> Proposer<Q> {
         }
         let zxid = self.next();
         let body = self.prep(view).create_session(session, timeout_ms, zxid);
-        let newest = self.newest.entry(session).or_default();
-        *newest = attach.max(*newest);
         self.propose(TxnHeader { session, attach, cxid: 0, zxid, time: now_ms }, body)
     }
 

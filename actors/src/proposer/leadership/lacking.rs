@@ -45,6 +45,9 @@ impl<Q: Quorum> Leadership<Q> {
         if common.is_some_and(|it| searched.is_spared(it, self.spares)) && self.spared.insert(learner) {
             return out.push(Output::SendSnapshot(learner)); // Z10
         }
+        if common.is_some() && searched.snapshot_bytes > 0 && self.asks_for_tree.contains(&learner) {
+            return out.push(Output::SendSnapshot(learner)); // DG4
+        }
         match plan {
             SyncPlan::Diff => {
                 out.push(Output::Send(learner, ToLearner::Sync(SyncStart::Diff)));

@@ -45,8 +45,15 @@ fn proposal(text: &str) -> Proposal {
 
 fn packet(words: &[&str]) -> ToLeader {
     match words {
-        ["info", accepted] => ToLeader::LearnerInfo { accepted_epoch: epoch(accepted), counts: true },
-        ["empty-info", accepted] => ToLeader::LearnerInfo { accepted_epoch: epoch(accepted), counts: false },
+        ["info", accepted] => {
+            ToLeader::LearnerInfo { accepted_epoch: epoch(accepted), counts: true, asks_for_tree: false }
+        }
+        ["empty-info", accepted] => {
+            ToLeader::LearnerInfo { accepted_epoch: epoch(accepted), counts: false, asks_for_tree: false }
+        }
+        ["differs-info", accepted] => {
+            ToLeader::LearnerInfo { accepted_epoch: epoch(accepted), counts: true, asks_for_tree: true }
+        }
         [verb @ ("acks-epoch" | "acks-epoch-again"), current, has] => {
             let (counts, current_epoch) = (*verb == "acks-epoch", epoch(current));
             ToLeader::AckEpoch { counts, current_epoch, tail: tail(has) }

@@ -28,7 +28,7 @@ use tokio::sync::mpsc::{Receiver, Sender};
 
 pub use log::{Span, spawn_log};
 pub(super) use receive::is_incoming;
-pub use receive::{Received, SnapshotReceiver};
+pub use receive::{Behind, Received, SnapshotReceiver, replay};
 pub use snapshot::spawn_snapshot;
 
 /// Bytes of a frame, unless one txn has more: large enough for few system calls, small enough that many

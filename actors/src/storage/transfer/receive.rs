@@ -1,18 +1,22 @@
 //! A snapshot that comes in pieces becomes a file, and a tree.
 
 use std::io;
+use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Instant;
 
 use crossbeam_channel::{Receiver, Sender, unbounded};
+use paddock_messages::codec;
+use paddock_messages::txn::Txn;
 use paddock_messages::zxid::Zxid;
 
 use super::Pace;
+use crate::storage::snapshot_files::TXN_LIMIT;
 use crate::storage::stream::FileReader;
-use crate::storage::{Disk, DiskFile, is_full, snapshot, snapshot_name};
-use crate::tree::{DataTree, TreeOptions};
+use crate::storage::{Disk, DiskFile, LogView, is_full, snapshot, snapshot_name};
+use crate::tree::{DataTree, Events, TreeOptions};
 
 /// What an incoming snapshot is called until it is whole: this, a number, and [`TMP`].
 const INCOMING: &str = "snapshot.received-";
@@ -32,14 +36,19 @@ pub struct Received {
     pub name: String,
     /// Everything up to this txn is in it, as the leader said.
     pub zxid: Zxid,
-    /// What it holds.
+    /// What it holds; with the txns of our own log behind it, if that stays.
     pub tree: DataTree,
+    /// It takes the place of the snapshots here, and not of the log.
+    pub keeps_log: bool,
 }
+
+/// Our own log, of which the txns up to this one are to be applied behind the snapshot.
+pub type Behind = (io::Result<LogView>, Zxid);
 
 enum Order {
     /// The room it takes is given back once it is written.
     Piece(Vec<u8>, Box<dyn Send>),
-    Finish(Zxid, TreeOptions),
+    Finish(Zxid, TreeOptions, Option<Box<Behind>>),
 }
 
 /// Takes in one snapshot, on a thread of its own. Dropped before [`finish`](Self::finish), it leaves nothing
@@ -85,7 +94,12 @@ impl SnapshotReceiver {
 
     /// The file is whole, and should hold everything up to `zxid`.
     pub fn finish(self, zxid: Zxid, options: TreeOptions) {
-        let _ = self.orders.send(Order::Finish(zxid, options));
+        let _ = self.orders.send(Order::Finish(zxid, options, None));
+    }
+
+    /// The same; the tree is to have what our own log holds behind it, too.
+    pub fn finish_behind(self, zxid: Zxid, options: TreeOptions, log: Behind) {
+        let _ = self.orders.send(Order::Finish(zxid, options, Some(Box::new(log))));
     }
 }
 
@@ -102,14 +116,14 @@ impl<D: Disk> Receiving<'_, D> {
         tracing::info!(from = %self.label, file = %path.display(), "receiving a snapshot");
         let file = self.disk.create(self.name).map_err(|error| failed(&path, &error))?;
         let (mut at, mut pace) = (0, Pace::new());
-        let (zxid, options) = loop {
+        let (zxid, options, log) = loop {
             match orders.recv() {
                 Ok(Order::Piece(bytes, room)) => {
                     file.write_at(&bytes, at).map_err(|error| failed(&path, &error))?;
                     at += bytes.len() as u64;
                     drop((bytes, room));
                 }
-                Ok(Order::Finish(zxid, options)) => break (zxid, options),
+                Ok(Order::Finish(zxid, options, log)) => break (zxid, options, log),
                 Err(_) => return Ok(None),
             }
             if pace.is_due() {
@@ -119,7 +133,7 @@ impl<D: Disk> Receiving<'_, D> {
         file.sync_data().map_err(|error| failed(&path, &error))?;
         let began = Instant::now();
         tracing::info!(from = %self.label, bytes = at, upto = %zxid, "a snapshot is received; loading it");
-        let tree = snapshot::load(&path, FileReader::new(file), options)
+        let mut tree = snapshot::load(&path, FileReader::new(file), options)
             .map_err(|error| format!("the snapshot that {} sent cannot be loaded: {error}", self.label))?;
         let holds = tree.last_zxid();
         if !stands_for(holds, zxid) {
@@ -128,11 +142,39 @@ impl<D: Disk> Receiving<'_, D> {
                 "{path}: the snapshot that {label} sent is of {holds}, not of {zxid} as it said"
             ));
         }
-        let name = snapshot_name(holds); // as if it had been taken here
+        let keeps_log = log.is_some();
+        if let Some(log) = log {
+            replay(&mut tree, zxid, *log)
+                .map_err(|why| format!("the log behind a leader's snapshot: {why}"))?;
+        }
+        // As if it had been taken here; or, where it is not certain to take the place of one that has that name, by
+        // one that no file has.
+        let mut name = snapshot_name(holds);
+        if keeps_log {
+            let others = (1u64..).map(|number| format!("{}-{number}", snapshot_name(holds)));
+            name = others.into_iter().find(|it| self.disk.open(it).is_err()).expect("numbers do not end");
+        }
         let named = self.disk.rename(self.name, &name).and_then(|()| self.disk.sync_dir(&name));
         named.map_err(|error| failed(&self.disk.path(&name), &error))?;
         tracing::info!(file = %self.disk.path(&name).display(), ms = began.elapsed().as_millis() as u64, "the snapshot is loaded");
-        Ok(Some(Received { name, zxid, tree }))
+        Ok(Some(Received { name, zxid, tree, keeps_log }))
+    }
+}
+
+/// Applies what the log holds behind `after`.
+pub fn replay(tree: &mut DataTree, after: Zxid, (log, upto): Behind) -> Result<(), String> {
+    let mut apply = |zxid, payload: &[u8]| match codec::decode::<Txn, TXN_LIMIT>(payload) {
+        Ok(txn) => {
+            tree.apply(&txn, &mut Events::unwanted());
+            ControlFlow::Continue(())
+        }
+        Err(error) => ControlFlow::Break(format!("the txn {zxid} cannot be read: {error}")),
+    };
+    let log = log.map_err(|error| error.to_string())?;
+    match log.each_between(after, upto, &mut apply) {
+        Ok(ControlFlow::Continue(())) => Ok(()),
+        Ok(ControlFlow::Break(why)) => Err(why),
+        Err(error) => Err(error.to_string()),
     }
 }
 

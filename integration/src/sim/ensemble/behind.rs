@@ -91,6 +91,10 @@ impl Node {
                 let bytes = std::mem::take(&mut self.lp.incoming);
                 self.post(Part::Receiver, Letter::Received { role, zxid, bytes });
             }
+            Followed::ReplaceTree(zxid) => {
+                let (bytes, upto) = (std::mem::take(&mut self.lp.incoming), self.lp.core.applied());
+                self.command(role, Command::Behind(zxid, bytes, upto));
+            }
             Followed::Silent(silent) => self.ask_last_word(silent),
             Followed::Serve(epoch) => {
                 self.lp.core.on_epoch(epoch, &mut Vec::new());

@@ -7,10 +7,11 @@ use paddock_actors::election::actor::{Elected, Heard, LinkChange, Look, Settle};
 use paddock_actors::election::{Election, Output as Decided};
 use paddock_actors::quorum_peer::Progress;
 use paddock_actors::quorum_peer::core::{Output, QuorumPeer, Role};
+use paddock_actors::quorum_peer::digests::Finding;
 use paddock_messages::ids::ServerId;
 use paddock_messages::quorum::{Heartbeat, Memory, PeerState, Vote};
 use paddock_messages::roles::{
-    Begin, DropLearner, Part as RolePart, RoleEnded, RoundHeld, Settled, Stands, SyncAsked,
+    Begin, DropLearner, Part as RolePart, RoleEnded, RoundHeld, Settled, Stands, SyncAsked, TreeDiffers,
 };
 
 use super::EnsembleFault;
@@ -70,7 +71,26 @@ impl Node {
                     let had_vote = self.ctl.had_vote;
                     self.begin_role(RolePart::Follow { leader, had_vote });
                 }
+                Output::Differs(finding) => self.on_finding(finding),
             }
+        }
+    }
+
+    /// EN10.
+    fn on_finding(&mut self, finding: Finding) {
+        let odd = self.truth.borrow().odd();
+        assert!(odd.is_some(), "EN10: {} finds {finding:?}", self.me);
+        match finding {
+            Finding::Ours(what) => {
+                assert_eq!(odd, Some(self.me), "EN10: {} takes itself to be wrong: {what:?}", self.me);
+                self.note("members that found their tree to differ");
+                let tree = self.ctl.peer.tree();
+                if !self.setup.has(EnsembleFault::IgnoreDigest) {
+                    self.post(Part::Learner, Letter::TreeDiffers(TreeDiffers { tree }));
+                }
+            }
+            Finding::Theirs(_) => self.note("members that found another's tree to differ"),
+            Finding::Undecided(_) => self.note("differences that no quorum decided for a while"),
         }
     }
 
@@ -119,6 +139,7 @@ impl Node {
             return self.note("ticks without the core's thread");
         }
         self.ctl.peer.on_accepted(self.board.accepted());
+        self.ctl.peer.on_digests(&self.board.digests());
         let mut progress = self.board.progress(self.ctl.role);
         if let Progress::Leading(reign) = &mut progress {
             reign.steps = self.sent;

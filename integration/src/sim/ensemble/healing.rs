@@ -1,8 +1,12 @@
 //! The end of all trouble: from here on everything must come right (EN5).
 
-use paddock_messages::ids::SessionId;
+use paddock_messages::ids::{ServerId, SessionId};
+use rand::Rng;
+use rand::seq::IndexedRandom;
 
+use super::EnsembleFault;
 use super::learner::Mode;
+use super::node::Node;
 use super::world::World;
 
 /// How long that may take, in us.
@@ -37,8 +41,31 @@ impl World {
                 goals = self.people.iter().map(|person| person.done + 3).collect();
             }
         }
-        self.be_quiet();
         self.met.add("ms until all was well", (self.now_us - began) / 1_000);
+        if self.setup.fault.is_none_or(|fault| fault == EnsembleFault::IgnoreDigest) && self.rng.random() {
+            self.be_odd();
+        }
+        self.be_quiet();
+    }
+
+    /// EN10: one member's tree becomes another, by no fault of its log.
+    fn be_odd(&mut self) {
+        let members: Vec<ServerId> = self.setup.members.iter().copied().collect();
+        let odd = *members.choose(&mut self.rng).expect("there are members");
+        let life = self.members[&odd].life;
+        self.truth.borrow_mut().corrupt(odd);
+        self.with(odd, life, Node::spoil_tree);
+        self.met.count("trees spoilt");
+        let began = self.now_us;
+        let is_over = |world: &Self| {
+            let all = |it: &Node| !it.lp.is_odd && it.is_serving();
+            world.members.values().all(|it| it.node.as_ref().is_some_and(|node| all(node)))
+        };
+        while !is_over(self) {
+            assert!(self.now_us < began + HEALED_US, "EN10: {odd} differs: {}", self.what_is_not_well());
+            self.step();
+        }
+        self.met.add("ms until a tree that was spoilt was replaced", (self.now_us - began) / 1_000);
     }
 
     /// EN5: once nobody asks anything, all members come to the same, and nothing waits.

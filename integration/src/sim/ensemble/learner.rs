@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use paddock_actors::learner::core::{Learner, Output as Learned, State};
+use paddock_actors::learner::fence::Fence;
 use paddock_actors::learner::following::Following;
 use paddock_actors::learner::roles::Answered;
-use paddock_actors::quorum_peer::{belongs, entered, memory};
+use paddock_actors::quorum_peer::{OwnDigests, belongs, entered, memory};
 use paddock_actors::storage::Facts;
 use paddock_actors::tree::TreeWriter;
 use paddock_actors::tree::feed::{FeedItem, ReadAnswer};
@@ -55,6 +56,9 @@ pub(super) struct LearnerPart {
     pub(super) installing: Option<Came>,
     /// A snapshot on its way.
     pub(super) incoming: Vec<u8>,
+    pub(super) fence: Fence,
+    /// The tree was made another than everybody else's.
+    pub(super) is_odd: bool,
 }
 
 impl LearnerPart {
@@ -71,6 +75,8 @@ impl LearnerPart {
             establishes: None,
             installing: None,
             incoming: Vec::new(),
+            fence: Fence::new(facts.tree_differs),
+            is_odd: false,
         }
     }
 }
@@ -83,6 +89,7 @@ struct Live<'a, 't> {
     /// The last txn applied: an epoch's start, where the tree may be, is none.
     applied: Zxid,
     txns: u64,
+    is_odd: bool,
 }
 
 impl State for Live<'_, '_> {
@@ -90,7 +97,8 @@ impl State for Live<'_, '_> {
         self.txns += 1;
         let before = std::mem::replace(&mut self.applied, txn.header.zxid);
         let outcome = self.writer.apply(txn);
-        self.truth.borrow_mut().apply(self.me, before, txn, self.writer.digest());
+        let digest = (!self.is_odd).then(|| self.writer.digest());
+        self.truth.borrow_mut().apply(self.me, before, txn, digest);
         outcome
     }
     fn read(&mut self, _: &Asker, read: Read) -> ReadAnswer {
@@ -128,6 +136,9 @@ impl Node {
             }
             RolePart::Lead => {
                 it.mode = Mode::Leading;
+                if it.fence.is_up() {
+                    return self.leave("its tree is not the one that a quorum has");
+                }
                 let Facts { accepted_epoch: accepted, current_epoch, .. } = it.facts;
                 let ensemble = it.facts.ensemble.unwrap_or(it.new_ensemble);
                 it.entering = ensemble;
@@ -140,6 +151,7 @@ impl Node {
                 let stay = Following::new(facts.accepted_epoch, facts.current_epoch, tail);
                 let stay = stay.of(belongs(&facts, last));
                 let stay = if had_vote { stay } else { stay.without_vote() };
+                let stay = stay.asking_for_tree(it.fence.asks(self.now_ms));
                 self.board.tell(role, stay.progress());
                 self.lp.mode = Mode::Following(Box::new(Behind::new(leader, stay)));
                 self.effects.push(Effect::Open(leader, role));
@@ -181,7 +193,9 @@ impl Node {
                 *is_told = true; // Q4
                 let last = *last;
                 let memory = memory(&facts, last, false);
-                let current_epoch = facts.current_epoch;
+                let fenced = self.lp.fence.is_up();
+                let (current_epoch, last) =
+                    if fenced { (Epoch(0), Zxid::ZERO) } else { (facts.current_epoch, last) };
                 let stands = Stands { role, current_epoch, last, memory, has_room: true, joins: true };
                 self.post(Part::QuorumPeer, Letter::Stands(stands));
             }
@@ -193,7 +207,9 @@ impl Node {
         let role = self.lp.role;
         self.post(Part::Sessions, Letter::Judge(Judge { role, whose }));
         self.post(Part::Hub, Letter::Control(Control::Begin(role)));
-        self.post(Part::Hub, Letter::Control(Control::Serve(true)));
+        if !self.lp.fence.is_up() {
+            self.post(Part::Hub, Letter::Control(Control::Serve(true)));
+        }
     }
 
     pub(super) fn leave(&mut self, why: &'static str) {
@@ -209,6 +225,7 @@ impl Node {
             KeptEpoch::Joined => facts.seed = false,
             KeptEpoch::Refused => return,
         }
+        facts.tree_differs = self.lp.fence.is_up();
         self.lp.keeping = Some(epoch);
         self.command(self.lp.role, Command::KeepFacts(facts, epoch));
     }
@@ -234,11 +251,7 @@ impl Node {
     /// History has been replaced on disk, whichever role asked for it: the tree follows.
     fn install(&mut self) {
         let Some(Came { zxid, tree, .. }) = self.lp.installing.take() else { return };
-        self.truth.borrow().install(self.me, zxid, tree.digest());
-        let shared = Arc::clone(&self.tree);
-        let mut writer = shared.write();
-        writer.replace(tree);
-        self.commit(writer);
+        self.put_tree(zxid, tree);
         self.lp.core.on_installed(zxid);
         self.note("snapshots installed");
     }
@@ -309,10 +322,12 @@ impl Node {
         let mut changes = Vec::new();
         let tree = Arc::clone(&self.tree);
         let mut writer = tree.write();
-        let (me, applied) = (self.me, self.lp.core.applied());
-        let mut state = Live { me, writer: &mut writer, truth: &self.truth, applied, txns: 0 };
+        let (me, applied, is_odd) = (self.me, self.lp.core.applied(), self.lp.is_odd);
+        let mut state = Live { me, writer: &mut writer, truth: &self.truth, applied, txns: 0, is_odd };
         self.lp.core.apply(&mut state, &mut changes);
         self.txns += state.txns;
+        let digests = OwnDigests { latest: writer.latest_digests(), ..self.board.digests() };
+        self.board.tell_digests(digests);
         self.commit(writer);
         if !changes.is_empty() {
             self.post(Part::Sessions, Letter::SessionChanges(SessionChanges(changes)));
@@ -320,7 +335,7 @@ impl Node {
         self.on_applied();
     }
 
-    fn commit(&mut self, writer: TreeWriter<'_>) {
+    pub(super) fn commit(&mut self, writer: TreeWriter<'_>) {
         let mut wakes = false;
         writer.commit(|_| wakes = true);
         if wakes {
@@ -332,6 +347,7 @@ impl Node {
     pub(super) fn told(&mut self, letter: Letter) {
         match letter {
             Letter::Begin(it) => self.on_begin(it),
+            Letter::TreeDiffers(it) => self.on_tree_differs(it),
             Letter::LogAnswer { role, what } => self.on_log_answer(role, what),
             Letter::SnapshotCame { role, received } => self.on_snapshot_came(role, received),
             Letter::LeaderLane { role, lane, is_up: true } => {
@@ -416,6 +432,19 @@ impl Node {
                     self.go_on();
                 }
             }
+            Answered::TreeReplaced => {
+                self.replace_tree();
+                if is_current {
+                    self.leave("its tree is made anew from the leader's");
+                }
+            }
+            Answered::Refused(_) if self.lp.fence.is_up() => {
+                self.note("snapshots from before the log refused");
+                self.lp.installing = None;
+                if is_current {
+                    self.leave("the log refused what the role needs");
+                }
+            }
             Answered::Drained(persisted) if is_current => {
                 if let Mode::Looking { last, .. } = &mut self.lp.mode {
                     *last = Some(persisted.upto);
@@ -431,8 +460,10 @@ impl Node {
             _ if !self.is_ours(role) => {}
             Ok(came) => {
                 let (name, zxid) = (came.name.clone(), came.zxid);
+                let keeps_log = came.keeps_log;
                 self.lp.installing = Some(*came);
-                self.command(role, Command::Install(name, zxid));
+                let replaces = if keeps_log { Command::ReplaceTree } else { Command::Install };
+                self.command(role, replaces(name, zxid));
             }
             Err(_) => self.leave("the leader's snapshot could not be put in place"),
         }

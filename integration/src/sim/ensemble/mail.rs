@@ -19,7 +19,7 @@ use paddock_messages::quorum::{Heartbeat, Notification, ToLeader, ToLearner};
 use paddock_messages::roles::{
     Asked, Begin, Confirmed, DropLearner, EpochKept, Establish, HistoryApplied, Judge, KeepEpoch, Lead,
     LeadOver, MemberLane, MemberMet, Over, OwnAck, Report, RoleEnded, RoundHeld, Settled, SilentAt, Stands,
-    SyncAsked,
+    SyncAsked, TreeDiffers,
 };
 use paddock_messages::zxid::Zxid;
 use rand::Rng;
@@ -84,6 +84,7 @@ pub(super) enum Letter {
     Heard(Heard),
     LinkChange(LinkChange),
     Begin(Begin),
+    TreeDiffers(TreeDiffers),
     Durable {
         role: u64,
         upto: Zxid,
@@ -165,6 +166,7 @@ pub(super) struct Came {
     pub(super) name: String,
     pub(super) zxid: Zxid,
     pub(super) tree: DataTree,
+    pub(super) keeps_log: bool,
 }
 
 /// The mailboxes of one process.
@@ -261,7 +263,7 @@ impl Node {
             Letter::MemberLane(it) => self.on_member_lane(it),
             Letter::Control(it) => self.on_control(it),
             Letter::Silent(it) => self.on_silent(it),
-            Letter::Received { role, zxid, bytes } => self.on_received(role, zxid, &bytes),
+            Letter::Received { role, zxid, bytes } => self.on_received(role, zxid, &bytes, None),
             letter => self.handle_data(letter),
         }
     }

@@ -22,11 +22,14 @@
 //!   whose client is gone ends.
 //! - EN8  What a member acknowledges, and what a leader tells or leads, is on its disk: epochs as well as txns.
 //! - EN9  Nobody enters an epoch that a voter with more has acknowledged.
+//! - EN10 A member whose tree is made another than everybody else's finds that, and nobody else of itself; it gets
+//!   the leader's, and keeps its log.
 
 mod behind;
 mod clients;
 mod ctl;
 mod faults;
+mod fenced;
 mod healing;
 mod lanes;
 mod learner;
@@ -87,11 +90,13 @@ pub enum EnsembleFault {
     CountAmnesiac,
     /// Letters are taken whatever the role they were posted in.
     IgnoreRole,
+    /// A member that finds its tree to differ goes on with it.
+    IgnoreDigest,
 }
 
 impl EnsembleFault {
     /// Every one.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 21] = [
         Self::AckBeforePersist,
         Self::NoSync,
         Self::CommitOnMinority,
@@ -112,6 +117,7 @@ impl EnsembleFault {
         Self::SnapshotUnsynced,
         Self::CountAmnesiac,
         Self::IgnoreRole,
+        Self::IgnoreDigest,
     ];
 }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use paddock_actors::learner::core::Learner;
 use paddock_actors::learner::session_ids::SessionIds;
-use paddock_actors::quorum_peer::Board;
+use paddock_actors::quorum_peer::{Board, OwnDigests};
 use paddock_actors::storage::snapshot_files::restore;
 use paddock_actors::storage::{LogFailure, Logger, MemoryDisk, OpenError, open};
 use paddock_actors::tree::feed::FeedItem;
@@ -154,6 +154,7 @@ impl Node {
         let board = Board::default();
         board.accept(facts.accepted_epoch);
         board.move_at(now_ms);
+        board.tell_digests(OwnDigests { tree: 0, latest: restored.tree.latest_digests() });
         let mut node = Self {
             me,
             is_voter: setup.voters.contains(&me),
@@ -212,6 +213,7 @@ impl Node {
         if !self.stalled.contains(&Thread::Core) {
             self.board.move_at(self.now_ms);
             self.report();
+            self.ask_for_tree();
         }
         if !self.stalled.contains(&Thread::Ctl) {
             self.ctl_time();

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use paddock_actors::learner::roles::Answered;
 use paddock_actors::storage::snapshot_files::Taking;
+use paddock_actors::storage::transfer::{Behind as BehindSnapshot, replay};
 use paddock_actors::storage::{Disk, DiskFile, Facts, LogFailure, snapshot, snapshot_name};
 use paddock_actors::tree::TreeOptions;
 use paddock_messages::codec;
@@ -34,6 +35,11 @@ pub(super) enum Command {
     KeepFacts(Facts, KeptEpoch),
     Truncate(Zxid),
     Install(String, Zxid),
+    /// The log stays.
+    ReplaceTree(String, Zxid),
+    MarkTree,
+    /// For a tree of this snapshot and of the log behind it, through the last.
+    Behind(Zxid, Vec<u8>, Zxid),
     Drain,
     View {
         learner: ServerId,
@@ -84,11 +90,36 @@ impl Node {
                 let done = if keeps_old { Ok(()) } else { self.logger.install_snapshot(&name, zxid) };
                 self.logged(done).map(|()| Answered::Installed)
             }
+            Command::ReplaceTree(name, zxid) => {
+                let done = self.logger.replace_snapshots(&name, zxid);
+                self.replaced(done)
+            }
+            Command::MarkTree => {
+                let done = self.logger.mark_tree(true);
+                self.logged(done);
+                return;
+            }
+            Command::Behind(zxid, bytes, upto) => {
+                let log = self.logger.view().map(|view| (Ok(view), upto));
+                match log {
+                    Ok(log) => self.on_received(role, zxid, &bytes, Some(log)),
+                    Err(error) => drop(self.ended.get_or_insert(error.to_string())),
+                }
+                return;
+            }
             Command::Drain => Some(Answered::Drained(self.logger.persisted())),
             Command::View { learner, lane, ask } => return self.begin_transfer(learner, lane, ask),
         };
         if let Some(what) = answer {
             self.post(Part::Learner, Letter::LogAnswer { role, what });
+        }
+    }
+
+    /// A snapshot from before our log began is refused, and asked for anew.
+    fn replaced(&mut self, done: Result<(), LogFailure>) -> Option<Answered> {
+        match done {
+            Err(failure @ LogFailure::SnapshotBehind { .. }) => Some(Answered::Refused(failure.to_string())),
+            done => self.logged(done).map(|()| Answered::TreeReplaced),
         }
     }
 
@@ -131,18 +162,17 @@ impl Node {
     }
 
     /// The leader's snapshot is whole: it becomes a file, and a tree.
-    pub(super) fn on_received(&mut self, role: u64, zxid: Zxid, bytes: &[u8]) {
+    pub(super) fn on_received(&mut self, role: u64, zxid: Zxid, bytes: &[u8], log: Option<BehindSnapshot>) {
         let path = self.disk.path("received.tmp");
         let options = TreeOptions { hash_seed: zxid.0, enforce_quota: false };
-        let tree = match snapshot::load(&path, bytes, options) {
+        let mut tree = match snapshot::load(&path, bytes, options) {
             Ok(tree) => tree,
             Err(error) => panic!("EN1: {} is sent a snapshot that cannot be loaded: {error}", self.me),
         };
-        let name = snapshot_name(tree.last_zxid());
-        let received = match self.write_received(&name, bytes) {
-            Ok(()) => Ok(Box::new(Came { name, zxid, tree })),
-            Err(error) => Err(error.to_string()),
-        };
+        let (name, keeps_log) = (snapshot_name(tree.last_zxid()), log.is_some());
+        let replayed = log.map_or(Ok(()), |log| replay(&mut tree, zxid, log));
+        let written = replayed.and_then(|()| self.write_received(&name, bytes).map_err(|it| it.to_string()));
+        let received = written.map(|()| Box::new(Came { name, zxid, tree, keeps_log }));
         self.post(Part::Learner, Letter::SnapshotCame { role, received });
     }
 

@@ -14,7 +14,8 @@ pub(super) struct Truth {
     /// What every leader proposed.
     proposed: BTreeMap<Zxid, Arc<Txn>>,
     /// What was committed, as far as some member has applied it: each with the digest behind it.
-    applied: BTreeMap<Zxid, u64>,
+    applied: BTreeMap<Zxid, Option<u64>>,
+    odd: Option<ServerId>,
     leaders: BTreeMap<Epoch, ServerId>,
     /// The highest zxid that a client was answered with.
     acked: Zxid,
@@ -48,8 +49,19 @@ impl Truth {
         );
     }
 
-    /// `member`, which had everything up to `before`, applies `txn`, and has `digest` then.
-    pub(super) fn apply(&mut self, member: ServerId, before: Zxid, txn: &Txn, digest: u64) {
+    /// The tree of `member` is made another than everybody else's.
+    pub(super) fn corrupt(&mut self, member: ServerId) {
+        self.odd = Some(member);
+    }
+
+    /// Whose tree was.
+    pub(super) fn odd(&self) -> Option<ServerId> {
+        self.odd
+    }
+
+    /// `member`, which had everything up to `before`, applies `txn`, and has `digest` then; none is told of a tree
+    /// that is known to differ.
+    pub(super) fn apply(&mut self, member: ServerId, before: Zxid, txn: &Txn, digest: Option<u64>) {
         let zxid = txn.header.zxid;
         let proposed = self.proposed.get(&zxid);
         assert_eq!(proposed.map(|it| &**it), Some(txn), "EN1: {member} applies what nobody proposed");
@@ -64,8 +76,12 @@ impl Truth {
             self.applied.insert(zxid, digest);
             return;
         }
-        let expected = self.applied.get(&zxid);
-        assert_eq!(expected, Some(&digest), "EN1: {member} at {zxid:?}, behind {before:?}");
+        let expected = self.applied.get_mut(&zxid);
+        assert!(expected.is_some(), "EN1: {member} applies {zxid:?}, which nobody has applied");
+        if let (Some(expected), Some(digest)) = (expected, digest) {
+            let known = *expected.get_or_insert(digest);
+            assert_eq!(known, digest, "EN1: {member} at {zxid:?}, behind {before:?}");
+        }
         let skipped = self.applied.range(..zxid).next_back().filter(|(zxid, _)| **zxid > before);
         assert!(skipped.is_none(), "EN1: {member} applies {zxid:?} behind {before:?}, without {skipped:?}");
     }
@@ -73,7 +89,7 @@ impl Truth {
     /// `member` has a tree with everything up to `zxid`, from a disk or a leader.
     pub(super) fn install(&self, member: ServerId, zxid: Zxid, digest: u64) {
         let last = self.applied.range(..=zxid).next_back();
-        if let Some((at, expected)) = last {
+        if let Some((at, Some(expected))) = last {
             assert_eq!(*expected, digest, "EN1: {member} starts with {zxid:?}, the digest of {at:?}");
         }
     }

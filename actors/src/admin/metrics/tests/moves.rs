@@ -174,3 +174,8 @@ fn quotas_move_their_meters() {
         meters.quota_exceeded("/app/x");
     });
 }
+
+#[test]
+fn members_that_differ_move_their_meter() {
+    check("members_that_differ_move_their_meter", |meters, _| meters.trees_differ());
+}

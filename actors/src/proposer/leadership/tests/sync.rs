@@ -68,6 +68,21 @@ fn z10_who_lacks_more_of_the_log_than_a_snapshots_share_is_sent_that_once() {
     assert_eq!(again(there), "3: snapshot", "it came to something");
 }
 
+#[test]
+fn dg4_who_asks_for_a_tree_is_sent_the_newest_snapshot_whatever_its_log_lacks() {
+    let asks = |tail: &str, ours: &str| {
+        let ack = format!("3 acks-epoch 3 {tail}");
+        let mut bench = established().run(&["3 connects", "3 differs-info 4", &ack]);
+        bench.told(&format!("3 found {ours}"))
+    };
+    assert_eq!(asks("3.7", "0.0 3.7"), "3: snapshot", "it lacks nothing");
+    assert_eq!(asks("3.4+4.1-4.2", "0.0 3.7 3.4"), "3: snapshot");
+    assert_eq!(asks("3.9", "0.0 3.7"), "hang up on 3", "another history");
+    // It asks by each lane anew.
+    let again = established().run(&["3 connects", "3 differs-info 4", "3 goes"]);
+    assert_eq!(again.knock(3, "3.7").told("3 found 0.0 3.7"), "3: DIFF, 3: NEWLEADER 5 after 3.7");
+}
+
 /// So that a kilobyte is much.
 fn small_shares(Bench(lead): Bench) -> Bench {
     Bench(lead.sparing(Spares { least_bytes: 100, ..Spares::default() }))

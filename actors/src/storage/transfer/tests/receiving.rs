@@ -163,3 +163,33 @@ fn s15_a_start_after_a_crash_finds_no_part_of_a_snapshot() {
     }
     assert!(operations >= 5 && leftovers > 1, "{operations} crashes left {leftovers} files");
 }
+
+#[test]
+fn dg5_a_snapshot_is_completed_from_our_own_log_and_takes_the_name_of_none() {
+    let mut member = Member::new();
+    member.log(2, 1..300, 100);
+    member.snapshot();
+    let packets = read(snapshot_sent(member.view()).0);
+    member.log(2, 300..310, 10);
+    let (done, told) = bounded(1);
+    let done = move |how| done.send(how).unwrap();
+    let receiver = SnapshotReceiver::start(member.disk.clone(), "server 1".into(), done).unwrap();
+    for packet in packets {
+        if let ToLearner::Snapshot { bytes, .. } = packet {
+            receiver.piece(bytes, ());
+        }
+    }
+    receiver.finish_behind(z(2, 299), TreeOptions::default(), (Ok(member.view()), z(2, 309)));
+    let received = told.recv().unwrap().unwrap();
+    let digest = member.tree.read().digest();
+    assert!(received.keeps_log);
+    assert_eq!((received.tree.last_zxid(), received.tree.digest()), (z(2, 309), digest));
+    let name = format!("{}-1", snapshot_name(z(2, 299)));
+    assert_eq!((&received.name, received.zxid), (&name, z(2, 299)));
+    member.logger.replace_snapshots(&name, received.zxid).unwrap();
+    assert_eq!(snapshots(&member.disk), [name]);
+    let disk = member.disk.restart(Crash::PowerFailure);
+    let (mut logger, recovered) = open(disk.clone(), options(1)).unwrap();
+    let restored = restore(&disk, &mut logger, &recovered, TreeOptions::default(), z(2, 309)).unwrap();
+    assert_eq!((restored.snapshot, restored.tree.digest()), (z(2, 299), digest));
+}

@@ -328,13 +328,8 @@ impl Node {
         let ctl = start_guardian(config, &env)?;
         if let Some(both) = membership.zip(ensemble) {
             let begun = (config, facts.accepted_epoch);
-            ensemble::start(
-                both,
-                begun,
-                (&mail.learner, &mail.proposer),
-                controls.clone(),
-                (&env, &ctl, meters),
-            )?;
+            let (roles, runtime) = ((&mail.learner, &mail.proposer), (&env, &ctl, meters));
+            ensemble::start(both, begun, roles, controls.clone(), runtime)?;
         } else {
             for hub in &controls {
                 // A hub that takes no mail has ended, which its guardian sees.

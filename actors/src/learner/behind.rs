@@ -111,8 +111,12 @@ impl LearnerActor {
                 let from = self.leader().map_or_else(String::new, |it| it.to_string());
                 self.receiving().piece(role, &from, bytes, room);
             }
-            Followed::Install(zxid) => self.receiving().finish(zxid),
+            Followed::Install(zxid) => {
+                self.has_asked(ctx);
+                self.receiving().finish(zxid);
+            }
             Followed::ReplaceTree(zxid) => {
+                self.has_asked(ctx);
                 let (upto, log) = (self.core.applied(), self.log.clone());
                 if self.receiving().finish_behind(zxid, upto, &log).is_err() {
                     ctx.fatal(ExitCode::ActorGone, "the learner's Logger has ended");
@@ -127,13 +131,26 @@ impl LearnerActor {
             Followed::Silent(silent) => self.ask_last_word(silent),
             Followed::TurnedAway(all) => self.core.on_turned_away(all, &mut self.out),
             Followed::Serve(epoch) => {
+                self.has_asked(ctx);
                 self.core.on_epoch(epoch, &mut self.out);
                 if self.facts.seed {
                     self.keep(KeptEpoch::Joined, ctx);
                 }
                 self.settle(epoch);
             }
-            Followed::Leave(why) => self.leave(why, ctx),
+            Followed::Leave(why) => {
+                self.has_asked(ctx);
+                self.leave(why, ctx);
+            }
+        }
+    }
+
+    /// The leader has had its chance to send its tree, if it was asked for that: not again at once (DG6).
+    fn has_asked(&mut self, ctx: &mut Ctx<'_, Self>) {
+        if let Mode::Following(behind) = &self.mode
+            && behind.stay.asks_for_tree()
+        {
+            self.fence.asks(ctx.clock().now_ms());
         }
     }
 

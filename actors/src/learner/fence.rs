@@ -6,10 +6,12 @@
 //! log's place, too. The mark is durable, for a start makes the same tree of the same snapshot; a snapshot of the
 //! leader's takes it away with the rename that makes it the only one.
 //!
-//! - DG4 From the moment it finds that its tree differs a member serves no client and leads nobody, restarts
+//! - DG4 From the moment it finds that its tree differs a member serves no client and proposes nothing, restarts
 //!   included, until the leader's tree has taken the place of its own.
 //! - DG5 Its log and its vote stay meanwhile.
 //! - DG6 A tree that differs again soon is not asked for at once: something makes it so here that no snapshot mends.
+//! - DG7 What it alone has logged keeps no other from leading for ever: every other time it stands for an election
+//!   with all that it has, and leads until a quorum has that, too.
 
 /// Before the second time that a tree is asked for; twice as long each time, up to [`LONGEST_MS`].
 const FIRST_MS: u64 = 5_000;
@@ -22,12 +24,13 @@ pub struct Fence {
     asks_at_ms: u64,
     pause_ms: u64,
     replaced_ms: Option<u64>,
+    stood_low: bool,
 }
 
 impl Fence {
     /// Up if the mark was found at the start.
     pub fn new(is_up: bool) -> Self {
-        Self { is_up, asks_at_ms: 0, pause_ms: FIRST_MS, replaced_ms: None }
+        Self { is_up, asks_at_ms: 0, pause_ms: FIRST_MS, replaced_ms: None, stood_low: false }
     }
 
     /// Whether no client may be served.
@@ -54,7 +57,13 @@ impl Fence {
         self.is_up && now_ms >= self.asks_at_ms
     }
 
-    /// The same, of one who asks if so.
+    /// DG7: whether it stands for the next election as one that has nothing, so that all others come before it.
+    pub fn stands_low(&mut self) -> bool {
+        self.stood_low = self.is_up && !self.stood_low;
+        self.stood_low
+    }
+
+    /// A leader was asked, if it was time, and has sent a tree or none.
     pub fn asks(&mut self, now_ms: u64) -> bool {
         let is_due = self.is_due(now_ms);
         if is_due {
@@ -85,6 +94,14 @@ mod tests {
         let pauses: Vec<u64> = asked.windows(2).map(|two| two[1] - two[0]).collect();
         assert_eq!(asked[0], 1_000);
         assert_eq!(pauses[..8], [5_000, 10_000, 20_000, 40_000, 80_000, 160_000, 320_000, 600_000]);
+    }
+
+    #[test]
+    fn dg7_it_stands_low_every_other_time() {
+        let mut fence = Fence::new(false);
+        assert!(!fence.stands_low() && !fence.stands_low());
+        fence.raise(0);
+        assert_eq!([(); 4].map(|()| fence.stands_low()), [true, false, true, false]);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! A member whose tree differs from a quorum's, in the Learner's shell: see [`super::fence`].
 
-use paddock_messages::roles::TreeDiffers;
+use paddock_messages::roles::{Begin, TreeDiffers};
 
 use super::actor::LearnerActor;
 use super::roles::Mode;
@@ -12,7 +12,10 @@ use crate::storage::transfer::Received;
 
 impl Serve<TreeDiffers> for LearnerActor {
     fn serve(&mut self, TreeDiffers { tree }: TreeDiffers, ctx: &mut Ctx<'_, Self>) {
-        if tree != self.digests.tree || !self.fence.raise(ctx.clock().now_ms()) {
+        if self.role == Begin::LAST.role
+            || tree != self.digests.tree
+            || !self.fence.raise(ctx.clock().now_ms())
+        {
             return;
         }
         self.command(Command::MarkTree, ctx);

@@ -150,6 +150,11 @@ impl Following {
         Self { ours, ..self }
     }
 
+    /// Whether the leader is asked for its tree.
+    pub fn asks_for_tree(&self) -> bool {
+        self.asks_for_tree
+    }
+
     /// Whether clients are served.
     pub fn is_serving(&self) -> bool {
         self.phase == Phase::Serving
@@ -204,7 +209,7 @@ impl Following {
                 out.push(Output::Piece(bytes));
                 if is_last {
                     self.phase = Phase::Installing(zxid);
-                    let replaces_log = !self.asks_for_tree || zxid >= self.last; // DG5
+                    let replaces_log = !self.asks_for_tree || zxid > self.committed; // DG5
                     out.push(if replaces_log { Output::Install(zxid) } else { Output::ReplaceTree(zxid) });
                 }
             }

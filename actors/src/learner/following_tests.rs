@@ -385,6 +385,11 @@ fn dg5_one_that_asks_for_a_tree_keeps_its_log_unless_the_snapshot_has_all_of_it(
         assert_eq!(bench.told("PIECE last"), expected, "{snapshot}");
     }
     assert_eq!(acknowledged().told("SNAP 3.6"), "leave", "what is committed here does not go so far");
+    // One that has all of what is committed may have the name of one of ours: the log stays.
+    let all = Tail { committed: z("3.7"), runs: vec![] };
+    let stay = Following::new(Epoch(4), Epoch(3), all).asking_for_tree(true);
+    let mut bench = Bench(stay).run(&["connected", "LEADERINFO 5", "accepted", "SNAP 3.7"]);
+    assert_eq!(bench.told("PIECE last"), "piece, tree of 3.7");
     // A leader that has no snapshot goes on as with everybody.
     let mut bench = acknowledged().run(&["DIFF"]);
     assert_eq!(bench.told("NEWLEADER 5 after 3.7"), "enter 5");

@@ -103,7 +103,9 @@ impl LocalSessions {
 
     /// The leader did not take it: it is this member's as before.
     pub(super) fn not_upgraded(&mut self, session: SessionId) -> Option<Local> {
-        let local = self.upgrading.remove(&session)?;
+        let before = self.upgrading.remove(&session)?;
+        // What is still on its way through the attachment that was refused is not done, as what it asked first is not.
+        let local = Local { attach: self.grant(), ..before };
         self.all.insert(session, local);
         Some(local)
     }

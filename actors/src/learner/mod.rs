@@ -11,8 +11,8 @@
 //!   is applied is answered, and it is closed where the session's end, or a later attachment, is. After a
 //!   snapshot nothing is known of it.
 //! - L9  A session of this member alone is known to nobody else until its upgrade is asked for, ends with the leader
-//!   or the lead under which it began, and is ended here, behind all that it asked before. What comes through an
-//!   attachment of it that is not its newest is not done.
+//!   or the lead under which it began, and is ended here; if its client asks for that, behind all that it asked before.
+//!   What comes through an attachment of it that is not its newest is not done.
 //!
 //! Source: Junqueira et al., Zab (DSN 2011), broadcast; compat: `Learner.java`, `FinalRequestProcessor.java`.
 

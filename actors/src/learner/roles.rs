@@ -168,9 +168,6 @@ impl LearnerActor {
             }
             Part::Lead => {
                 self.mode = Mode::Leading;
-                if self.fence.is_up() {
-                    return self.leave("its tree is not the one that a quorum has", ctx); // DG4
-                }
                 let Facts { accepted_epoch: accepted, current_epoch, .. } = self.facts;
                 let ensemble = self.facts.ensemble.unwrap_or(self.new_ensemble);
                 self.entering = ensemble;
@@ -183,7 +180,7 @@ impl LearnerActor {
                     Following::new(self.facts.accepted_epoch, self.facts.current_epoch, self.core.tail());
                 let stay = stay.of(belongs(&self.facts, last));
                 let stay = if had_vote { stay } else { stay.without_vote() };
-                let stay = stay.asking_for_tree(self.fence.asks(ctx.clock().now_ms()));
+                let stay = stay.asking_for_tree(self.fence.is_due(ctx.clock().now_ms()));
                 // It is judged from here on, whether or not its lane ever comes up (Q3).
                 self.others().board.tell(role, stay.progress());
                 self.mode = Mode::Following(Box::new(Behind::new(leader, stay)));
@@ -249,10 +246,9 @@ impl LearnerActor {
                 *is_told = true; // Q4
                 let (role, current_epoch, last) = (self.role, self.facts.current_epoch, *last);
                 let memory = memory(&self.facts, last, self.others().may_begin);
-                // DG4, DG5: it votes, and everybody else comes before it.
-                let fenced = self.fence.is_up();
+                let stands_low = self.fence.stands_low(); // DG7
                 let (current_epoch, last) =
-                    if fenced { (Epoch(0), Zxid::ZERO) } else { (current_epoch, last) };
+                    if stands_low { (Epoch(0), Zxid::ZERO) } else { (current_epoch, last) };
                 let joins = !self.is_disk_full; // L8
                 let has_room = joins && now_ms >= self.no_room_until_ms;
                 let stands = Stands { role, current_epoch, last, memory, has_room, joins };
@@ -382,6 +378,13 @@ impl LearnerActor {
     pub(super) fn established(&mut self, ctx: &mut Ctx<'_, Self>) {
         let Some(epoch) = self.establishes.take() else { return };
         let role = self.role;
+        if self.fence.is_up() {
+            // DG4, DG7
+            return self.leave(
+                "its tree is not the one that a quorum has, and what it had logged a quorum has now",
+                ctx,
+            );
+        }
         self.serve_everybody(Whose::All);
         self.mail(ctx, |to| to.applied.post(HistoryApplied { role, epoch }).is_ok());
         let vote = Vote { peer_epoch: epoch, zxid: self.core.appended(), leader: self.me };

@@ -43,6 +43,8 @@ pub(super) struct Held {
     taken: u64,
     /// Sessions whose attach waits, and its number.
     attaching: HashMap<SessionId, u64, RandomState>,
+    /// Sessions that were their member's alone, and wait to become everybody's.
+    upgrading: HashSet<SessionId, RandomState>,
     /// Sessions whose expiry waits.
     expiring: HashSet<SessionId, RandomState>,
 }
@@ -76,10 +78,16 @@ impl Held {
                 }
                 self.attaching.insert(session, self.taken + self.len() as u64);
             }
+            Request::Upgrade { session, .. } => _ = self.upgrading.insert(session),
             _ => {}
         }
         self.items.push_back(Item::Asked(member, request));
         Kept::Waits
+    }
+
+    /// Whether the session begins with something that waits here: it is nobody's to call ended.
+    pub(super) fn begins(&self, session: SessionId) -> bool {
+        self.upgrading.contains(&session)
     }
 
     /// It is asked for again and again until it is done: once is enough.
@@ -99,6 +107,7 @@ impl Held {
         }
         match &item {
             Item::Asked(_, Request::Attach { session, .. }) => _ = self.attaching.remove(session),
+            Item::Asked(_, Request::Upgrade { session, .. }) => _ = self.upgrading.remove(session),
             Item::Expired(session, _) => _ = self.expiring.remove(session),
             Item::Asked(..) => {}
         }

@@ -168,8 +168,12 @@ impl Comparison {
         if self.standing.as_ref().is_none_or(|it| it.members != members) {
             self.standing = Some(Standing { members, since_ms: now_ms, told: None });
         }
-        let finding = self.verdict(quorum, differ.into_values().collect());
+        let zxids = differ.keys().flat_map(|peer| self.differing(*peer)).collect();
+        let finding = self.verdict(quorum, zxids);
         let standing = self.standing.as_mut()?;
+        if matches!(finding, Finding::Undecided(_)) && standing.told.is_some() {
+            return None; // a quorum has agreed; that its digests of these txns are not here yet is nothing new
+        }
         let waits = matches!(finding, Finding::Undecided(_)) && now_ms < standing.since_ms + self.patience_ms;
         let is_told = |told: &Finding| std::mem::discriminant(told) == std::mem::discriminant(&finding);
         if waits || standing.told.as_ref().is_some_and(is_told) {
@@ -183,6 +187,14 @@ impl Comparison {
     fn newest_common(&self, of: &Points) -> Option<Zxid> {
         let is_ours = |zxid: &Zxid| of.version == self.own.version && self.own.at(*zxid).is_some();
         of.all().map(|point| point.zxid).filter(is_ours).max()
+    }
+
+    /// As of which txns it has told another digest than ours.
+    fn differing(&self, peer: ServerId) -> impl Iterator<Item = Zxid> {
+        let of = &self.others[&peer];
+        let differs = |point: &&DigestPoint| self.own.at(point.zxid).is_some_and(|own| own != point.digest);
+        let points = (of.version == self.own.version).then(|| of.all().filter(differs));
+        points.into_iter().flatten().map(|point| point.zxid)
     }
 
     /// `zxids` are those as of which somebody differs from us.

@@ -100,6 +100,24 @@ fn dg3_where_no_quorum_agrees_that_is_told_once_and_later_what_a_quorum_says() {
 }
 
 #[test]
+fn dg3_what_a_quorum_has_decided_is_not_undecided_again_while_the_same_members_differ() {
+    check(&[
+        (0, &[(1, 128, 1), (2, 128, 1), (3, 128, 2)], "theirs 128: 1=1 2=1 3=2"),
+        (5_000, &[(1, 256, 1), (3, 256, 2)], ""),
+        (10_000, &[(1, 256, 1)], ""),
+    ]);
+}
+
+#[test]
+fn dg2_each_txn_of_which_all_have_told_counts_though_no_two_met_at_it_last() {
+    check(&[
+        (0, &[(1, 128, 1), (2, 128, 2)], ""),
+        (10, &[(1, 256, 1), (1, 384, 1), (2, 384, 2)], ""),
+        (20, &[(3, 128, 2), (3, 256, 2)], "ours 128: 1=1 2=2 3=2"),
+    ]);
+}
+
+#[test]
 fn dg1_only_digests_of_one_version_as_of_one_txn_are_compared() {
     check(&[(0, &[(1, 128, 1), (2, 256, 2), (3, 256, 2)], "")]);
     let mut it = comparison();

@@ -147,7 +147,7 @@ impl Sight {
 
     /// Whether it has no leader, and serves clients that only read.
     pub fn serves_reads_only(&self) -> bool {
-        self.is(Told::Looking) && self.serves_reads
+        self.is(Told::Looking) && self.serves_reads && !self.is_fenced
     }
 
     fn is(&self, told: Told) -> bool {

@@ -159,6 +159,39 @@ fn l9_a_session_that_the_leader_does_not_take_stays_the_members_own() {
 }
 
 #[test]
+fn l9_what_stands_behind_a_refused_upgrade_is_not_done_either() {
+    let mut member = member(true);
+    let client = member.connect(0);
+    member.proposer.on_disk_full(true);
+    member.send(client, &ephemeral(1, "/mine"));
+    member.submit(0);
+    while member.learn() || member.propose() || member.apply() {}
+    member.proposer.on_disk_full(false);
+    member.send(client, &create(2, "/behind")); // the arbiter does not know yet
+    member.settle();
+    assert!(member.is_over(client) && member.receive(client).is_empty());
+    assert!(member.tree.read().node("/behind").is_none());
+}
+
+#[test]
+fn l9_who_comes_back_while_it_becomes_everybodys_is_told_nothing_and_asks_again() {
+    let mut member = member(true);
+    let client = member.connect(0);
+    let session = session_of(&mut member, client);
+    member.leave_in_flight(client, &ephemeral(1, "/mine"));
+    let early = member.accept(1);
+    member.send(early, &hello(session, 0, None));
+    member.submit(1);
+    while member.learn() {}
+    member.apply();
+    member.drain(1);
+    assert!(member.is_over(early) && member.take_bytes(early).is_empty());
+    member.settle();
+    assert!(reattach(&mut member, 1, session).1);
+    assert!(member.tree.read().node("/mine").is_some());
+}
+
+#[test]
 fn c11_it_ends_with_the_leader_and_one_on_its_way_to_everybody_is_answered_by_nobody() {
     let mut member = member(true);
     let (local, upgraded, upgrading) = (member.connect(0), member.connect(0), member.connect(0));

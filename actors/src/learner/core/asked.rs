@@ -76,6 +76,11 @@ impl Learner {
                     self.attach_here(session, client, attach, timeout_ms);
                     return None;
                 }
+                if self.local.is_upgrading(session) {
+                    // Whether it lives is not known yet; its client asks again.
+                    self.steps.push(Step::Push(client, Answer::Closed(CloseReason::SessionNotBegun)));
+                    return None;
+                }
                 if self.local.alone {
                     self.steps.push(Step::Push(client, Answer::Refused));
                     return None;

@@ -38,19 +38,19 @@ fn request(text: &str) -> Request {
     let words: Vec<_> = text.splitn(3, ' ').collect();
     let id = |text: &str| SessionId(text.parse().unwrap());
     let asker = |id, text| Asker { session: id, attach: attach(text), ids: Arc::from([]) };
+    let client = |slot| ClientRef { arbiter: 0, conn: ConnId { slot, generation: 0 } };
     match words[0] {
         "open" => Request::Open { session: id(words[1]), timeout_ms: 1000 },
         "attach" => {
-            let slot = words.get(2).map_or(0, |slot| slot.parse().unwrap());
-            let client = ClientRef { arbiter: 0, conn: ConnId { slot, generation: 0 } };
+            let client = client(words.get(2).map_or(0, |slot| slot.parse().unwrap()));
             Request::Attach { client, session: id(words[1]), timeout_ms: 2000 }
         }
         "revalidate" => {
-            let client = ClientRef { arbiter: 0, conn: ConnId { slot: 3, generation: 0 } };
             let (session, attach) = (id(words[1]), attach(words[2]));
-            Request::Revalidate { client, session, attach, timeout_ms: 2000 }
+            Request::Revalidate { client: client(3), session, attach, timeout_ms: 2000 }
         }
         "sync" => Request::Sync { from: asker(id(words[1]), words[2]), xid: 5, path: None },
+        "upgrade" => Request::Upgrade { session: id(words[1]), attach: attach(words[2]), timeout_ms: 1000 },
         "reads" => Request::SyncReads { arbiter: 0, number: words[1].parse().unwrap() },
         _ => Request::Write { from: asker(id(words[0]), words[1]), xid: 5, write: write_of(words[2]) },
     }

@@ -25,6 +25,9 @@ impl<Q: Quorum> Proposer<Q> {
     ) -> Option<(ServerId, Handshake)> {
         if let Request::Attach { client, session, .. } = request {
             match self.pending.session(session) {
+                None if self.held.begins(session) => {
+                    return Some((member, Handshake::Attach { client, has_moved: false }));
+                }
                 None if view.session_timeout(session).is_none() => {
                     return Some((member, Handshake::Ended(client)));
                 }

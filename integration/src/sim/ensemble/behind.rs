@@ -70,6 +70,14 @@ impl Node {
         self.perform_learner(learned);
     }
 
+    fn has_asked(&mut self) {
+        if let Mode::Following(behind) = &self.lp.mode
+            && behind.stay.asks_for_tree()
+        {
+            self.lp.fence.asks(self.now_ms);
+        }
+    }
+
     fn perform_followed(&mut self, order: Followed) {
         let role = self.lp.role;
         match order {
@@ -88,22 +96,28 @@ impl Node {
             }
             Followed::Piece(bytes) => self.lp.incoming.extend_from_slice(&bytes),
             Followed::Install(zxid) => {
+                self.has_asked();
                 let bytes = std::mem::take(&mut self.lp.incoming);
                 self.post(Part::Receiver, Letter::Received { role, zxid, bytes });
             }
             Followed::ReplaceTree(zxid) => {
+                self.has_asked();
                 let (bytes, upto) = (std::mem::take(&mut self.lp.incoming), self.lp.core.applied());
                 self.command(role, Command::Behind(zxid, bytes, upto));
             }
             Followed::Silent(silent) => self.ask_last_word(silent),
             Followed::Serve(epoch) => {
+                self.has_asked();
                 self.lp.core.on_epoch(epoch, &mut Vec::new());
                 if self.lp.facts.seed {
                     self.keep(KeptEpoch::Joined);
                 }
                 self.settle_behind(epoch);
             }
-            Followed::Leave(why) => self.leave(why),
+            Followed::Leave(why) => {
+                self.has_asked();
+                self.leave(why);
+            }
             Followed::Proposals(_)
             | Followed::Commit(_)
             | Followed::Confirmed(_)

@@ -136,9 +136,6 @@ impl Node {
             }
             RolePart::Lead => {
                 it.mode = Mode::Leading;
-                if it.fence.is_up() {
-                    return self.leave("its tree is not the one that a quorum has");
-                }
                 let Facts { accepted_epoch: accepted, current_epoch, .. } = it.facts;
                 let ensemble = it.facts.ensemble.unwrap_or(it.new_ensemble);
                 it.entering = ensemble;
@@ -151,7 +148,7 @@ impl Node {
                 let stay = Following::new(facts.accepted_epoch, facts.current_epoch, tail);
                 let stay = stay.of(belongs(&facts, last));
                 let stay = if had_vote { stay } else { stay.without_vote() };
-                let stay = stay.asking_for_tree(it.fence.asks(self.now_ms));
+                let stay = stay.asking_for_tree(it.fence.is_due(self.now_ms));
                 self.board.tell(role, stay.progress());
                 self.lp.mode = Mode::Following(Box::new(Behind::new(leader, stay)));
                 self.effects.push(Effect::Open(leader, role));
@@ -193,9 +190,9 @@ impl Node {
                 *is_told = true; // Q4
                 let last = *last;
                 let memory = memory(&facts, last, false);
-                let fenced = self.lp.fence.is_up();
+                let stands_low = self.lp.fence.stands_low();
                 let (current_epoch, last) =
-                    if fenced { (Epoch(0), Zxid::ZERO) } else { (facts.current_epoch, last) };
+                    if stands_low { (Epoch(0), Zxid::ZERO) } else { (facts.current_epoch, last) };
                 let stands = Stands { role, current_epoch, last, memory, has_room: true, joins: true };
                 self.post(Part::QuorumPeer, Letter::Stands(stands));
             }
@@ -271,6 +268,10 @@ impl Node {
     fn established(&mut self) {
         let Some(epoch) = self.lp.establishes.take() else { return };
         let role = self.lp.role;
+        if self.lp.fence.is_up() {
+            self.note("leads of a member whose tree differs");
+            return self.leave("its tree is not the one that a quorum has");
+        }
         self.serve_everybody(Whose::All);
         self.post(Part::Proposer, Letter::HistoryApplied(HistoryApplied { role, epoch }));
         let vote = Vote { peer_epoch: epoch, zxid: self.lp.core.appended(), leader: self.me };

@@ -39,6 +39,21 @@ fn p10_a_session_that_attaches_once_more_takes_the_place_of_its_first_attach() {
     assert_eq!(bench.proposer.held(), 0);
 }
 
+/// It is about to begin, so no client may take it for expired.
+#[test]
+fn p10_a_session_that_waits_to_become_everybodys_has_not_ended() {
+    let mut bench = small();
+    bench.step("7 0#1 set / | 8 0#1 set /");
+    for (input, expected) in [
+        ("upgrade 9 0#3", ""),
+        ("attach 9 1", "no place 1"),
+        ("ack 1 1.2", "1.3 9 0#3 open 1000"),
+        ("attach 9 2", "attached 9 1#1"),
+    ] {
+        assert_eq!(bench.told(input), expected, "{input}");
+    }
+}
+
 /// Whatever is not logged takes memory for as long as the disk is silent, so it counts.
 #[test]
 fn p10_what_stands_behind_a_silent_disk_counts_until_it_is_reached() {

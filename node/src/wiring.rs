@@ -9,6 +9,8 @@
 //! logger         the Logger's own thread; snapshot: a thread while one is written
 //! ```
 
+mod stop;
+
 use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -35,7 +37,7 @@ use paddock_actors::runtime::{Duty, Env, ExitCode, Inbox, NamedArbiter, Place, R
 use paddock_actors::session::actor::{self as session, AskTracker, SessionTrackerActor};
 use paddock_actors::session::core::{REPORTS_PER_TICK, SessionTracker};
 use paddock_actors::snapshotter::actor::{Deleted, Entered, Short, SnapshotterActor, Written};
-use paddock_actors::storage::{Command, LoggerEvent, LoggerThread, RealDisk, Space};
+use paddock_actors::storage::{LoggerEvent, LoggerThread, RealDisk, Space};
 use paddock_actors::tree::SharedTree;
 use paddock_actors::watch::WatchDispatcher;
 use paddock_config::{Config, Quorum};
@@ -358,54 +360,6 @@ impl Node {
 /// The kernel holds so many clients that are not accepted yet, or `net.core.somaxconn` of them if that is
 /// less. Java's 50 turn clients away when a thousand reconnect at once: each then waits a second or more.
 const DEFAULT_BACKLOG: i32 = 4_096;
-
-impl Node {
-    /// Stops in good order: no new clients; what is under way is answered if that takes no longer than
-    /// a fifth of `within`, and its connections closed; the log synced. Sessions live on.
-    pub async fn stop(mut self, within: Duration) -> ExitCode {
-        self.accepting.abort();
-        for hub in &self.hubs {
-            let _ = hub.post(Control::Serve(Serving::Nobody));
-        }
-        wait_until(within / 5, || self.entrance.outstanding() == 0).await;
-        for hub in &self.hubs {
-            let _ = hub.post(Control::CloseAll);
-        }
-        wait_until(within / 5, || self.entrance.connections() == 0).await;
-        let synced = match &self.last {
-            // Nothing more comes from a leader or goes to the others; the log ends behind what came.
-            Some(last) => last.post(BeginRole::LAST).is_ok(),
-            None => self.log.handle.send(Command::Shutdown).is_ok(),
-        };
-        wait_until(within / 5 * 2, || self.log.thread.is_finished()).await;
-        if !synced || !self.log.thread.is_finished() {
-            tracing::error!(
-                "the log did not end in time: the disk does not answer; nothing acknowledged is lost"
-            );
-            return ExitCode::LogIo;
-        }
-        if let Some(metrics) = self.metrics {
-            metrics.stop();
-        }
-        tracing::info!(actors = self.env.registry.readings().len(), threads = self.arbiters.len(), "stopped");
-        // The guardian's thread, before actors on others end: to it they would be gone, and that is no good end.
-        if let Some(Err(error)) = self.arbiters.pop().map(NamedArbiter::stop_and_join) {
-            tracing::error!("{error}");
-            return ExitCode::Panic;
-        }
-        ExitCode::Finished
-    }
-}
-
-/// Waits for `done`, looking often, at most `limit`.
-async fn wait_until(limit: Duration, done: impl Fn() -> bool) {
-    let looks = async {
-        while !done() {
-            actix_rt::time::sleep(Duration::from_millis(2)).await;
-        }
-    };
-    let _ = actix_rt::time::timeout(limit, looks).await; // what is not done by then is cut
-}
 
 pub(crate) fn thread(error: impl std::error::Error + Send + Sync + 'static) -> StartError {
     StartError::Thread(std::io::Error::other(error))

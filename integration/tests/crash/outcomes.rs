@@ -105,10 +105,10 @@ const CASES: &[Case] = &[
     },
     Case {
         name: "a newer history",
-        harm: |dir| change(&dir.join("history"), |bytes| bytes[0] += 1),
+        harm: |dir| change(&dir.join("history"), |bytes| bytes[0] = 3),
         outcome: Refused(
             ExitCode::NewerFormat,
-            &["history: at byte 0, format 2 is newer", "run the newer version"],
+            &["history: at byte 0, format 3 is newer", "run the newer version"],
         ),
     },
     Case {

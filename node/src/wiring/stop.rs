@@ -1,0 +1,67 @@
+//! The end of a member in good order.
+
+use std::time::Duration;
+
+use paddock_actors::client::Serving;
+use paddock_actors::client::hub::Control;
+use paddock_actors::runtime::ExitCode;
+use paddock_actors::storage::Command;
+use paddock_messages::roles::Begin as BeginRole;
+
+use super::Node;
+
+impl Node {
+    /// Stops in good order: no new clients; what is under way is answered if that takes no longer than
+    /// a fifth of `within`, and its connections closed; the log synced. Sessions live on.
+    pub async fn stop(mut self, within: Duration) -> ExitCode {
+        self.accepting.abort();
+        for hub in &self.hubs {
+            let _ = hub.post(Control::Serve(Serving::Nobody));
+        }
+        wait_until(within / 5, || self.entrance.outstanding() == 0).await;
+        for hub in &self.hubs {
+            let _ = hub.post(Control::CloseAll);
+        }
+        wait_until(within / 5, || self.entrance.connections() == 0).await;
+        let synced = match &self.last {
+            // Nothing more comes from a leader or goes to the others; the log ends behind what came.
+            Some(last) => last.post(BeginRole::LAST).is_ok(),
+            None => self.log.handle.send(Command::Shutdown).is_ok(),
+        };
+        wait_until(within / 5 * 2, || self.log.thread.is_finished()).await;
+        if !synced || !self.log.thread.is_finished() {
+            tracing::error!(
+                "the log did not end in time: the disk does not answer; nothing acknowledged is lost"
+            );
+            return ExitCode::LogIo;
+        }
+        if let Some(metrics) = self.metrics {
+            metrics.stop();
+        }
+        tracing::info!(actors = self.env.registry.readings().len(), threads = self.arbiters.len(), "stopped");
+        // The guardian's thread, before actors on others end: to it they would be gone, and that is no good end.
+        if let Some(ctl) = self.arbiters.pop() {
+            let ending = std::thread::spawn(|| ctl.stop_and_join());
+            wait_until(within / 5, || ending.is_finished()).await;
+            if !ending.is_finished() {
+                tracing::warn!(
+                    "the thread of heartbeats and votes does not end; the process does nevertheless"
+                );
+            } else if let Ok(Err(error)) = ending.join() {
+                tracing::error!("{error}");
+                return ExitCode::Panic;
+            }
+        }
+        ExitCode::Finished
+    }
+}
+
+/// Waits for `done`, looking often, at most `limit`.
+async fn wait_until(limit: Duration, done: impl Fn() -> bool) {
+    let looks = async {
+        while !done() {
+            actix_rt::time::sleep(Duration::from_millis(2)).await;
+        }
+    };
+    let _ = actix_rt::time::timeout(limit, looks).await; // what is not done by then is cut
+}

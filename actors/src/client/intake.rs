@@ -271,7 +271,7 @@ impl ArbiterCore {
             && self.conns.get(conn).is_some_and(|it| it.is_local)
     }
 
-    /// C10. Told in front of the reads that wait, too: they need not know.
+    /// C11. Told in front of the reads that wait, too: they need not know.
     fn upgrade_for(&mut self, conn: ConnId, write: &Write) {
         if !self.settings.upgrades_local_sessions || !wants_ephemeral(write) {
             return;

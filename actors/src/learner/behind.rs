@@ -150,7 +150,7 @@ impl LearnerActor {
         if let Mode::Following(behind) = &self.mode
             && behind.stay.asks_for_tree()
         {
-            self.fence.asks(ctx.clock().now_ms());
+            self.fence.asked(ctx.clock().now_ms());
         }
     }
 

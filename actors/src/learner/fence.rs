@@ -63,14 +63,12 @@ impl Fence {
         self.stood_low
     }
 
-    /// A leader was asked, if it was time, and has sent a tree or none.
-    pub fn asks(&mut self, now_ms: u64) -> bool {
-        let is_due = self.is_due(now_ms);
-        if is_due {
+    /// A leader was asked when it was time to, and has sent a tree or none: the next is asked after a pause.
+    pub fn asked(&mut self, now_ms: u64) {
+        if self.is_due(now_ms) {
             self.asks_at_ms = now_ms + self.pause_ms;
             self.pause_ms = (2 * self.pause_ms).min(LONGEST_MS);
         }
-        is_due
     }
 
     /// The leader's tree has taken the place of ours.
@@ -85,12 +83,19 @@ impl Fence {
 mod tests {
     use super::*;
 
+    /// Whether it is time; if so, a leader is asked.
+    fn ask(fence: &mut Fence, now_ms: u64) -> bool {
+        let is_due = fence.is_due(now_ms);
+        fence.asked(now_ms);
+        is_due
+    }
+
     #[test]
     fn dg6_a_tree_is_asked_for_at_once_and_then_ever_more_rarely() {
         let mut fence = Fence::new(false);
-        assert!(!fence.is_up() && !fence.asks(0), "nothing is wrong");
+        assert!(!fence.is_up() && !ask(&mut fence, 0), "nothing is wrong");
         assert!(fence.raise(1_000) && !fence.raise(1_001), "new once");
-        let asked: Vec<u64> = (1_000..2_000_000).step_by(1_000).filter(|now| fence.asks(*now)).collect();
+        let asked: Vec<u64> = (1_000..2_000_000).step_by(1_000).filter(|now| ask(&mut fence, *now)).collect();
         let pauses: Vec<u64> = asked.windows(2).map(|two| two[1] - two[0]).collect();
         assert_eq!(asked[0], 1_000);
         assert_eq!(pauses[..8], [5_000, 10_000, 20_000, 40_000, 80_000, 160_000, 320_000, 600_000]);
@@ -107,13 +112,13 @@ mod tests {
     #[test]
     fn dg6_one_that_differs_again_soon_waits_and_one_that_does_later_does_not() {
         let mut fence = Fence::new(true);
-        assert!(fence.asks(0), "the mark was found at the start");
+        assert!(ask(&mut fence, 0), "the mark was found at the start");
         fence.lower(100);
         assert!(!fence.is_up() && !fence.is_due(100_000));
         assert!(fence.raise(200_000));
-        assert!(!fence.is_due(209_999) && fence.asks(210_000));
+        assert!(!fence.is_due(209_999) && ask(&mut fence, 210_000));
         fence.lower(211_000);
         fence.raise(900_000);
-        assert!(fence.asks(900_000), "that is long ago");
+        assert!(ask(&mut fence, 900_000), "that is long ago");
     }
 }

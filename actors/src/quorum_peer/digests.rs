@@ -156,20 +156,20 @@ impl Comparison {
         if !std::mem::take(&mut self.is_new) {
             return None;
         }
-        let common =
-            self.others.iter().filter_map(|(peer, points)| Some((*peer, self.newest_common(points)?)));
-        let differ: BTreeMap<ServerId, Zxid> =
-            common.filter(|(peer, zxid)| self.others[peer].at(*zxid) != self.own.at(*zxid)).collect();
-        let members: BTreeSet<ServerId> = differ.keys().copied().collect();
+        let differs = |points: &Points| {
+            self.newest_common(points).is_some_and(|zxid| points.at(zxid) != self.own.at(zxid))
+        };
+        let members: BTreeSet<ServerId> =
+            self.others.iter().filter(|(_, points)| differs(points)).map(|(peer, _)| *peer).collect();
         if members.is_empty() {
             self.standing = None;
             return None;
         }
+        let zxids = members.iter().flat_map(|peer| self.differing(*peer)).collect();
+        let finding = self.verdict(quorum, zxids);
         if self.standing.as_ref().is_none_or(|it| it.members != members) {
             self.standing = Some(Standing { members, since_ms: now_ms, told: None });
         }
-        let zxids = differ.keys().flat_map(|peer| self.differing(*peer)).collect();
-        let finding = self.verdict(quorum, zxids);
         let standing = self.standing.as_mut()?;
         if matches!(finding, Finding::Undecided(_)) && standing.told.is_some() {
             return None; // a quorum has agreed; that its digests of these txns are not here yet is nothing new

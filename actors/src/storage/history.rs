@@ -1,7 +1,8 @@
 //! The file `history`: which history this data directory holds, and of which files it is made.
 //!
 //! Byte 0 is the format, then the fields by [`codec`], then the CRC32C of all before. Format 1 lacks the last
-//! field, `tree_differs`, which is false there: 2 is written only while it is true. It is replaced whole, so either the old or the new one is there, whenever the crash came (S5).
+//! field, `tree_differs`, which is false there: 2 is written only while it is true. The file is replaced whole, so
+//! either the old or the new one is there, whenever the crash came (S5).
 
 use paddock_messages::codec::{self, CodecError};
 use paddock_messages::ids::ServerId;

@@ -1,5 +1,6 @@
 //! The end of a member in good order.
 
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use paddock_actors::client::Serving;
@@ -41,15 +42,19 @@ impl Node {
         tracing::info!(actors = self.env.registry.readings().len(), threads = self.arbiters.len(), "stopped");
         // The guardian's thread, before actors on others end: to it they would be gone, and that is no good end.
         if let Some(ctl) = self.arbiters.pop() {
-            let ending = std::thread::spawn(|| ctl.stop_and_join());
-            wait_until(within / 5, || ending.is_finished()).await;
-            if !ending.is_finished() {
-                tracing::warn!(
+            // Without a thread to wait on, its end is not waited for.
+            let ending = std::thread::Builder::new().spawn(|| ctl.stop_and_join());
+            wait_until(within / 5, || ending.as_ref().is_ok_and(JoinHandle::is_finished)).await;
+            match ending {
+                Ok(thread) if thread.is_finished() => {
+                    if let Ok(Err(error)) = thread.join() {
+                        tracing::error!("{error}");
+                        return ExitCode::Panic;
+                    }
+                }
+                _ => tracing::warn!(
                     "the thread of heartbeats and votes does not end; the process does nevertheless"
-                );
-            } else if let Ok(Err(error)) = ending.join() {
-                tracing::error!("{error}");
-                return ExitCode::Panic;
+                ),
             }
         }
         ExitCode::Finished

@@ -13,7 +13,8 @@ const FENCED: &str = "this member's tree is not the one that a quorum has, so no
                       leader's snapshot, for which it asks";
 
 impl Sight {
-    /// Since when nobody is served, or clients that only read, and what is waited for, without an end of line; none while somebody leads.
+    /// Since when nobody is served, or only clients that only read, and what is waited for, without an end of line;
+    /// none while somebody leads.
     pub fn outlook(&self) -> Option<String> {
         if !self.is(Told::Looking) {
             return None;

@@ -74,7 +74,7 @@ impl Node {
         if let Mode::Following(behind) = &self.lp.mode
             && behind.stay.asks_for_tree()
         {
-            self.lp.fence.asks(self.now_ms);
+            self.lp.fence.asked(self.now_ms);
         }
     }
 

@@ -63,8 +63,8 @@ fn a_member_without_a_quorum_serves_what_it_has_to_who_only_reads_until_there_is
     witness.sync("/").unwrap();
 
     ensemble.kill(followers[1]);
+    let alone = Instant::now(); // others may see the end before it is seen here
     ensemble.kill(leader);
-    let alone = Instant::now();
     for id in [followers[0], observer] {
         await_read_only(&mut ensemble, id);
         let waited = alone.elapsed();

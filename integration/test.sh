@@ -17,7 +17,7 @@ export CARGO_TERM_COLOR=never RUST_BACKTRACE=1
 readonly LIMIT_SECONDS=3600
 logs=target/test-logs
 mkdir -p "$logs"
-passed=0 failed=0 skipped=0
+passed=0 failed=0 skipped=0 why=()
 began=$SECONDS
 
 say() { printf '%s\n' "$*"; }
@@ -42,11 +42,19 @@ step() {
   if [ "$status" -ne 0 ]; then
     say "FAILED: $name (exit $status), the end of $log:"
     tail -n 80 "$log"
+    why+=("$name" "$log")
   else
     sed -nE 's/^\.*((met|seeds|found|rounds|cuts|skipped): )/    \1/p' "$log"
     say "  $name: $ok passed"
   fi
   return "$status"
+}
+
+# What a failed step said, in few lines: where it panicked and with what, else its end.
+reason() {
+  say "FAILED: $1, see $2:"
+  awk '/panicked at/ { shown = 12 } /^stack backtrace/ { shown = 0 } shown-- > 0 { print; n++ } n == 60 { exit } END { exit n == 0 }' "$2" ||
+    tail -n 12 "$2"
 }
 
 # Debian packages by the command or file that shows that they are there.
@@ -149,6 +157,8 @@ if [ "$took" -gt "$LIMIT_SECONDS" ]; then
   say "FAILED: more than $LIMIT_SECONDS s"
   failed=$((failed + 1))
 fi
+# Once more, as the end of a long log is what is read.
+for ((i = 0; i < ${#why[@]}; i += 2)); do reason "${why[i]}" "${why[i + 1]}" | cut -c 1-400; done
 [ "$skipped" -eq 0 ] || say "$skipped skipped: this machine has not what they need, see above"
 say "$passed passed, $failed failed"
 [ "$failed" -eq 0 ]

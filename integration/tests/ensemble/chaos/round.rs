@@ -51,7 +51,8 @@ struct History {
     appends: Vec<Append>,
     holdings: Vec<Holding>,
     ephemerals: Ephemerals,
-    steps: Vec<Step>,
+    /// Of each client that watches.
+    steps: Vec<Vec<Step>>,
     carried: u64,
     missed: u64,
     found: Vec<String>,
@@ -152,9 +153,11 @@ impl Round {
                 clients.start(SHORT_TIMEOUT_MS, move |link, nth| holders::ephemerals(link, root, nth))
             });
             let changes = clients.start(TIMEOUT_MS, move |link, _| watchers::changes(link, root));
-            let watches = clients.start(TIMEOUT_MS, move |link, _| {
-                let mut watcher = Watcher::new(link, root);
-                (watcher.run(), watcher.carried, watcher.missed)
+            let watches = [(); 3].map(|()| {
+                clients.start(TIMEOUT_MS, move |link, _| {
+                    let mut watcher = Watcher::new(link, root);
+                    (watcher.run(), watcher.carried, watcher.missed)
+                })
             });
             nemesis.run(time);
             let healed = Instant::now();
@@ -185,7 +188,12 @@ impl Round {
                 history.found.extend(told.found);
             }
             take(changes, &mut history.found);
-            (history.steps, history.carried, history.missed) = take(watches, &mut history.found);
+            for client in watches {
+                let (steps, carried, missed) = take(client, &mut history.found);
+                history.steps.push(steps);
+                history.carried += carried;
+                history.missed += missed;
+            }
         });
         history
     }
@@ -209,7 +217,7 @@ impl Round {
         history.found.extend(bank::judge(&history.transfers, &history.accounts, &markers));
         history.found.extend(list::judge(&history.appends, &list));
         history.found.extend(locks::judge(history.holdings.clone()));
-        history.found.extend(watches::judge(&history.steps));
+        history.steps.iter().for_each(|steps| history.found.extend(watches::judge(steps)));
         // Their clients have gone without a word.
         let deadline = Instant::now() + PATIENCE;
         while ["lock", "ephemerals"].iter().any(|name| !children(name).is_empty()) {
@@ -247,7 +255,7 @@ fn take<T>(client: Brought<'_, T>, found: &mut Vec<String>) -> T {
 impl History {
     fn count(&self, met: &mut Met) {
         let done = |op: &&Op| matches!(op.told, Told::Done { .. });
-        let events = self.steps.iter().filter(|step| matches!(step, Step::Event { .. }));
+        let events = self.steps.iter().flatten().filter(|step| matches!(step, Step::Event { .. }));
         for (what, times) in [
             ("register operations", self.registers.iter().flatten().filter(done).count()),
             ("transfers", self.transfers.iter().filter(|one| one.done == Some(true)).count()),

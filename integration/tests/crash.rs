@@ -28,6 +28,8 @@ mod stuck;
 mod syncs;
 #[path = "crash/takeover.rs"]
 mod takeover;
+#[path = "crash/unreadable.rs"]
+mod unreadable;
 #[path = "crash/witness.rs"]
 mod witness;
 #[path = "crash/world.rs"]

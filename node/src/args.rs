@@ -52,8 +52,10 @@ pub(crate) enum Command {
 
 #[derive(Debug, Args)]
 pub(crate) struct Serve {
-    /// zoo.cfg as ZooKeeper takes it, or TOML with Paddock's names.
-    pub(crate) file: Option<PathBuf>,
+    /// zoo.cfg as ZooKeeper takes it, or TOML with Paddock's names. Or, of a node alone, as ZooKeeper's server takes them:
+    /// client port, data directory, and if need be ticks' ms and connections from one address at most.
+    #[arg(value_name = "FILE | PORT DIR [TICK [MAX]]", num_args = 0..=4)]
+    positional: Vec<PathBuf>,
     /// Which member of the ensemble this is, instead of a file myid in the data directory.
     #[arg(long, value_name = "N")]
     pub(crate) id: Option<u8>,
@@ -159,7 +161,11 @@ pub(crate) struct Bench {
 impl Serve {
     /// The configuration, with all that is to be told about it.
     pub(crate) fn load(&self) -> Result<Loaded, ConfigError> {
-        let sources = Sources { file: self.file.clone(), env: std::env::vars(), flags: self.flags() };
+        let file = match self.positional.as_slice() {
+            [file] => Some(file.clone()),
+            _ => None,
+        };
+        let sources = Sources { file, env: std::env::vars(), flags: self.flags() };
         let mut loaded = Config::load(sources)?;
         loaded.notes.extend(not_yet::notes(&loaded));
         Ok(loaded)
@@ -167,7 +173,13 @@ impl Serve {
 
     /// The settings that flags override.
     fn flags(&self) -> Vec<(String, String)> {
-        let mut flags = self.settings.clone();
+        let mut flags = Vec::new();
+        if self.positional.len() > 1 {
+            let names = ["client_port", "data_dir", "tick_ms", "max_client_cnxns"];
+            let values = self.positional.iter().map(|value| value.display().to_string());
+            flags.extend(names.map(str::to_owned).into_iter().zip(values));
+        }
+        flags.extend(self.settings.iter().cloned());
         let data_dir = self.data_dir.as_ref().map(|dir| ("data_dir", dir.display().to_string()));
         let client_port = self.client_port.map(|port| ("client_port", port.to_string()));
         let id = self.id.map(|id| ("server_id", id.to_string()));

@@ -167,6 +167,11 @@ pub fn snapshot_name(zxid: Zxid) -> String {
     format!("snapshot.{:016x}", zxid.0)
 }
 
+/// What a snapshot is called that the disk did not give: `snapshot.unreadable.<16 hex digits>`, which no start deletes.
+pub(super) fn unreadable_name(name: &str) -> String {
+    format!("snapshot.unreadable.{}", name.trim_start_matches("snapshot."))
+}
+
 /// Whether a name is a snapshot's, a temporary one included: `snapshot.<16 hex digits>`, and whatever
 /// follows it after a `.` or `-`. Recovery deletes such files when `history` does not name them.
 pub fn is_snapshot_name(name: &str) -> bool {

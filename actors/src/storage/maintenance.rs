@@ -9,7 +9,9 @@ use paddock_messages::zxid::{Epoch, Zxid};
 
 use super::batch::{self, Place, Records};
 use super::disk::{Disk, DiskFile, is_full};
-use super::history::{Chain, Facts, HISTORY_FILE, History, SegmentEntry, SnapshotEntry, segment_name};
+use super::history::{
+    Chain, Facts, HISTORY_FILE, History, SegmentEntry, SnapshotEntry, segment_name, unreadable_name,
+};
 use super::logger::{LogFailure, Logger};
 use super::recovery::remove;
 use super::txn_log::{BatchReader, Found, Segment};
@@ -111,11 +113,21 @@ impl<D: Disk> Logger<D> {
         })
     }
 
-    /// Forgets and deletes a snapshot that cannot be loaded.
+    /// Forgets and deletes a snapshot that is damaged.
     pub fn forget_snapshot(&mut self, name: &str) -> Result<(), LogFailure> {
         self.change_history(|history| history.snapshots.retain(|snapshot| snapshot.name != name))?;
         remove(&self.disk, name);
         Ok(())
+    }
+
+    /// Forgets a snapshot that the disk did not give, and keeps its file under another name: it may be whole. The
+    /// name; `None` if it could not be renamed, and then the next start deletes it, as it does with whatever
+    /// `history` does not name.
+    pub fn set_snapshot_aside(&mut self, name: &str) -> Result<Option<String>, LogFailure> {
+        let aside = unreadable_name(name);
+        let renamed = self.disk.rename(name, &aside).and_then(|()| self.disk.sync_dir(&aside));
+        self.change_history(|history| history.snapshots.retain(|snapshot| snapshot.name != name))?;
+        Ok(renamed.is_ok().then_some(aside))
     }
 
     /// Keeps the `keep` newest snapshots (at least one), the segments needed from the oldest of them

@@ -73,7 +73,8 @@ pub struct Restored {
 }
 
 /// Makes the tree that a data directory holds: the newest snapshot that can be loaded, and the log
-/// after it, through `upto`. A snapshot that is damaged is said so, forgotten and deleted.
+/// after it, through `upto`. A snapshot that is damaged is said so, forgotten and deleted; one that cannot be read is
+/// set aside.
 pub fn restore<D: Disk>(
     disk: &D,
     logger: &mut Logger<D>,
@@ -114,7 +115,7 @@ fn newest_snapshot<D: Disk>(
             .map_err(|error| SnapshotError::Io { file: file.clone(), error })
             .and_then(|from| snapshot::load(&file, FileReader::new(from), options));
         match loaded {
-            Ok(tree) => return Ok((tree, forget(logger, &bad)?)),
+            Ok(tree) => return Ok((tree, forget(disk, logger, &bad)?)),
             Err(error @ SnapshotError::Newer { .. }) => return Err(RestoreError::Snapshot(error)),
             Err(error) => bad.push((entry.name.as_str(), error)),
         }
@@ -129,14 +130,26 @@ fn newest_snapshot<D: Disk>(
             log_start: recovered.log_start,
         });
     }
-    Ok((DataTree::new(options), forget(logger, &bad)?))
+    Ok((DataTree::new(options), forget(disk, logger, &bad)?))
 }
 
-/// Only once the tree can be made without them: a purge must not count them among those it keeps.
-fn forget<D: Disk>(logger: &mut Logger<D>, bad: &[(&str, SnapshotError)]) -> Result<usize, LogFailure> {
+/// Only once the tree can be made without them: a purge must not count them among those it keeps. Where the disk did not
+/// answer, nobody knows whether the file is damaged, and it is not deleted.
+fn forget<D: Disk>(
+    disk: &D,
+    logger: &mut Logger<D>,
+    bad: &[(&str, SnapshotError)],
+) -> Result<usize, LogFailure> {
     for (name, error) in bad {
-        logger.forget_snapshot(name)?;
-        tracing::error!(%error, "this snapshot is deleted; an older one, or the log alone, has the same: nothing is lost, but check the disk");
+        if !matches!(error, SnapshotError::Io { .. }) {
+            logger.forget_snapshot(name)?;
+            tracing::error!(%error, "this snapshot is deleted; an older one, or the log alone, has the same: nothing is lost, but check the disk");
+        } else if let Some(aside) = logger.set_snapshot_aside(name)? {
+            let kept = disk.path(&aside);
+            tracing::error!(%error, kept = %kept.display(), "this snapshot cannot be read and is set aside; an older one, or the log alone, has the same: nothing is lost, but check the disk, then delete the file");
+        } else {
+            tracing::error!(%error, "this snapshot cannot be read and is used no more; an older one, or the log alone, has the same: nothing is lost, but check the disk");
+        }
     }
     Ok(bad.len())
 }

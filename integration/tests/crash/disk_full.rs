@@ -39,7 +39,7 @@ fn a_full_disk_is_purged_and_writes_go_on_without_anybody_s_help() {
     // The second purge by the clock is an hour away.
     let lines = "snapCount=40\nautopurge.purgeInterval=1\nautopurge.snapRetainCount=3";
     let launch = Launch::new(disk.path().join("data")).file(config(dir.path(), lines));
-    let server = launch.serve().expect("it serves");
+    let mut server = launch.serve().expect("it serves");
     let mut client = RawClient::connect(server.address()).expect("it serves");
     client.create("/a", b"", CreateMode::Persistent).expect("a write");
     let data = [7; 64 << 10];
@@ -59,7 +59,8 @@ fn a_full_disk_is_purged_and_writes_go_on_without_anybody_s_help() {
         }
         assert!(Instant::now() < deadline, "after {acked} writes it stays full:\n{}", server.log());
     }
-    let log = server.log();
+    server.kill().expect("it is our child");
+    let log = server.whole_log();
     assert!(log.contains("disk full: writes are refused"), "{acked} writes fitted:\n{log}");
     assert!(purges(&log) >= 2, "{log}");
 }

@@ -142,13 +142,13 @@ const CASES: &[Case] = &[
 ];
 
 /// The files whose names begin like this, oldest first.
-fn named(dir: &Path, prefix: &str) -> Vec<PathBuf> {
+pub(crate) fn named(dir: &Path, prefix: &str) -> Vec<PathBuf> {
     let has = |path: &PathBuf| path.file_name().unwrap().to_string_lossy().starts_with(prefix);
     files(dir).into_keys().filter(has).collect()
 }
 
 /// The newest of them that anything was written to.
-fn newest(dir: &Path, prefix: &str) -> PathBuf {
+pub(crate) fn newest(dir: &Path, prefix: &str) -> PathBuf {
     let is_written = |path: &PathBuf| fs::read(path).unwrap().iter().any(|byte| *byte != 0);
     named(dir, prefix).into_iter().rev().find(is_written).unwrap()
 }
@@ -165,7 +165,7 @@ fn change(path: &Path, how: impl FnOnce(&mut Vec<u8>)) {
 }
 
 /// Lines that somebody should read.
-fn warnings(log: &str) -> Vec<&str> {
+pub(crate) fn warnings(log: &str) -> Vec<&str> {
     log.lines().filter(|line| [" WARN ", " ERROR "].iter().any(|level| line.contains(level))).collect()
 }
 
@@ -174,9 +174,10 @@ fn check(case: &Case, launch: &Launch) -> Option<String> {
     let data = &launch.data_dir;
     let harmed = files(data);
     match (&case.outcome, launch.serve()) {
-        (Served(times, parts), Ok(server)) => {
+        (Served(times, parts), Ok(mut server)) => {
             check_all(&server, case.name);
-            let log = server.log();
+            server.kill().unwrap();
+            let log = server.whole_log();
             let found = warnings(&log);
             let is_right = |line: &&str| parts.iter().all(|part| line.contains(part));
             let is_told = found.len() == *times && found.iter().all(is_right);

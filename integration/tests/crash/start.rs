@@ -9,10 +9,13 @@ use std::process::{Command, Output};
 use paddock_actors::runtime::ExitCode;
 use paddock_integration::ports::free_port;
 use paddock_integration::process::{Launch, ServerProcess, binary};
-use paddock_integration::raw_client::RawClient;
-use paddock_messages::znode::CreateMode;
+use paddock_integration::raw_client::{RawClient, four_letter_word};
+use paddock_messages::client::OpCode;
+use paddock_messages::client::ops::{Create, CreateTtl};
+use paddock_messages::znode::{Acl, AclEntry, CreateMode};
 use tempfile::tempdir;
 
+use crate::order::PATIENCE;
 use crate::refusals::refused;
 use crate::world::config;
 
@@ -183,4 +186,45 @@ fn check_config_tells_what_holds_and_where_it_is_from_and_starts_nothing() {
     assert!(output.status.success(), "{json}");
     let _: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     assert!(!data.exists(), "nothing is started");
+}
+
+/// Only the port is another than the documented one, which somebody may have here.
+#[test]
+fn without_a_file_it_serves_on_loopback_keeps_its_data_in_the_current_directory_and_has_ttl_znodes() {
+    let dir = tempdir().unwrap();
+    let port = free_port().unwrap();
+    let launch = Launch { port, ..Launch::default() }.under(["env", "-C", &dir.path().display().to_string()]);
+    let launch = launch.args(["--client-port", &port.to_string()]);
+    let mut server = launch.serve().unwrap();
+    let mut client = RawClient::connect(server.address()).unwrap();
+    let acl = Some(Acl::open().iter().map(AclEntry::from).collect());
+    let create = Create { path: "/a".into(), data: None, acl, flags: CreateMode::PersistentWithTtl as i32 };
+    let reply = client.call(OpCode::CreateTtl, &CreateTtl { create, ttl: 60_000 }).unwrap();
+    reply.ok().unwrap();
+    client.close().unwrap();
+    let conf = four_letter_word(server.address(), "conf", PATIENCE).unwrap();
+    let data = dir.path().join("data").canonicalize().unwrap();
+    let parts = ["tickTime=2000", &format!("dataDir={}", data.display())];
+    assert!(parts.iter().all(|part| conf.contains(part)), "{conf} does not say {parts:?}");
+    assert!(data.join("history").exists());
+    assert!(server.terminate().unwrap().success(), "{}", server.whole_log());
+    let log = server.whole_log();
+    assert!(log.contains(&format!("serving clients address=127.0.0.1:{port}")), "{log}");
+}
+
+/// As ZooKeeper's server is started without a file.
+#[test]
+fn a_port_and_a_directory_stand_for_a_file() {
+    let dir = tempdir().unwrap();
+    let (port, data) = (free_port().unwrap(), dir.path().join("data").display().to_string());
+    let launch = Launch { port, ..Launch::default() }.args([&port.to_string(), &data, "1000", "5"]);
+    let mut server = launch.serve().unwrap();
+    let conf = four_letter_word(server.address(), "conf", PATIENCE).unwrap();
+    let port = format!("clientPort={port}");
+    let parts = [port.as_str(), "tickTime=1000", "maxClientCnxns=5", &format!("dataDir={data}")];
+    assert!(parts.iter().all(|part| conf.contains(part)), "{conf} does not say {parts:?}");
+    assert!(server.terminate().unwrap().success(), "{}", server.whole_log());
+    let (output, text) = run(&["check-config", "high", &data]);
+    assert_eq!(output.status.code(), Some(i32::from(ExitCode::BadConfiguration.code())), "{text}");
+    assert!(text.contains("client_port") && text.contains("high"), "{text}");
 }

@@ -15,6 +15,8 @@ pub(crate) const JVM: &[&str] = &["-XX:TieredStopAtLevel=4", "-XX:-UseSerialGC",
 const HEAP: &str = "-Xmx1000m";
 /// How long the mock may take to listen.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// How long it is looked how much of a core nothing takes.
+const IDLE: Duration = Duration::from_secs(10);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
@@ -68,13 +70,24 @@ impl Server {
         }
     }
 
-    /// Bytes of memory that it holds.
-    pub(crate) fn resident(&self) -> f64 {
-        let pid = match self {
+    fn pid(&self) -> u32 {
+        match self {
             Self::Java(server) => server.pid().expect("it runs"),
             Self::Mock(mock) => mock.child.id(),
             Self::Paddock { running, .. } => running.id(),
-        };
+        }
+    }
+
+    /// What part of a core it takes while nobody asks for anything.
+    pub(crate) fn idle_cores(&self) -> f64 {
+        let before = cpu_of(self.pid());
+        std::thread::sleep(IDLE);
+        (cpu_of(self.pid()) - before).as_secs_f64() / IDLE.as_secs_f64()
+    }
+
+    /// Bytes of memory that it holds.
+    pub(crate) fn resident(&self) -> f64 {
+        let pid = self.pid();
         let statm = std::fs::read_to_string(format!("/proc/{pid}/statm")).expect("it runs, on Linux");
         let pages: f64 = statm.split(' ').nth(1).and_then(|pages| pages.parse().ok()).expect("a number");
         pages * rustix::param::page_size() as f64
@@ -115,4 +128,13 @@ fn mock() -> Mock {
         std::thread::sleep(Duration::from_millis(2));
     }
     mock
+}
+
+/// The time that all threads of a process have had a core, so far, in user and kernel mode; in steps of a clock tick.
+pub(crate) fn cpu_of(pid: u32) -> Duration {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).expect("it runs, on Linux");
+    let fields = stat.rsplit(") ").next().unwrap_or_default().split(' '); // the name before may have spaces
+    let ticks: u64 =
+        fields.skip(11).take(2).map(|ticks| ticks.parse::<u64>().expect("utime and stime")).sum();
+    Duration::from_secs_f64(ticks as f64 / rustix::param::clock_ticks_per_second() as f64)
 }

@@ -37,7 +37,11 @@ const WATCH_GATE: f64 = 0.25;
 /// some runs, as Java's time varies.
 const KERNEL_GATE: f64 = 1.0 / 0.7;
 
+/// The part of a core that a server may take while nobody asks for anything.
+const IDLE_GATE: f64 = 0.01;
+
 struct Measured {
+    idle_cores: f64,
     session_bytes: f64,
     watch_bytes: f64,
     delivered_ms: f64,
@@ -76,11 +80,19 @@ pub(crate) fn run(options: &Options) -> bool {
         "| of the {kernel_ms:.1} ms that the kernel takes for as many packets | {:.2} | {by_kernel:.2} | | or {KERNEL_GATE:.2} | |",
         java.delivered_ms / kernel_ms
     );
-    is_small && is_soon
+    let is_idle = paddock.idle_cores <= IDLE_GATE;
+    println!(
+        "| part of a core, without any session | {:.4} | {:.4} | | {IDLE_GATE} | {} |",
+        java.idle_cores,
+        paddock.idle_cores,
+        verdict(is_idle)
+    );
+    is_small && is_soon && is_idle
 }
 
 fn measure(kind: Kind, count: usize) -> Measured {
     let server = Server::start(kind);
+    let idle_cores = server.idle_cores();
     let mut writer = RawClient::connect(server.address()).expect("it serves");
     writer.create(PATH, b"", CreateMode::Persistent).expect("it is new");
     // What a server makes once, for its first clients, is not the price of a session.
@@ -97,6 +109,7 @@ fn measure(kind: Kind, count: usize) -> Measured {
     }
     drop(first);
     let measured = Measured {
+        idle_cores,
         session_bytes: (idle - before) / count as f64,
         watch_bytes: (watching - idle) / count as f64,
         delivered_ms: median(times),

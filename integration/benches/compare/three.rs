@@ -8,7 +8,7 @@ use paddock_integration::java_server;
 use paddock_integration::process::Launch;
 use tempfile::TempDir;
 
-use crate::servers::{JVM, Kind};
+use crate::servers::{JVM, Kind, cpu_of};
 
 /// Of each of the three.
 const HEAP: &str = "-Xmx512m";
@@ -65,11 +65,6 @@ impl Three {
 
     /// The time that all its threads have had a core, so far, in user and kernel mode; in steps of a clock tick.
     pub(crate) fn cpu(&self, id: Id) -> Duration {
-        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.ensemble.pid(id)))
-            .expect("it runs, on Linux");
-        let fields = stat.rsplit(") ").next().unwrap_or_default().split(' '); // the name before may have spaces
-        let ticks: u64 =
-            fields.skip(11).take(2).map(|ticks| ticks.parse::<u64>().expect("utime and stime")).sum();
-        Duration::from_secs_f64(ticks as f64 / rustix::param::clock_ticks_per_second() as f64)
+        cpu_of(self.ensemble.pid(id))
     }
 }

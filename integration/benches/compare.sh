@@ -7,11 +7,13 @@
 #   sessions  what --sessions idle ones cost, and how soon their watches on one znode are delivered
 #   restart   kill -9 with --znodes znodes, --rounds times: how soon it serves again; memory of a znode
 #   ensemble  three servers, clients at all of them: requests a second, latencies, CPU of each server for a write
+#   members   Paddock alone, no gate: CPU of the leader for a write with 3, 5, 7 voters and with observers; three of which
+#             one follower is slow, and the same without
 #   failover  three servers, the leader killed --kills times, then frozen a few times: how soon a write is done again;
 #             and new epochs while every core is kept busy for --busy-seconds
 #   rejoin    three servers with --znodes znodes, of which one comes back with an empty disk under 2,000 writes/s: how soon
 #             it serves, and the writes' p99; --rounds times
-# Without a name: all six. Exit code 1 if a gate does not hold.
+# Without a name: all seven. Exit code 1 if a gate does not hold.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 cargo build --quiet --release -p paddock

@@ -13,8 +13,9 @@ use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 use std::time::{Duration, Instant};
 
-use crate::network::Network;
+use crate::network::{Lane, Network};
 use crate::process::{Launch, ServerProcess};
+use crate::relay::{Relay, Route};
 use member::{MYID, Member, Ports, write_files};
 
 /// How long anything may take; never reached when all is well.
@@ -65,6 +66,8 @@ pub struct Ensemble {
     dir: PathBuf,
     shape: Shape,
     members: BTreeMap<Id, Member>,
+    /// By which members dial each other, if they do not do so directly.
+    relay: Option<Relay>,
 }
 
 impl Ensemble {
@@ -86,23 +89,62 @@ impl Ensemble {
         Self::on(dir.into(), shape, places)
     }
 
+    /// The same on loopback, each member dialling the others through a relay: to each one's file the others are where
+    /// the relay is. So what `/zookeeper/config` says is right for the leader that wrote it alone.
+    pub fn relayed(dir: impl Into<PathBuf>, shape: Shape) -> Self {
+        let mut ensemble = Self::shaped(dir, shape);
+        let ids = ensemble.ids();
+        let ways =
+            ids.iter().flat_map(|from| ids.iter().filter(move |to| *to != from).map(move |to| (*from, *to)));
+        let routes = ways.flat_map(|(from, to)| {
+            let lanes = [Lane::Quorum, Lane::Election].into_iter().zip(ensemble.peer_addresses(to));
+            lanes.map(move |(lane, address)| (Route { from, to, lane }, address))
+        });
+        ensemble.relay = Some(Relay::start(routes.collect::<Vec<_>>()));
+        ids.into_iter().for_each(|id| ensemble.write_files(id));
+        ensemble
+    }
+
     fn on(dir: PathBuf, shape: Shape, places: impl Iterator<Item = (Id, Ports, Vec<OsString>)>) -> Self {
         let member = |(id, ports, prefix): (Id, Ports, _)| {
             let votes = id <= shape.voters as u64;
             (id, Member::new(id, votes, ports, dir.join(id.to_string())).under(prefix))
         };
         let members: BTreeMap<_, _> = places.map(member).collect();
-        for id in members.keys() {
-            write_files(*id, &members, &shape);
-        }
-        Self { dir, shape, members }
+        let ensemble = Self { dir, shape, members, relay: None };
+        ensemble.members.keys().for_each(|id| ensemble.write_files(*id));
+        ensemble
+    }
+
+    fn write_files(&self, id: Id) {
+        write_files(id, &self.seen_by(id), &self.shape);
+    }
+
+    /// All members, as one's file is to describe them.
+    fn seen_by(&self, id: Id) -> BTreeMap<Id, Member> {
+        let seen = |member: &Member| match &self.relay {
+            Some(relay) if member.id != id => {
+                let port = |lane| relay.address(Route { from: id, to: member.id, lane }).port();
+                member.description().dialled_at(port(Lane::Quorum), port(Lane::Election))
+            }
+            _ => member.description(),
+        };
+        self.members.iter().map(|(id, member)| (*id, seen(member))).collect()
+    }
+
+    /// What the members dial each other through.
+    ///
+    /// # Panics
+    /// Unless they were made so, see [`Self::relayed`].
+    pub fn relay(&self) -> &Relay {
+        self.relay.as_ref().expect("it was made with one")
     }
 
     /// Has a member that was never started keep its data on this disk, which is mounted there.
     pub fn put_on(&mut self, id: Id, disk: impl Into<PathBuf>) {
         let disk = disk.into();
         self.member_mut(id).put_on(disk.clone());
-        write_files(id, &self.members, &self.shape);
+        self.write_files(id);
         let data = self.data_dir(id);
         for path in [data.join(MYID), data, disk] {
             // A power cut must not take what the operator has written.
@@ -334,8 +376,7 @@ impl Ensemble {
     /// to it who they are. It is no member: dropping it kills it.
     pub fn start_double_of(&self, id: Id) -> ServerProcess {
         let ports = Ports::choose(1).pop().expect("one was asked for");
-        let mut members: BTreeMap<_, _> =
-            self.members.iter().map(|(id, it)| (*id, it.description())).collect();
+        let mut members = self.seen_by(id);
         let double = Member::new(id, self.member(id).votes, ports, self.dir.join(format!("double-of-{id}")));
         members.insert(id, double);
         write_files(id, &members, &self.shape);

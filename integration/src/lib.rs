@@ -12,5 +12,6 @@ pub mod ports;
 pub mod power_cut;
 pub mod process;
 pub mod raw_client;
+pub mod relay;
 pub mod rounds;
 pub mod sim;

@@ -43,10 +43,14 @@ mod power;
 mod read_only;
 #[path = "ensemble/rejoin.rs"]
 mod rejoin;
+#[path = "ensemble/relay.rs"]
+mod relay;
 #[path = "ensemble/sessions.rs"]
 mod sessions;
 #[path = "ensemble/silent_lane.rs"]
 mod silent_lane;
+#[path = "ensemble/slow_disk.rs"]
+mod slow_disk;
 #[path = "ensemble/strangers.rs"]
 mod strangers;
 #[path = "ensemble/three.rs"]

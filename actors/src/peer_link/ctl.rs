@@ -1,6 +1,7 @@
 //! The ctl link's actor: votes and heartbeats of two members, for as long as both live.
 
 use std::cell::Cell;
+use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,7 +15,7 @@ use tokio::sync::Notify;
 use super::letters::{
     Accepted, CtlDown, CtlUp, HeardHeartbeat, HeardNotification, SendHeartbeat, SendNotification,
 };
-use super::link::{Greeted, Link, Peer, Task};
+use super::link::{Greeted, Link, Newer, Peer, Task};
 use super::sides::told;
 use super::status::LinkState;
 use super::{dial, lane};
@@ -55,6 +56,7 @@ struct Shared {
     link: Link,
     to: CtlOutboxes,
     slots: Slots,
+    newer: Newer,
     /// Lanes there were.
     made: Cell<u64>,
     /// The one that is up.
@@ -73,8 +75,8 @@ impl CtlLink {
     /// To be called on the thread it will run on.
     pub fn new(setup: CtlSetup, clock: Arc<dyn Clock>) -> Self {
         let link = Link::new(setup.peer, Lane::Ctl, (Some(setup.silence), setup.silence), clock);
-        let (slots, made, current) = (Slots::default(), Cell::default(), Cell::default());
-        Self { shared: Rc::new(Shared { link, to: setup.to, slots, made, current }), task: None }
+        let (slots, newer, made, current) = Default::default();
+        Self { shared: Rc::new(Shared { link, to: setup.to, slots, newer, made, current }), task: None }
     }
 }
 
@@ -100,13 +102,14 @@ impl Serve<Accepted> for CtlLink {
         if self.shared.is_dialler() {
             return self.shared.link.complain("it dials, though its id is lower"); // listeners refuse it, too
         }
-        self.task = None;
-        if let Some(old) = self.shared.current.get() {
-            self.shared.down(old, "a newer connection replaces it");
+        if self.shared.current.get().is_some() {
+            return self.shared.newer.put(greeted);
         }
+        self.task = None;
+        self.shared.newer.clear();
         let number = self.shared.up(&greeted);
         let shared = Rc::clone(&self.shared);
-        self.task = Some(Task::start(async move { shared.carry(number, greeted).await }));
+        self.task = Some(Task::start(async move { shared.take_turns(number, greeted).await }));
     }
 }
 
@@ -151,6 +154,21 @@ impl Shared {
             self.slots.heartbeat.set(None);
             told(&self.to.down.post(CtlDown(self.link.peer.id)));
             self.link.on_down(number, why, self.resting());
+        }
+    }
+
+    /// Carries the lane, which is up, and after it each newer one.
+    async fn take_turns(&self, mut number: u64, mut greeted: Greeted) {
+        loop {
+            let mut newer = pin!(self.newer.answered());
+            greeted = tokio::select! {
+                () = self.carry(number, greeted) => newer.await,
+                next = &mut newer => {
+                    self.down(number, "a newer connection replaces it");
+                    next
+                }
+            };
+            number = self.up(&greeted);
         }
     }
 

@@ -1,6 +1,7 @@
 //! The data link's actor: the lane to the peer that leads, and the lane of the peer that follows.
 
 use std::cell::{Cell, RefCell};
+use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -10,7 +11,7 @@ use paddock_messages::frame::Lane;
 use tokio::io::AsyncWriteExt;
 
 use super::letters::{self, Accepted, HangUp, Open, Shut};
-use super::link::{Greeted, Link, Peer, Task};
+use super::link::{Greeted, Link, Newer, Peer, Task};
 use super::outgoing::{self, Queue, Unsendable};
 use super::room::Rooms;
 use super::sides::{LearnerOutboxes, ProposerOutboxes, Side, Sides};
@@ -46,7 +47,7 @@ pub struct DataLink {
     shut: Option<u64>,
     /// The role in which this member leads.
     serving: Option<u64>,
-    /// Carries the learner's lane.
+    /// Carries the learner's lanes.
     learner: Option<Task>,
 }
 
@@ -59,6 +60,7 @@ struct Shared {
     read_ahead_bytes: usize,
     leader_lane: RefCell<Option<Up>>,
     learner_lane: RefCell<Option<Up>>,
+    newer: Newer,
     /// What the link is about while no lane is up.
     resting: Cell<LinkState>,
 }
@@ -83,6 +85,7 @@ impl DataLink {
             read_ahead_bytes,
             leader_lane: RefCell::default(),
             learner_lane: RefCell::default(),
+            newer: Newer::default(),
             resting: Cell::default(),
         };
         Self { shared: Rc::new(shared), following: None, shut: None, serving: None, learner: None }
@@ -103,17 +106,24 @@ impl DataLink {
     /// Ends the task before the end is told, so that nothing is told after it.
     fn close(&mut self, side: Side, number: u64, why: &str) {
         match (side, &self.following) {
-            (Side::Learner, _) => self.learner = None,
+            (Side::Learner, _) => self.end_learner(),
             (Side::Leader, Some((role, _))) => self.follow(*role, dial::SHORTEST_PAUSE),
             (Side::Leader, None) => {}
         }
         self.shared.down(side, number, why);
     }
 
+    /// What it has dialled meanwhile is closed, too.
+    fn end_learner(&mut self) {
+        self.learner = None;
+        self.shared.newer.clear();
+    }
+
     fn close_learner(&mut self, why: &str) {
+        self.end_learner();
         let number = self.shared.lane(Side::Learner).borrow().as_ref().map(|up| up.number);
         if let Some(number) = number {
-            self.close(Side::Learner, number, why);
+            self.shared.down(Side::Learner, number, why);
         }
     }
 
@@ -187,12 +197,12 @@ impl Serve<Accepted> for DataLink {
             return;
         };
         match self.shared.link.take(letter) {
+            Ok(greeted) if self.shared.learner_lane.borrow().is_some() => self.shared.newer.put(greeted),
             Ok(greeted) => {
-                self.close_learner("a newer connection replaces it");
+                self.end_learner();
                 let up = self.shared.up(Side::Learner, role, &greeted);
                 let shared = Rc::clone(&self.shared);
-                let carry = async move { shared.carry(Side::Learner, up, greeted).await };
-                self.learner = Some(Task::start(carry));
+                self.learner = Some(Task::start(async move { shared.take_turns(up, greeted).await }));
             }
             Err(why) => self.shared.link.complain(&why),
         }
@@ -249,6 +259,22 @@ impl Shared {
         let Some(up) = up else { return };
         self.sides.down(side, up.role, number, why.to_owned());
         self.link.on_down(number, why, self.state());
+    }
+
+    /// Carries the learner's lane, which is up, and after it each newer one.
+    async fn take_turns(&self, mut up: Up, mut greeted: Greeted) {
+        let role = up.role;
+        loop {
+            let (number, mut newer) = (up.number, pin!(self.newer.answered()));
+            greeted = tokio::select! {
+                () = self.carry(Side::Learner, up, greeted) => newer.await,
+                next = &mut newer => {
+                    self.down(Side::Learner, number, "a newer connection replaces it");
+                    next
+                }
+            };
+            up = self.up(Side::Learner, role, &greeted);
+        }
     }
 
     /// Until the lane is down.

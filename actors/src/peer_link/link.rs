@@ -1,6 +1,6 @@
 //! What both links to a member have: whom they lead to, what they tell an operator.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
@@ -9,7 +9,9 @@ use std::time::Duration;
 
 use paddock_messages::frame::{FrameReader, FrameWriter, Lane};
 use paddock_messages::ids::ServerId;
+use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
+use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
 use super::letters::Accepted;
@@ -38,6 +40,51 @@ pub(super) struct Greeted {
     pub(super) speaking: u8,
     /// To be written first: our hello, if it is not out yet.
     pub(super) first: Vec<u8>,
+}
+
+/// What a peer dials while a lane of its is up: the newest takes that one's place once the peer has answered on it
+/// (PL7).
+#[derive(Default)]
+pub(super) struct Newer {
+    dialled: Cell<Option<Greeted>>,
+    is_there: Notify,
+}
+
+impl Newer {
+    /// In the place of one that has not been answered.
+    pub(super) fn put(&self, greeted: Greeted) {
+        self.dialled.set(Some(greeted));
+        self.is_there.notify_one();
+    }
+
+    /// Closes one that nobody waits for yet.
+    pub(super) fn clear(&self) {
+        self.dialled.set(None);
+    }
+
+    /// Says our hello on the newest, and waits for whatever comes then: no peer says more than its hello before it has
+    /// read ours.
+    pub(super) async fn answered(&self) -> Greeted {
+        loop {
+            self.is_there.notified().await;
+            let Some(mut greeted) = self.dialled.take() else { continue };
+            tokio::select! {
+                answer = greeted.answer() => match answer {
+                    Ok(1..) => return greeted,
+                    _ => tracing::debug!(address = %greeted.address, "a connection was given up by who dialled it"),
+                },
+                () = self.is_there.notified() => self.is_there.notify_one(), // for the next turn
+            }
+        }
+    }
+}
+
+impl Greeted {
+    /// How many bytes have come, 1 at most, once something has: 0 is the end.
+    async fn answer(&mut self) -> io::Result<usize> {
+        self.stream.write_all(&std::mem::take(&mut self.first)).await?; // into the socket's empty buffer
+        self.stream.peek(&mut [0]).await
+    }
 }
 
 /// A task that ends with its owner.

@@ -14,6 +14,8 @@
 //!   closed, at the other it is not read. Of votes and heartbeats there is the newest.
 //! - PL5  What is sent down a data lane comes out in the same order, a stream in its place of it.
 //! - PL6  A ctl lane on which nothing comes is closed, and dialled anew.
+//! - PL7  A lane that is up gives way to another connection only once the peer has answered our hello on that: the hello
+//!   of one that the peer has long given up, late on its way, ends nothing.
 //!
 //! Frames are read and written over any [`tokio::io::AsyncRead`] and `AsyncWrite`. Source: compat zab, 3;
 //! compat: QuorumCnxManager.java, Learner.java, LearnerHandler.java.

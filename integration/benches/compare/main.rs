@@ -5,6 +5,7 @@ mod busy;
 mod ensemble;
 mod failover;
 mod load;
+mod members;
 mod rejoin;
 mod restart;
 mod servers;
@@ -54,7 +55,7 @@ impl Options {
                 "--znodes" => options.znodes = number()? as usize,
                 "--kills" => options.kills = number()? as usize,
                 "--busy-seconds" => options.busy_seconds = number()?,
-                "speed" | "sessions" | "restart" | "ensemble" | "failover" | "rejoin" => {
+                "speed" | "sessions" | "restart" | "ensemble" | "members" | "failover" | "rejoin" => {
                     options.names.push(word);
                 }
                 _ => return Err(format!("{word}? see the head of compare.sh")),
@@ -98,6 +99,9 @@ fn main() -> ExitCode {
     }
     if options.wants("ensemble") {
         holds &= ensemble::run(&options);
+    }
+    if options.wants("members") {
+        members::run(&options);
     }
     if options.wants("failover") {
         holds &= failover::run(&options);

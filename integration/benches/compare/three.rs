@@ -31,16 +31,8 @@ pub(crate) struct Three {
 impl Three {
     /// Returns once all of them serve.
     pub(crate) fn start(kind: Kind) -> Self {
-        let launch = match kind {
-            Kind::Java => {
-                java_server::launch(&[JVM, &[HEAP]].concat()).unwrap_or_else(|error| panic!("{error}"))
-            }
-            Kind::Mock => unreachable!("it has no peers"),
-            Kind::Paddock => Launch::default(),
-        };
         let dir = TempDir::with_prefix("three-").expect("TMPDIR is writable");
-        let shape = Shape { tick_ms: TICK_MS, lines: LINES.to_owned(), launch, ..Shape::default() };
-        let mut ensemble = Ensemble::shaped(dir.path(), shape);
+        let mut ensemble = Ensemble::shaped(dir.path(), shape(kind, 3, 0));
         ensemble.start_all();
         ensemble.await_all_serving();
         Self { ensemble, _dir: dir }
@@ -63,8 +55,18 @@ impl Three {
         self.ensemble.zxid(id).expect("it serves")
     }
 
-    /// The time that all its threads have had a core, so far, in user and kernel mode; in steps of a clock tick.
+    /// See [`cpu_of`].
     pub(crate) fn cpu(&self, id: Id) -> Duration {
         cpu_of(self.ensemble.pid(id))
     }
+}
+
+/// An ensemble of such servers.
+pub(crate) fn shape(kind: Kind, voters: usize, observers: usize) -> Shape {
+    let launch = match kind {
+        Kind::Java => java_server::launch(&[JVM, &[HEAP]].concat()).unwrap_or_else(|error| panic!("{error}")),
+        Kind::Mock => unreachable!("it has no peers"),
+        Kind::Paddock => Launch::default(),
+    };
+    Shape { voters, observers, tick_ms: TICK_MS, lines: LINES.to_owned(), launch }
 }

@@ -57,6 +57,12 @@ impl Ports {
     pub(super) fn metrics(self) -> SocketAddr {
         self.nth(3)
     }
+
+    /// With other ones for data and votes.
+    fn dialled_at(self, quorum: u16, election: u16) -> Self {
+        let [client, _, _, metrics] = self.ports;
+        Self { ports: [client, quorum, election, metrics], ..self }
+    }
 }
 
 #[derive(Debug)]
@@ -97,6 +103,11 @@ impl Member {
     /// The same member, without its process.
     pub(super) fn description(&self) -> Self {
         Self { disk: self.disk.clone(), ..Self::new(self.id, self.votes, self.ports, self.home.clone()) }
+    }
+
+    /// As those see it who reach it at these ports, for data and for votes.
+    pub(super) fn dialled_at(self, quorum: u16, election: u16) -> Self {
+        Self { ports: self.ports.dialled_at(quorum, election), ..self }
     }
 
     pub(super) fn file(&self) -> PathBuf {

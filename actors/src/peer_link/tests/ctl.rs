@@ -71,11 +71,23 @@ async fn pl2_the_newest_ctl_lane_replaces_the_older() {
     let (mut link, at, mut old) = accepted().await;
     let mut new = Raw::dial(at, Lane::Ctl).await;
     new.greet(hello(2, 1, Lane::Ctl)).await;
+    new.say(&Frame::Heartbeat(heartbeat(1))).await;
     assert!(matches!(link.ear.next().await, Heard::CtlDown));
     assert!(matches!(link.ear.next().await, Heard::CtlUp));
     assert_eq!(old.hear().await, None);
-    new.say(&Frame::Heartbeat(heartbeat(1))).await;
     assert!(matches!(link.ear.next().await, Heard::Heartbeat(_)), "and not the end of the old one, again");
+}
+
+#[actix::test]
+async fn pl7_the_late_hello_of_a_connection_that_was_given_up_ends_no_lane() {
+    let (mut link, at, mut lane) = accepted().await;
+    let mut late = Raw::dial(at, Lane::Ctl).await;
+    late.greet(hello(2, 1, Lane::Ctl)).await;
+    drop(late);
+    for number in 1..=2 {
+        lane.say(&Frame::Heartbeat(heartbeat(number))).await;
+        assert!(matches!(link.ear.next().await, Heard::Heartbeat(it) if it.number == number));
+    }
 }
 
 #[actix::test]

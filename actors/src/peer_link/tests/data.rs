@@ -48,10 +48,12 @@ async fn pl2_a_learners_newest_lane_replaces_the_older() {
     let mut old = learner(at).await;
     let first = link.ear.up().await;
     let mut new = learner(at).await;
+    new.say(&ack(1)).await;
     let (ended, why) = link.ear.down().await;
     assert_eq!((ended, why.as_str()), (first, "a newer connection replaces it"));
     let second = link.ear.up().await;
     assert!(second > first);
+    assert_eq!(link.ear.number().await, 1);
     assert_eq!(old.hear().await, None);
     link.send(first, vec![framed(commit(1))]); // for nobody
     link.send(second, vec![framed(commit(2))]);
@@ -60,17 +62,65 @@ async fn pl2_a_learners_newest_lane_replaces_the_older() {
     assert!(matches!(link.ear.next().await, Heard::FromLearner(it) if it.lane == second));
 }
 
+/// The second of two that were dialled is the first to be answered.
+#[actix::test]
+async fn pl7_a_connection_on_which_the_peer_does_not_answer_replaces_no_lane() {
+    let (mut link, at) = leader(Some(1));
+    let mut first = learner(at).await;
+    let lane = link.ear.up().await;
+    let mut old = learner(at).await;
+    first.say(&ack(1)).await;
+    assert_eq!(link.ear.number().await, 1);
+    let mut new = learner(at).await;
+    assert_eq!(old.hear().await, None, "there is a newer one");
+    new.say(&ack(2)).await;
+    assert_eq!(link.ear.down().await.0, lane);
+    let second = link.ear.up().await;
+    assert_eq!((link.ear.number().await, first.hear().await), (2, None));
+    for _ in 0..3 {
+        let mut late = Raw::dial(at, Lane::Data).await;
+        late.say(&Frame::Hello(hello(3, 2, Lane::Data))).await;
+        drop(late);
+    }
+    // One that comes while the lane ends is taken, too.
+    let mut last = learner(at).await;
+    drop(new);
+    assert_eq!(link.ear.down().await.0, second);
+    last.say(&ack(3)).await;
+    assert!(link.ear.up().await > second);
+    assert_eq!(link.ear.number().await, 3);
+    // And without any, the next.
+    drop(last);
+    link.ear.down().await;
+    let mut next = learner(at).await;
+    link.ear.up().await;
+    next.say(&ack(4)).await;
+    assert_eq!(link.ear.number().await, 4);
+    // But none after the end of the role in which it was dialled.
+    let mut late = learner(at).await;
+    drop(next);
+    link.ear.down().await;
+    link.serve.post(Serve { role: None }).unwrap();
+    late.say(&ack(5)).await;
+    assert_eq!(late.hear().await, None);
+    assert!(link.ear.now().is_none());
+}
+
 /// A peer that dials all the time is held up, and its last lane stays.
 #[actix::test]
 async fn pl4_lanes_that_replace_each_other_are_few() {
     let (mut link, at) = leader(Some(1));
     let mut last = learner(at).await;
-    let mut taken = 1;
+    let (mut taken, mut told) = (1, 0);
     loop {
         let mut raw = Raw::dial(at, Lane::Data).await;
         raw.say(&Frame::Hello(hello(3, 2, Lane::Data))).await;
         if raw.hear().await.is_none() {
             break;
+        }
+        raw.say(&ack(taken)).await;
+        while let Heard::Up(_) | Heard::Down(..) = link.ear.next().await {
+            told += 1;
         }
         taken += 1;
         assert!(taken < 100);
@@ -78,11 +128,8 @@ async fn pl4_lanes_that_replace_each_other_are_few() {
     }
     assert!(taken >= 10, "{taken}");
     last.say(&ack(taken)).await;
-    let mut ups = 0;
-    while let Heard::Up(_) | Heard::Down(..) = link.ear.next().await {
-        ups += 1;
-    }
-    assert_eq!(ups, 2 * taken - 1, "each but the last has ended");
+    assert_eq!(link.ear.number().await, taken);
+    assert_eq!(told, 2 * taken - 1, "each but the last has ended");
 }
 
 #[actix::test]

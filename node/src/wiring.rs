@@ -290,6 +290,7 @@ impl Node {
         let others = membership.as_ref().zip(ensemble.as_ref()).map(|(of, with)| roles::Others {
             is_voter: of.is_voter,
             lanes: with.leader_lanes(),
+            log_room: room.admitted,
             stands: with.quorum_peer.outbox(ADMITTED),
             ended: with.quorum_peer.outbox(ADMITTED),
             settled: with.quorum_peer.outbox(ADMITTED),

@@ -95,7 +95,7 @@ pub struct LearnerActor {
     pub(super) entering: u128,
     /// On its way to the disk, for this role.
     pub(super) keeping: Option<KeptEpoch>,
-    /// Until then its disk has no room for an epoch, as far as is known.
+    /// Until then its disk has no room for an epoch or a snapshot, as far as is known.
     pub(super) no_room_until_ms: u64,
     /// Nothing but what is admitted fits the log.
     pub(super) is_disk_full: bool,

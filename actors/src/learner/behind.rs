@@ -10,6 +10,7 @@ use paddock_messages::roles::{KeptEpoch, Settled};
 use paddock_messages::zxid::{Epoch, Zxid};
 
 use super::actor::LearnerActor;
+use super::ahead::{Ahead, bytes_in_log};
 use super::following::{Following, Output as Followed};
 use super::roles::Mode;
 use crate::peer_link::Room;
@@ -23,10 +24,10 @@ pub(super) struct Behind {
     leader: ServerId,
     stay: Following,
     lane: Option<u64>,
-    /// Room of what has come and is not on disk yet: reading stops when there is no more.
-    held: VecDeque<(Zxid, Room)>,
-    /// What came and may not be looked at yet.
-    stalled: VecDeque<(ToLearner, Room)>,
+    /// With the room of what has come and is not on disk yet: reading stops when there is no more.
+    ahead: Ahead<Room>,
+    /// What came and may not be looked at yet, and its bytes in the log.
+    stalled: VecDeque<(ToLearner, Room, u64)>,
     /// What the QuorumPeer was told.
     told: Progress,
     /// Up to date in this epoch; clients are to be served once all is applied.
@@ -34,10 +35,10 @@ pub(super) struct Behind {
 }
 
 impl Behind {
-    /// Its data lane is yet to be open.
-    pub(super) fn new(leader: ServerId, stay: Following) -> Self {
-        let (held, stalled, told) = (VecDeque::new(), VecDeque::new(), stay.progress());
-        Self { leader, stay, lane: None, held, stalled, told, opens: false }
+    /// Its data lane is yet to be open. The log has room for so many bytes that are not on disk.
+    pub(super) fn new(leader: ServerId, stay: Following, log_room: u64) -> Self {
+        let (ahead, stalled, told) = (Ahead::new(log_room), VecDeque::new(), stay.progress());
+        Self { leader, stay, lane: None, ahead, stalled, told, opens: false }
     }
 
     pub(super) fn leader(&self) -> ServerId {
@@ -54,10 +55,11 @@ impl Behind {
         self.lane = Some(lane);
     }
 
-    /// Whether what comes may be looked at: not while a snapshot is put in place; nor, before clients are served,
+    /// Whether what comes next, of so many bytes in the log, may be looked at: not while a snapshot is put in place,
+    /// nor once the disk is full (L8), nor before the log has room for it (L10); nor, before clients are served,
     /// while something that is committed `waits` to be applied, or more would wait with it (Z10).
-    fn may_go_on(&self, waits: bool) -> bool {
-        self.stay.may_read() && (self.stay.is_serving() || !waits)
+    fn may_go_on(&self, bytes: u64, waits: bool, is_disk_full: bool) -> bool {
+        !is_disk_full && self.ahead.takes(bytes) && self.stay.may_read() && (self.stay.is_serving() || !waits)
     }
 
     /// Whether it has all that the leader has, as far as is known here.
@@ -192,21 +194,22 @@ impl LearnerActor {
 
     pub(super) fn on_packet(&mut self, packet: ToLearner, room: Room, ctx: &mut Ctx<'_, Self>) {
         let waits = self.core.is_ready();
+        let bytes = if let ToLearner::Proposals { items, .. } = &packet { bytes_in_log(items) } else { 0 };
         let Mode::Following(behind) = &mut self.mode else { return };
-        if !behind.stalled.is_empty() || !behind.may_go_on(waits) {
-            return behind.stalled.push_back((packet, room));
+        if !behind.stalled.is_empty() || !behind.may_go_on(bytes, waits, self.is_disk_full) {
+            return behind.stalled.push_back((packet, room, bytes));
         }
-        self.take(packet, room, ctx);
+        self.take(packet, room, bytes, ctx);
     }
 
-    fn take(&mut self, packet: ToLearner, room: Room, ctx: &mut Ctx<'_, Self>) {
+    fn take(&mut self, packet: ToLearner, room: Room, bytes: u64, ctx: &mut Ctx<'_, Self>) {
         let Mode::Following(behind) = &mut self.mode else { return };
         let mut room = Some(room);
         match &packet {
             ToLearner::Proposals { items, .. } => {
                 let last = items.iter().rev().find_map(|it| it.txn()).map(|txn| txn.header.zxid);
                 if let Some((last, room)) = last.zip(room.take()) {
-                    behind.held.push_back((last, room));
+                    behind.ahead.give(last, bytes, room);
                 }
             }
             ToLearner::Sync(start) => {
@@ -230,11 +233,12 @@ impl LearnerActor {
         loop {
             let waits = self.core.is_ready();
             let Mode::Following(behind) = &mut self.mode else { return any };
-            if !behind.may_go_on(waits) {
+            let may_go_on = |bytes| behind.may_go_on(bytes, waits, self.is_disk_full);
+            if !behind.stalled.front().is_some_and(|(_, _, bytes)| may_go_on(*bytes)) {
                 return any;
             }
-            let Some((packet, room)) = behind.stalled.pop_front() else { return any };
-            self.take(packet, room, ctx);
+            let Some((packet, room, bytes)) = behind.stalled.pop_front() else { return any };
+            self.take(packet, room, bytes, ctx);
             any = true;
         }
     }
@@ -242,9 +246,7 @@ impl LearnerActor {
     /// What is on disk takes no room any more.
     pub(super) fn give_room(&mut self, upto: Zxid) {
         if let Mode::Following(behind) = &mut self.mode {
-            while behind.held.front().is_some_and(|(zxid, _)| *zxid <= upto) {
-                behind.held.pop_front();
-            }
+            behind.ahead.on_durable(upto);
         }
     }
 }
@@ -258,9 +260,10 @@ mod tests {
     #[test]
     fn z10_nothing_is_looked_at_while_what_came_before_waits_to_be_applied_until_clients_are_served() {
         let tail = Tail { committed: Zxid::ZERO, runs: vec![] };
-        let mut behind = Behind::new(ServerId(2), Following::new(Epoch(0), Epoch(0), tail));
+        let mut behind = Behind::new(ServerId(2), Following::new(Epoch(0), Epoch(0), tail), 100);
         let check = |behind: &Behind, expected: [bool; 2]| {
-            assert_eq!([behind.may_go_on(false), behind.may_go_on(true)], expected, "{:?}", behind.stay);
+            let found = [false, true].map(|waits| behind.may_go_on(0, waits, false));
+            assert_eq!(found, expected, "{:?}", behind.stay);
         };
         let mut out = Vec::new();
         behind.stay.on_connected(&mut out);
@@ -278,5 +281,17 @@ mod tests {
         check(&behind, [true, false]);
         behind.stay.on_packet(ToLearner::UpToDate { committed: Epoch(1).start() }, &mut out);
         check(&behind, [true, true]);
+    }
+
+    #[test]
+    fn l8_nothing_is_looked_at_once_the_disk_is_full_and_l10_nothing_before_the_log_has_room_for_it() {
+        let tail = Tail { committed: Zxid::ZERO, runs: vec![] };
+        let mut behind = Behind::new(ServerId(2), Following::new(Epoch(0), Epoch(0), tail), 100);
+        let goes_on = |behind: &Behind, bytes, is_disk_full| behind.may_go_on(bytes, false, is_disk_full);
+        behind.ahead.give(Zxid(1), 60, Room::free());
+        assert!(goes_on(&behind, 40, false) && !goes_on(&behind, 41, false), "L10");
+        assert!(!goes_on(&behind, 1, true) && !goes_on(&behind, 0, true), "L8");
+        behind.ahead.on_durable(Zxid(1));
+        assert!(goes_on(&behind, 41, false) && !goes_on(&behind, 41, true), "L8");
     }
 }

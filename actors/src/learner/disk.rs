@@ -2,7 +2,10 @@
 //! the member leaves its leader and stands for nothing until there is room: others are a quorum without it. A leader
 //! gives the lead up only if they are one now; until then it refuses writes, as a server alone does.
 //!
-//! - L8  A member whose disk is full follows nobody: nothing is sent to a log that has no room for it.
+//! - L8  A member whose disk is full follows nobody, and as leader numbers nothing: nothing is sent to a log that has
+//!   no room for it, from the moment on at which that is known.
+
+use paddock_messages::roles::Begin;
 
 use super::actor::LearnerActor;
 use super::roles::Mode;
@@ -24,15 +27,26 @@ impl Serve<DiskSpace> for LearnerActor {
                     "disk full: this member follows no leader and has no vote until so many bytes are free"
                 );
                 match mode {
-                    Mode::Looking(search) => search.is_told = false,
+                    Mode::Looking(_) => self.stand_anew(),
                     _ => self.leave("its disk is full", ctx),
                 }
             }
-            (Space::Enough, Mode::Looking(search)) => {
+            (Space::Enough, Mode::Looking(_)) => {
                 tracing::info!("the disk has room again: looking for a leader");
-                search.is_told = false;
+                self.stand_anew();
             }
             (Space::Enough, _) => {}
+        }
+    }
+}
+
+impl LearnerActor {
+    /// What it stands with has changed, if it looks for a leader.
+    pub(super) fn stand_anew(&mut self) {
+        if let Mode::Looking(search) = &mut self.mode
+            && self.role != Begin::LAST.role
+        {
+            search.is_told = false;
         }
     }
 }

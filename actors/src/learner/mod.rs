@@ -19,6 +19,7 @@
 pub mod actor;
 #[cfg(test)]
 mod actor_tests;
+pub mod ahead;
 mod behind;
 pub mod core;
 mod disk;

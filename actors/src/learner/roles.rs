@@ -75,6 +75,8 @@ pub struct Others {
     pub is_voter: bool,
     /// The other members' data lanes.
     pub lanes: BTreeMap<ServerId, DataLane>,
+    /// What the log has room for and is not on disk, in bytes (L10): its `admitted_bytes`.
+    pub log_room: u64,
     /// The QuorumPeer.
     pub stands: Outbox<Stands>,
     /// The same.
@@ -183,7 +185,7 @@ impl LearnerActor {
                 let stay = stay.asking_for_tree(self.fence.is_due(ctx.clock().now_ms()));
                 // It is judged from here on, whether or not its lane ever comes up (Q3).
                 self.others().board.tell(role, stay.progress());
-                self.mode = Mode::Following(Box::new(Behind::new(leader, stay)));
+                self.mode = Mode::Following(Box::new(Behind::new(leader, stay, self.others().log_room)));
                 self.mail(ctx, |to| {
                     to.lanes.get(&leader).is_some_and(|it| it.open.post(Open { role }).is_ok())
                 });
@@ -249,9 +251,8 @@ impl LearnerActor {
                 let stands_low = self.fence.stands_low(); // DG7
                 let (current_epoch, last) =
                     if stands_low { (Epoch(0), Zxid::ZERO) } else { (current_epoch, last) };
-                let joins = !self.is_disk_full; // L8
-                let has_room = joins && now_ms >= self.no_room_until_ms;
-                let stands = Stands { role, current_epoch, last, memory, has_room, joins };
+                let joins = !self.is_disk_full && now_ms >= self.no_room_until_ms; // L8
+                let stands = Stands { role, current_epoch, last, memory, has_room: joins, joins };
                 self.mail(ctx, |to| to.stands.post(stands).is_ok());
                 self.serve_reads();
             }

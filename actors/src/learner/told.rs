@@ -1,6 +1,8 @@
 //! What the Learner's shell is told while it has a role: by the QuorumPeer, the log, the leader's lane, the
 //! Proposer, and those who judge sessions.
 
+use std::time::Duration;
+
 use paddock_messages::letters::Internal;
 use paddock_messages::roles::{Begin, Confirmed, Establish, KeepEpoch, KeptEpoch, Over, Report};
 
@@ -12,7 +14,7 @@ use crate::peer_link::letters::{FromLeader, LeaderLaneDown, LeaderLaneUp};
 use crate::runtime::{Ctx, ExitCode, Serve};
 use crate::storage::Command;
 
-/// So long a member whose disk had no room for an epoch does not vote, in ms.
+/// So long a member whose log has refused something, as its disk had no room, follows nobody and does not vote, in ms.
 const NO_ROOM_MS: u64 = 5_000;
 
 impl Serve<Begin> for LearnerActor {
@@ -61,6 +63,7 @@ impl Serve<LogAnswer> for LearnerActor {
                 self.discard();
                 self.keeping = None;
                 self.no_room_until_ms = ctx.clock().now_ms() + NO_ROOM_MS;
+                ctx.after(Duration::from_millis(NO_ROOM_MS), |learner, _| learner.stand_anew());
                 self.leave("the log refused what the role needs: see above", ctx);
             }
             Answered::Drained(persisted) if is_current => self.on_drained(persisted.upto),

@@ -14,6 +14,12 @@ pub const HEADER: usize = 56;
 /// Bytes in front of each record's payload.
 pub const RECORD_HEADER: usize = 16;
 
+/// The most bytes that so many records appended together take in the log beyond their payload: they are in one
+/// batch, padded, with an idle one behind it.
+pub const fn admitted_overhead(records: u64) -> u64 {
+    (2 * (ALIGN + HEADER)) as u64 + records * RECORD_HEADER as u64
+}
+
 const MAGIC: [u8; 4] = *b"PDKB";
 const FORMAT: u16 = 1;
 const CRC_AT: usize = HEADER - 4;

@@ -13,7 +13,7 @@ use crossbeam_channel::{Receiver, bounded};
 use paddock_messages::ids::ServerId;
 use paddock_messages::zxid::Zxid;
 
-use super::batch::{ALIGN, HEADER, Place, RECORD_HEADER, Records, padded};
+use super::batch::{HEADER, Place, Records, admitted_overhead, padded};
 use super::disk::{Disk, DiskFile, is_full};
 use super::history::{Chain, Facts, History, SegmentEntry, segment_name};
 use super::recovery::{FoundLog, OpenError, Recovered, io_error};
@@ -22,7 +22,7 @@ use super::txn_log::{LogReader, Segment};
 
 /// What each write counts for in [`Options::admitted_bytes`] beyond its payload: in the worst case it
 /// has a batch for itself, padded, and an idle one behind it.
-pub const ADMITTED_OVERHEAD: u64 = (2 * (ALIGN + HEADER) + RECORD_HEADER) as u64;
+pub const ADMITTED_OVERHEAD: u64 = admitted_overhead(1);
 
 /// How a data directory is kept.
 #[derive(Clone, Debug)]

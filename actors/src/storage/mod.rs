@@ -57,7 +57,7 @@ mod sync_watch;
 pub mod transfer;
 mod txn_log;
 
-pub use batch::Records;
+pub use batch::{Records, admitted_overhead};
 pub use disk::{Disk, DiskFile, ReplaceError, is_full};
 pub use history::{Facts, HistoryError, SnapshotEntry, is_snapshot_name, snapshot_name};
 pub use log_view::LogView;

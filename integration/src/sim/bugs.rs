@@ -23,6 +23,9 @@ pub const OUR_OWN: &[EnsembleFault] = &[
     Fault::ExpireFound,
     Fault::IgnoreRole,
     Fault::IgnoreDigest,
+    Fault::IgnoreFullDisk,
+    Fault::AckUnwritten,
+    Fault::IgnoreLogRoom,
 ];
 
 /// A peer that takes nothing costs its own lane.

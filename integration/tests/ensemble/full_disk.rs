@@ -11,8 +11,9 @@ use paddock_messages::znode::CreateMode;
 use crate::trees;
 use crate::world::{client, those, waiting};
 
-/// Room for a few of the log's files, which have 16 MiB each.
-const DISK_MIB: u64 = 160;
+/// Room for all that is written here, twice: a batch that does not fit the rest of a file of the log, of 16 MiB, begins
+/// the next, so one that is sent much at once takes more of them; and nothing is purged.
+const DISK_MIB: u64 = 320;
 /// Of one write.
 const BYTES: usize = 64 << 10;
 /// More writes than the space takes that is reserved in advance.

@@ -5,7 +5,7 @@ use paddock_integration::sim::ensemble::{EnsembleFault, run};
 use super::{Runs, all_hold, is_found};
 
 /// Seeds that found something once: they run first.
-const FAILED_ONCE: &[u64] = &[0, 1, 2, 5, 10, 69, 225, 359, 1142, 1221, 1482, 1566];
+const FAILED_ONCE: &[u64] = &[0, 1, 2, 5, 10, 69, 102, 225, 359, 1142, 1221, 1482, 1566];
 
 /// What 200 seeds must have met at least; more seeds that much more.
 const LEAST_OF_200: &[(&str, u64)] = &[
@@ -17,6 +17,8 @@ const LEAST_OF_200: &[(&str, u64)] = &[
     ("commits told with the log", 600),
     ("crashes during recovery", 5),
     ("crashes with mail in a box", 150),
+    ("disks full", 100),
+    ("disks with room again", 80),
     ("elections misled", 1000),
     ("epochs discovered and not established", 10),
     ("elections won", 800),
@@ -34,9 +36,13 @@ const LEAST_OF_200: &[(&str, u64)] = &[
     ("faults: a thread stands still", 150),
     ("faults: all crash", 150),
     ("faults: ctl messages lost", 150),
+    ("faults: disks filled", 250),
     ("faults: one way", 150),
     ("faults: the leader crashes", 150),
     ("kills", 1200),
+    ("leaders that handed over for a full disk", 15),
+    ("leaders that refuse writes for a full disk", 6),
+    ("learners that left for a full disk", 70),
     ("letters delayed across a role's end", 8000),
     ("letters of an older lane ignored", 400),
     ("letters of an older role ignored", 300),
@@ -64,12 +70,14 @@ const LEAST_OF_200: &[(&str, u64)] = &[
     ("torn tails cut", 8),
     ("trees replaced", 50),
     ("trees spoilt", 50),
+    ("what a role needs refused by the log", 10),
     ("writes acknowledged", 100000),
+    ("writes refused by a full disk", 200),
 ];
 
 #[test]
-fn en1_to_en10_hold_whatever_happens() {
-    all_hold(FAILED_ONCE, &Runs { run: |seed| run(seed, None), test: "en1_to_en10" }, LEAST_OF_200);
+fn en1_to_en11_hold_whatever_happens() {
+    all_hold(FAILED_ONCE, &Runs { run: |seed| run(seed, None), test: "en1_to_en11" }, LEAST_OF_200);
 }
 
 #[test]

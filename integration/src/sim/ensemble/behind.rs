@@ -2,10 +2,11 @@
 
 use std::collections::VecDeque;
 
+use paddock_actors::learner::ahead::{Ahead, bytes_in_log};
 use paddock_actors::learner::following::{Following, Output as Followed};
 use paddock_actors::quorum_peer::Progress;
 use paddock_messages::ids::{AttachNumber, ServerId, SessionId};
-use paddock_messages::letters::Silent;
+use paddock_messages::letters::{Proposal, Silent};
 use paddock_messages::quorum::{PeerState, SyncStart, ToLeader, ToLearner, Vote};
 use paddock_messages::roles::{KeptEpoch, Settled};
 use paddock_messages::zxid::{Epoch, Zxid};
@@ -21,16 +22,18 @@ pub(super) struct Behind {
     pub(super) leader: ServerId,
     pub(super) stay: Following,
     lane: Option<u64>,
-    /// What came while a snapshot is put in place.
+    /// Given to the log and not on disk.
+    ahead: Ahead<()>,
+    /// What came and may not be looked at yet.
     stalled: VecDeque<ToLearner>,
     told: Progress,
     opens: bool,
 }
 
 impl Behind {
-    pub(super) fn new(leader: ServerId, stay: Following) -> Self {
-        let told = stay.progress();
-        Self { leader, stay, lane: None, stalled: VecDeque::new(), told, opens: false }
+    pub(super) fn new(leader: ServerId, stay: Following, log_room: u64) -> Self {
+        let (told, ahead) = (stay.progress(), Ahead::new(log_room));
+        Self { leader, stay, lane: None, ahead, stalled: VecDeque::new(), told, opens: false }
     }
 
     /// Whether clients are to be served now: once.
@@ -166,9 +169,28 @@ impl Node {
     }
 
     pub(super) fn on_packet_down(&mut self, packet: ToLearner) {
+        let may_go_on = self.may_go_on(&packet);
         let Mode::Following(behind) = &mut self.lp.mode else { return };
-        if !behind.stay.may_read() {
+        if !behind.stalled.is_empty() || !may_go_on {
             return behind.stalled.push_back(packet);
+        }
+        self.take(packet);
+    }
+
+    /// Not while a snapshot is put in place, nor on a full disk, nor before the log has room for it.
+    fn may_go_on(&self, packet: &ToLearner) -> bool {
+        let Mode::Following(behind) = &self.lp.mode else { return false };
+        let writes_on = !self.room.is_learner_full || self.setup.has(EnsembleFault::AckUnwritten);
+        let fits = behind.ahead.takes(log_bytes(packet)) || self.setup.has(EnsembleFault::IgnoreLogRoom);
+        writes_on && fits && behind.stay.may_read()
+    }
+
+    fn take(&mut self, packet: ToLearner) {
+        let Mode::Following(behind) = &mut self.lp.mode else { return };
+        if let ToLearner::Proposals { items, .. } = &packet
+            && let Some(last) = items.iter().rev().find_map(Proposal::txn)
+        {
+            behind.ahead.give(last.header.zxid, log_bytes(&packet), ());
         }
         match &packet {
             ToLearner::Sync(SyncStart::Diff) => self.note("DIFF syncs"),
@@ -187,10 +209,23 @@ impl Node {
     /// What came meanwhile goes on, in its order.
     pub(super) fn go_on(&mut self) {
         while let Mode::Following(behind) = &mut self.lp.mode
-            && behind.stay.may_read()
             && let Some(packet) = behind.stalled.pop_front()
         {
-            self.on_packet_down(packet);
+            if self.may_go_on(&packet) {
+                self.take(packet);
+            } else if let Mode::Following(behind) = &mut self.lp.mode {
+                return behind.stalled.push_front(packet);
+            }
         }
     }
+
+    pub(super) fn give_room(&mut self, upto: Zxid) {
+        if let Mode::Following(behind) = &mut self.lp.mode {
+            behind.ahead.on_durable(upto);
+        }
+    }
+}
+
+fn log_bytes(packet: &ToLearner) -> u64 {
+    if let ToLearner::Proposals { items, .. } = packet { bytes_in_log(items) } else { 0 }
 }

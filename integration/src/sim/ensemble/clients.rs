@@ -222,6 +222,10 @@ impl Person {
             met.count("writes refused as moved");
             return;
         }
+        if matches!(outcome, Outcome::Refused(ErrorCode::NotReadOnly)) {
+            met.count("writes refused by a full disk");
+            return;
+        }
         assert!(zxid > self.seen, "EN4: {xid} is done at {zxid:?}, behind {:?}", self.seen);
         assert!(
             zxid > asked.floor,

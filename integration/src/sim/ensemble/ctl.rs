@@ -26,6 +26,8 @@ pub(super) struct Ctl {
     /// The generation of the role.
     pub(super) role: u64,
     had_vote: bool,
+    /// The Learner's log takes what a leader sends.
+    joins: bool,
     vouched: bool,
     next_tick_ms: u64,
 }
@@ -37,6 +39,7 @@ impl Ctl {
             election: Election::new(me, peers, setup.quorum()),
             role: 0,
             had_vote: false,
+            joins: true,
             vouched: true,
             next_tick_ms: now_ms,
         }
@@ -173,7 +176,7 @@ impl Node {
     }
 
     pub(super) fn on_elected(&mut self, Elected { vote, had_vote }: Elected) {
-        if self.ctl.peer.role() != Role::Looking {
+        if self.ctl.peer.role() != Role::Looking || !self.ctl.joins {
             return;
         }
         self.ctl.had_vote = had_vote;
@@ -195,6 +198,7 @@ impl Node {
         }
         let own = Vote { peer_epoch: stands.current_epoch, zxid: stands.last, leader: self.me };
         let votes = self.is_voter && stands.has_room;
+        self.ctl.joins = stands.joins;
         let forgives = self.setup.has(EnsembleFault::CountAmnesiac);
         let memory = if forgives { Memory::Whole } else { stands.memory };
         self.post(

@@ -23,6 +23,7 @@ impl World {
     pub(super) fn heal(&mut self) {
         (self.healing, self.ambushes) = (true, 0);
         self.mend();
+        self.free_all();
         for id in self.setup.members.clone() {
             let member = self.member(id);
             member.disk.crash_in(u64::MAX);

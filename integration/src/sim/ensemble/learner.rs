@@ -150,8 +150,12 @@ impl Node {
                 let stay = if had_vote { stay } else { stay.without_vote() };
                 let stay = stay.asking_for_tree(it.fence.is_due(self.now_ms));
                 self.board.tell(role, stay.progress());
-                self.lp.mode = Mode::Following(Box::new(Behind::new(leader, stay)));
+                self.lp.mode =
+                    Mode::Following(Box::new(Behind::new(leader, stay, self.setup.room().admitted)));
                 self.effects.push(Effect::Open(leader, role));
+                if self.room.is_learner_full {
+                    self.leave("its disk is full"); // it stood before that was known
+                }
             }
         }
     }
@@ -193,7 +197,8 @@ impl Node {
                 let stands_low = self.lp.fence.stands_low();
                 let (current_epoch, last) =
                     if stands_low { (Epoch(0), Zxid::ZERO) } else { (facts.current_epoch, last) };
-                let stands = Stands { role, current_epoch, last, memory, has_room: true, joins: true };
+                let joins = self.joins();
+                let stands = Stands { role, current_epoch, last, memory, has_room: joins, joins };
                 self.post(Part::QuorumPeer, Letter::Stands(stands));
             }
             Mode::Looking { .. } => {}
@@ -290,7 +295,18 @@ impl Node {
                     self.post(Part::Proposer, Letter::Asked(Asked { role, items }));
                 }
                 Learned::Forward(items) => self.with_stay(|stay, out| stay.on_requests(items, out)),
+                Learned::Append(_)
+                    if self.room.is_learner_full && self.setup.has(EnsembleFault::AckUnwritten) =>
+                {
+                    self.persisted(self.lp.core.appended());
+                }
                 Learned::Append(batch) => {
+                    let follows = matches!(self.lp.mode, Mode::Following(_));
+                    assert!(
+                        !self.room.is_learner_full || !follows,
+                        "EN11: {} appends on a full disk",
+                        self.me
+                    );
                     let committed = self.lp.core.watermark();
                     self.command(role, Command::Append { batch, committed });
                     if self.setup.has(EnsembleFault::AckBeforePersist) {
@@ -350,6 +366,7 @@ impl Node {
             Letter::Begin(it) => self.on_begin(it),
             Letter::TreeDiffers(it) => self.on_tree_differs(it),
             Letter::LogAnswer { role, what } => self.on_log_answer(role, what),
+            Letter::DiskSpace { is_full } => self.on_disk_space(is_full),
             Letter::SnapshotCame { role, received } => self.on_snapshot_came(role, received),
             Letter::LeaderLane { role, lane, is_up: true } => {
                 if self.is_ours(role)
@@ -386,7 +403,9 @@ impl Node {
             Letter::Durable { role, upto }
                 if self.is_ours(role) && !self.setup.has(EnsembleFault::AckBeforePersist) =>
             {
+                self.give_room(upto);
                 self.with_learner(|learner, out| learner.on_persisted(upto, out));
+                self.go_on();
             }
             Letter::KeepEpoch(it) if self.is_ours(it.role) => self.keep(it.epoch),
             Letter::Establish(it) if self.is_ours(it.role) => {
@@ -451,7 +470,7 @@ impl Node {
                     *last = Some(persisted.upto);
                 }
             }
-            Answered::Refused(why) | Answered::NotKept(why) => panic!("EN5: the log refuses: {why}"),
+            Answered::Refused(_) | Answered::NotKept(_) => self.on_refused(is_current),
             Answered::Drained(_) | Answered::Truncated => {}
         }
     }

@@ -93,6 +93,10 @@ pub(super) enum Letter {
         role: u64,
         what: Answered,
     },
+    /// The log has no room for more, or has some again.
+    DiskSpace {
+        is_full: bool,
+    },
     SnapshotCame {
         role: u64,
         received: Result<Box<Came>, String>,
@@ -217,7 +221,7 @@ impl Node {
         if posted_in != self.ctl.role {
             self.note("letters delayed across a role's end");
         }
-        self.handle(letter);
+        self.handle(part, letter);
         if self.mail.boxes.get(&part).is_some_and(|waiting| !waiting.is_empty()) {
             self.schedule(part);
         }
@@ -240,8 +244,9 @@ impl Node {
         role == current || self.setup.has(EnsembleFault::IgnoreRole)
     }
 
-    fn handle(&mut self, letter: Letter) {
+    fn handle(&mut self, part: Part, letter: Letter) {
         match letter {
+            Letter::DiskSpace { is_full } if part == Part::Proposer => self.on_proposer_disk_space(is_full),
             Letter::Elected(it) => self.on_elected(it),
             Letter::Stands(it) => self.on_stands(it),
             Letter::RoleEnded(it) => self.on_role_ended(it),

@@ -24,6 +24,8 @@
 //! - EN9  Nobody enters an epoch that a voter with more has acknowledged.
 //! - EN10 A member whose tree is made another than everybody else's finds that, and nobody else of itself; it gets
 //!   the leader's, and keeps its log.
+//! - EN11 A member that knows its disk to be full gives its log nothing more, numbers nothing as leader, and votes for
+//!   nobody; no log runs out of room for what it was given before; and where there is room again, all goes on.
 
 mod behind;
 mod clients;
@@ -39,6 +41,7 @@ mod node;
 mod reigning;
 mod sessions;
 mod setup;
+mod space;
 mod storage;
 mod synchronising;
 mod truth;
@@ -92,11 +95,17 @@ pub enum EnsembleFault {
     IgnoreRole,
     /// A member that finds its tree to differ goes on with it.
     IgnoreDigest,
+    /// A member whose disk is full goes on as if there were room.
+    IgnoreFullDisk,
+    /// A follower whose disk is full acknowledges what it no longer writes.
+    AckUnwritten,
+    /// What a leader sends is given to the log whether or not that has room for it.
+    IgnoreLogRoom,
 }
 
 impl EnsembleFault {
     /// Every one.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 24] = [
         Self::AckBeforePersist,
         Self::NoSync,
         Self::CommitOnMinority,
@@ -118,6 +127,9 @@ impl EnsembleFault {
         Self::CountAmnesiac,
         Self::IgnoreRole,
         Self::IgnoreDigest,
+        Self::IgnoreFullDisk,
+        Self::AckUnwritten,
+        Self::IgnoreLogRoom,
     ];
 }
 

@@ -28,6 +28,7 @@ use super::mail::{Mail, Part, Thread};
 use super::reigning::Reigning;
 use super::sessions::{Hub, Judging};
 use super::setup::Setup;
+use super::space::Room;
 use super::storage::{Command, TXN_LIMIT};
 use super::synchronising::Transfer;
 use super::truth::Truth;
@@ -73,6 +74,8 @@ pub(super) struct Node {
     pub(super) logger: Logger<MemoryDisk>,
     /// What the log's thread has to do, in order, and for which role.
     pub(super) tasks: VecDeque<(u64, Command)>,
+    /// Of the disk.
+    pub(super) room: Room,
     pub(super) tree: Arc<SharedTree>,
     pub(super) mail: Mail,
     /// The threads that stand still.
@@ -163,6 +166,7 @@ impl Node {
             disk: disk.clone(),
             logger,
             tasks: VecDeque::new(),
+            room: Room::new(),
             tree: Arc::new(SharedTree::new(restored.tree, 1)),
             mail: Mail::default(),
             stalled: Vec::new(),
@@ -186,6 +190,7 @@ impl Node {
             misled: None,
             rng: StdRng::seed_from_u64(rng.random()),
         };
+        node.look_at_room(); // full from the start
         node.begin_role(RolePart::Look);
         Ok(node)
     }
@@ -210,6 +215,7 @@ impl Node {
 
     /// Timers of threads that move, as far as they are due.
     pub(super) fn on_time(&mut self) {
+        self.room_time(!self.stalled.contains(&Thread::Core));
         if !self.stalled.contains(&Thread::Core) {
             self.board.move_at(self.now_ms);
             self.report();

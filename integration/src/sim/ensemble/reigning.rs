@@ -132,7 +132,7 @@ impl Node {
         self.truth.borrow_mut().establish(epoch, self.me, log_start, &log);
     }
 
-    fn resign(&mut self, why: &'static str) {
+    pub(super) fn resign(&mut self, why: &'static str) {
         let role = self.lead.role;
         self.post(Part::QuorumPeer, Letter::RoleEnded(RoleEnded { role, why }));
     }
@@ -177,7 +177,7 @@ impl Node {
         self.resume();
     }
 
-    fn resume(&mut self) {
+    pub(super) fn resume(&mut self) {
         if self.lead.core.as_ref().is_some_and(|core| core.can_resume()) {
             self.with_proposer(|core, tree, now, out| core.resume(tree, now, out));
         }
@@ -189,6 +189,8 @@ impl Node {
             match order {
                 Proposed::Propose(items) => {
                     items.iter().filter_map(Proposal::txn).for_each(|it| self.truth.borrow_mut().propose(it));
+                    let is_full = self.room.is_proposer_full && items.iter().any(|it| it.txn().is_some());
+                    assert!(!is_full, "EN11: {} numbers txns on a full disk", self.me);
                     let items = Arc::new(items);
                     self.with_reign(|reign, out| reign.on_proposed(&items, out));
                     self.post(Part::Learner, Letter::Proposals(Proposals { role, items }));
@@ -272,7 +274,9 @@ impl Node {
         assert_eq!(led, Some(epoch), "Z1: what was applied is not for the epoch that is led");
         let rules = PrepRules { extended_types: true, ..PrepRules::default() };
         let (quorum, room) = (self.setup.commit_quorum(), self.setup.room());
-        self.lead.core = Some(Box::new(Proposer::new(self.me, epoch, quorum, rules, room)));
+        let mut core = Proposer::new(self.me, epoch, quorum, rules, room);
+        core.on_disk_full(self.room.is_proposer_full);
+        self.lead.core = Some(Box::new(core));
         for order in self.lead.deferred.take().into_iter().flatten() {
             self.perform_led(order);
         }

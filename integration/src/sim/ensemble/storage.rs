@@ -4,9 +4,10 @@ use std::io;
 use std::sync::Arc;
 
 use paddock_actors::learner::roles::Answered;
+use paddock_actors::storage::snapshot::SnapshotError;
 use paddock_actors::storage::snapshot_files::Taking;
 use paddock_actors::storage::transfer::{Behind as BehindSnapshot, replay};
-use paddock_actors::storage::{Disk, DiskFile, Facts, LogFailure, snapshot, snapshot_name};
+use paddock_actors::storage::{Disk, DiskFile, Facts, LogFailure, is_full, snapshot, snapshot_name};
 use paddock_actors::tree::TreeOptions;
 use paddock_messages::codec;
 use paddock_messages::ids::ServerId;
@@ -67,6 +68,7 @@ impl Node {
         }
         if let Some(role) = appended {
             let done = self.logger.flush();
+            self.look_at_room();
             if let Some(persisted) = self.logged(done) {
                 self.post(Part::Learner, Letter::Durable { role, upto: persisted.upto });
             }
@@ -88,7 +90,7 @@ impl Node {
             Command::Install(name, zxid) => {
                 let keeps_old = self.setup.has(EnsembleFault::KeepOldLog);
                 let done = if keeps_old { Ok(()) } else { self.logger.install_snapshot(&name, zxid) };
-                self.logged(done).map(|()| Answered::Installed)
+                self.unless_full(done, Answered::Installed)
             }
             Command::ReplaceTree(name, zxid) => {
                 let done = self.logger.replace_snapshots(&name, zxid);
@@ -96,7 +98,9 @@ impl Node {
             }
             Command::MarkTree => {
                 let done = self.logger.mark_tree(true);
-                self.logged(done);
+                if !matches!(done, Err(LogFailure::Full { .. })) {
+                    self.logged(done);
+                }
                 return;
             }
             Command::Behind(zxid, bytes, upto) => {
@@ -110,6 +114,7 @@ impl Node {
             Command::Drain => Some(Answered::Drained(self.logger.persisted())),
             Command::View { learner, lane, ask } => return self.begin_transfer(learner, lane, ask),
         };
+        self.look_at_room();
         if let Some(what) = answer {
             self.post(Part::Learner, Letter::LogAnswer { role, what });
         }
@@ -119,7 +124,14 @@ impl Node {
     fn replaced(&mut self, done: Result<(), LogFailure>) -> Option<Answered> {
         match done {
             Err(failure @ LogFailure::SnapshotBehind { .. }) => Some(Answered::Refused(failure.to_string())),
-            done => self.logged(done).map(|()| Answered::TreeReplaced),
+            done => self.unless_full(done, Answered::TreeReplaced),
+        }
+    }
+
+    fn unless_full(&mut self, done: Result<(), LogFailure>, what: Answered) -> Option<Answered> {
+        match done {
+            Err(failure @ LogFailure::Full { .. }) => Some(Answered::Refused(failure.to_string())),
+            done => self.logged(done).map(|()| what),
         }
     }
 
@@ -134,7 +146,10 @@ impl Node {
             }
         });
         self.ambush = true;
-        self.logged(done).map(|()| Answered::Kept(facts))
+        match done {
+            Err(failure @ LogFailure::Full { .. }) => Some(Answered::NotKept(failure.to_string())),
+            done => self.logged(done).map(|()| Answered::Kept(facts)),
+        }
     }
 
     fn append(&mut self, batch: &[Proposal], committed: Zxid) {
@@ -154,6 +169,9 @@ impl Node {
             Err(LogFailure::BelowWatermark { to, watermark }) => {
                 panic!("EN2: {} would cut after {to:?} what is committed up to {watermark:?}", self.me)
             }
+            Err(LogFailure::Io { error, .. }) if is_full(&error) => {
+                panic!("EN11: the log of {} has no room for what it was given", self.me)
+            }
             Err(failure) => {
                 self.ended.get_or_insert(failure.to_string());
                 None
@@ -172,6 +190,9 @@ impl Node {
         let (name, keeps_log) = (snapshot_name(tree.last_zxid()), log.is_some());
         let replayed = log.map_or(Ok(()), |log| replay(&mut tree, zxid, log));
         let written = replayed.and_then(|()| self.write_received(&name, bytes).map_err(|it| it.to_string()));
+        if written.is_err() {
+            self.remove("received.tmp");
+        }
         let received = written.map(|()| Box::new(Came { name, zxid, tree, keeps_log }));
         self.post(Part::Learner, Letter::SnapshotCame { role, received });
     }
@@ -185,6 +206,11 @@ impl Node {
         }
         self.disk.rename("received.tmp", name)?;
         if sync { self.disk.sync_dir(name) } else { Ok(()) }
+    }
+
+    /// What nobody needs any more takes no room.
+    pub(super) fn remove(&self, name: &str) {
+        let _ = self.disk.remove(name); // it may not be there, or the disk be gone
     }
 
     /// Takes a snapshot if enough was applied since the last, and purges.
@@ -201,6 +227,9 @@ impl Node {
             match taking.step(&self.tree) {
                 Ok(None) => {}
                 Ok(Some(taken)) => break taken,
+                Err(SnapshotError::Io { error, .. }) if is_full(&error) => {
+                    return self.note("snapshots that a full disk refused");
+                }
                 Err(error) => {
                     self.ended.get_or_insert(error.to_string());
                     return;
@@ -211,19 +240,15 @@ impl Node {
         match self.logger.add_snapshot(&name, footer.zxid) {
             Err(LogFailure::SnapshotAhead { .. }) => self.note("snapshots ahead of the log"),
             Err(LogFailure::SnapshotBehind { .. }) => self.note("snapshots behind an installed one"),
+            Err(LogFailure::Full { .. }) => self.note("snapshots that a full disk refused"),
             done => {
-                if self.logged(done).is_none() {
-                    return;
-                }
-                self.note("snapshots kept");
-                let purged = self.logger.purge(self.setup.keep);
-                if let Some(purged) = self.logged(purged)
-                    && purged.segments > 0
-                {
-                    self.note("logs purged");
+                if self.logged(done).is_some() {
+                    self.note("snapshots kept");
+                    self.purge();
                 }
             }
         }
+        self.look_at_room();
     }
 
     /// The txns of our log after `after`.

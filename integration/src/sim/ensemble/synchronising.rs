@@ -22,8 +22,8 @@ use super::storage::{Command, TXN_LIMIT};
 
 /// What a stream of a snapshot's file is cut into.
 const PIECE: usize = 4 << 10;
-/// Txns in one frame.
-const TXNS: usize = 32;
+/// Bytes of txns in one frame, about: far below what a log has room for.
+const FRAME: usize = 4 << 10;
 
 /// What is asked of a view of the log.
 pub(super) enum Ask {
@@ -180,10 +180,12 @@ impl Source {
                 Ok(Read::More(ToLearner::Commit { upto }))
             }
             Self::Log { view, span: Span { after, upto, committed }, known } => {
-                let (mut txns, from) = (Vec::new(), *after);
+                let (mut txns, mut bytes, from) = (Vec::new(), 0, *after);
                 let ended = view.each_between(*after, *upto, |_, payload| {
-                    txns.push(codec::decode::<Txn, TXN_LIMIT>(payload).expect("what was logged is a txn"));
-                    if txns.len() == TXNS { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+                    let txn = codec::decode::<Txn, TXN_LIMIT>(payload).expect("what was logged is a txn");
+                    bytes += txn.bound();
+                    txns.push(txn);
+                    if bytes >= FRAME { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
                 })?;
                 let Some(last) = txns.last().map(|txn| txn.header.zxid) else { return Ok(Read::End(*upto)) };
                 *known = Some(last.min(*committed)).filter(|upto| *upto > from);

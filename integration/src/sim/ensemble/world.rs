@@ -19,6 +19,7 @@ use super::mail::{Letter, Part, Thread};
 use super::network::{Ctl, Network, pair};
 use super::node::{Effect, NoStart, Node};
 use super::setup::Setup;
+use super::space::Filling;
 use super::truth::Truth;
 use crate::sim::Met;
 
@@ -84,6 +85,7 @@ pub(super) enum Event {
     Fault,
     Heal,
     Lanes,
+    Disks,
 }
 
 /// The end of a lane, as one of its ends is told.
@@ -114,6 +116,7 @@ pub(super) struct World {
     pub(super) ambushes: u32,
     /// Whom elections name, whatever was voted; nobody while they are honest.
     pub(super) misled: Vec<ServerId>,
+    pub(super) filling: Option<Filling>,
 }
 
 impl World {
@@ -146,6 +149,7 @@ impl World {
             quiet: false,
             ambushes: 0,
             misled: Vec::new(),
+            filling: Filling::drawn(seed),
         }
     }
 
@@ -159,6 +163,7 @@ impl World {
         }
         self.at(500_000, Event::Fault);
         self.at(0, Event::Lanes);
+        self.at(2_000_000, Event::Disks);
         while self.now_us < TROUBLE_US {
             self.step();
         }
@@ -383,6 +388,7 @@ impl World {
                 }
             }
             Event::Heal => self.mend(),
+            Event::Disks => self.fill_or_free(),
             Event::Lanes => {
                 self.look_at_lanes();
                 self.at(25_000, Event::Lanes);
@@ -415,6 +421,11 @@ impl World {
                 met.count("crashes during recovery");
                 member.disk = member.disk.restart(Crash::PowerFailure);
                 self.restart_in(id, 100);
+            }
+            Err(NoStart::Open(OpenError::Full { .. }) | NoStart::Log(LogFailure::Full { .. })) => {
+                met.count("starts that a full disk refused");
+                member.disk = member.disk.restart(Crash::Kill);
+                self.restart_in(id, 500);
             }
             Err(NoStart::Open(OpenError::Io { .. }) | NoStart::Log(LogFailure::Io { .. })) => {
                 met.count("starts that a disk failed");

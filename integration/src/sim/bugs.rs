@@ -26,6 +26,8 @@ pub const OUR_OWN: &[EnsembleFault] = &[
     Fault::IgnoreFullDisk,
     Fault::AckUnwritten,
     Fault::IgnoreLogRoom,
+    Fault::TellLate,
+    Fault::ParkUnasked,
 ];
 
 /// A peer that takes nothing costs its own lane.

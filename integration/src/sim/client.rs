@@ -1,13 +1,15 @@
 //! A client that believes nothing: every byte it gets is held against the truth.
 //!
-//! - VC1  Replies come in the order of the requests.
+//! - VC1  Replies come in the order of the requests; but for pings, where there are other members: one that cannot
+//!   vouch for a session answers its pings when it can.
 //! - VC2  No header's zxid is behind one that came before on the connection.
 //! - VC3  A read finds exactly what is so at its reply's zxid.
 //! - VC5  A write's zxid is beyond that of every read asked before it.
 //! - VC6  No two sequential creates get the same number, as long as their parent is the same.
 //! - VC7  A write's reply names its own txn, and says what that came to.
 //! - VC8  What is answered holds everything that any client was told before it was asked; pings, and
-//!   questions about the connection's own watches, aside: they show nothing of the tree.
+//!   questions about the connection's own watches, aside: they show nothing of the tree. Where there are other
+//!   members, that is so for writes and syncs, and for reads where they are linearizable.
 //!
 //! What watches bring is stated in [`watching`](super::watching).
 
@@ -60,6 +62,8 @@ pub(super) struct Session {
     /// When the client last had an answer, in ms: the server promises to keep the session from then
     /// for a whole timeout.
     pub(super) answered_ms: u64,
+    /// The same for what promises that, whoever serves it: the handshake, and the answers to pings.
+    pub(super) promised_ms: u64,
 }
 
 /// A request that is not answered.
@@ -88,6 +92,31 @@ pub(super) struct Client {
     pub(super) done: (u64, u64),
     /// The last zxid of this connection that a read was answered with.
     shown: Zxid,
+    due_of_reads: DueOfReads,
+}
+
+/// Of what was answered before it was asked, what a read must show (VC8).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum DueOfReads {
+    /// All of it: there is one member.
+    #[default]
+    All,
+    /// All of it, in data and children.
+    Linearizable,
+    /// What the client itself was told: its member may be behind.
+    Own,
+}
+
+impl Asked {
+    /// VC8: whether the answer shows all that was answered before.
+    fn shows_all(&self, due: DueOfReads) -> bool {
+        match self {
+            Self::Write { .. } | Self::Sync | Self::Close => true,
+            Self::AskWatches { .. } => false,
+            Self::Data { .. } | Self::Children { .. } => due != DueOfReads::Own,
+            Self::SetWatches { .. } | Self::AddWatch(_) | Self::Other => due == DueOfReads::All,
+        }
+    }
 }
 
 /// What the run has met, for the minimums.
@@ -111,6 +140,9 @@ pub(super) struct Heard {
     /// And those that did not.
     pub(super) no_watcher: u64,
     pub(super) sequence_numbers: u64,
+    pub(super) syncs: u64,
+    /// Replies before those to earlier pings.
+    pub(super) overtaken: u64,
     pub(super) refused: u64,
     pub(super) expired: u64,
 }
@@ -131,6 +163,7 @@ impl Heard {
             ("watches asked for that there were not", self.no_watcher),
             ("numbers given", self.sequence_numbers),
             ("clients told of expiry", self.expired),
+            ("syncs answered", self.syncs),
             ("writes refused by a full disk", self.refused),
         ] {
             met.add(what, many);
@@ -139,6 +172,11 @@ impl Heard {
 }
 
 impl Client {
+    /// One whose reads must show so much.
+    pub(super) fn of(due_of_reads: DueOfReads) -> Self {
+        Self { due_of_reads, ..Self::default() }
+    }
+
     /// The next request's xid.
     pub(super) fn ask(&mut self, asked: Asked, floor: Zxid) -> i32 {
         self.next_xid += 1;
@@ -162,6 +200,11 @@ impl Client {
         });
     }
 
+    /// Whether it has asked for the end of its session.
+    pub(super) fn is_leaving(&self) -> bool {
+        self.due.iter().any(|due| due.asked == Asked::Close)
+    }
+
     /// The connection is gone, and with it everything that was not answered.
     pub(super) fn disconnected(&mut self) {
         let unanswered = self.due.drain(..).filter_map(|due| match due.asked {
@@ -171,6 +214,7 @@ impl Client {
         self.watching.lost(self.last_zxid, unanswered);
         if self.session.is_none() {
             self.watching.take_wanted(); // they end with it
+            self.watching.origins.clear();
         }
         self.received.clear();
         self.is_up = false;
@@ -219,6 +263,7 @@ impl Client {
             password: response.password.expect("a session has a password"),
             timeout_ms: response.timeout_ms as u64,
             answered_ms: now_ms,
+            promised_ms: now_ms + response.timeout_ms as u64,
         });
     }
 
@@ -237,19 +282,23 @@ impl Client {
         let zxid = self.shows(header.zxid);
         self.watching.on_reply(zxid, truth);
         heard.replies += 1;
-        let due = self.due.pop_front().unwrap_or_else(|| panic!("VC1: nothing was asked: {header:?}"));
+        let overtakes = self.due.front().is_some_and(|due| due.xid == xid::PING && header.xid != xid::PING);
+        heard.overtaken += u64::from(overtakes);
+        let due = self.take_due(header.xid).unwrap_or_else(|| panic!("VC1: nothing was asked: {header:?}"));
         let Due { xid, asked, floor, behind_write } = due;
         assert_eq!(header.xid, xid, "VC1: {asked:?} was due");
         if !matches!(asked, Asked::SetWatches { .. }) {
             self.watching.nothing_missed();
         }
-        let of_the_tree = !matches!(asked, Asked::AskWatches { .. });
         assert!(
-            zxid >= floor || !of_the_tree,
+            zxid >= floor || !asked.shows_all(self.due_of_reads),
             "VC8: {asked:?} was answered as of {zxid:?}, {floor:?} was known when it was asked"
         );
         if let Some(session) = &mut self.session {
             session.answered_ms = now_ms;
+            if xid == xid::PING {
+                session.promised_ms = now_ms + session.timeout_ms;
+            }
         }
         let is_read = matches!(asked, Asked::Data { .. } | Asked::Children { .. });
         let before_write = || self.due.iter().any(|due| matches!(due.asked, Asked::Write { .. }));
@@ -280,7 +329,7 @@ impl Client {
                 check_read(&path, zxid, header.err, frame, exists, truth);
                 if watch && (header.err == 0 || exists) {
                     let kind = if header.err == 0 { Kind::Data } else { Kind::Exist };
-                    self.watching.register(kind, path);
+                    self.watching.register(kind, path, zxid);
                 }
             }
             Asked::Children { path, watch } => {
@@ -291,7 +340,7 @@ impl Client {
                     assert_eq!(header.err, 0, "VC3: {path} exists at {zxid:?}");
                     check_children(&path, zxid, &mut frame, truth);
                     if watch {
-                        self.watching.register(Kind::Child, path);
+                        self.watching.register(Kind::Child, path, zxid);
                     }
                 }
             }
@@ -310,7 +359,7 @@ impl Client {
             }
             Asked::AddWatch((kind, path)) => {
                 assert_eq!(header.err, 0, "addWatch does not fail");
-                self.watching.register(kind, path);
+                self.watching.register(kind, path, zxid);
             }
             Asked::AskWatches { path, number, removes } => {
                 let found = self.watching.on_asked(&path, number, removes, header.err);
@@ -318,10 +367,23 @@ impl Client {
                 heard.found += u64::from(found && !removes);
                 heard.no_watcher += u64::from(!found);
             }
-            Asked::Sync => assert!(header.err == 0 || header.err == -112, "a sync fails with {}", header.err),
+            Asked::Sync => {
+                assert!(header.err == 0 || header.err == -112, "a sync fails with {}", header.err);
+                heard.syncs += 1;
+            }
             Asked::Other => {}
         }
         self.shown = self.shown.max(zxid);
+    }
+
+    /// What is answered next (VC1).
+    fn take_due(&mut self, xid: i32) -> Option<Due> {
+        if self.due_of_reads == DueOfReads::All {
+            return self.due.pop_front();
+        }
+        let is_ping = xid == xid::PING;
+        let at = self.due.iter().position(|due| (due.xid == xid::PING) == is_ping)?;
+        self.due.remove(at)
     }
 
     /// VC7.

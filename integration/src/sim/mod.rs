@@ -18,6 +18,7 @@ mod link;
 mod mail;
 mod met;
 mod node;
+mod origins;
 mod requests;
 mod start;
 mod truth;

@@ -21,7 +21,7 @@ use super::watching::{Kind, Watch};
 const PARENTS: u32 = 3;
 const NAMES: u32 = 6;
 /// The most data that a request carries.
-const LARGE: usize = 2_000;
+pub(super) const LARGE: usize = 2_000;
 /// The most requests that a client has under way.
 pub(super) const MOST_DUE: usize = 20;
 
@@ -67,8 +67,9 @@ fn path(rng: &mut StdRng) -> String {
     }
 }
 
-fn data(rng: &mut StdRng) -> Option<Bytes> {
-    let len = [0, 8, 40, 300, LARGE][rng.random_range(0..5)];
+/// At most `most` bytes.
+fn data(most: usize, rng: &mut StdRng) -> Option<Bytes> {
+    let len = [0, 8, 40, 300, LARGE][rng.random_range(0..5)].min(most);
     rng.random_bool(0.95).then(|| (0..len).map(|_| rng.random::<u8>()).collect())
 }
 
@@ -76,28 +77,40 @@ fn version(rng: &mut StdRng) -> i32 {
     if rng.random_bool(0.7) { -1 } else { rng.random_range(0..4) }
 }
 
-fn create(path: String, flags: i32, rng: &mut StdRng) -> Create {
+fn create(path: String, flags: i32, most: usize, rng: &mut StdRng) -> Create {
     let acl = Acl::open().iter().map(AclEntry::from).collect();
-    Create { path: path.into(), data: data(rng), acl: Some(acl), flags }
+    Create { path: path.into(), data: data(most, rng), acl: Some(acl), flags }
 }
 
 /// A write that surely changes something, and a read of it.
 pub(super) fn proof(client: &mut Client, floor: Zxid, rng: &mut StdRng) -> Vec<u8> {
-    let mut to = create_request(client, floor, "/p0".into(), 0, rng);
-    to.extend(create_request(client, floor, "/healed-".into(), 3, rng));
+    let mut to = create_request(client, floor, "/p0".into(), 0, LARGE, rng);
+    to.extend(create_request(client, floor, "/healed-".into(), 3, LARGE, rng));
     to.extend(read_data(client, floor, "/p0".into(), false, true));
     to
 }
 
-fn create_request(client: &mut Client, floor: Zxid, path: String, flags: i32, rng: &mut StdRng) -> Vec<u8> {
+fn create_request(
+    client: &mut Client,
+    floor: Zxid,
+    path: String,
+    flags: i32,
+    most: usize,
+    rng: &mut StdRng,
+) -> Vec<u8> {
     let xid = client.ask(Asked::Write { sequential: matches!(flags, 2 | 3), set: None }, floor);
-    framed(xid, OpCode::Create, |to| create(path, flags, rng).write(to))
+    framed(xid, OpCode::Create, |to| create(path, flags, most, rng).write(to))
 }
 
 fn read_data(client: &mut Client, floor: Zxid, path: String, watch: bool, exists: bool) -> Vec<u8> {
     let body = PathWatch { path: path.as_str().into(), watch };
     let xid = client.ask(Asked::Data { path, watch, exists }, floor);
     framed(xid, if exists { OpCode::Exists } else { OpCode::GetData }, |to| body.write(to))
+}
+
+pub(super) fn sync(client: &mut Client, floor: Zxid) -> Vec<u8> {
+    let xid = client.ask(Asked::Sync, floor);
+    framed(xid, OpCode::Sync, |to| MaybePath { path: Some("/".into()) }.write(to))
 }
 
 /// As much as one client may have under way, all of it large.
@@ -113,30 +126,30 @@ pub(super) fn flood(client: &mut Client, floor: Zxid, rng: &mut StdRng) -> Vec<u
     to
 }
 
-/// Any request.
-pub(super) fn any(client: &mut Client, floor: Zxid, rng: &mut StdRng) -> Vec<u8> {
+/// Any request; no data in it has more than `most` bytes.
+pub(super) fn any(client: &mut Client, floor: Zxid, most: usize, rng: &mut StdRng) -> Vec<u8> {
     let write = Asked::Write { sequential: false, set: None };
     match rng.random_range(0..118) {
-        0..8 => create_request(client, floor, format!("/p{}", rng.random_range(0..PARENTS)), 0, rng),
-        8..16 => create_request(client, floor, path(rng), 0, rng),
-        16..22 => create_request(client, floor, path(rng), 1, rng),
+        0..8 => create_request(client, floor, format!("/p{}", rng.random_range(0..PARENTS)), 0, most, rng),
+        8..16 => create_request(client, floor, path(rng), 0, most, rng),
+        16..22 => create_request(client, floor, path(rng), 1, most, rng),
         22..28 => {
             let (parent, flags) = (rng.random_range(0..PARENTS), rng.random_range(2..4));
-            create_request(client, floor, format!("/p{parent}/s-"), flags, rng)
+            create_request(client, floor, format!("/p{parent}/s-"), flags, most, rng)
         }
         28..31 => {
             let xid = client.ask(write, floor);
-            framed(xid, OpCode::CreateContainer, |to| create(path(rng), 4, rng).write(to))
+            framed(xid, OpCode::CreateContainer, |to| create(path(rng), 4, most, rng).write(to))
         }
         31..34 => {
             let xid = client.ask(write, floor);
-            let create = create(path(rng), 5, rng);
+            let create = create(path(rng), 5, most, rng);
             framed(xid, OpCode::CreateTtl, |to| CreateTtl { create, ttl: 3_000 }.write(to))
         }
         34..48 => {
             let path = path(rng);
             let xid = client.ask(Asked::Write { sequential: false, set: Some(path.clone()) }, floor);
-            let body = SetData { path: path.into(), data: data(rng), version: version(rng) };
+            let body = SetData { path: path.into(), data: data(most, rng), version: version(rng) };
             framed(xid, OpCode::SetData, |to| body.write(to))
         }
         48..58 => {
@@ -146,7 +159,7 @@ pub(super) fn any(client: &mut Client, floor: Zxid, rng: &mut StdRng) -> Vec<u8>
         }
         58..64 => {
             let xid = client.ask(write, floor);
-            framed(xid, OpCode::Multi, |to| multi(rng, to))
+            framed(xid, OpCode::Multi, |to| multi(most, rng, to))
         }
         64..84 => {
             let (watch, exists) = (rng.random(), rng.random());
@@ -158,10 +171,7 @@ pub(super) fn any(client: &mut Client, floor: Zxid, rng: &mut StdRng) -> Vec<u8>
             let xid = client.ask(Asked::Children { path, watch }, floor);
             framed(xid, OpCode::GetChildren, |to| body.write(to))
         }
-        92..97 => {
-            let xid = client.ask(Asked::Sync, floor);
-            framed(xid, OpCode::Sync, |to| MaybePath { path: Some("/".into()) }.write(to))
-        }
+        92..97 => sync(client, floor),
         97..100 => ping(client),
         100..104 => set_acl(client, floor, rng),
         104..110 => add_watch(client, floor, rng),
@@ -251,7 +261,7 @@ fn set_acl(client: &mut Client, floor: Zxid, rng: &mut StdRng) -> Vec<u8> {
 }
 
 /// Three ops below one parent, sometimes two of one znode.
-fn multi(rng: &mut StdRng, to: &mut Vec<u8>) {
+fn multi(most: usize, rng: &mut StdRng, to: &mut Vec<u8>) {
     let parent = rng.random_range(0..PARENTS);
     let mut op = |to: &mut Vec<u8>| {
         let path = format!("/p{parent}/n{}", rng.random_range(0..NAMES));
@@ -259,8 +269,8 @@ fn multi(rng: &mut StdRng, to: &mut Vec<u8>) {
             [rng.random_range(0..4)];
         MultiHeader { kind, done: false, err: -1 }.write(to);
         match kind {
-            1 => create(path, rng.random_range(0..2), rng).write(to),
-            5 => SetData { path: path.into(), data: data(rng), version: -1 }.write(to),
+            1 => create(path, rng.random_range(0..2), most, rng).write(to),
+            5 => SetData { path: path.into(), data: data(most, rng), version: -1 }.write(to),
             _ => PathVersion { path: path.into(), version: version(rng) }.write(to),
         }
     };

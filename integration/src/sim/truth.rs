@@ -45,6 +45,12 @@ pub(super) struct Truth {
     ended: Vec<(SessionId, bool)>,
 }
 
+impl Default for Truth {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl Truth {
     pub(super) fn new() -> Self {
         Self {

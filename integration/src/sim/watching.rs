@@ -18,6 +18,7 @@ use paddock_messages::error_code::ErrorCode;
 use paddock_messages::zxid::Zxid;
 
 use super::changes::Change;
+use super::origins::Origins;
 use super::truth::Truth;
 
 /// Why there is a watch: in the order of setWatches' lists.
@@ -49,6 +50,7 @@ pub(super) struct Watching {
     missed: Vec<(EventKind, String)>,
     /// To be set again on the next connection: since which zxid, and what.
     wanted: Vec<(Zxid, Vec<Watch>)>,
+    pub(super) origins: Origins,
 }
 
 impl Watching {
@@ -77,7 +79,10 @@ impl Watching {
         assert_eq!((zxid, kind, path), (change.zxid, change.kind, &*change.path), "VC4");
         self.next += due + 1;
         for one_shot in told_by(change.kind) {
-            self.held.remove(&(*one_shot, change.path.clone()));
+            let watch = (*one_shot, change.path.clone());
+            if self.held.remove(&watch) {
+                self.origins.fire(&watch, zxid.epoch());
+            }
         }
         self.hears(change)
     }
@@ -98,8 +103,11 @@ impl Watching {
                 && (self.held.iter()).any(|(kind, of)| *kind == Kind::Recursive && (of == path || below(of)))
     }
 
-    /// A reply, all events before which are told, registers it.
-    pub(super) fn register(&mut self, kind: Kind, path: String) {
+    /// A reply at `zxid`, all events before which are told, registers it.
+    pub(super) fn register(&mut self, kind: Kind, path: String, zxid: Zxid) {
+        if kind < Kind::Persistent {
+            self.origins.set((kind, path.clone()), zxid.epoch());
+        }
         self.held.insert((kind, path));
     }
 
@@ -126,7 +134,10 @@ impl Watching {
                 _ => None,
             };
             match event {
-                Some(event) => missed.push((event, path)),
+                Some(event) => {
+                    self.origins.fire(&(kind, path.clone()), zxid.epoch());
+                    missed.push((event, path));
+                }
                 None => {
                     let again = if kind < Kind::Persistent { &mut one_shot } else { &mut persistent };
                     *again += 1;
@@ -146,6 +157,9 @@ impl Watching {
         for kind in asked_for(number) {
             let watch = (*kind, path.to_owned());
             found |= if removes { self.held.remove(&watch) } else { self.held.contains(&watch) };
+            if removes {
+                self.origins.forget(&watch);
+            }
         }
         let expected = if found { 0 } else { ErrorCode::NoWatcher.code() };
         assert_eq!(err, expected, "VC10: a watch on {path} of kind {number}");

@@ -318,7 +318,7 @@ impl World {
                 let burst = if draw < 32 { self.rng.random_range(2..20) } else { 1 };
                 for _ in 0..burst {
                     if person.client.due.len() < requests::MOST_DUE {
-                        let bytes = requests::any(&mut person.client, floor, &mut self.rng);
+                        let bytes = requests::any(&mut person.client, floor, requests::LARGE, &mut self.rng);
                         self.links[at].to_server.extend(bytes);
                     }
                 }

@@ -174,7 +174,7 @@ impl Node {
         if !behind.stalled.is_empty() || !may_go_on {
             return behind.stalled.push_back(packet);
         }
-        self.take(packet);
+        self.take_packet(packet);
     }
 
     /// Not while a snapshot is put in place, nor on a full disk, nor before the log has room for it.
@@ -185,7 +185,7 @@ impl Node {
         writes_on && fits && behind.stay.may_read()
     }
 
-    fn take(&mut self, packet: ToLearner) {
+    fn take_packet(&mut self, packet: ToLearner) {
         let Mode::Following(behind) = &mut self.lp.mode else { return };
         if let ToLearner::Proposals { items, .. } = &packet
             && let Some(last) = items.iter().rev().find_map(Proposal::txn)
@@ -212,7 +212,7 @@ impl Node {
             && let Some(packet) = behind.stalled.pop_front()
         {
             if self.may_go_on(&packet) {
-                self.take(packet);
+                self.take_packet(packet);
             } else if let Mode::Following(behind) = &mut self.lp.mode {
                 return behind.stalled.push_front(packet);
             }

@@ -1,5 +1,7 @@
 //! The end of all trouble: from here on everything must come right (EN5).
 
+use std::sync::Arc;
+
 use paddock_messages::ids::{ServerId, SessionId};
 use rand::Rng;
 use rand::seq::IndexedRandom;
@@ -33,13 +35,14 @@ impl World {
         }
         self.people.iter_mut().for_each(|person| person.silent_until_ms = 0);
         // EN7: this client never comes back.
-        let dead = self.people[0].die();
+        let setup = Arc::clone(&self.setup);
+        let dead = self.people[0].die(&setup);
         let (began, mut goals) = (self.now_us, Vec::new());
         while !self.is_well(&goals, dead) {
             assert!(self.now_us < began + HEALED_US, "EN5: {}", self.what_is_not_well());
             self.step();
             if goals.is_empty() && self.now_us > began + 3_000_000 {
-                goals = self.people.iter().map(|person| person.done + 3).collect();
+                goals = self.people.iter().map(|person| person.done() + 3).collect();
             }
         }
         self.met.add("ms until all was well", (self.now_us - began) / 1_000);
@@ -90,7 +93,7 @@ impl World {
     }
 
     pub(super) fn is_well(&self, goals: &[u64], dead: Option<SessionId>) -> bool {
-        let served = !goals.is_empty() && self.people.iter().zip(goals).all(|(it, goal)| it.done >= *goal);
+        let served = !goals.is_empty() && self.people.iter().zip(goals).all(|(it, goal)| it.done() >= *goal);
         let gone = dead.is_none_or(|session| self.truth.borrow().has_ended(session));
         served
             && gone
@@ -107,7 +110,7 @@ impl World {
                 Mode::Following(it) => format!("{id} follows {} ({role} {peer:?}): {:?}", it.leader, it.stay),
             }
         });
-        let served = self.people.iter().map(|person| format!("{} at {:?}", person.done, person.at()));
+        let served = self.people.iter().map(|person| format!("{} at {:?}", person.done(), person.at()));
         members.chain(served).collect::<Vec<_>>().join("\n")
     }
 }

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use paddock_actors::auth::AuthRules;
+use paddock_actors::client::reads;
 use paddock_actors::learner::core::{Learner, Output as Learned, State};
 use paddock_actors::learner::fence::Fence;
 use paddock_actors::learner::following::Following;
@@ -85,11 +87,13 @@ impl LearnerPart {
 struct Live<'a, 't> {
     me: ServerId,
     writer: &'a mut TreeWriter<'t>,
+    rules: &'a AuthRules,
     truth: &'a std::cell::RefCell<Truth>,
     /// The last txn applied: an epoch's start, where the tree may be, is none.
     applied: Zxid,
     txns: u64,
     is_odd: bool,
+    late_replies: u64,
 }
 
 impl State for Live<'_, '_> {
@@ -101,13 +105,14 @@ impl State for Live<'_, '_> {
         self.truth.borrow_mut().apply(self.me, before, txn, digest);
         outcome
     }
-    fn read(&mut self, _: &Asker, read: Read) -> ReadAnswer {
-        ReadAnswer::Local(read)
+    fn read(&mut self, from: &Asker, read: Read) -> ReadAnswer {
+        reads::answer(self.writer, self.rules, from, read)
     }
     fn last_zxid(&self) -> Zxid {
         self.writer.last_zxid()
     }
     fn push(&mut self, arbiter: u16, item: FeedItem) {
+        self.late_replies += u64::from(matches!(item, FeedItem::LateReply { .. }));
         self.writer.push(arbiter, item);
     }
     fn begin_epoch(&mut self, epoch: Epoch) {
@@ -170,7 +175,7 @@ impl Node {
         }
         self.post(Part::Sessions, Letter::Judge(Judge { role, whose: Whose::Nobody }));
         self.post(Part::Hub, Letter::Control(Control::Serve(false)));
-        self.post(Part::Hub, Letter::Control(Control::CloseAll));
+        self.post(Part::Hub, Letter::Control(Control::Park));
         self.lp.incoming.clear();
         self.lp.core.on_leader_lost();
         self.lp.mode = Mode::Looking { last: None, is_told: false };
@@ -255,6 +260,7 @@ impl Node {
         let Some(Came { zxid, tree, .. }) = self.lp.installing.take() else { return };
         self.put_tree(zxid, tree);
         self.lp.core.on_installed(zxid);
+        self.post(Part::Hub, Letter::Control(Control::CloseAll)); // C9: nobody knows which watches should have fired
         self.note("snapshots installed");
     }
 
@@ -340,9 +346,12 @@ impl Node {
         let tree = Arc::clone(&self.tree);
         let mut writer = tree.write();
         let (me, applied, is_odd) = (self.me, self.lp.core.applied(), self.lp.is_odd);
-        let mut state = Live { me, writer: &mut writer, truth: &self.truth, applied, txns: 0, is_odd };
+        let (truth, rules) = (&*self.truth, &*self.hub.rules);
+        let mut state =
+            Live { me, writer: &mut writer, rules, truth, applied, txns: 0, is_odd, late_replies: 0 };
         self.lp.core.apply(&mut state, &mut changes);
         self.txns += state.txns;
+        *self.met.entry("writes answered by the next leader's log").or_default() += state.late_replies;
         let digests = OwnDigests { latest: writer.latest_digests(), ..self.board.digests() };
         self.board.tell_digests(digests);
         self.commit(writer);

@@ -65,6 +65,7 @@ pub(super) enum Control {
     Begin(u64),
     Serve(bool),
     Vouch { until_ms: u64 },
+    Park,
     CloseAll,
     FeedReady,
 }
@@ -225,6 +226,11 @@ impl Node {
         if self.mail.boxes.get(&part).is_some_and(|waiting| !waiting.is_empty()) {
             self.schedule(part);
         }
+    }
+
+    /// Whether some mail need not wait.
+    pub(super) fn has_mail(&self) -> bool {
+        self.ended.is_none() && !self.mail.at_once.is_empty()
     }
 
     /// What need not wait.

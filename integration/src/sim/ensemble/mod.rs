@@ -6,6 +6,12 @@
 //! seed draws ([`mail`]), on threads that may stand still. What the shells decide (whose role a letter is of, what
 //! waits for what) is written here once more, part by part, and is to be kept as they have it.
 //!
+//! Clients speak the protocol, byte by byte, to the member's client arbiter, which is the real one: writes and multis,
+//! ephemerals, reads, and watches that they carry to the next member. They hold an ensemble to what a single node is
+//! held to ([`client`](super::client), [`watching`](super::watching)): each read finds what is so at its reply's zxid,
+//! with all of a multi or none of it; each change of a watched znode is told once, in its order, before anything that
+//! shows it, whoever leads and whichever member tells.
+//!
 //! A seed draws the ensemble, what the clients ask and what breaks; the same seed is the same run. Besides what
 //! the cores assert of themselves, [`truth`] and [`clients`] check:
 //! - EN1  A zxid never means two things, and every member applies the same txns in the same order, without a
@@ -33,6 +39,7 @@ mod ctl;
 mod faults;
 mod fenced;
 mod healing;
+mod hub;
 mod lanes;
 mod learner;
 mod mail;
@@ -101,11 +108,15 @@ pub enum EnsembleFault {
     AckUnwritten,
     /// What a leader sends is given to the log whether or not that has room for it.
     IgnoreLogRoom,
+    /// A watch's event comes behind the next reply.
+    TellLate,
+    /// Parked connections go on without their sessions being revalidated.
+    ParkUnasked,
 }
 
 impl EnsembleFault {
     /// Every one.
-    pub const ALL: [Self; 24] = [
+    pub const ALL: [Self; 26] = [
         Self::AckBeforePersist,
         Self::NoSync,
         Self::CommitOnMinority,
@@ -130,6 +141,8 @@ impl EnsembleFault {
         Self::IgnoreFullDisk,
         Self::AckUnwritten,
         Self::IgnoreLogRoom,
+        Self::TellLate,
+        Self::ParkUnasked,
     ];
 }
 

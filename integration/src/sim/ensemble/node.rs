@@ -10,10 +10,9 @@ use paddock_actors::learner::session_ids::SessionIds;
 use paddock_actors::quorum_peer::{Board, OwnDigests};
 use paddock_actors::storage::snapshot_files::restore;
 use paddock_actors::storage::{LogFailure, Logger, MemoryDisk, OpenError, open};
-use paddock_actors::tree::feed::FeedItem;
 use paddock_actors::tree::{SharedTree, TreeOptions};
 use paddock_messages::codec;
-use paddock_messages::ids::{ServerId, SessionId};
+use paddock_messages::ids::ServerId;
 use paddock_messages::quorum::{Heartbeat, Notification, ToLeader, ToLearner};
 use paddock_messages::roles::Part as RolePart;
 use paddock_messages::txn::Txn;
@@ -23,10 +22,11 @@ use rand::{Rng, SeedableRng};
 
 use super::EnsembleFault;
 use super::ctl::Ctl;
+use super::hub::Hub;
 use super::learner::{LearnerPart, Mode};
 use super::mail::{Mail, Part, Thread};
 use super::reigning::Reigning;
-use super::sessions::{Hub, Judging};
+use super::sessions::Judging;
 use super::setup::Setup;
 use super::space::Room;
 use super::storage::{Command, TXN_LIMIT};
@@ -52,12 +52,6 @@ pub(super) enum Effect {
     Shut(u64),
     /// On behalf of which role learners' lanes are taken; others are closed.
     Serve(Option<u64>),
-    /// This session is not served here any more.
-    CloseSession(SessionId),
-    /// All connections are closed.
-    CloseAll,
-    /// To clients.
-    Answer(Vec<FeedItem>),
     /// The part's next letter comes after so many us.
     Wake(Part, u64),
     /// A thread reads on for a learner.
@@ -158,6 +152,7 @@ impl Node {
         board.accept(facts.accepted_epoch);
         board.move_at(now_ms);
         board.tell_digests(OwnDigests { tree: 0, latest: restored.tree.latest_digests() });
+        let tree = Arc::new(SharedTree::new(restored.tree, 1));
         let mut node = Self {
             me,
             is_voter: setup.voters.contains(&me),
@@ -167,7 +162,7 @@ impl Node {
             logger,
             tasks: VecDeque::new(),
             room: Room::new(),
-            tree: Arc::new(SharedTree::new(restored.tree, 1)),
+            tree: Arc::clone(&tree),
             mail: Mail::default(),
             stalled: Vec::new(),
             board,
@@ -175,7 +170,7 @@ impl Node {
             lp: LearnerPart::new(learner, facts, rng.random()),
             lead: Reigning::default(),
             judging: Judging::new(now_ms),
-            hub: Hub::default(),
+            hub: Hub::new(setup, &tree, rng.random_range(0..1 << 20)),
             sent: 0,
             transfers: BTreeMap::new(),
             next_transfer: 0,
@@ -218,7 +213,7 @@ impl Node {
         self.room_time(!self.stalled.contains(&Thread::Core));
         if !self.stalled.contains(&Thread::Core) {
             self.board.move_at(self.now_ms);
-            self.report();
+            self.hub_time();
             self.ask_for_tree();
         }
         if !self.stalled.contains(&Thread::Ctl) {

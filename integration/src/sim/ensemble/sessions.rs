@@ -1,40 +1,19 @@
-//! Sessions' signs of life: the client arbiter that meets them and has the last word, and the SessionTracker, as
-//! their shells have them.
+//! Sessions' signs of life, and the SessionTracker, as its shell has it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
-use paddock_actors::session::core::{REPORTS_PER_TICK, SessionTracker};
-use paddock_actors::tree::feed::FeedItem;
-use paddock_messages::ids::{ServerId, SessionId};
-use paddock_messages::letters::{Home, Internal, SessionChanges, Silent, Submission, Submissions, Touched};
-use paddock_messages::roles::{Begin, Judge, MemberLane, MemberMet, Over, Report, SilentAt, Whose};
+use paddock_actors::session::core::SessionTracker;
+use paddock_messages::ids::ServerId;
+use paddock_messages::letters::{Home, Internal, SessionChanges, Silent, Touched};
+use paddock_messages::roles::{Begin, Judge, MemberLane, MemberMet, Report, SilentAt, Whose};
 
 use super::EnsembleFault;
-use super::mail::{Control, Letter, Part};
-use super::node::{Effect, Node};
+use super::mail::{Letter, Part};
+use super::node::Node;
 use super::setup::PEER_TIMEOUT_MS;
 
 /// A tick, in ms.
-const TICK_MS: u64 = 2_000;
-
-/// A session whose attachment has been applied here.
-struct Served {
-    /// Until when its client was promised that it lives.
-    promised_ms: u64,
-    /// Whether it gave a sign of life since the last report.
-    touched: bool,
-}
-
-/// The client arbiter.
-#[derive(Default)]
-pub(super) struct Hub {
-    role: u64,
-    /// Clients are served.
-    pub(super) is_open: bool,
-    vouched_until_ms: u64,
-    served: BTreeMap<SessionId, Served>,
-    next_report_ms: u64,
-}
+pub(super) const TICK_MS: u64 = 2_000;
 
 /// The SessionTracker.
 pub(super) struct Judging {
@@ -55,80 +34,6 @@ fn tracker(now_ms: u64) -> SessionTracker {
 }
 
 impl Node {
-    /// What the feed has for clients goes to them. Who is told that its session is attached is promised as much
-    /// as by a ping.
-    fn drain_feed(&mut self) {
-        let mut items = Vec::new();
-        self.tree.feeds()[0].drain(&mut items);
-        for item in &items {
-            if let FeedItem::Attached { session, timeout_ms, .. } = item {
-                let promised_ms = self.now_ms + *timeout_ms as u64;
-                self.hub.served.insert(*session, Served { promised_ms, touched: true });
-            }
-        }
-        self.effects.push(Effect::Answer(items));
-    }
-
-    /// A ping of a session that is attached here; whether it is answered.
-    pub(super) fn ping(&mut self, session: SessionId, timeout_ms: u64) -> bool {
-        let may = self.now_ms <= self.hub.vouched_until_ms;
-        let Some(served) = self.hub.served.get_mut(&session) else { return false };
-        served.touched = true;
-        if may {
-            served.promised_ms = self.now_ms + timeout_ms;
-        }
-        may
-    }
-
-    /// What clients of this member ask.
-    pub(super) fn submit(&mut self, items: Vec<Submission>) {
-        let role = self.hub.role;
-        self.post(Part::Learner, Letter::Submissions(Submissions { role, items }));
-    }
-
-    pub(super) fn on_control(&mut self, control: Control) {
-        match control {
-            Control::Begin(role) => self.hub.role = role,
-            Control::Serve(everybody) => self.hub.is_open = everybody,
-            Control::Vouch { until_ms } => self.hub.vouched_until_ms = until_ms,
-            Control::CloseAll => {
-                let now_ms = self.now_ms;
-                self.hub.served.retain(|_, served| served.promised_ms > now_ms); // what was promised holds
-                self.effects.push(Effect::CloseAll);
-            }
-            Control::FeedReady => self.drain_feed(),
-        }
-    }
-
-    /// Of sessions that are found silent, those to which nothing is promised.
-    pub(super) fn on_silent(&mut self, Silent { role, sessions: mut silent }: Silent) {
-        self.drain_feed(); // who is just told that its session lives is promised that
-        let now = self.now_ms;
-        silent.retain(|(session, _)| {
-            self.hub.served.get(session).is_none_or(|served| served.promised_ms <= now)
-        });
-        for (session, _) in &silent {
-            self.hub.served.remove(session);
-            self.effects.push(Effect::CloseSession(*session));
-        }
-        if !silent.is_empty() {
-            self.post(Part::Learner, Letter::Over(Over { role, sessions: silent }));
-        }
-    }
-
-    /// Several times a tick: what was met since the last time.
-    pub(super) fn report(&mut self) {
-        if self.now_ms < self.hub.next_report_ms {
-            return;
-        }
-        self.hub.next_report_ms = self.now_ms + TICK_MS / REPORTS_PER_TICK;
-        let touched =
-            |(session, it): (&SessionId, &mut Served)| std::mem::take(&mut it.touched).then_some(*session);
-        let sessions = self.hub.served.iter_mut().filter_map(touched).collect();
-        let touched = Touched { arbiter: 0, as_of_ms: self.now_ms, sessions };
-        self.post(Part::Sessions, Letter::Touched(touched));
-    }
-
     pub(super) fn on_touched(&mut self, touched: Touched) {
         let role = self.judging.judge.role;
         match self.judging.judge.whose {

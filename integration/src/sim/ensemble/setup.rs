@@ -1,7 +1,9 @@
 //! What a seed draws once: the ensemble, its limits, its disks.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
+use paddock_actors::client::Settings;
 use paddock_actors::proposer::sync_plan::Spares;
 use paddock_actors::proposer::{Majority, Quorum, Room};
 use paddock_actors::quorum_peer::core::Timing;
@@ -52,6 +54,8 @@ pub(super) struct Setup {
     pub(super) read_us: u64,
     /// How long a letter waits at most, but for threads that stand still, in us.
     pub(super) longest_mail_us: u64,
+    /// Of every client arbiter.
+    pub(super) settings: Arc<Settings>,
     segment_bytes: u64,
     admitted_bytes: u64,
     salt: u64,
@@ -61,6 +65,7 @@ impl Setup {
     pub(super) fn drawn(rng: &mut StdRng, fault: Option<EnsembleFault>) -> Self {
         let many = [3, 3, 3, 5, 5, 7][rng.random_range(0..6)];
         let observers = [0, 0, 1, 2][rng.random_range(0..4)];
+        let park_ms = [0, 2_000, 2_000, 10_000][rng.random_range(0..4)]; // the last outlasts a session
         Self {
             voters: (1..=many).map(ServerId).collect(),
             members: (1..=many + observers).map(ServerId).collect(),
@@ -71,6 +76,12 @@ impl Setup {
             disk_us: [500, 3_000, 20_000][rng.random_range(0..3)],
             read_us: [300, 3_000, 20_000][rng.random_range(0..3)],
             longest_mail_us: [6_000, 50_000, 200_000][rng.random_range(0..3)],
+            settings: Arc::new(Settings {
+                max_connections_per_host: 0,
+                park_ms: if fault == Some(EnsembleFault::ParkUnasked) { 10_000 } else { park_ms },
+                linearizable_reads: rng.random_bool(0.3),
+                ..Settings::default()
+            }),
             segment_bytes: [8 << 10, 32 << 10][rng.random_range(0..2)],
             admitted_bytes: [8 << 10, 32 << 10][rng.random_range(0..2)],
             salt: rng.random(),

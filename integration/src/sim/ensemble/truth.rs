@@ -8,6 +8,8 @@ use paddock_messages::ids::{ServerId, SessionId};
 use paddock_messages::txn::{Txn, TxnBody};
 use paddock_messages::zxid::{Epoch, Zxid};
 
+use crate::sim::truth::Truth as History;
+
 /// Kept apart from all members.
 #[derive(Default)]
 pub(super) struct Truth {
@@ -17,11 +19,13 @@ pub(super) struct Truth {
     applied: BTreeMap<Zxid, Option<u64>>,
     odd: Option<ServerId>,
     leaders: BTreeMap<Epoch, ServerId>,
-    /// The highest zxid that a client was answered with.
-    acked: Zxid,
-    /// Sessions that have ended, and those of them that the world has not looked at.
+    /// What that comes to, as clients see it.
+    pub(super) history: History,
+    /// Sessions that have ended.
     ended: BTreeSet<SessionId>,
-    just_ended: Vec<SessionId>,
+    /// Multis that did something, and znodes that went with their sessions.
+    pub(super) multis: u64,
+    pub(super) ephemerals: u64,
     /// Each session's last write applied.
     latest: HashMap<SessionId, i32>,
 }
@@ -42,7 +46,7 @@ impl Truth {
         let after = (Bound::Excluded(log_start), Bound::Unbounded);
         let lost = self.applied.range(after).find(|(zxid, _)| !has.contains(zxid)).map(|(zxid, _)| *zxid);
         let last = log.last().map_or(log_start, |txn| txn.header.zxid);
-        let acked = self.acked;
+        let acked = self.acked();
         assert!(
             lost.is_none() && last >= acked,
             "EN2: {leader} leads {epoch} up to {last:?} without {lost:?}; {acked:?} was acknowledged"
@@ -69,9 +73,15 @@ impl Truth {
         if zxid > last {
             assert!(before >= last, "EN1: {member} applies {zxid:?} behind {before:?}, without {last:?}");
             self.in_order(txn);
-            if matches!(txn.body, TxnBody::CloseSession { .. }) {
-                self.ended.insert(txn.header.session);
-                self.just_ended.push(txn.header.session);
+            self.history.propose(txn);
+            self.history.apply(txn);
+            match &txn.body {
+                TxnBody::Multi(_) => self.multis += 1,
+                TxnBody::CloseSession { ephemerals } => {
+                    self.ended.insert(txn.header.session);
+                    self.ephemerals += ephemerals.len() as u64;
+                }
+                _ => {}
             }
             self.applied.insert(zxid, digest);
             return;
@@ -105,25 +115,13 @@ impl Truth {
         assert!(rising, "EN4: {:?} of {} is applied behind {before:?}", header.cxid, header.session);
     }
 
-    /// A client was told that this is done.
-    pub(super) fn ack(&mut self, zxid: Zxid, session: SessionId, cxid: i32) {
-        let done = self.proposed.get(&zxid).filter(|_| self.applied.contains_key(&zxid));
-        let header = done.unwrap_or_else(|| panic!("EN2: {zxid:?} is acknowledged and not applied")).header;
-        assert_eq!((header.session, header.cxid), (session, cxid), "EN4: whose {zxid:?} is");
-        self.acked = self.acked.max(zxid);
-    }
-
-    pub(super) fn take_ended(&mut self) -> Vec<SessionId> {
-        std::mem::take(&mut self.just_ended)
-    }
-
     pub(super) fn has_ended(&self, session: SessionId) -> bool {
         self.ended.contains(&session)
     }
 
     /// The highest zxid that a client was answered with.
     pub(super) fn acked(&self) -> Zxid {
-        self.acked
+        self.history.acked()
     }
 
     /// The last txn that some member has applied.

@@ -1,6 +1,5 @@
 //! What clients do: they connect to members that serve, ask, ping, fall silent, and hear.
 
-use paddock_actors::tree::feed::FeedItem;
 use paddock_messages::ids::ServerId;
 use rand::Rng;
 use rand::seq::IndexedRandom;
@@ -8,29 +7,46 @@ use rand::seq::IndexedRandom;
 use super::world::{Event, Member, World};
 
 impl World {
-    /// What a member has for its clients.
-    pub(super) fn answer(&mut self, id: ServerId, items: Vec<FeedItem>) {
+    /// Those who are connected to a member give what they have, and take what it has for them: mostly at once.
+    /// Whether it has something more to do then.
+    pub(super) fn attend(&mut self, id: ServerId) -> bool {
         let now_ms = self.now_us / 1_000;
-        for item in items {
-            let truth = &mut self.truth.borrow_mut();
-            for person in self.people.iter_mut().filter(|it| it.at() == Some(id)) {
-                if person.receive(&item, now_ms, truth, &mut self.met) {
-                    break;
+        let Self { members, people, truth, ears, met, rng, setup, .. } = self;
+        let Some(node) = members.get_mut(&id).and_then(|member| member.node.as_mut()) else { return false };
+        for person in people.iter_mut() {
+            if person.at() != Some(id) {
+                continue;
+            }
+            let goes_on = person.give(node);
+            met.add("connections that went on with the next leader", u64::from(goes_on));
+            let Some(link) = &mut person.link else { continue };
+            let (conn, is_told) = (link.conn, node.has_unsent(link.conn));
+            if is_told {
+                let sent_ms = *link.answered_ms.get_or_insert(now_ms);
+                if rng.random_bool(0.1) {
+                    continue; // its socket is slow
                 }
+                link.answered_ms = None;
+                let bytes = node.take(conn);
+                let with = (&mut *truth.borrow_mut(), &mut *ears, &mut *met);
+                person.hear(bytes, (sent_ms, now_ms), with, (setup, rng));
+            }
+            if node.is_over(conn) && !node.has_unsent(conn) {
+                node.hang_up(conn);
+                person.disconnected();
             }
         }
+        node.has_mail()
     }
 
-    fn ping(&mut self, at: usize) {
-        let now_ms = self.now_us / 1_000;
-        let Some(member) = self.people[at].at() else { return };
-        let Some(session) = self.people[at].ping(now_ms) else { return };
-        let (life, timeout_ms) = (self.members[&member].life, self.people[at].timeout_ms);
-        let mut answered = false;
-        self.with(member, life, |node| answered = node.ping(session, timeout_ms));
-        self.met.count(if answered { "pings answered" } else { "pings not answered" });
-        if answered {
-            self.people[at].pinged(now_ms);
+    /// A client is not connected any more; its member mostly learns of it.
+    fn disconnect(&mut self, at: usize) {
+        let Some(link) = &self.people[at].link else { return };
+        let (member, conn) = (link.member, link.conn);
+        self.people[at].disconnected();
+        if self.rng.random_bool(0.7) {
+            let life = self.members[&member].life;
+            self.with(member, life, |node| node.hang_up(conn));
         }
     }
 
@@ -47,37 +63,40 @@ impl World {
         }
         if self.rng.random_bool(0.01) && !self.healing {
             // Often it comes back about when its session's time is up.
-            let late = self.people[at].timeout_ms + self.rng.random_range(0..3_000);
+            let late = self.people[at].timeout_ms() + self.rng.random_range(0..3_000);
             let any = self.rng.random_range(1_000..20_000);
             let silent = if self.rng.random_bool(0.7) { late } else { any };
             self.people[at].silent_until_ms = now_ms + silent;
             self.met.count("silences");
             return;
         }
-        self.ping(at);
         if self.people[at].gives_up(now_ms) || self.rng.random_bool(0.005) {
-            self.people[at].disconnected();
+            self.disconnect(at);
         }
-        let (member, items) = match self.people[at].at() {
-            Some(member) => {
-                let Self { people, rng, .. } = self;
-                (member, people[at].ask(floor, now_ms, rng))
-            }
-            None => {
-                let seen = self.people[at].seen;
-                let serving = |(id, member): (&ServerId, &Member)| {
-                    let node = member.node.as_ref()?;
-                    let serves = node.is_serving() && node.tree.read().last_zxid() >= seen;
-                    serves.then_some(*id)
-                };
-                let serving: Vec<ServerId> = self.members.iter().filter_map(serving).collect();
-                let Some(&member) = serving.choose(&mut self.rng) else { return };
-                (member, vec![self.people[at].connect(member, now_ms)])
-            }
+        let Some(member) = self.people[at].at() else { return self.connect(at) };
+        let Self { people, rng, .. } = self;
+        people[at].ask(floor, now_ms, rng);
+        let life = self.members[&member].life;
+        self.with(member, life, |_| {});
+    }
+
+    /// It dials a member: mostly one that serves, and has what it was told.
+    fn connect(&mut self, at: usize) {
+        let seen = self.people[at].client.last_zxid;
+        let now_us = self.now_us;
+        let any = self.rng.random_bool(0.1);
+        let may_serve = |(id, member): (&ServerId, &Member)| {
+            let node = member.node.as_ref().filter(|_| member.frozen_us <= now_us)?;
+            let serves = any || node.is_serving() && node.tree.read().last_zxid() >= seen;
+            serves.then_some(*id)
         };
-        if !items.is_empty() {
-            let life = self.members[&member].life;
-            self.with(member, life, |node| node.submit(items));
-        }
+        let serving: Vec<ServerId> = self.members.iter().filter_map(may_serve).collect();
+        let Some(&member) = serving.choose(&mut self.rng) else { return };
+        let life = self.members[&member].life;
+        let mut conn = None;
+        self.with(member, life, |node| conn = Some(node.accept()));
+        let Some(conn) = conn.filter(|_| self.members[&member].life == life) else { return };
+        self.people[at].connect(member, conn, now_us / 1_000);
+        self.with(member, life, |_| {});
     }
 }

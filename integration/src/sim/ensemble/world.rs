@@ -13,7 +13,7 @@ use rand::seq::IndexedRandom;
 use rand::{Rng, SeedableRng};
 
 use super::EnsembleFault;
-use super::clients::Person;
+use super::clients::{Ears, Person};
 use super::faults::{KINDS, Kind};
 use super::mail::{Letter, Part, Thread};
 use super::network::{Ctl, Network, pair};
@@ -103,6 +103,7 @@ pub(super) struct World {
     pub(super) members: BTreeMap<ServerId, Member>,
     pub(super) network: Network,
     pub(super) people: Vec<Person>,
+    pub(super) ears: Ears,
     queue: BinaryHeap<Reverse<(u64, u64)>>,
     events: BTreeMap<u64, Event>,
     posted: u64,
@@ -130,8 +131,9 @@ impl World {
         }
         let members = setup.members.iter().map(|id| (*id, Member::new(rng.random())));
         let members = members.collect();
-        let people =
-            (0..rng.random_range(2..=4)).map(|at| Person::new(at, rng.random_range(4_000..9_000))).collect();
+        let people = (0..rng.random_range(2..=4))
+            .map(|_| Person::new(rng.random_range(4_000..9_000), &setup))
+            .collect();
         Self {
             rng,
             setup,
@@ -139,6 +141,7 @@ impl World {
             members,
             network: Network::default(),
             people,
+            ears: Ears::default(),
             queue: BinaryHeap::new(),
             events: BTreeMap::new(),
             posted: 0,
@@ -169,11 +172,28 @@ impl World {
         }
         self.heal();
         self.met.add("simulated ms", self.now_us / 1_000);
-        self.met.add("txns committed", self.truth.borrow().many());
+        let truth = Rc::clone(&self.truth);
+        let truth = truth.borrow();
+        self.met.add("txns committed", truth.many());
+        self.met.add("multis committed", truth.multis);
+        self.met.add("ephemerals that went with their session", truth.ephemerals);
+        self.note_heard();
         for member in self.members.values().filter_map(|member| member.node.as_ref()) {
             member.met.iter().for_each(|(what, many)| self.met.add(what, *many));
         }
         self.met
+    }
+
+    /// What clients have met.
+    fn note_heard(&mut self) {
+        let Self { ears, met, people, setup, .. } = self;
+        ears.heard.note(met);
+        met.add("pings overtaken", ears.heard.overtaken);
+        met.add("writes acknowledged", people.iter().map(Person::done).sum());
+        let carried = people.iter().map(|it| it.client.watching.origins.carried()).sum();
+        met.add("watches fired during a failover", carried);
+        let fresh = if setup.settings.linearizable_reads { ears.heard.reads_checked } else { 0 };
+        met.add("linearizable reads checked", fresh);
     }
 
     pub(super) fn member(&mut self, id: ServerId) -> &mut Member {
@@ -220,10 +240,17 @@ impl World {
         node.now_ms = now_ms;
         node.misled = misled;
         run(node);
-        node.run_mail();
+        loop {
+            let Some(node) = &mut self.member(id).node else { return };
+            node.run_mail();
+            self.look_at_ended();
+            if !self.attend(id) {
+                break;
+            }
+        }
+        let Some(node) = &mut self.member(id).node else { return };
         node.check();
         let ambush = std::mem::take(&mut node.ambush);
-        self.look_at_ended();
         self.after(id);
         if ambush {
             self.spring();
@@ -233,10 +260,14 @@ impl World {
     /// EN7.
     fn look_at_ended(&mut self) {
         let now_ms = self.now_us / 1_000;
-        let ended = self.truth.borrow_mut().take_ended();
-        for session in ended {
-            self.met.count("sessions expired");
-            for person in self.people.iter().filter(|person| person.session == Some(session)) {
+        let ended = self.truth.borrow_mut().history.take_ended();
+        for (session, by_servers) in ended {
+            self.met.count(if by_servers { "sessions expired" } else { "sessions closed" });
+            if !by_servers {
+                continue;
+            }
+            self.ears.ended.insert(session, now_ms);
+            for person in self.people.iter().filter(|person| person.session() == Some(session)) {
                 let promised = person.promised_ms();
                 assert!(
                     now_ms >= promised,
@@ -296,12 +327,6 @@ impl World {
             }
             Effect::Shut(upto) => self.shut(id, upto),
             Effect::Serve(role) => self.serve(id, role),
-            Effect::CloseSession(session) => {
-                let its = |it: &&mut Person| it.at() == Some(id) && it.session == Some(session);
-                self.people.iter_mut().filter(its).for_each(Person::disconnected);
-            }
-            Effect::CloseAll => self.close_all(id),
-            Effect::Answer(items) => self.answer(id, items),
             Effect::Wake(part, us) => {
                 let life = self.members[&id].life;
                 self.at(us, Event::Mail(id, life, part));

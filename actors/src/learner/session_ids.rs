@@ -2,6 +2,10 @@
 
 use paddock_messages::ids::{ServerId, SessionId};
 
+/// So far above the highest session that is known a clock that was set back begins: more than were ever begun behind
+/// that one and are not known, as they have ended or a quorum has them and our disk has not. A minute of the clock.
+const UNKNOWN: i64 = 1 << 32;
+
 /// Gives out session ids: the server's id in the top byte, then 40 bits of the clock at the start and
 /// 16 bits of counter; from there each is the one before plus one. Source:
 /// `SessionTrackerImpl.initializeNextSessionId`.
@@ -11,13 +15,13 @@ pub struct SessionIds {
 }
 
 impl SessionIds {
-    /// Ids of `server` from `now_ms` (since 1970) on, and above `highest`, the highest of this
-    /// server's that is known: a clock that was set back must not give an id twice.
+    /// Ids of `server` from `now_ms` (since 1970) on, or far above `highest`, the highest of this server's that is
+    /// known, if that is not below: a clock that was set back must not give an id twice.
     pub fn new(server: ServerId, now_ms: i64, highest: Option<SessionId>) -> Self {
         // 40 bits of ms (bits 16–55), the counter below; the top byte of the shifted clock is dropped.
         let from_clock = ((now_ms as u64) << 24 >> 8) as i64 | ((server.0 as i64) << 56);
-        let above = highest.map_or(from_clock, |id| id.0.wrapping_add(1));
-        Self { next: from_clock.max(above) }
+        let behind = highest.filter(|id| id.0 >= from_clock);
+        Self { next: behind.map_or(from_clock, |id| id.0.wrapping_add(UNKNOWN)) }
     }
 
     /// The next id; never 0, nor the one that means a container.
@@ -42,7 +46,9 @@ mod tests {
         assert_eq!(first.0 >> 56, 1);
         assert_eq!(ids.issue().0, first.0 + 1);
         let mut again = SessionIds::new(ServerId(1), 1_600_000_000_000, Some(SessionId(first.0 + 1)));
-        assert_eq!(again.issue().0, first.0 + 2);
+        assert_eq!(again.issue().0, first.0 + 1 + UNKNOWN, "those that began behind it have ended");
+        let mut later = SessionIds::new(ServerId(1), 1_700_000_000_001, Some(SessionId(first.0 + 1)));
+        assert_eq!(later.issue().0, first.0 + (1 << 16), "the clock goes on");
         let mut alone = SessionIds::new(ServerId(0), 0, None);
         assert_eq!(alone.issue(), SessionId(1), "0 asks for a new session");
     }

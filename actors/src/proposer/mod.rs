@@ -30,6 +30,8 @@
 //! tryToCommit), PrepRequestProcessor, ZOOKEEPER-1277 (the counter must not wrap).
 
 pub mod actor;
+#[cfg(test)]
+mod actor_tests;
 pub mod core;
 pub mod lag;
 pub mod leadership;

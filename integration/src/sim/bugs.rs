@@ -25,9 +25,9 @@ pub const OUR_OWN: &[EnsembleFault] = &[
     Fault::IgnoreDigest,
     Fault::IgnoreFullDisk,
     Fault::AckUnwritten,
-    Fault::IgnoreLogRoom,
     Fault::TellLate,
     Fault::ParkUnasked,
+    Fault::JudgeByWallClock,
 ];
 
 /// A peer that takes nothing costs its own lane.

@@ -181,7 +181,7 @@ impl Node {
     fn may_go_on(&self, packet: &ToLearner) -> bool {
         let Mode::Following(behind) = &self.lp.mode else { return false };
         let writes_on = !self.room.is_learner_full || self.setup.has(EnsembleFault::AckUnwritten);
-        let fits = behind.ahead.takes(log_bytes(packet)) || self.setup.has(EnsembleFault::IgnoreLogRoom);
+        let fits = !self.setup.fills_disks() || behind.ahead.takes(log_bytes(packet));
         writes_on && fits && behind.stay.may_read()
     }
 

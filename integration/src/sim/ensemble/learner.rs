@@ -374,7 +374,7 @@ impl Node {
         match letter {
             Letter::Begin(it) => self.on_begin(it),
             Letter::TreeDiffers(it) => self.on_tree_differs(it),
-            Letter::LogAnswer { role, what } => self.on_log_answer(role, what),
+            Letter::LogAnswer { role, what } => self.on_log_answer(role, &what),
             Letter::DiskSpace { is_full } => self.on_disk_space(is_full),
             Letter::SnapshotCame { role, received } => self.on_snapshot_came(role, received),
             Letter::LeaderLane { role, lane, is_up: true } => {
@@ -450,10 +450,10 @@ impl Node {
         }
     }
 
-    fn on_log_answer(&mut self, role: u64, what: Answered) {
+    fn on_log_answer(&mut self, role: u64, what: &Answered) {
         let is_current = self.is_ours(role);
         match what {
-            Answered::Kept(facts) => self.on_kept(facts, is_current),
+            Answered::Kept(facts) => self.on_kept(*facts, is_current),
             Answered::Installed => {
                 self.install();
                 if is_current {

@@ -30,11 +30,13 @@
 //! - EN9  Nobody enters an epoch that a voter with more has acknowledged.
 //! - EN10 A member whose tree is made another than everybody else's finds that, and nobody else of itself; it gets
 //!   the leader's, and keeps its log.
-//! - EN11 A member that knows its disk to be full gives its log nothing more, numbers nothing as leader, and votes for
-//!   nobody; no log runs out of room for what it was given before; and where there is room again, all goes on.
+//! - EN11 A member that knows its disk to be full gives its log nothing more, and numbers nothing as leader; no log runs
+//!   out of room for what it was given before; and where there is room again, all goes on.
+//! - EN12 No session's id is given twice, whatever the clocks say; and nothing else rests on them.
 
 mod behind;
 mod clients;
+mod clocks;
 mod ctl;
 mod faults;
 mod fenced;
@@ -106,12 +108,12 @@ pub enum EnsembleFault {
     IgnoreFullDisk,
     /// A follower whose disk is full acknowledges what it no longer writes.
     AckUnwritten,
-    /// What a leader sends is given to the log whether or not that has room for it.
-    IgnoreLogRoom,
     /// A watch's event comes behind the next reply.
     TellLate,
     /// Parked connections go on without their sessions being revalidated.
     ParkUnasked,
+    /// Sessions are judged by the wall clock.
+    JudgeByWallClock,
 }
 
 impl EnsembleFault {
@@ -140,9 +142,9 @@ impl EnsembleFault {
         Self::IgnoreDigest,
         Self::IgnoreFullDisk,
         Self::AckUnwritten,
-        Self::IgnoreLogRoom,
         Self::TellLate,
         Self::ParkUnasked,
+        Self::JudgeByWallClock,
     ];
 }
 

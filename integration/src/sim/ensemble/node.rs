@@ -21,6 +21,7 @@ use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
 use super::EnsembleFault;
+use super::clocks::{highest_session, wall_ms};
 use super::ctl::Ctl;
 use super::hub::Hub;
 use super::learner::{LearnerPart, Mode};
@@ -34,8 +35,6 @@ use super::synchronising::Transfer;
 use super::truth::Truth;
 use crate::sim::Met;
 
-/// Virtual 2025, in ms since 1970.
-const EPOCH_MS: u64 = 1_750_000_000_000;
 /// What the world must do for a process.
 pub(super) enum Effect {
     Notify(ServerId, Notification),
@@ -91,6 +90,8 @@ pub(super) struct Node {
     pub(super) serves: Option<u64>,
     pub(super) effects: Vec<Effect>,
     pub(super) now_ms: u64,
+    /// So much the wall clock is ahead of a right one.
+    pub(super) clock_ahead_ms: i64,
     /// Since the last snapshot.
     pub(super) txns: u64,
     /// Why the process has ended, if it has.
@@ -119,7 +120,7 @@ impl Node {
         disk: &MemoryDisk,
         setup: &Arc<Setup>,
         me: ServerId,
-        now_ms: u64,
+        (now_ms, clock_ahead_ms): (u64, i64),
         rng: &mut StdRng,
         truth: &Rc<RefCell<Truth>>,
         met: &mut Met,
@@ -142,7 +143,7 @@ impl Node {
         }
         met.add("logged and not known to be committed at a start", logged.len() as u64);
         truth.borrow().install(me, applied, restored.tree.digest());
-        let ids = SessionIds::new(me, (EPOCH_MS + now_ms) as i64, None);
+        let ids = SessionIds::new(me, wall_ms(now_ms, clock_ahead_ms), highest_session(&restored.tree, me));
         let learner = Learner::new(me, applied, ids);
         let forget = setup.has(EnsembleFault::ForgetLogged);
         let learner = if forget { learner } else { learner.with_logged(logged) };
@@ -178,6 +179,7 @@ impl Node {
             serves: None,
             effects: Vec::new(),
             now_ms,
+            clock_ahead_ms,
             txns: 0,
             ended: None,
             met: BTreeMap::new(),
@@ -192,10 +194,6 @@ impl Node {
 
     pub(super) fn note(&mut self, what: &'static str) {
         *self.met.entry(what).or_default() += 1;
-    }
-
-    pub(super) fn wall_ms(&self) -> i64 {
-        (EPOCH_MS + self.now_ms) as i64
     }
 
     /// Whether clients are served here.

@@ -43,7 +43,8 @@ impl Node {
                 if !sessions.is_empty() {
                     self.post(Part::Hub, Letter::Silent(Silent { role, sessions }));
                 }
-                self.judging.core.on_tick(self.now_ms, &mut expired);
+                let now_ms = self.judging_ms();
+                self.judging.core.on_tick(now_ms, &mut expired);
                 if !expired.is_empty() {
                     self.post(Part::Proposer, Letter::Internal(Internal::Expire(expired)));
                 }

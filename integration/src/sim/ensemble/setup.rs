@@ -123,6 +123,18 @@ impl Setup {
         Spares { factor_millionths, least_bytes: 1 << 10 }
     }
 
+    /// Whether disks may fill, and what is sent is held to the log's room: not with a mistake that has nothing to do
+    /// with it, so that the same seeds find it as ever.
+    pub(super) fn fills_disks(&self) -> bool {
+        use EnsembleFault::{AckUnwritten, IgnoreFullDisk};
+        self.fault.is_none_or(|fault| [IgnoreFullDisk, AckUnwritten].contains(&fault))
+    }
+
+    /// The most bytes of a frame of the log, about: far below what a log has room for.
+    pub(super) fn frame_bytes(&self) -> usize {
+        if self.fills_disks() { self.admitted_bytes as usize / 2 } else { usize::MAX }
+    }
+
     pub(super) fn room(&self) -> Room {
         Room { admitted: self.admitted_bytes, largest: LARGEST }
     }

@@ -12,6 +12,7 @@ use super::EnsembleFault;
 use super::learner::Mode;
 use super::mail::{Letter, Part};
 use super::node::Node;
+use super::setup::Setup;
 use super::world::{Event, World};
 
 /// How often a full disk is tried again, and a full leader looks whether others can lead.
@@ -117,7 +118,7 @@ impl Node {
         match &self.lp.mode {
             Mode::Leading => {}
             Mode::Looking { .. } => self.stand_anew(),
-            Mode::Following(_) if is_full => {
+            Mode::Following(_) if is_full && !self.setup.has(EnsembleFault::AckUnwritten) => {
                 self.note("learners that left for a full disk");
                 self.leave("its disk is full");
             }
@@ -183,9 +184,9 @@ pub(super) struct Filling {
 
 impl Filling {
     /// In a third of the seeds.
-    pub(super) fn drawn(seed: u64) -> Option<Self> {
+    pub(super) fn drawn(seed: u64, setup: &Setup) -> Option<Self> {
         let rng = StdRng::seed_from_u64(seed ^ 0xD15C);
-        seed.is_multiple_of(3).then_some(Self { rng, full: Vec::new() })
+        (setup.fills_disks() && seed.is_multiple_of(3)).then_some(Self { rng, full: Vec::new() })
     }
 }
 

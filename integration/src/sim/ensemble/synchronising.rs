@@ -22,8 +22,8 @@ use super::storage::{Command, TXN_LIMIT};
 
 /// What a stream of a snapshot's file is cut into.
 const PIECE: usize = 4 << 10;
-/// Bytes of txns in one frame, about: far below what a log has room for.
-const FRAME: usize = 4 << 10;
+/// Txns in one frame.
+const TXNS: usize = 32;
 
 /// What is asked of a view of the log.
 pub(super) enum Ask {
@@ -127,7 +127,7 @@ impl Node {
         let Some(mut transfer) = self.transfers.remove(&number) else { return };
         let (learner, lane) = (transfer.learner, transfer.lane);
         let leaves_gap = self.setup.has(EnsembleFault::LeaveGap);
-        match transfer.source.read(leaves_gap) {
+        match transfer.source.read(leaves_gap, self.setup.frame_bytes()) {
             Ok(Read::More(packet)) => {
                 self.sent += 1;
                 self.effects.push(Effect::ToLearner(lane, packet));
@@ -172,7 +172,7 @@ impl Node {
 }
 
 impl Source {
-    fn read(&mut self, leaves_gap: bool) -> std::io::Result<Read> {
+    fn read(&mut self, leaves_gap: bool, frame_bytes: usize) -> std::io::Result<Read> {
         match self {
             Self::Floors(view, wanted) => Ok(Read::Found(search(view, std::mem::take(wanted))?)),
             Self::Log { known, .. } if known.is_some() => {
@@ -185,7 +185,11 @@ impl Source {
                     let txn = codec::decode::<Txn, TXN_LIMIT>(payload).expect("what was logged is a txn");
                     bytes += txn.bound();
                     txns.push(txn);
-                    if bytes >= FRAME { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+                    if txns.len() == TXNS || bytes >= frame_bytes {
+                        ControlFlow::Break(())
+                    } else {
+                        ControlFlow::Continue(())
+                    }
                 })?;
                 let Some(last) = txns.last().map(|txn| txn.header.zxid) else { return Ok(Read::End(*upto)) };
                 *known = Some(last.min(*committed)).filter(|upto| *upto > from);

@@ -26,6 +26,8 @@ pub(super) struct Truth {
     /// Multis that did something, and znodes that went with their sessions.
     pub(super) multis: u64,
     pub(super) ephemerals: u64,
+    /// Every session that was ever begun.
+    begun: BTreeSet<SessionId>,
     /// Each session's last write applied.
     latest: HashMap<SessionId, i32>,
 }
@@ -76,6 +78,10 @@ impl Truth {
             self.history.propose(txn);
             self.history.apply(txn);
             match &txn.body {
+                TxnBody::CreateSession { .. } => {
+                    let session = txn.header.session;
+                    assert!(self.begun.insert(session), "EN12: {session} begins twice");
+                }
                 TxnBody::Multi(_) => self.multis += 1,
                 TxnBody::CloseSession { ephemerals } => {
                     self.ended.insert(txn.header.session);

@@ -14,6 +14,7 @@ use rand::{Rng, SeedableRng};
 
 use super::EnsembleFault;
 use super::clients::{Ears, Person};
+use super::clocks;
 use super::faults::{KINDS, Kind};
 use super::mail::{Letter, Part, Thread};
 use super::network::{Ctl, Network, pair};
@@ -39,6 +40,8 @@ pub(super) struct Member {
     pub(super) disk_busy: bool,
     pub(super) disk_slow_us: u64,
     pub(super) applying: bool,
+    /// So much the machine's wall clock is ahead of a right one.
+    pub(super) clock_ahead_ms: i64,
     /// Whether it belongs to the ensemble and remembers all, as far as was looked.
     pub(super) is_whole: bool,
     /// Its disk was replaced, and it does not again yet.
@@ -56,6 +59,7 @@ impl Member {
             disk_busy: false,
             disk_slow_us: 0,
             applying: false,
+            clock_ahead_ms: 0,
             is_whole: false,
             is_wiped: false,
         }
@@ -86,6 +90,7 @@ pub(super) enum Event {
     Heal,
     Lanes,
     Disks,
+    Clock,
 }
 
 /// The end of a lane, as one of its ends is told.
@@ -118,6 +123,8 @@ pub(super) struct World {
     /// Whom elections name, whatever was voted; nobody while they are honest.
     pub(super) misled: Vec<ServerId>,
     pub(super) filling: Option<Filling>,
+    /// When clocks are set, and to what.
+    pub(super) clocks: Option<StdRng>,
 }
 
 impl World {
@@ -134,6 +141,7 @@ impl World {
         let people = (0..rng.random_range(2..=4))
             .map(|_| Person::new(rng.random_range(4_000..9_000), &setup))
             .collect();
+        let filling = Filling::drawn(seed, &setup);
         Self {
             rng,
             setup,
@@ -152,7 +160,8 @@ impl World {
             quiet: false,
             ambushes: 0,
             misled: Vec::new(),
-            filling: Filling::drawn(seed),
+            filling,
+            clocks: clocks::drawn(seed, fault),
         }
     }
 
@@ -167,6 +176,7 @@ impl World {
         self.at(500_000, Event::Fault);
         self.at(0, Event::Lanes);
         self.at(2_000_000, Event::Disks);
+        self.at(1_000_000, Event::Clock);
         while self.now_us < TROUBLE_US {
             self.step();
         }
@@ -414,6 +424,7 @@ impl World {
             }
             Event::Heal => self.mend(),
             Event::Disks => self.fill_or_free(),
+            Event::Clock => self.set_a_clock(),
             Event::Lanes => {
                 self.look_at_lanes();
                 self.at(25_000, Event::Lanes);
@@ -433,7 +444,8 @@ impl World {
         let now_ms = self.now_us / 1_000;
         let Self { rng, setup, truth, members, met, .. } = self;
         let member = members.get_mut(&id).expect("it is one of the members");
-        match Node::start(&member.disk, setup, id, now_ms, rng, truth, met) {
+        let times = (now_ms, member.clock_ahead_ms);
+        match Node::start(&member.disk, setup, id, times, rng, truth, met) {
             Ok(node) => {
                 member.life += 1;
                 (member.node, member.disk_busy, member.applying) = (Some(Box::new(node)), false, false);

@@ -33,6 +33,10 @@ const MAY_BE_ZERO: &[(&str, &str)] = &[
     ("min_latency", "a request may take less than a millisecond"),
     ("outstanding_requests", "none is under way at the moment of the look"),
     ("local_sessions", "a server alone has none; ensemble/local_sessions.rs moves it"),
+    (
+        "cnxn_closed_without_zk_server_running",
+        "a server alone always serves; `a_member_that_serves_nobody_says_so_of_each_client` moves it",
+    ),
     ("digest_mismatches_count", "a server alone differs from nobody: `dg3_` in tests/ensemble moves it"),
 ];
 
@@ -60,21 +64,34 @@ const OWN: &[(&str, &str)] = &[
 /// Labels of `paddock_refused_total`; in `mntr` each is a name of its own.
 const REASONS: &[&str] = &[
     "ahead",
+    "auth_failed",
+    "auth_required",
     "bad_length",
+    "ceased_to_serve",
     "connection_throttle",
     "deaf",
     "half_open",
     "http",
     "identities",
+    "leader_lost",
     "max_client_cnxns",
     "max_cnxns",
     "memory",
     "no_handshake",
+    "no_session",
+    "not_serving",
+    "not_taken",
+    "read_only",
+    "session_ended",
+    "session_moved",
     "session_not_begun",
     "silent",
     "tls",
     "too_large",
     "undecodable",
+    "unimplemented",
+    "word_unanswered",
+    "wrong_password",
 ];
 
 /// The samples of a text by name, over all labels but quantiles added up.
@@ -321,6 +338,38 @@ fn the_default_provider_tells_mntr_alone_and_srst_forgets() {
     let told = mntr(&server);
     assert!(told["packets_sent"] < 10.0 && told["cnt_updatelatency"] < 10.0, "{told:?}");
     assert!(told["packets_received"] < 10.0, "the word itself is one: {told:?}");
+}
+
+/// A client that comes while there is no leader is counted under both names, and named in the log.
+#[test]
+fn a_member_that_serves_nobody_says_so_of_each_client() {
+    let dir = tempdir().unwrap();
+    let port = free_port().unwrap();
+    let mut lines = vec![
+        "metricsProvider.className=org.apache.zookeeper.metrics.prometheus.PrometheusMetricsProvider".into(),
+        "metricsProvider.httpHost=127.0.0.1".into(),
+        format!("metricsProvider.httpPort={port}"),
+        "initLimit=10".into(),
+        "syncLimit=5".into(),
+    ];
+    for id in 1..=3 {
+        let (data, votes) = (free_port().unwrap(), free_port().unwrap());
+        lines.push(format!("server.{id}=127.0.0.1:{data}:{votes}"));
+    }
+    let launch = Launch::new(dir.path().join("data")).file(config(dir.path(), &lines)).args(["--id", "1"]);
+    let server = launch.spawn().unwrap();
+    server.wait_for_line(&["listening for clients"]);
+    let name = "cnxn_closed_without_zk_server_running";
+    let count = || samples(scrape(port).lines(), ' ')[name];
+    let before = count();
+    assert!(RawClient::connect(server.address()).is_err(), "two of three are not there");
+    let deadline = Instant::now() + PATIENCE;
+    while count() == before {
+        assert!(Instant::now() < deadline, "{name} does not move; the log:\n{}", server.log());
+        std::thread::sleep(LOOK_EVERY);
+    }
+    assert!(scrape(port).contains("paddock_refused_total{reason=\"not_serving\"} 1\n"));
+    server.wait_for_line(&["client 127.0.0.1:", "while this member serves nobody", "closed: "]);
 }
 
 /// A znode and a hundred writes.

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use paddock_actors::runtime::ExitCode;
 use paddock_config::{Config, ConfigError, Loaded, Sources};
 
 use crate::not_yet;
@@ -18,12 +19,7 @@ pub(crate) struct Arguments {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Run a node until it is told to stop (SIGTERM or SIGINT).
-    #[command(
-        after_help = "Exit codes: 0 stopped as asked, 2 configuration, 3 data directory, 21 data directory in \
-                            use, 22 data damaged, 23 another server's data, 24 newer format, 26 log I/O, 27 panic, \
-                            28 stalled, 30 client port. Without FILE it listens on 127.0.0.1:2181 and keeps its data \
-                            under ./data."
-    )]
+    #[command(after_help = of_serve())]
     Serve(Serve),
     /// Let the empty data directory of a member begin a new ensemble, before its first start.
     #[command(
@@ -158,6 +154,19 @@ pub(crate) struct Bench {
     pub(crate) json: bool,
 }
 
+/// What stands below the arguments of `serve`.
+fn of_serve() -> String {
+    format!(
+        "Exit codes: {}. Without FILE it listens on 127.0.0.1:2181 and keeps its data under ./data.",
+        exit_codes()
+    )
+}
+
+/// Each with its meaning.
+fn exit_codes() -> String {
+    ExitCode::ALL.map(|code| format!("{} {}", code.code(), code.meaning())).join("; ")
+}
+
 impl Serve {
     /// The configuration, with all that is to be told about it.
     pub(crate) fn load(&self) -> Result<Loaded, ConfigError> {
@@ -206,5 +215,30 @@ fn not_negative(text: &str) -> Result<f64, String> {
         Ok(number)
     } else {
         Err("a number from 0 to 1000000000 is expected".into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    /// On one line.
+    fn flat(text: &str) -> String {
+        text.split_whitespace().collect::<Vec<_>>().join(" ")
+    }
+
+    #[test]
+    fn help_and_readme_tell_every_exit_code() {
+        let mut command = Arguments::command();
+        let serve = command.find_subcommand_mut("serve").expect("it is a command");
+        let help = flat(&serve.render_long_help().to_string());
+        let readme = flat(include_str!("../../README.md"));
+        for code in ExitCode::ALL {
+            let told = format!("{} {}", code.code(), code.meaning());
+            assert!(help.contains(&told), "{told}: not in\n{help}");
+        }
+        assert!(readme.contains(&format!("## Exit codes {}. ", exit_codes())), "{}", exit_codes());
     }
 }

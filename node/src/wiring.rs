@@ -331,7 +331,7 @@ impl Node {
         let ctl = start_guardian(config, &env)?;
         if let Some(both) = membership.zip(ensemble) {
             let begun = (config, facts.accepted_epoch);
-            let (roles, runtime) = ((&mail.learner, &mail.proposer), (&env, &ctl, meters));
+            let (roles, runtime) = ((&mail.learner, &mail.proposer), (&env, &ctl, Arc::clone(&meters)));
             ensemble::start(both, begun, roles, controls.clone(), runtime)?;
         } else {
             for hub in &controls {
@@ -352,7 +352,7 @@ impl Node {
         mail.disk_watch.start(&ctl.place(), move || DiskWatchActor::new(watch)).map_err(thread)?;
         arbiters.push(ctl); // the last: see `stop`
 
-        let accepting = actix_rt::spawn(listener::accept(listener, clients, descriptors::room()));
+        let accepting = actix_rt::spawn(listener::accept(listener, clients, descriptors::room(), meters));
         let metrics = metrics.serve(config);
         Ok(Self { env, accepting, hubs: controls, log, entrance, arbiters, metrics, last })
     }

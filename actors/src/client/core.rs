@@ -9,7 +9,6 @@ use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use bytestring::ByteString;
 use paddock_messages::ids::{ClientRef, ConnId, SessionId};
 use paddock_messages::letters::{Asker, Submission};
 use paddock_messages::zxid::Zxid;
@@ -17,10 +16,11 @@ use paddock_messages::zxid::Zxid;
 use super::connections::{Connection, Connections, Phase};
 use super::outbox::Spare;
 use super::read_syncs::ReadSyncs;
+use super::remark::Remark;
 use super::remarks::Whom;
 use super::stats::Totals;
 use super::{Entrance, Refusal, Settings};
-use crate::admin::metrics::{ClientTally, Reason};
+use crate::admin::metrics::ClientTally;
 use crate::auth::{AuthRules, ip_id};
 use crate::tree::SharedTree;
 use crate::tree::feed::FeedItem;
@@ -52,97 +52,6 @@ pub enum Notice {
     },
     /// To be logged, at a limited rate.
     Remark(Whom, Remark),
-}
-
-/// Something an operator may want to know about a client.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Remark {
-    /// One connection too many.
-    #[error("was closed as soon as it came: {0}")]
-    Refused(#[from] Refusal),
-    /// More handshakes than `connection_throttle_tokens` lets in.
-    #[error(
-        "connected while too many others did; closed (connection_throttle_tokens); raise it if clients do not all come back in time"
-    )]
-    Throttled,
-    /// No session now.
-    #[error(
-        "asked for a session while the disk is full, or owes so much that this one has no place or may be ending; closed"
-    )]
-    NotBegun,
-    /// No handshake within so many ms.
-    #[error("sent no whole handshake within {0} ms; closed (nio.sessionlessCnxnTimeout)")]
-    HalfOpen(u64),
-    /// A request that is none.
-    #[error("sent a request that cannot be decoded; refused")]
-    Undecodable,
-    /// A request that grows what is kept, while there is no memory for it.
-    #[error("asked to add znodes, data or watches, for which there is no memory; refused (memory.softLimit)")]
-    OutOfMemory,
-    /// More identities than one connection may have.
-    #[error("proved more identities than a connection may have; closed")]
-    TooManyIds,
-    /// `auth` in its ACLs stands for too much.
-    #[error("sent ACLs in which auth stands for more than twice jute.maxbuffer of identities; refused")]
-    AclGrowth,
-    /// A TLS ClientHello on the plain port.
-    #[error("spoke TLS to the plain client port; closed (set secureClientPort, or the client to plain)")]
-    Tls,
-    /// An HTTP request on the client port.
-    #[error("spoke HTTP to the client port; closed (the admin server has another port)")]
-    Http,
-    /// A first frame that is no handshake.
-    #[error("sent no ZooKeeper handshake; closed")]
-    NoHandshake,
-    /// A frame length that cannot be.
-    #[error("sent a frame of length {0}; closed (jute.maxbuffer)")]
-    BadLength(i32),
-    /// A request above `jute.maxbuffer`.
-    #[error("sent {length} bytes for {path:?}, more than jute.maxbuffer; refused")]
-    TooLarge {
-        /// Of its frame.
-        length: usize,
-        /// If it could be read.
-        path: Option<ByteString>,
-    },
-    /// Its handshake names a zxid this member has not reached.
-    #[error("has seen zxid {seen}, this server is at {here}; closed so that it asks another")]
-    Ahead {
-        /// By the client.
-        seen: Zxid,
-        /// Applied here.
-        here: Zxid,
-    },
-    /// It took none of its replies for too long, or let too many pile up.
-    #[error("does not take its replies ({0} bytes wait); closed")]
-    Deaf(usize),
-    /// It said nothing for longer than its timeout.
-    #[error("was silent; closed")]
-    Silent,
-}
-
-impl Remark {
-    /// Under which it is counted.
-    pub fn reason(&self) -> Reason {
-        match self {
-            Self::Refused(Refusal::Host(_)) => Reason::HostLimit,
-            Self::Refused(Refusal::Member(_)) => Reason::MemberLimit,
-            Self::Throttled => Reason::Throttled,
-            Self::HalfOpen(_) => Reason::HalfOpen,
-            Self::NotBegun => Reason::NotBegun,
-            Self::Undecodable => Reason::Undecodable,
-            Self::OutOfMemory => Reason::Memory,
-            Self::TooManyIds | Self::AclGrowth => Reason::Identities,
-            Self::Tls => Reason::Tls,
-            Self::Http => Reason::Http,
-            Self::NoHandshake => Reason::NoHandshake,
-            Self::BadLength(_) => Reason::BadLength,
-            Self::TooLarge { .. } => Reason::TooLarge,
-            Self::Ahead { .. } => Reason::Ahead,
-            Self::Deaf(_) => Reason::Deaf,
-            Self::Silent => Reason::Silent,
-        }
-    }
 }
 
 /// How many notices wait at most for the shell; further ones are dropped: they are for the log only.
@@ -318,7 +227,7 @@ impl ArbiterCore {
     pub fn close_all(&mut self) {
         for slot in 0..self.conns.slots() {
             if let Some((conn, _)) = self.conns.in_slot(slot) {
-                self.close(conn);
+                self.close(conn, Remark::Ceased);
             }
         }
     }
@@ -376,8 +285,13 @@ impl ArbiterCore {
         if let Some(connection) = conns.get_mut(conn).filter(|it| it.phase == Phase::Word) {
             connection.outbox.to(spare).extend_from_slice(answer);
             self.owed += answer.len();
-            self.close(conn);
+            self.end(conn);
         }
+    }
+
+    /// A four-letter word has nobody who could answer it now: closes.
+    pub fn leave_word(&mut self, conn: ConnId) {
+        self.close(conn, Remark::WordLeft);
     }
 
     /// The last zxid whose effects are all in the outboxes.
@@ -438,8 +352,17 @@ impl ArbiterCore {
         }
     }
 
-    /// Closes a connection once its outbox is sent: nothing more of it is decoded, answered or watched.
-    pub(super) fn close(&mut self, conn: ConnId) {
+    /// Closes a connection once its outbox is sent, and says why (C12): nothing more of it is decoded, answered
+    /// or watched.
+    pub(super) fn close(&mut self, conn: ConnId, why: Remark) {
+        if !self.is_over(conn) {
+            self.remark(conn, why);
+            self.end(conn);
+        }
+    }
+
+    /// The same, as the client wished: nothing is said.
+    pub(super) fn end(&mut self, conn: ConnId) {
         self.forget_pending(conn);
         if let Some(connection) = self.conns.get_mut(conn) {
             connection.phase = Phase::Closing;

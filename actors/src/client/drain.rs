@@ -11,11 +11,12 @@ use paddock_messages::znode::{Acl, Perms};
 use paddock_messages::zxid::Zxid;
 
 use super::connections::Phase;
-use super::core::{ArbiterCore, Remark};
+use super::core::ArbiterCore;
 use super::outbox::counted;
+use super::remark::Remark;
 use super::serve::Done;
 use crate::auth::permits;
-use crate::tree::feed::{CloseReason, FeedItem, ReadAnswer, WatchTable};
+use crate::tree::feed::{FeedItem, ReadAnswer, WatchTable};
 use crate::watch::WatchKind;
 
 /// Items of a feed whose memory is kept.
@@ -60,7 +61,7 @@ impl ArbiterCore {
                     .get(conn)
                     .is_some_and(|it| it.phase != Phase::Closing && !it.pipeline.is_next(xid))
                 {
-                    self.close(conn); // C8: what it asked before is lost with the leader
+                    self.close(conn, Remark::LeaderLost); // C8: what it asked before is lost with the leader
                 } else {
                     self.on_reply(conn, xid, outcome);
                 }
@@ -90,12 +91,7 @@ impl ArbiterCore {
                 self.on_attached(conn, session, attach, timeout_ms);
             }
             FeedItem::AttachRefused { conn } => self.on_attach_refused(conn),
-            FeedItem::Close { conn, why } => {
-                if why == CloseReason::SessionNotBegun {
-                    self.remark(conn, Remark::NotBegun);
-                }
-                self.close(conn);
-            }
+            FeedItem::Close { conn, why } => self.close(conn, why.into()),
         }
     }
 
@@ -141,7 +137,7 @@ impl ArbiterCore {
 
     fn on_reply(&mut self, conn: ConnId, xid: i32, outcome: &Outcome) {
         if has_moved(outcome) {
-            return self.close(conn);
+            return self.close(conn, Remark::Moved);
         }
         let Some(done) = self.take_answered(conn, xid) else { return };
         let zxid = self.at;
@@ -151,7 +147,7 @@ impl ArbiterCore {
         }
         self.finish(conn, done, zxid);
         if done.opcode == OpCode::CloseSession as i32 {
-            return self.close(conn);
+            return self.end(conn);
         }
         self.serve_between(conn);
     }

@@ -5,6 +5,7 @@ use paddock_messages::ids::{AttachNumber, ConnId, SessionId};
 
 use super::connections::Connection;
 use super::core::ArbiterCore;
+use super::remark::Remark;
 
 impl ArbiterCore {
     /// Of the sessions that the SessionTracker would expire, those to which nothing is promised beyond
@@ -22,7 +23,7 @@ impl ArbiterCore {
             let departed = self.departed.get(session).copied().unwrap_or(0);
             let is_over = here.max(departed) <= now_ms;
             if is_over && let Some(conn) = conn {
-                self.close(conn);
+                self.close(conn, Remark::Silent);
             }
             is_over
         });

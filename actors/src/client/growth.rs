@@ -11,9 +11,8 @@
 //! start as well; one that brings more is closed and tries again elsewhere.
 
 use paddock_messages::client::request::{Read, ReadOp, Request, Write, WriteOp};
-use paddock_messages::ids::ConnId;
 
-use super::core::{ArbiterCore, Remark};
+use super::core::ArbiterCore;
 
 /// What becomes of a request for which there is no memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,14 +24,12 @@ pub(super) enum Excess {
 }
 
 impl ArbiterCore {
-    /// Whether there is no memory for a request; then this is noted.
-    pub(super) fn over_memory(&mut self, conn: ConnId, request: &Request) -> Option<Excess> {
+    /// Whether there is no memory for a request.
+    pub(super) fn over_memory(&self, request: &Request) -> Option<Excess> {
         if !self.entrance.gates().memory.is_tight() {
             return None;
         }
-        let excess = self.excess(request)?;
-        self.remark(conn, Remark::OutOfMemory);
-        Some(excess)
+        self.excess(request)
     }
 
     fn excess(&self, request: &Request) -> Option<Excess> {

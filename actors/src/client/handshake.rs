@@ -9,8 +9,9 @@ use paddock_messages::wire::frame;
 use paddock_messages::zxid::Zxid;
 
 use super::connections::Phase;
-use super::core::{ArbiterCore, Notice, Remark, Serving};
+use super::core::{ArbiterCore, Notice, Serving};
 use super::outbox::counted;
+use super::remark::Remark;
 
 /// What makes the first four bytes a command instead of a length. Source: FourLetterCommands.java.
 const WORDS: [&[u8; 4]; 19] = [
@@ -57,38 +58,36 @@ impl ArbiterCore {
             b"GET " | b"PUT " | b"POST" | b"HEAD" | b"OPTI" | b"DELE" | b"PRI " | b"CONN" => Remark::Http,
             _ => return true,
         };
-        self.remark(conn, stranger);
-        self.close(conn);
+        self.close(conn, stranger);
         false
     }
 
     /// The first frame. Source: ZooKeeperServer.processConnectRequest.
     pub(super) fn on_handshake(&mut self, conn: ConnId, body: Bytes) {
         let Ok(request) = ConnectRequest::read(body) else {
-            self.remark(conn, Remark::NoHandshake);
-            return self.close(conn);
+            return self.close(conn, Remark::NoHandshake);
         };
         self.tally.connection_requests += 1;
         if let Some((may_connect, deficit)) = self.entrance.gates().throttle.take(self.now_ms) {
             self.tally.throttled(u64::from(deficit));
             if !may_connect {
                 self.tally.connections_rejected += 1;
-                self.remark(conn, Remark::Throttled);
-                return self.close(conn);
+                return self.close(conn, Remark::Throttled);
             }
         }
         let wants_writes = !request.read_only.unwrap_or(false);
-        if self.serving == Serving::Nobody || (self.serving == Serving::ReadOnly && wants_writes) {
-            return self.close(conn);
+        match self.serving {
+            Serving::Nobody => return self.close(conn, Remark::NotServing),
+            Serving::ReadOnly if wants_writes => return self.close(conn, Remark::ReadOnly),
+            _ => {}
         }
         self.drain(); // the least that this server can say it has
         let seen = request.fields.last_zxid_seen;
         if seen > self.at.to_wire() {
-            self.remark(conn, Remark::Ahead { seen: Zxid::from_wire(seen), here: self.at });
-            return self.close(conn);
+            return self.close(conn, Remark::Ahead { seen: Zxid::from_wire(seen), here: self.at });
         }
         if self.serving == Serving::ReadOnly && !self.may_read(conn, SessionId(request.fields.session_id)) {
-            return self.close(conn);
+            return self.close(conn, Remark::ReadOnly);
         }
         let (min, max) = (self.settings.min_session_timeout_ms, self.settings.max_session_timeout_ms);
         let timeout_ms = negotiate_timeout(request.fields.timeout_ms, min, max);
@@ -104,7 +103,7 @@ impl ArbiterCore {
         } else if request.fields.password.as_deref() == Some(&password(session)[..]) {
             self.submissions.push(Submission::Attach { client, session, timeout_ms });
         } else {
-            self.on_attach_refused(conn); // as if it had expired; its connection is left alone
+            self.expired(conn, Remark::WrongPassword); // as if it had; its connection is left alone
         }
     }
 
@@ -142,19 +141,24 @@ impl ArbiterCore {
         connection.is_local = attach.is_local();
         self.respond(conn, &ConnectResponse::granted(session, timeout_ms));
         if let Some(older) = self.by_session.insert(session, conn).filter(|older| *older != conn) {
-            self.close(older);
+            self.close(older, Remark::Moved);
         }
         self.resume(conn);
     }
 
-    /// There is no such session, or the password is wrong: a client cannot tell which.
+    /// There is no such session.
     pub(super) fn on_attach_refused(&mut self, conn: ConnId) {
         if self.conns.get(conn).is_some_and(|it| it.parked.is_some()) {
-            self.close(conn); // it asks anew, and hears which
+            self.close(conn, Remark::LeaderLost); // it asks anew, and hears that
         } else if self.conns.get(conn).is_some_and(|it| it.phase == Phase::Connecting) {
-            self.respond(conn, &ConnectResponse::expired());
-            self.close(conn);
+            self.expired(conn, Remark::NoSession);
         }
+    }
+
+    /// That there is no such session, or that the password is wrong: a client cannot tell which.
+    fn expired(&mut self, conn: ConnId, why: Remark) {
+        self.respond(conn, &ConnectResponse::expired());
+        self.close(conn, why);
     }
 
     fn respond(&mut self, conn: ConnId, response: &ConnectResponse) {

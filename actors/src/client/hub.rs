@@ -22,7 +22,7 @@ use super::fan_out::{MANY, SharedSocket};
 use super::parking::Parking;
 use super::remarks::{Line, Remarks, Whom};
 use super::{Entrance, Settings};
-use crate::admin::metrics::Meters;
+use crate::admin::metrics::{Meters, Reason};
 use crate::auth::AuthRules;
 use crate::runtime::{Clock, Ctx, ExitCode, Fatal, Inbox, Serve, Service};
 use crate::tree::SharedTree;
@@ -271,7 +271,7 @@ impl Shared {
                 let client = ClientRef { arbiter: self.arbiter, conn };
                 let asked = self.words.as_ref().map(|to| to.post(WordAsked { client, word, mask }));
                 if !matches!(asked, Some(Ok(()))) {
-                    self.step(|core, _| core.answer_word(conn, b"")); // nobody there, or too many ask
+                    self.step(|core, _| core.leave_word(conn)); // nobody there, or too many ask
                 }
             }
             Notice::Remark(whom, remark) => {
@@ -401,7 +401,8 @@ impl ClientHub {
     }
 }
 
-fn tell(line: &Line) {
+/// One line of the log.
+pub(super) fn tell(line: &Line) {
     let Line { whom: Whom { peer, session }, remark, left_out } = line;
     tracing::info!(left_out, session = session.map(display), "client {peer} {remark}");
 }
@@ -430,7 +431,10 @@ impl Serve<NewClient> for ClientHub {
                     self.shared.place(conn, |it| it.socket = Some(stream));
                 }
             }
-            Err(error) => tracing::warn!("client {peer}: its socket cannot be watched: {error}"),
+            Err(error) => {
+                self.shared.meters.refused.of(Reason::NotTaken).add(1);
+                tracing::warn!("client {peer} was closed: its socket cannot be watched: {error}");
+            }
         }
     }
 }

@@ -14,12 +14,13 @@ use paddock_messages::wire::{Wire, frame, write_nullable};
 use paddock_messages::znode::{AclEntry, CreateMode, Id};
 
 use super::connections::{Phase, Stall};
-use super::core::{ArbiterCore, Remark, Serving};
+use super::core::{ArbiterCore, Serving};
 use super::framing::Next;
 use super::growth::Excess;
 use super::outbox::counted;
 use super::pipeline::{Entry, Stamp, What};
 use super::reads::{may_watch, needs_no_tree};
+use super::remark::Remark;
 use crate::auth::{add_auth, enforce};
 
 /// Whether it goes to the Learner.
@@ -186,8 +187,7 @@ impl ArbiterCore {
 
     fn on_bad_length(&mut self, conn: ConnId, length: i32) {
         self.tally.large_requests_rejected += u64::from(length > 0);
-        self.remark(conn, Remark::BadLength(length));
-        self.close(conn);
+        self.close(conn, Remark::BadLength(length));
     }
 
     fn on_frame(&mut self, conn: ConnId, body: Bytes, first: bool) {
@@ -199,11 +199,11 @@ impl ArbiterCore {
         self.touch(conn);
         let mut from = body;
         let Ok((RequestHeader { xid, opcode }, known)) = read_header(&mut from) else {
-            self.remark(conn, Remark::Undecodable);
-            return self.close(conn); // not even a header: nothing to answer
+            return self.close(conn, Remark::Undecodable); // not even a header: nothing to answer
         };
         let head = Head { xid, opcode, bytes };
         let Some(opcode) = known else {
+            self.remark(conn, Remark::Unimplemented(opcode));
             return self.refuse(conn, head, ErrorCode::Unimplemented, Stamp::None);
         };
         match Request::read(opcode, &mut from) {
@@ -222,12 +222,12 @@ impl ArbiterCore {
         self.count_in(conn, length);
         self.tally.large_requests_rejected += 1;
         self.touch(conn);
+        let bad_length = Remark::BadLength(i32::try_from(length).unwrap_or(i32::MAX));
         let Ok((RequestHeader { xid, opcode }, Some(known))) = read_header(&mut head) else {
-            return self.close(conn);
+            return self.close(conn, bad_length);
         };
         if matches!(known, OpCode::Multi | OpCode::MultiRead) {
-            self.remark(conn, Remark::BadLength(i32::try_from(length).unwrap_or(i32::MAX)));
-            return self.close(conn);
+            return self.close(conn, bad_length);
         }
         self.remark(conn, Remark::TooLarge { length, path: path_of_prefix(known, head) });
         self.refuse(conn, Head { xid, opcode, bytes: 0 }, ErrorCode::Marshalling, Stamp::Current);
@@ -237,21 +237,25 @@ impl ArbiterCore {
         let Some(connection) = self.conns.get(conn) else { return };
         if let Err(code) = enforce(&connection.ids, &self.rules) {
             self.send_at_once(conn, head.xid, Some(code), |_| {});
-            return self.close(conn);
+            return self.close(conn, Remark::AuthRequired);
         }
         let from = Self::asker(connection);
         if acl_bytes(&request, &from.ids) > MAX_ACL_GROWTH * self.settings.max_frame {
             self.remark(conn, Remark::AclGrowth);
             return self.refuse(conn, head, ErrorCode::Marshalling, Stamp::Current);
         }
-        match self.over_memory(conn, &request) {
-            Some(Excess::Closes) => return self.close(conn),
-            Some(Excess::Refused) => return self.refuse(conn, head, ErrorCode::ThrottledOp, Stamp::Current),
+        match self.over_memory(&request) {
+            Some(Excess::Closes) => return self.close(conn, Remark::OutOfMemory),
+            Some(Excess::Refused) => {
+                self.remark(conn, Remark::OutOfMemory);
+                return self.refuse(conn, head, ErrorCode::ThrottledOp, Stamp::Current);
+            }
             None => {}
         }
         match request {
             Request::Read(read) => self.on_read(conn, head, read, from),
             _ if self.serving == Serving::ReadOnly && !self.ends_own(conn, &request) => {
+                self.remark(conn, Remark::ReadOnly);
                 self.refuse(conn, head, ErrorCode::NotReadOnly, Stamp::Current);
             }
             Request::Write(write) => {
@@ -368,9 +372,8 @@ impl ArbiterCore {
                 }
                 if ids.len() > MAX_IDS || bytes_of(&ids) > MAX_ID_BYTES {
                     self.tally.auth_failed += 1;
-                    self.remark(conn, Remark::TooManyIds);
                     self.send_at_once(conn, xid, Some(ErrorCode::AuthFailed), |_| {});
-                    return self.close(conn);
+                    return self.close(conn, Remark::TooManyIds);
                 }
                 connection.ids = ids.into();
                 self.send_at_once(conn, xid, None, |_| {});
@@ -378,7 +381,7 @@ impl ArbiterCore {
             Err(code) => {
                 self.tally.auth_failed += 1;
                 self.send_at_once(conn, xid, Some(code), |_| {});
-                self.close(conn);
+                self.close(conn, Remark::AuthFailed);
             }
         }
     }

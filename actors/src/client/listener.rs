@@ -9,8 +9,12 @@ use paddock_messages::mail::Outbox;
 use socket2::SockRef;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, TryAcquireError};
+use tokio::time::Instant;
 
-use super::hub::NewClient;
+use super::Remark;
+use super::hub::{NewClient, tell};
+use super::remarks::{Remarks, Whom};
+use crate::admin::metrics::{Meters, Reason};
 use crate::runtime::listening;
 
 /// How long accepting pauses when the process or the machine has no descriptor or buffer left.
@@ -58,18 +62,27 @@ impl Room {
 }
 
 /// Accepts until no hub is left; ends then. A hub that is full or gone has its turn passed over; a
-/// client whom none takes is closed.
-pub async fn accept(listener: TcpListener, hubs: Vec<Outbox<NewClient>>, room: Room) {
+/// client whom none takes is closed, which is counted and said (C12).
+pub async fn accept(listener: TcpListener, hubs: Vec<Outbox<NewClient>>, room: Room, meters: Arc<Meters>) {
     let mut pauses = Pauses::default();
     let mut turn = 0;
+    let (mut untaken, since) = (Remarks::default(), Instant::now());
     while let Some(place) = room.place().await {
         match listener.accept().await {
             Ok((stream, peer)) => {
                 if pauses.on_accepted() {
                     tracing::info!("accepting clients again");
                 }
-                if !deal(stream, peer, place, &hubs, &mut turn) {
-                    return;
+                let now_ms = u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX);
+                untaken.due(now_ms).iter().for_each(tell);
+                match deal(stream, peer, place, &hubs, &mut turn) {
+                    Dealt::Taken => {}
+                    Dealt::Closed(peer) => {
+                        meters.refused.of(Reason::NotTaken).add(1);
+                        let whom = Whom { peer, session: None };
+                        untaken.say(whom, Remark::NotTaken, now_ms).iter().for_each(tell);
+                    }
+                    Dealt::NoneLeft => return,
                 }
             }
             Err(error) => match pauses.on_error(&error) {
@@ -85,18 +98,28 @@ pub async fn accept(listener: TcpListener, hubs: Vec<Outbox<NewClient>>, room: R
     }
 }
 
-/// Hands the socket to the next hub that takes it; false if no hub is left.
+/// What became of a new connection.
+enum Dealt {
+    /// A hub has it, or the client is gone.
+    Taken,
+    /// All hubs have as many as may wait.
+    Closed(SocketAddr),
+    /// There is no hub any more.
+    NoneLeft,
+}
+
+/// Hands the socket to the next hub that takes it.
 fn deal(
     stream: TcpStream,
     peer: SocketAddr,
     place: OwnedSemaphorePermit,
     hubs: &[Outbox<NewClient>],
     turn: &mut usize,
-) -> bool {
+) -> Dealt {
     let options = SockRef::from(&stream);
     let set = options.set_tcp_nodelay(true).and_then(|()| options.set_keepalive(true));
     let Ok(stream) = set.and_then(|()| stream.into_std()) else {
-        return true; // it is closed already
+        return Dealt::Taken; // it is closed already
     };
     // One family to all who look at it: ACLs, limits per host, the log.
     let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
@@ -105,14 +128,14 @@ fn deal(
     for _ in 0..hubs.len() {
         *turn = (*turn + 1) % hubs.len();
         match hubs[*turn].post(client) {
-            Ok(()) => return true,
+            Ok(()) => return Dealt::Taken,
             Err(refused) => {
                 gone += usize::from(refused.is_gone());
                 client = refused.into_body();
             }
         }
     }
-    gone < hubs.len()
+    if gone < hubs.len() { Dealt::Closed(peer) } else { Dealt::NoneLeft }
 }
 
 /// Whether accepting pauses, and what was said of it.

@@ -36,6 +36,8 @@
 //!   serves all reads that wait, of all connections; a write behind such a read waits for the read's answer.
 //! - C11 A session of this member alone is answered its pings on the member's own word, and its connection ends with
 //!   the leader. It becomes everybody's with the first request that needs that, which is told in front of it.
+//! - C12 Whoever is refused, or closed without having asked for it, is counted under a reason, and a line names the
+//!   client, what happened, and what to do. What is asked and answered in order, errors included, is no refusal.
 //!
 //! A panic while one connection is served ends the process: all connections of an arbiter share one
 //! core, and a half-done step of it may have lost another client's watch.
@@ -61,6 +63,7 @@ mod parking;
 mod pipeline;
 mod read_syncs;
 pub mod reads;
+mod remark;
 mod remarks;
 mod room;
 mod serve;
@@ -69,11 +72,12 @@ pub mod stats;
 pub mod throttle;
 mod upkeep;
 
-pub use self::core::{ArbiterCore, Notice, Remark, Serving};
+pub use self::core::{ArbiterCore, Notice, Serving};
 pub use self::entrance::{Entrance, Refusal};
 pub use self::gates::Gates;
 pub use self::intake::MAX_ACL_GROWTH;
 pub use self::parking::Parking;
+pub use self::remark::Remark;
 pub use self::remarks::Whom;
 pub use self::settings::Settings;
 

@@ -10,6 +10,7 @@ use paddock_messages::letters::Submission;
 
 use super::connections::{Connection, Phase};
 use super::core::{ArbiterCore, Serving};
+use super::remark::Remark;
 
 /// How a connection waits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,7 +64,7 @@ impl ArbiterCore {
                 }
                 _ => {
                     done.closed += 1;
-                    self.close(conn);
+                    self.close(conn, Remark::LeaderLost);
                 }
             }
         }
@@ -80,7 +81,7 @@ impl ArbiterCore {
             let Some(parked) = &mut connection.parked else { continue };
             let may_ask = self.serving == Serving::Everybody && !connection.pipeline.waits();
             if !may_ask {
-                self.close(conn);
+                self.close(conn, Remark::LeaderLost);
                 continue;
             }
             parked.is_asked = true;
@@ -103,7 +104,7 @@ impl ArbiterCore {
         for slot in 0..self.conns.slots() {
             let Some((conn, connection)) = self.conns.in_slot(slot) else { continue };
             if connection.parked.is_some_and(|it| it.until_ms <= self.now_ms) {
-                self.close(conn);
+                self.close(conn, Remark::LeaderLost);
                 closed += 1;
             }
         }
@@ -119,7 +120,7 @@ impl ArbiterCore {
         }
         let is_it = (connection.session, connection.attach) == (session, attach);
         if !is_it || parked.until_ms <= self.now_ms {
-            self.close(conn);
+            self.close(conn, Remark::LeaderLost);
             return true;
         }
         connection.parked = None;

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 
 use paddock_messages::ids::SessionId;
 
-use super::core::Remark;
+use super::remark::Remark;
 use crate::admin::metrics::Reason;
 
 /// Between two lines of one kind, in ms.

@@ -10,9 +10,10 @@ use paddock_messages::znode::Acl;
 use parking_lot::RwLockReadGuard;
 
 use super::connections::{Connection, Phase, Stall};
-use super::core::{ArbiterCore, Remark};
+use super::core::ArbiterCore;
 use super::intake::{MAX_ID_BYTES, bytes_of};
 use super::reads::MULTI_READ_LIMIT;
+use super::remark::Remark;
 use crate::tree::{DataTree, NodeRef, SharedTree};
 
 /// What any answer takes beside what it tells, in bytes: length, header, stat.
@@ -124,8 +125,7 @@ impl ArbiterCore {
     /// C6: closes who let too much pile up.
     pub(super) fn close_overfull(&mut self, overfull: &[ConnId]) {
         for &conn in overfull {
-            self.remark(conn, Remark::Deaf(self.unsent(conn).len()));
-            self.close(conn);
+            self.close(conn, Remark::Deaf(self.unsent(conn).len()));
         }
     }
 }

@@ -4,7 +4,8 @@ use paddock_messages::ids::{ConnId, SessionId};
 use paddock_messages::letters::Touched;
 
 use super::connections::{Connection, Phase, Stall};
-use super::core::{ArbiterCore, Remark};
+use super::core::ArbiterCore;
+use super::remark::Remark;
 
 /// How much longer than its timeout a connection may be silent, in ms: its session is long gone then,
 /// or lives on another member. Source: compat: NIOServerCnxnFactory's expiry interval.
@@ -54,8 +55,7 @@ impl ArbiterCore {
                 Verdict::Stays => {}
                 Verdict::Closes(remark) => {
                     self.tally.sessionless_expired += u64::from(matches!(remark, Remark::HalfOpen(_)));
-                    self.remark(conn, remark);
-                    self.close(conn);
+                    self.close(conn, remark);
                 }
                 Verdict::Cut => self.cut(conn),
             }

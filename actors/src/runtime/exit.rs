@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// Why the process ended, as its parent sees it. 0–14 mean what they mean in ZooKeeper
+/// Why the process ended, as its parent sees it. 0–4 mean what they mean in ZooKeeper
 /// (ExitCode.java); above 20 are causes that ZooKeeper does not tell apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(u8)]
@@ -18,14 +18,6 @@ pub enum ExitCode {
     DataDirectory = 3,
     /// The HTTP port cannot be bound.
     AdminServer = 4,
-    /// A snapshot could not be written.
-    Snapshot = 10,
-    /// A commit that does not follow the one before.
-    UnmatchedCommit = 12,
-    /// A leader's packet that cannot be, or a log that cannot be cut as the leader asks.
-    QuorumPacket = 13,
-    /// An ensemble port cannot be bound.
-    BindPeerPort = 14,
     /// Another process holds the data directory's lock.
     DataDirectoryLocked = 21,
     /// Data on disk is damaged: the message has file and offset. Restore it, or start this member empty.
@@ -34,8 +26,6 @@ pub enum ExitCode {
     OtherServer = 23,
     /// The data was written by a newer version in a format that this one does not know.
     NewerFormat = 24,
-    /// The leader's history and this member's committed one contradict each other.
-    OtherHistory = 25,
     /// Writing or syncing the transaction log failed: what is durable is unknown, so nothing is retried.
     LogIo = 26,
     /// A panic in an actor without which the node must not serve.
@@ -50,27 +40,42 @@ pub enum ExitCode {
 
 impl ExitCode {
     /// All of them, in order: for the manual and its test.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 14] = [
         Self::Finished,
         Self::Unexpected,
         Self::BadConfiguration,
         Self::DataDirectory,
         Self::AdminServer,
-        Self::Snapshot,
-        Self::UnmatchedCommit,
-        Self::QuorumPacket,
-        Self::BindPeerPort,
         Self::DataDirectoryLocked,
         Self::DataDamaged,
         Self::OtherServer,
         Self::NewerFormat,
-        Self::OtherHistory,
         Self::LogIo,
         Self::Panic,
         Self::Stalled,
         Self::ActorGone,
         Self::BindClientPort,
     ];
+
+    /// What it means, in a few words: for `--help` and the manual.
+    pub const fn meaning(self) -> &'static str {
+        match self {
+            Self::Finished => "stopped as asked",
+            Self::Unexpected => "unexpected",
+            Self::BadConfiguration => "configuration",
+            Self::DataDirectory => "data directory",
+            Self::AdminServer => "metrics port",
+            Self::DataDirectoryLocked => "data directory in use",
+            Self::DataDamaged => "data damaged",
+            Self::OtherServer => "another server's data",
+            Self::NewerFormat => "written by a newer version",
+            Self::LogIo => "the log cannot be written, or not be ended when asked to stop",
+            Self::Panic => "panic",
+            Self::Stalled => "an actor is stalled",
+            Self::ActorGone => "an actor is gone",
+            Self::BindClientPort => "client port, or one for other members",
+        }
+    }
 
     /// As the parent process sees it.
     pub const fn code(self) -> u8 {

@@ -105,6 +105,9 @@ fn frames_after_the_handshake_are_refused_one_by_one_or_close_their_connection_a
     assert_eq!(field.refused("undecodable"), 2);
     field.wait_for_line(&["sent 150", "bytes for", "/a", "jute.maxbuffer"]);
     field.wait_for_line(&["cannot be decoded"]);
+    assert_eq!(field.refused("unimplemented"), 1);
+    let peer = client.local_addr().unwrap();
+    field.wait_for_line(&[&format!("client {peer} "), "operation 4711", "refused: "]);
     client.close().unwrap();
 
     let mut cut = field.client();

@@ -3,7 +3,7 @@
 //! Source: ServerMetrics.java, ZooKeeperServer.java (registerMetrics) and its subclasses, 3.9.
 
 use super::summary::{Counter, Keyed, Summary};
-use super::{Gauges, Meters, QuotaGauges};
+use super::{Gauges, Meters, QuotaGauges, Reason};
 
 /// What a value is counted in. Times are recorded in µs and told in ms, as ZooKeeper does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -145,6 +145,7 @@ pub const METERS: &[Entry] = &[
     entry("connection_request_count", Items, Count(|m| &m.connection_requests), "connections_move_their_meters"),
     entry("connection_rejected", Items, Count(|m| &m.connections_rejected), "connections_move_their_meters"),
     entry("connection_drop_count", Items, Count(|m| &m.connections_dropped), "connections_move_their_meters"),
+    entry("cnxn_closed_without_zk_server_running", Items, Count(|m| m.refused.of(Reason::NotServing)), "connections_move_their_meters"),
     entry("connection_token_deficit", Items, Basic(|m| &m.connection_deficit), "connections_move_their_meters"),
     entry("connection_revalidate_count", Items, Count(|m| &m.connections_revalidated), "connections_move_their_meters"),
     entry("sessionless_connections_expired", Items, Count(|m| &m.sessionless_expired), "connections_move_their_meters"),
@@ -246,7 +247,6 @@ pub const NOT_APPLICABLE: &[(&str, &[&str])] = &[
             "response_packet_get_children_cache_misses",
         ],
     ),
-    ("the client port is opened only when the member serves", &["cnxn_closed_without_zk_server_running"]),
     (
         "ensemble auth, a check of the client's idea of where it is, is not offered",
         &["ensemble_auth_success", "ensemble_auth_fail", "ensemble_auth_skip"],

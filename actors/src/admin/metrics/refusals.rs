@@ -58,6 +58,32 @@ reasons! {
     Silent = "silent",
     /// A request for which `memory.softLimit` leaves no room.
     Memory = "memory",
+    /// No client arbiter took the connection.
+    NotTaken = "not_taken",
+    /// A handshake while nobody is served.
+    NotServing = "not_serving",
+    /// What takes a leader, in read-only mode.
+    ReadOnly = "read_only",
+    /// A handshake for a session that is not there.
+    NoSession = "no_session",
+    /// A handshake with another password than the session's.
+    WrongPassword = "wrong_password",
+    /// Its session goes on through a newer connection.
+    Moved = "session_moved",
+    /// Its session ended elsewhere.
+    Ended = "session_ended",
+    /// It could not go on with the next leader.
+    LeaderLost = "leader_lost",
+    /// All connections were closed: the member stops, or may not serve.
+    Ceased = "ceased_to_serve",
+    /// A four-letter word that nobody could answer.
+    WordLeft = "word_unanswered",
+    /// An operation that there is not.
+    Unimplemented = "unimplemented",
+    /// Credentials that prove nothing.
+    AuthFailed = "auth_failed",
+    /// A request before the identity that `enforce.auth.schemes` wants.
+    AuthRequired = "auth_required",
 }
 
 /// One counter a reason.

@@ -1,7 +1,7 @@
 use paddock_messages::client::OpCode;
 use paddock_messages::wire::{Wire, write_str};
 
-use super::super::core::{Notice, Remark};
+use super::super::{Notice, Remark};
 use super::super::{Refusal, Settings};
 use super::{Member, create, hello, look, ping, request, set};
 use crate::auth::AuthRules;

@@ -9,6 +9,7 @@ mod metering;
 mod order;
 mod parking;
 mod protocol;
+mod refusals;
 mod room;
 mod shell;
 mod watching;

@@ -4,9 +4,9 @@ use paddock_messages::ids::SessionId;
 use paddock_messages::wire::{Wire, write_nullable, write_str};
 
 use super::super::Settings;
-use super::super::core::{Notice, Remark, Serving};
 use super::super::remarks::Whom;
 use super::super::settings::DISCARDED_FRAMES;
+use super::super::{Notice, Remark, Serving};
 use super::{Member, create, delete, hello, look, ping, request, set, watch};
 use crate::auth::AuthRules;
 

@@ -3,7 +3,7 @@ use paddock_messages::client::ops::{MultiHeader, PathWatch};
 use paddock_messages::wire::{Wire, write_str};
 
 use super::super::Settings;
-use super::super::core::{Notice, Remark};
+use super::super::{Notice, Remark};
 use super::{Client, Member, create, look, request, set, watch};
 use crate::auth::AuthRules;
 

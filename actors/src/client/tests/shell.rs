@@ -18,7 +18,7 @@ use super::super::fan_out::MANY;
 use super::super::hub::{ClientHub, Control, HubSetup, NewClient, WordAnswer, WordAsked};
 use super::super::{Entrance, Serving, Settings, listener};
 use super::{hello, look, packets, ping, request};
-use crate::admin::metrics::Meters;
+use crate::admin::metrics::{Meters, Reason};
 use crate::auth::AuthRules;
 use crate::runtime::listening::has_ipv6;
 use crate::runtime::{Clock, Ctx, Duty, Env, Inbox, Serve, Service, SystemClock};
@@ -125,7 +125,7 @@ fn start_with(
     hub.start_here(ClientHub::new(setup, env.clock.clone(), env.fatal.clone()));
     let port = listener::listen("127.0.0.1:0".parse().unwrap(), 16).unwrap();
     let at = port.local_addr().unwrap();
-    actix_rt::spawn(listener::accept(port, vec![clients], listener::Room::new(CLIENTS)));
+    actix_rt::spawn(listener::accept(port, vec![clients], listener::Room::new(CLIENTS), meters.clone()));
     assert!(control.post(Control::Serve(Serving::Everybody)).is_ok());
     (at, control, is_touched)
 }
@@ -223,7 +223,7 @@ async fn a_client_of_either_family_is_known_by_its_own_address() {
     porter.start_here(Porter(told));
     let listening = listener::listen("0.0.0.0:0".parse().unwrap(), 16).unwrap();
     let port = listening.local_addr().unwrap().port();
-    actix_rt::spawn(listener::accept(listening, vec![clients], listener::Room::new(64)));
+    actix_rt::spawn(listener::accept(listening, vec![clients], listener::Room::new(64), Arc::default()));
     let hosts = ["127.0.0.1", "::1"].into_iter().filter(|host| *host != "::1" || has_ipv6());
     for host in hosts {
         let client = TcpStream::connect((host, port)).await.unwrap();
@@ -234,6 +234,24 @@ async fn a_client_of_either_family_is_known_by_its_own_address() {
             }
         };
         assert_eq!(peer, client.local_addr().unwrap(), "not mapped into IPv6");
+    }
+}
+
+/// C12, where there is no core yet.
+#[actix_rt::test]
+async fn c12_a_client_whom_no_hub_takes_is_closed_and_counted() {
+    let (env, _) = Env::recorded(Arc::new(SystemClock::new()));
+    let porter: Inbox<Porter> = Inbox::new("porter", Duty::Core, &env);
+    let clients = porter.outbox::<NewClient>(Bound::Entrance(1));
+    let listening = listener::listen("127.0.0.1:0".parse().unwrap(), 16).unwrap();
+    let at = listening.local_addr().unwrap();
+    let meters = Arc::<Meters>::default();
+    actix_rt::spawn(listener::accept(listening, vec![clients], listener::Room::new(64), meters.clone()));
+    let _waits = TcpStream::connect(at).await.unwrap(); // the porter does not begin
+    for closed in 1..=3 {
+        let mut client = TcpStream::connect(at).await.unwrap();
+        assert_eq!(client.read(&mut [0]).await.unwrap(), 0, "closed");
+        assert_eq!(meters.refused.of(Reason::NotTaken).get(), closed);
     }
 }
 

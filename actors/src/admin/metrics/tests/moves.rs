@@ -94,6 +94,7 @@ fn connections_move_their_meters() {
         tally.stale_replies = 1;
         tally.throttled(4);
         tally.auth_failed = 1;
+        tally.refused(Reason::NotServing);
         meters.absorb(&mut tally);
         meters.sessions_expired(2);
     });

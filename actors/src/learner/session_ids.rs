@@ -5,6 +5,8 @@ use paddock_messages::ids::{ServerId, SessionId};
 /// So far above the highest session that is known a clock that was set back begins: more than were ever begun behind
 /// that one and are not known, as they have ended or a quorum has them and our disk has not. A minute of the clock.
 const UNKNOWN: i64 = 1 << 32;
+/// Those bits of the clock tell two such starts apart, behind which the same session is the highest that is known.
+const APART: i64 = (1 << 20) - 1;
 
 /// Gives out session ids: the server's id in the top byte, then 40 bits of the clock at the start and
 /// 16 bits of counter; from there each is the one before plus one. Source:
@@ -21,7 +23,8 @@ impl SessionIds {
         // 40 bits of ms (bits 16–55), the counter below; the top byte of the shifted clock is dropped.
         let from_clock = ((now_ms as u64) << 24 >> 8) as i64 | ((server.0 as i64) << 56);
         let behind = highest.filter(|id| id.0 >= from_clock);
-        Self { next: behind.map_or(from_clock, |id| id.0.wrapping_add(UNKNOWN)) }
+        let above = UNKNOWN + ((now_ms & APART) << 16);
+        Self { next: behind.map_or(from_clock, |id| id.0.wrapping_add(above)) }
     }
 
     /// The next id; never 0, nor the one that means a container.
@@ -45,8 +48,11 @@ mod tests {
         let first = ids.issue();
         assert_eq!(first.0 >> 56, 1);
         assert_eq!(ids.issue().0, first.0 + 1);
-        let mut again = SessionIds::new(ServerId(1), 1_600_000_000_000, Some(SessionId(first.0 + 1)));
-        assert_eq!(again.issue().0, first.0 + 1 + UNKNOWN, "those that began behind it have ended");
+        let known = Some(SessionId(first.0 + 1));
+        let [again, anew] =
+            [0, 1].map(|ms| SessionIds::new(ServerId(1), 1_600_000_000_000 + ms, known).issue());
+        assert!(again.0 > first.0 + UNKNOWN, "those that began behind it have ended");
+        assert!(anew.0 - again.0 >= 1 << 16, "and so have those that began after the start before");
         let mut later = SessionIds::new(ServerId(1), 1_700_000_000_001, Some(SessionId(first.0 + 1)));
         assert_eq!(later.issue().0, first.0 + (1 << 16), "the clock goes on");
         let mut alone = SessionIds::new(ServerId(0), 0, None);

@@ -114,6 +114,10 @@ fn dg4_dg5_without_a_leader_s_snapshot_it_follows_and_acknowledges_and_serves_no
     write(&mut client(&ensemble, leader));
     ensemble.await_line(odd, &["ERROR", FOUND]);
     ensemble.await_silence_of(odd);
+    // It follows anew, which is behind what it has written down of its tree.
+    ensemble.wait_for("the member to follow again", |ensemble| {
+        (ensemble.log(odd).matches("up to date with the leader").count() >= 2).then_some(())
+    });
     ensemble.kill(odd);
     ensemble.start(odd);
     ensemble.await_line(odd, &["ERROR", "was found to be another than a quorum's before it ended"]);

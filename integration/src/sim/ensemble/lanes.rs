@@ -86,16 +86,26 @@ impl World {
         }
     }
 
-    /// A data lane is closed; each end is told where that gets through.
+    /// A data lane is closed; each end is told where that gets through, the other half is open.
     pub(super) fn close(&mut self, lane: u64) {
         let Some(gone) = self.network.lanes.get(&lane) else { return };
         let (learner, ends) = (gone.learner.0, [(gone.learner, gone.leader), (gone.leader, gone.learner)]);
         self.network.close(lane);
         for (from, to) in ends {
+            let closed = Closed { lane, to, learner };
             if self.network.reaches(from.0, to.0) {
                 let us = self.network.delay_us(from.0, to.0, &mut self.rng);
-                self.at(us, Event::Closed(Closed { lane, to, learner }));
+                self.at(us, Event::Closed(closed));
+            } else {
+                self.network.untold.push(closed);
             }
+        }
+    }
+
+    /// Whatever is sent down a connection whose other end is gone is answered by a reset, once it gets through.
+    pub(super) fn reset_half_open(&mut self) {
+        for closed in std::mem::take(&mut self.network.untold) {
+            self.at(100_000, Event::Closed(closed));
         }
     }
 

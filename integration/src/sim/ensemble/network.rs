@@ -7,6 +7,8 @@ use paddock_messages::quorum::{Heartbeat, Notification, ToLeader, ToLearner};
 use rand::Rng;
 use rand::rngs::StdRng;
 
+use super::world::Closed;
+
 /// What goes down a ctl lane.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Ctl {
@@ -37,6 +39,8 @@ pub(super) struct Network {
     /// Each learner's own lane.
     pub(super) of_learner: BTreeMap<ServerId, u64>,
     next: u64,
+    /// Ends that were not told that the other is gone, as nothing got through then.
+    pub(super) untold: Vec<Closed>,
     /// The ctl lanes that are up, the lower id first, and since when nothing can get through one way.
     pub(super) ctl: BTreeMap<(ServerId, ServerId), Option<u64>>,
 }

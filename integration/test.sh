@@ -47,7 +47,7 @@ step() {
   if [ "$status" -ne 0 ]; then
     say "FAILED: $name (exit $status), the end of $log:"
     tail -n 80 "$log"
-    why+=("$name" "$log")
+    why+=("$(reason "$name" "$log" | cut -c 1-400)")
   else
     sed -nE 's/^\.*((met|seeds|found|rounds|cuts|skipped): )/    \1/p' "$log"
     say "  $name: $ok passed"
@@ -163,7 +163,7 @@ if [ "$took" -gt "$LIMIT_SECONDS" ]; then
   failed=$((failed + 1))
 fi
 # Once more, as the end of a long log is what is read.
-for ((i = 0; i < ${#why[@]}; i += 2)); do reason "${why[i]}" "${why[i + 1]}" | cut -c 1-400; done
+for text in "${why[@]}"; do say "$text"; done
 [ "$skipped" -eq 0 ] || say "$skipped skipped: this machine has not what they need, see above"
 say "$passed passed, $failed failed"
 [ "$failed" -eq 0 ]

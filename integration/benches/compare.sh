@@ -4,7 +4,8 @@
 # with Maven. Measure on a machine that does nothing else.
 #   compare.sh [NAME...] [--rounds N] [--seconds S] [--sessions N] [--znodes N] [--kills N] [--busy-seconds S]
 #   speed     one server: requests a second and latencies; --rounds of --seconds a load, as for ensemble
-#   sessions  what --sessions idle ones cost, and how soon their watches on one znode are delivered
+#   sessions  what --sessions idle ones cost, how soon their watches on one znode are delivered, and what of a core an
+#             idle server takes
 #   restart   kill -9 with --znodes znodes, --rounds times: how soon it serves again; memory of a znode
 #   ensemble  three servers, clients at all of them: requests a second, latencies, CPU of each server for a write
 #   members   Paddock alone, no gate: CPU of the leader for a write with 3, 5, 7 voters and with observers; three of which

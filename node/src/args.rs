@@ -49,7 +49,7 @@ pub(crate) enum Command {
 #[derive(Debug, Args)]
 pub(crate) struct Serve {
     /// zoo.cfg as ZooKeeper takes it, or TOML with Paddock's names. Or, of a node alone, as ZooKeeper's server takes them:
-    /// client port, data directory, and if need be ticks' ms and connections from one address at most.
+    /// client port (on all addresses), data directory, and if need be ticks' ms and connections from one address at most.
     #[arg(value_name = "FILE | PORT DIR [TICK [MAX]]", num_args = 0..=4)]
     positional: Vec<PathBuf>,
     /// Which member of the ensemble this is, instead of a file myid in the data directory.
@@ -157,7 +157,7 @@ pub(crate) struct Bench {
 /// What stands below the arguments of `serve`.
 fn of_serve() -> String {
     format!(
-        "Exit codes: {}. Without FILE it listens on 127.0.0.1:2181 and keeps its data under ./data.",
+        "Exit codes: {}. Without FILE or PORT it listens on 127.0.0.1:2181 and keeps its data under ./data.",
         exit_codes()
     )
 }
@@ -184,6 +184,9 @@ impl Serve {
     fn flags(&self) -> Vec<(String, String)> {
         let mut flags = Vec::new();
         if self.positional.len() > 1 {
+            // What holds with a file, too.
+            let of_file = [("client_host", "0.0.0.0"), ("tick_ms", "3000")];
+            flags.extend(of_file.map(|(name, value)| (name.to_owned(), value.to_owned())));
             let names = ["client_port", "data_dir", "tick_ms", "max_client_cnxns"];
             let values = self.positional.iter().map(|value| value.display().to_string());
             flags.extend(names.map(str::to_owned).into_iter().zip(values));

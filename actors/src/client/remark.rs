@@ -93,7 +93,7 @@ pub enum Remark {
     OutOfMemory,
     /// Credentials that prove nothing.
     #[error(
-        "sent credentials of a scheme that is unknown or switched off, or none; closed: have it use digest or ip"
+        "sent credentials of a scheme that is unknown or switched off, or none; closed: have it use digest or ip, if those are switched on"
     )]
     AuthFailed,
     /// It has not proved what it must.

@@ -88,7 +88,9 @@ impl ArbiterCore {
                 if self.owed <= limit / 4 * 3 {
                     break; // the next few answers do not stop everybody again
                 }
-                self.remark(conn, Remark::Deaf(unsent));
+                if !self.is_over(conn) {
+                    self.remark(conn, Remark::Deaf(unsent)); // else it was told why it is closed
+                }
                 self.cut(conn);
             }
             self.roof = limit.max(self.owed + limit / 4);

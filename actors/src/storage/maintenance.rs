@@ -125,7 +125,10 @@ impl<D: Disk> Logger<D> {
     /// `history` does not name.
     pub fn set_snapshot_aside(&mut self, name: &str) -> Result<Option<String>, LogFailure> {
         let aside = unreadable_name(name);
-        let renamed = self.disk.rename(name, &aside).and_then(|()| self.disk.sync_dir(&aside));
+        let renamed = self.disk.rename(name, &aside);
+        if renamed.is_ok() {
+            let _ = self.disk.sync_dir(&aside); // a crash may bring the old name back, which no history has then
+        }
         self.change_history(|history| history.snapshots.retain(|snapshot| snapshot.name != name))?;
         Ok(renamed.is_ok().then_some(aside))
     }

@@ -75,11 +75,12 @@ async fn pass(mut from: ReadHalf<'_>, mut to: WriteHalf<'_>, mut manner: watch::
                 return;
             }
             let read = tokio::select! {
-                read = from.read(&mut chunk) => read,
+                biased; // nothing is read any more once it is stalled
                 changed = manner.changed() => match changed {
                     Ok(()) => continue,
                     Err(_) => return,
                 },
+                read = from.read(&mut chunk) => read,
             };
             let due = Instant::now() + manner.borrow().delay;
             match read {

@@ -218,12 +218,19 @@ fn a_port_and_a_directory_stand_for_a_file() {
     let dir = tempdir().unwrap();
     let (port, data) = (free_port().unwrap(), dir.path().join("data").display().to_string());
     let launch = Launch { port, ..Launch::default() }.args([&port.to_string(), &data, "1000", "5"]);
+    let launch = launch.args(["--set", "client_host=127.0.0.1"]);
     let mut server = launch.serve().unwrap();
     let conf = four_letter_word(server.address(), "conf", PATIENCE).unwrap();
     let port = format!("clientPort={port}");
     let parts = [port.as_str(), "tickTime=1000", "maxClientCnxns=5", &format!("dataDir={data}")];
     assert!(parts.iter().all(|part| conf.contains(part)), "{conf} does not say {parts:?}");
     assert!(server.terminate().unwrap().success(), "{}", server.whole_log());
+    let (output, text) = run(&["check-config", "2181", &data]);
+    assert!(output.status.success(), "{text}");
+    let has = |name: &str, value: &str| {
+        text.lines().any(|line| line.trim_start().starts_with(name) && line.contains(value))
+    };
+    assert!(has("client_host", "0.0.0.0") && has("tick_ms", "3000"), "as with a file: {text}");
     let (output, text) = run(&["check-config", "high", &data]);
     assert_eq!(output.status.code(), Some(i32::from(ExitCode::BadConfiguration.code())), "{text}");
     assert!(text.contains("client_port") && text.contains("high"), "{text}");

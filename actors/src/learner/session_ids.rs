@@ -1,4 +1,5 @@
-//! Session ids: unique for ever, without asking anybody.
+//! Session ids: unique without asking anybody, for as long as the clock goes on, and as good as unique where it is set
+//! back: two starts behind the same known session repeat ids only if the clock's last 20 bits of ms are the same at both.
 
 use paddock_messages::ids::{ServerId, SessionId};
 
@@ -24,7 +25,8 @@ impl SessionIds {
         let from_clock = ((now_ms as u64) << 24 >> 8) as i64 | ((server.0 as i64) << 56);
         let behind = highest.filter(|id| id.0 >= from_clock);
         let above = UNKNOWN + ((now_ms & APART) << 16);
-        Self { next: behind.map_or(from_clock, |id| id.0.wrapping_add(above)) }
+        let own = |id: i64| id & ((1 << 56) - 1) | ((server.0 as i64) << 56); // no other member's, ever
+        Self { next: behind.map_or(from_clock, |id| own(id.0.wrapping_add(above))) }
     }
 
     /// The next id; never 0, nor the one that means a container.

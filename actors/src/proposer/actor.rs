@@ -137,8 +137,6 @@ pub struct ProposerActor {
     /// Of soft limits and of hard ones: the first refuse nobody, and must not hide the others.
     quotas: [Sparing; 2],
     pub(super) is_disk_full: bool,
-    /// It has not had on disk for `syncLimit` what it has proposed (P14).
-    pub(super) is_disk_late: bool,
     /// Members that the tree's configuration may have to name, until it has been looked at in this epoch.
     pub(super) unproposed: Option<Arc<str>>,
     pub(super) sync_limit: SyncLimit,
@@ -173,7 +171,6 @@ impl ProposerActor {
             told: (last, last),
             quotas: Default::default(),
             is_disk_full: false,
-            is_disk_late: false,
             unproposed: None,
             sync_limit,
         }
@@ -187,7 +184,6 @@ impl ProposerActor {
         self.core = Some(core);
         self.unproposed.clone_from(&self.rules.members);
         self.sync_limit = SyncLimit::new(self.rules.sync_limit);
-        self.is_disk_late = false;
     }
 
     /// A quorum of one agrees on the next epoch as soon as its disk has it. Connections stay. One of several

@@ -218,19 +218,14 @@ impl ProposerActor {
         }
     }
 
-    /// Gives the lead up if the disk is full (L8), or does not answer (P14), and the others are a quorum that is in sync:
-    /// whether it does. Nothing is numbered any more from then on, though the role is yet to end.
+    /// Gives the lead up if the disk is full and the others are a quorum that is in sync: whether it does. Nothing
+    /// is numbered any more from then on, though the role is yet to end: the log has no room for it (L8).
     pub(super) fn hands_over(&mut self, ctx: &mut Ctx<'_, Self>) -> bool {
-        let why = match (self.is_disk_full, self.is_disk_late) {
-            (true, _) => "the disk is full, and others can lead",
-            (_, true) => "the disk has answered no sync for syncLimit, and others can lead",
-            _ => return false,
-        };
         let reign = self.reigning.as_ref().and_then(|it| it.reign.as_ref());
-        let hands_over = reign.is_some_and(|reign| reign.can_hand_over());
+        let hands_over = self.is_disk_full && reign.is_some_and(|reign| reign.can_hand_over());
         if hands_over {
             self.core = None;
-            self.resign(why, ctx);
+            self.resign("the disk is full, and others can lead", ctx);
         }
         hands_over
     }

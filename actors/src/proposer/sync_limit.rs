@@ -1,10 +1,7 @@
-//! Voters that do not keep up: whatever their heartbeats say, what is proposed does not come back as acks.
+//! Learners that do not keep up: whatever their heartbeats say, what is proposed does not come back as acks.
 //!
 //! - P12  A voter that serves and has not acknowledged for `syncLimit` what was proposed is dropped; one that has come
 //!   less than that ago is given as long. So a data lane that brings nothing any more is noticed where heartbeats go on.
-//!
-//! - P14 So is the leader itself, whose own log does not come after: it hands the lead over to others that are a quorum
-//!   in sync.
 //!
 //! Time is counted in ticks that this process lived through: after it stood still nobody is late.
 //!
@@ -56,13 +53,8 @@ impl ProposerActor {
         let Some(reign) = &reigning.reign else { return };
         let serves = |it: &ServerId| reign.is_serving(*it) && self.rules.quorum.is_voter(*it);
         let voters = reigning.lanes.keys().copied().filter(serves);
-        let mut acked: BTreeMap<_, _> =
-            voters.filter_map(|voter| Some((voter, core.acked(voter)?))).collect();
-        acked.insert(self.me, core.acked(self.me).unwrap_or_default());
-        let mut late = self.sync_limit.on_tick(core.last(), &acked);
-        let count = late.len();
-        late.retain(|voter| *voter != self.me);
-        self.is_disk_late = late.len() < count;
+        let acked = voters.filter_map(|voter| Some((voter, core.acked(voter)?))).collect();
+        let late = self.sync_limit.on_tick(core.last(), &acked);
         for voter in &late {
             self.hang_up(*voter, "it has not acknowledged for syncLimit what was proposed");
         }

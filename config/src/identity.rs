@@ -107,13 +107,13 @@ mod tests {
 
     fn load(host: &Host, flags: &[(&str, &str)]) -> Result<Loaded, ConfigError> {
         let flags = flags.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
-        Config::load_on(host, Sources { file: None, env: [], flags })
+        Config::load_on(host, Sources { file: None, like_file: false, env: [], flags })
     }
 
     fn id(host: &Host, flags: &[(&str, &str)]) -> (Option<u64>, String) {
         let flags = flags.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
-        let loaded =
-            Config::load_on(host, Sources { file: None, env: [], flags }).expect("nothing contradicts");
+        let loaded = Config::load_on(host, Sources { file: None, like_file: false, env: [], flags })
+            .expect("nothing contradicts");
         let notes: Vec<_> = loaded.notes.iter().map(ToString::to_string).collect();
         (loaded.config.server_id.map(|id| id.0), notes.join("\n"))
     }

@@ -18,6 +18,8 @@ use crate::{properties, toml_file, validity};
 pub struct Sources<E, F> {
     /// `zoo.cfg` or TOML; `None` for a node without a file.
     pub file: Option<PathBuf>,
+    /// Whether what is written nowhere is as it is with a file, though there is none.
+    pub like_file: bool,
     /// Environment variables.
     pub env: E,
     /// Flags: a setting's name (`-` may stand for `_`) and its value.
@@ -27,7 +29,7 @@ pub struct Sources<E, F> {
 impl Sources<[(String, String); 0], [(String, String); 0]> {
     /// A file, or none, and nothing else.
     pub fn file(file: Option<PathBuf>) -> Self {
-        Self { file, env: [], flags: [] }
+        Self { file, like_file: false, env: [], flags: [] }
     }
 }
 
@@ -49,7 +51,7 @@ where
 {
     let (mut findings, mut gathered) = (Findings::default(), Gathered::default());
     let env = Environment::of(sources.env);
-    let defaults = Layer::defaults(sources.file.is_some());
+    let defaults = Layer::defaults(sources.file.is_some() || sources.like_file);
     let jvm = env.jvm_flags(&mut gathered, &mut findings);
     let mut file = read_file(machine, sources.file.as_deref(), &mut gathered, &mut findings)?;
     let zoo = env.zoo(&mut gathered, &mut findings);

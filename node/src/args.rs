@@ -174,7 +174,8 @@ impl Serve {
             [file] => Some(file.clone()),
             _ => None,
         };
-        let sources = Sources { file, env: std::env::vars(), flags: self.flags() };
+        let like_file = self.positional.len() > 1;
+        let sources = Sources { file, like_file, env: std::env::vars(), flags: self.flags() };
         let mut loaded = Config::load(sources)?;
         loaded.notes.extend(not_yet::notes(&loaded));
         Ok(loaded)
@@ -184,9 +185,6 @@ impl Serve {
     fn flags(&self) -> Vec<(String, String)> {
         let mut flags = Vec::new();
         if self.positional.len() > 1 {
-            // What holds with a file, too.
-            let of_file = [("client_host", "0.0.0.0"), ("tick_ms", "3000")];
-            flags.extend(of_file.map(|(name, value)| (name.to_owned(), value.to_owned())));
             let names = ["client_port", "data_dir", "tick_ms", "max_client_cnxns"];
             let values = self.positional.iter().map(|value| value.display().to_string());
             flags.extend(names.map(str::to_owned).into_iter().zip(values));

@@ -53,7 +53,9 @@ mod tests {
             ("data_log_dir", data.join("log").display().to_string()),
         ];
         let flags = flags.map(|(name, value)| (name.to_owned(), value));
-        Config::load(Sources { file: None, env: [], flags }).expect("a good configuration").config
+        Config::load(Sources { file: None, like_file: false, env: [], flags })
+            .expect("a good configuration")
+            .config
     }
 
     #[test]

@@ -102,7 +102,7 @@ mod tests {
 
     fn loaded(flags: &[(&str, &str)]) -> Loaded {
         let flags = flags.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
-        Config::load(Sources { file: None, env: [], flags }).expect("a good configuration")
+        Config::load(Sources { file: None, like_file: false, env: [], flags }).expect("a good configuration")
     }
 
     fn told(flags: &[(&str, &str)]) -> Vec<String> {
@@ -142,8 +142,12 @@ mod tests {
         ] {
             let path = dir.path().join(file);
             std::fs::write(&path, text).expect("the temporary directory is writable");
-            let loaded =
-                Config::load(Sources { file: Some(path), env: [], flags: [] as [(String, String); 0] });
+            let loaded = Config::load(Sources {
+                file: Some(path),
+                like_file: false,
+                env: [],
+                flags: [] as [(String, String); 0],
+            });
             let all: Vec<_> =
                 notes(&loaded.expect("a good configuration")).iter().map(ToString::to_string).collect();
             assert!(all.len() == 1 && all[0].contains(says), "{all:?}");

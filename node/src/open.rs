@@ -321,7 +321,8 @@ mod tests {
 
     fn begin(flags: [(&str, String); 4]) -> Result<(), StartError> {
         let flags = flags.map(|(name, value)| (name.to_owned(), value));
-        let loaded = Config::load(Sources { file: None, env: [], flags }).expect("a good configuration");
+        let loaded = Config::load(Sources { file: None, like_file: false, env: [], flags })
+            .expect("a good configuration");
         open_data(&loaded.config, &mut Rng::seeded(1)).map(drop)
     }
 

@@ -246,7 +246,8 @@ fn every_hash_that_can_be_written_is_the_one_that_is_used() {
     for (name, others) in names {
         for spelled in others.iter().chain([name]) {
             let flags = [("digest_auth.algorithm".to_owned(), (*spelled).to_owned())];
-            let loaded = Config::load(Sources { file: None, env: [], flags }).expect("a good hash");
+            let loaded =
+                Config::load(Sources { file: None, like_file: false, env: [], flags }).expect("a good hash");
             let used = format!("{:?}", auth(&loaded.config).digest_alg);
             assert_eq!(used.to_lowercase(), *name, "{spelled}");
         }

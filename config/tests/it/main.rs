@@ -61,7 +61,7 @@ impl Case {
 
     pub(crate) fn load(&self) -> Result<Loaded, ConfigError> {
         let (env, flags) = (self.env.clone(), self.flags.clone());
-        Config::load(Sources { file: self.file.clone(), env, flags })
+        Config::load(Sources { file: self.file.clone(), like_file: false, env, flags })
     }
 
     #[track_caller]

@@ -125,7 +125,6 @@ fn a_stalled_route_takes_only_what_the_system_keeps_and_loses_nothing() {
     let (relay, listener) = relay();
     let (mut one, mut other) = (dial(&relay), dialled(&listener));
     relay.stall(ROUTE, true);
-    std::thread::sleep(A_WHILE);
     one.set_write_timeout(Some(A_WHILE)).unwrap();
     let mut sent = 0;
     let stopped = loop {

@@ -225,12 +225,17 @@ fn a_port_and_a_directory_stand_for_a_file() {
     let parts = [port.as_str(), "tickTime=1000", "maxClientCnxns=5", &format!("dataDir={data}")];
     assert!(parts.iter().all(|part| conf.contains(part)), "{conf} does not say {parts:?}");
     assert!(server.terminate().unwrap().success(), "{}", server.whole_log());
-    let (output, text) = run(&["check-config", "2181", &data]);
-    assert!(output.status.success(), "{text}");
-    let has = |name: &str, value: &str| {
+    let has = |text: &str, name: &str, value: &str| {
         text.lines().any(|line| line.trim_start().starts_with(name) && line.contains(value))
     };
-    assert!(has("client_host", "0.0.0.0") && has("tick_ms", "3000"), "as with a file: {text}");
+    let (output, text) = run(&["check-config", "2181", &data]);
+    assert!(output.status.success(), "{text}");
+    assert!(has(&text, "client_host", "0.0.0.0") && has(&text, "tick_ms", "3000"), "as with a file: {text}");
+    let mut command = Command::new(binary().unwrap());
+    let output =
+        command.args(["check-config", "2181", &data]).env("PADDOCK_TICK_MS", "1500").output().unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(has(&text, "tick_ms", "1500"), "the environment stands above what is not said: {text}");
     let (output, text) = run(&["check-config", "high", &data]);
     assert_eq!(output.status.code(), Some(i32::from(ExitCode::BadConfiguration.code())), "{text}");
     assert!(text.contains("client_port") && text.contains("high"), "{text}");

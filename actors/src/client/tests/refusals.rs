@@ -191,6 +191,10 @@ const CASES: &[Case] = &[
         deaf(member);
         tick(member, 1);
     }),
+    ("it takes nothing, nor do all others", Reason::Deaf, |its, _| (its.outbox_full, its.outboxes_limit) = (1_000, 1_500), |member| {
+        deaf(member);
+        tick(member, 10_001); // closed, and cut at once
+    }),
     ("silence", Reason::Silent, plain, |member| { member.connect(0); tick(member, 20_000); }),
     ("silence, and its session expires", Reason::Silent, plain, |member| {
         let client = member.connect(0);

@@ -45,6 +45,8 @@ mod read_only;
 mod rejoin;
 #[path = "ensemble/relay.rs"]
 mod relay;
+#[path = "ensemble/roll_over.rs"]
+mod roll_over;
 #[path = "ensemble/sessions.rs"]
 mod sessions;
 #[path = "ensemble/silent_lane.rs"]

@@ -10,7 +10,7 @@
 //! - FR2  No bytes make [`FrameReader`] panic. It holds what it was fed and not yet asked for, and takes no
 //!   memory for bytes that have not come.
 //! - FR3  A frame that is not as it was written is never taken for one.
-//! - FR4  What a version of a type looks like never changes: `integration/golden/frames-v1.txt`, `-v2.txt`.
+//! - FR4  What a version of a type looks like never changes: `integration/golden/frames-v1.txt`, `-v2.txt`, `-v3.txt`.
 //! - FR5  Nothing is read that is newer than what was agreed with the peer: a build that has no such version could not.
 //!
 //! A type's bytes change with the order of the fields and variants it holds, whatever module they are
@@ -32,7 +32,7 @@ use crate::ids::ServerId;
 use crate::quorum::{Heartbeat, Notification, ToLeader, ToLearner};
 
 pub use read::{Fault, FrameError, FrameReader};
-pub use table::{MOST_SNAPSHOT, kinds};
+pub use table::{MOST_SNAPSHOT, can_say, kinds};
 pub use write::{FrameWriter, SharedFrame, WriteError};
 
 /// The first byte of every frame; another stands for another way to frame.
@@ -108,7 +108,7 @@ impl fmt::Display for Versions {
 }
 
 /// What this build reads and writes.
-pub const SPOKEN: Versions = Versions { lowest: 1, highest: 2 };
+pub const SPOKEN: Versions = Versions { lowest: 1, highest: 3 };
 
 /// There is no version that both ends speak.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -169,6 +169,7 @@ kinds! {
     Confirmed = 0x27,
     Commit = 0x28,
     Silent = 0x29,
+    NewEpoch = 0x2a, // from version 3 on
 }
 
 impl Kind {
@@ -216,6 +217,7 @@ impl Frame {
                 ToLearner::Confirmed { .. } => Kind::Confirmed,
                 ToLearner::Commit { .. } => Kind::Commit,
                 ToLearner::Silent(_) => Kind::Silent,
+                ToLearner::NewEpoch { .. } => Kind::NewEpoch,
             },
         }
     }

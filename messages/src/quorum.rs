@@ -247,4 +247,12 @@ pub enum ToLearner {
         /// Everything up to here is committed.
         upto: Zxid,
     },
+    /// To a learner that is served, behind the last epoch's last COMMIT: the next epoch, which begins over the same
+    /// lanes. It is answered like NEWLEADER, and led from a COMMIT of its start on. Not told before version 3.
+    NewEpoch {
+        /// The next one.
+        epoch: Epoch,
+        /// The last txn of the last one.
+        last: Zxid,
+    },
 }

@@ -66,6 +66,8 @@ pub(super) struct Connection {
     pub(super) took_ms: u64,
     /// When it last gave or was given a sign of life, in ms.
     pub(super) touched_ms: u64,
+    /// When a ping was last answered, which may have waited: a promise from then on (E1), in ms.
+    pub(super) answered_ms: u64,
     pub(super) stats: Stats,
     /// The last header zxid (W1).
     pub(super) last: Zxid,
@@ -98,6 +100,7 @@ impl Connection {
             heard_ms: now_ms,
             took_ms: now_ms,
             touched_ms: now_ms,
+            answered_ms: 0,
             stats: Stats::default(),
             last: Zxid::ZERO,
             is_ready: false,
@@ -112,7 +115,7 @@ impl Connection {
 impl Connection {
     /// Until when its session was promised to live, in ms (E1).
     pub(super) fn promised_ms(&self) -> u64 {
-        self.touched_ms + u64::try_from(self.timeout_ms).unwrap_or(0)
+        self.touched_ms.max(self.answered_ms) + u64::try_from(self.timeout_ms).unwrap_or(0)
     }
 }
 

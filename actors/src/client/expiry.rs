@@ -63,6 +63,13 @@ impl ArbiterCore {
         self.may_promise() || self.conns.get(conn).is_some_and(|it| it.is_local)
     }
 
+    /// A ping is answered, however long after it came.
+    pub(super) fn note_promise(&mut self, conn: ConnId) {
+        if let Some(connection) = self.conns.get_mut(conn) {
+            connection.answered_ms = self.now_ms;
+        }
+    }
+
     /// A connection ends: what it was promised still holds.
     pub(super) fn keep_promise(&mut self, session: SessionId, until_ms: u64) {
         if until_ms > self.now_ms {

@@ -415,6 +415,7 @@ impl ArbiterCore {
 
     /// The pings that were due while nobody could vouch for the session.
     pub(super) fn send_pong(&mut self, conn: ConnId) {
+        self.note_promise(conn);
         let zxid = self.at;
         let Self { conns, spare, totals, tally, .. } = self;
         let Some(connection) = conns.get_mut(conn) else { return };

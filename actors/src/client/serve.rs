@@ -234,7 +234,10 @@ impl ArbiterCore {
                 self.send(conn, xid, None, |to| 0i32.write(to));
             }
             // Whatever its request's xid was. Source: FinalRequestProcessor, ping.
-            Read::Ping => self.send(conn, PING, None, |_| {}),
+            Read::Ping => {
+                self.note_promise(conn);
+                self.send(conn, PING, None, |_| {});
+            }
             _ => self.send(conn, xid, None, |_| {}),
         }
     }

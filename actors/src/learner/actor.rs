@@ -1,5 +1,6 @@
 //! The Learner's shell: moves its orders to the log, the leader and the client arbiters.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
@@ -93,8 +94,8 @@ pub struct LearnerActor {
     pub(super) new_ensemble: u128,
     /// Of the ensemble whose epoch is being entered.
     pub(super) entering: u128,
-    /// On its way to the disk, for this role.
-    pub(super) keeping: Option<KeptEpoch>,
+    /// On its way to the disk, for this role, and what is durable then; oldest first.
+    pub(super) keeping: VecDeque<(KeptEpoch, Facts)>,
     /// Until then its disk has no room for an epoch or a snapshot, as far as is known.
     pub(super) no_room_until_ms: u64,
     /// Nothing but what is admitted fits the log.
@@ -107,6 +108,8 @@ pub struct LearnerActor {
     pub(super) quorum_has: Option<Epoch>,
     /// An epoch that is led once all is applied.
     pub(super) establishes: Option<Epoch>,
+    /// It leads, and clients of every member are served.
+    pub(super) serves_all: bool,
     /// Of the packet at hand.
     pub(super) room: Option<Room>,
     logged_bytes: u64,
@@ -161,13 +164,14 @@ impl LearnerActor {
             facts,
             new_ensemble,
             entering: new_ensemble,
-            keeping: None,
+            keeping: VecDeque::new(),
             no_room_until_ms: 0,
             is_disk_full: false,
             is_truncating: false,
             installing: None,
             quorum_has: None,
             establishes: None,
+            serves_all: false,
             room: None,
             logged_bytes: 0,
             meters,

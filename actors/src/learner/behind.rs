@@ -138,6 +138,13 @@ impl LearnerActor {
                 if self.facts.seed {
                     self.keep(KeptEpoch::Joined, ctx);
                 }
+                if let Mode::Following(behind) = &mut self.mode {
+                    behind.opens = true;
+                }
+                self.settle(epoch);
+            }
+            Followed::Begins(epoch) => {
+                self.core.on_epoch(epoch, &mut self.out);
                 self.settle(epoch);
             }
             Followed::Leave(why) => {
@@ -158,8 +165,7 @@ impl LearnerActor {
 
     fn settle(&mut self, peer_epoch: Epoch) {
         let is_voter = self.others().is_voter;
-        let Mode::Following(behind) = &mut self.mode else { return };
-        behind.opens = true;
+        let Mode::Following(behind) = &self.mode else { return };
         let (leader, zxid) = (behind.leader, self.core.appended());
         let state = if is_voter { PeerState::Following } else { PeerState::Observing };
         let vote = Vote { peer_epoch, zxid, leader };

@@ -10,6 +10,9 @@
 //!   it, and nothing is committed that did not come. A leader that breaks this is left.
 //! - Z9  Who belongs to an ensemble enters no epoch of another.
 //!
+//! The next epoch of a leader that is followed comes behind all of the last (Z11). It is acknowledged as NEWLEADER is,
+//! and no txn of it before; clients are served meanwhile.
+//!
 //! Source: Junqueira et al., Zab (DSN 2011), phases 1 to 3; compat zab, 4 to 6; Learner.java, and
 //! ZOOKEEPER-3911, 4643, 4646, 4785 (what was acknowledged before it was durable).
 
@@ -54,6 +57,8 @@ pub enum Output {
     TurnedAway(Vec<Handshake>),
     /// Up to date in this epoch: clients may be served.
     Serve(Epoch),
+    /// This epoch is led from here on, over the same lane: clients go on being served.
+    Begins(Epoch),
     /// Follow this leader no longer; look for one. Why is for the log.
     Leave(&'static str),
 }
@@ -86,6 +91,15 @@ enum Phase {
     Left,
 }
 
+/// How far the next epoch has come here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Turn {
+    /// Everything up to this txn must be durable first.
+    Persisting(Zxid),
+    /// It is on its way to the disk.
+    Entering,
+}
+
 /// One stay behind one leader.
 #[derive(Debug)]
 pub struct Following {
@@ -93,9 +107,13 @@ pub struct Following {
     tail: Tail,
     accepted: Epoch,
     current: Epoch,
-    /// The leader's, once known.
+    /// The leader's, once known; the next one, as soon as that is told.
     epoch: Epoch,
+    /// The one in which clients are served.
+    led: Epoch,
     phase: Phase,
+    /// To the next epoch, while clients are served (Z11).
+    turn: Option<Turn>,
     /// The last txn that came, or was here before.
     last: Zxid,
     /// Durable through here.
@@ -123,7 +141,9 @@ impl Following {
             accepted,
             current,
             epoch: Epoch(0),
+            led: Epoch(0),
             phase: Phase::Dialling,
+            turn: None,
             last,
             durable: last,
             committed,
@@ -237,10 +257,24 @@ impl Following {
                 self.phase = Phase::Serving;
                 self.commit(committed, out);
                 if self.is_serving() {
+                    self.led = self.epoch;
                     out.push(Output::Serve(self.epoch));
                 }
             }
-            (ToLearner::Commit { upto }, Phase::Serving) => self.commit(upto, out),
+            (ToLearner::NewEpoch { epoch, last }, Phase::Serving)
+                if self.turn.is_none() && epoch > self.accepted && last == self.last =>
+            {
+                self.epoch = epoch;
+                self.turn = Some(Turn::Persisting(last));
+                self.turn(out);
+            }
+            (ToLearner::Commit { upto }, Phase::Serving) => {
+                self.commit(upto, out);
+                if self.is_serving() && self.led < self.epoch {
+                    self.led = self.epoch; // a commit of less is out of turn
+                    out.push(Output::Begins(self.epoch));
+                }
+            }
             (ToLearner::Commit { upto }, Phase::Synchronising) => self.commit_of_before(upto, out),
             (ToLearner::Confirmed { upto }, Phase::Serving) => out.push(Output::Confirmed(upto)),
             (ToLearner::Silent(sessions), Phase::Serving) => out.push(Output::Silent(sessions)),
@@ -353,6 +387,7 @@ impl Following {
         self.durable = self.durable.max(upto);
         match self.phase {
             Phase::Persisting(_) => self.enter(out),
+            Phase::Serving if self.turn.is_some() => self.turn(out),
             Phase::Synchronised | Phase::Serving => out.push(Output::Send(ToLeader::Ack { upto })),
             _ => {} // Z6: it goes with the ACK of NEWLEADER
         }
@@ -368,13 +403,25 @@ impl Following {
         }
     }
 
+    /// Z11: the same, of the next epoch, which is accepted with it.
+    fn turn(&mut self, out: &mut Vec<Output>) {
+        if let Some(Turn::Persisting(all)) = self.turn
+            && self.durable >= all
+        {
+            self.turn = Some(Turn::Entering);
+            out.push(Output::KeepCurrent(self.epoch, self.ensemble));
+        }
+    }
+
     /// The leader's epoch is durable here, as current.
     pub fn on_current_kept(&mut self, out: &mut Vec<Output>) {
-        if self.phase == Phase::Entering {
-            self.current = self.epoch;
-            self.phase = Phase::Synchronised;
-            out.push(Output::Send(ToLeader::AckNewLeader { upto: self.durable }));
+        match (self.phase, self.turn) {
+            (Phase::Entering, _) => self.phase = Phase::Synchronised,
+            (Phase::Serving, Some(Turn::Entering)) => (self.turn, self.accepted) = (None, self.epoch),
+            _ => return,
         }
+        self.current = self.epoch;
+        out.push(Output::Send(ToLeader::AckNewLeader { upto: self.durable }));
     }
 
     /// What this member's clients ask, once they are served.
@@ -401,7 +448,7 @@ impl Following {
     /// Panics where an invariant does not hold. For tests and simulations.
     pub fn check(&self) {
         assert!(self.current <= self.accepted && self.durable <= self.last, "Z5, Z6: {self:?}");
-        let acked = matches!(self.phase, Phase::Synchronised | Phase::Serving);
+        let acked = matches!(self.phase, Phase::Synchronised | Phase::Serving) && self.turn.is_none();
         assert!(!acked || self.current == self.epoch, "Z6: {self:?}");
         assert!(self.committed <= self.last.max(self.epoch.start()), "Z7: {self:?}");
     }

@@ -43,6 +43,7 @@ fn packet(words: &[&str]) -> Option<ToLearner> {
             ToLearner::NewLeader { epoch: epoch(it), last: z(last), ensemble: 7 }
         }
         ["UPTODATE", committed] => ToLearner::UpToDate { committed: z(committed) },
+        ["NEWEPOCH", it, "after", last] => ToLearner::NewEpoch { epoch: epoch(it), last: z(last) },
         ["COMMIT", upto] => ToLearner::Commit { upto: z(upto) },
         ["TURNEDAWAY"] => ToLearner::TurnedAway(vec![]),
         _ => return None,
@@ -131,6 +132,7 @@ fn told(out: &Output) -> String {
         Output::Silent(_) => "silent".into(),
         Output::Send(packet) => format!("{packet:?}"),
         Output::Serve(epoch) => format!("serve {epoch}"),
+        Output::Begins(epoch) => format!("{epoch} begins"),
         Output::Leave(_) => "leave".into(),
     }
 }
@@ -359,6 +361,10 @@ fn z7_a_leader_that_leaves_something_out_or_cuts_what_is_committed_is_left() {
         ("serving", "COMMIT 5.1"),
         ("serving", "COMMIT 4.1"), // 5.0 is committed
         ("serving", "COMMIT 6.0"),
+        ("synchronised", "NEWEPOCH 6 after 4.1"),
+        ("serving", "NEWEPOCH 5 after 4.1"), // accepted already
+        ("serving", "NEWEPOCH 6 after 4.0"),
+        ("serving", "NEWEPOCH 6 after 5.1"), // left out
     ] {
         let mut bench = at(phase);
         assert_eq!(bench.told(input), "leave", "{input} when {phase}");
@@ -367,6 +373,34 @@ fn z7_a_leader_that_leaves_something_out_or_cuts_what_is_committed_is_left() {
     }
     // The start of an epoch is no txn: committed, it stands behind all before.
     at("serving").check(&[("COMMIT 5.0", "commit 5.0"), ("PROPOSE 4.1 then 5.1", "append 5.1")]);
+}
+
+/// 4.1 is the last, and 5.1 is on its way to the disk.
+#[test]
+fn z11_the_next_epoch_is_acknowledged_behind_all_of_the_last_and_no_txn_before_it() {
+    let told = || at("serving").run(&["PROPOSE 4.1 then 5.1", "COMMIT 5.1", "NEWEPOCH 6 after 5.1"]);
+    told().check(&[
+        ("asked", "REQUEST"), // clients go on being served
+        ("persisted 5.1", "enter 6"),
+        ("NEWEPOCH 7 after 5.1", "leave"), // one at a time
+    ]);
+    told().check(&[
+        ("persisted 5.1", "enter 6"),
+        ("COMMIT 6.0", "commit 6.0, 6 begins"), // a quorum of others has it
+        ("PROPOSE 5.1 then 6.1", "append 6.1"),
+        ("persisted 6.1", ""), // not before the epoch
+        ("COMMIT 6.1", "commit 6.1"),
+        ("entered", "ACK of NEWLEADER 6.1"),
+        ("entered", ""),
+        ("PROPOSE 6.1 then 6.2", "append 6.2"),
+        ("persisted 6.2", "ACK 6.2"),
+    ]);
+    told().check(&[("COMMIT 5.1", "leave")]); // of the last there is no more
+    // All of it is on disk already.
+    at("serving").check(&[("NEWEPOCH 6 after 4.1", "enter 6"), ("entered", "ACK of NEWLEADER 4.1")]);
+    let bench = told().run(&["persisted 5.1", "entered"]);
+    assert_eq!(bench.0.epoch(), Epoch(6));
+    assert!(bench.0.is_serving());
 }
 
 #[test]

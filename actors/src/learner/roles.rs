@@ -156,7 +156,8 @@ impl LearnerActor {
         let search = if let Mode::Looking(search) = self.mode { search } else { Search::default() };
         let last = search.last.unwrap_or(Zxid::ZERO);
         self.end_role();
-        (self.role, self.keeping, self.quorum_has, self.establishes) = (role, None, None, None);
+        (self.role, self.serves_all, self.quorum_has, self.establishes) = (role, false, None, None);
+        self.keeping.clear();
         match part {
             Part::Look if role == Begin::LAST.role => self.command(Command::Shutdown, ctx),
             Part::Look => {
@@ -283,7 +284,7 @@ impl LearnerActor {
     }
 
     pub(super) fn keep(&mut self, epoch: KeptEpoch, ctx: &mut Ctx<'_, Self>) {
-        let mut facts = self.facts;
+        let mut facts = self.keeping.back().map_or(self.facts, |(_, facts)| *facts);
         match epoch {
             KeptEpoch::Accepted(epoch) => facts.accepted_epoch = epoch,
             KeptEpoch::Current(epoch) if self.others.is_some() => {
@@ -294,7 +295,7 @@ impl LearnerActor {
             KeptEpoch::Refused => return,
         }
         facts.tree_differs = self.fence.is_up() || (self.others.is_none() && facts.tree_differs);
-        self.keeping = Some(epoch);
+        self.keeping.push_back((epoch, facts));
         self.command(Command::KeepFacts { role: self.role, facts }, ctx);
     }
 
@@ -313,7 +314,7 @@ impl LearnerActor {
         if !is_current {
             return;
         }
-        let Some(epoch) = self.keeping.take() else { return };
+        let Some((epoch, _)) = self.keeping.pop_front() else { return };
         match (&self.mode, epoch) {
             (Mode::Leading, KeptEpoch::Joined) => self.establish(ctx),
             (Mode::Leading, _) => self.tell_proposer(epoch, ctx),
@@ -386,7 +387,9 @@ impl LearnerActor {
                 ctx,
             );
         }
-        self.serve_everybody(Whose::All);
+        if !std::mem::replace(&mut self.serves_all, true) {
+            self.serve_everybody(Whose::All); // else they are served, and the next epoch begins (Z11)
+        }
         self.mail(ctx, |to| to.applied.post(HistoryApplied { role, epoch }).is_ok());
         let vote = Vote { peer_epoch: epoch, zxid: self.core.appended(), leader: self.me };
         drop(self.others().settled.post(Settled { role, state: PeerState::Leading, vote }));

@@ -55,13 +55,13 @@ impl Serve<LogAnswer> for LearnerActor {
                     failure,
                     "no next epoch: writes are refused with -119; tried again each second"
                 );
-                self.keeping = None;
+                self.keeping.clear();
                 self.tell_proposer(KeptEpoch::Refused, ctx);
             }
             Answered::NotKept(failure) | Answered::Refused(failure) => {
                 tracing::error!(failure, "the log refuses what the role needs: the role is given up");
                 self.discard();
-                self.keeping = None;
+                self.keeping.clear();
                 self.no_room_until_ms = ctx.clock().now_ms() + NO_ROOM_MS;
                 ctx.after(Duration::from_millis(NO_ROOM_MS), |learner, _| learner.stand_anew());
                 self.leave("the log refused what the role needs: see above", ctx);

@@ -186,18 +186,6 @@ impl ProposerActor {
         self.sync_limit = SyncLimit::new(self.rules.sync_limit);
     }
 
-    /// A quorum of one agrees on the next epoch as soon as its disk has it. Connections stay. One of several
-    /// gives the lead up, and begins the next epoch if it is elected again.
-    fn begin_epoch(&mut self, epoch: Epoch, ctx: &mut Ctx<'_, Self>) -> Result<(), ()> {
-        if self.reigning.is_some() {
-            self.resign("the epoch's zxids are used up", ctx);
-            return Ok(());
-        }
-        tracing::info!(%epoch, "the epoch's zxids are used up; the next one begins");
-        let (role, epoch) = (self.role, KeptEpoch::Current(epoch));
-        self.learner.keep.post(KeepEpoch { role, epoch }).map_err(drop)
-    }
-
     pub(super) fn perform(&mut self, ctx: &mut Ctx<'_, Self>) {
         let role = self.role;
         for order in std::mem::take(&mut self.out) {
@@ -228,7 +216,7 @@ impl ProposerActor {
                     self.hang_up(member, "it acks what was not proposed");
                     Ok(())
                 }
-                Output::BeginEpoch(epoch) => self.begin_epoch(epoch, ctx),
+                Output::BeginEpoch(epoch) => self.begin_epoch(epoch),
                 Output::BeginRound(number) => self.begin_round(number, ctx),
                 Output::Confirm(upto) => {
                     self.with_reign(|reign, out| reign.on_confirmed(upto, out));

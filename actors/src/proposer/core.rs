@@ -144,6 +144,11 @@ impl<Q: Quorum> Proposer<Q> {
         self.pending.take_over_quota()
     }
 
+    /// Whether the next epoch is on its way.
+    pub fn rolls_over(&self) -> bool {
+        self.roll == Roll::Asked
+    }
+
     /// Whether the epoch's zxids are used up.
     fn needs_new_epoch(&self) -> bool {
         self.last.counter() >= self.last_counter

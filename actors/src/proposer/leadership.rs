@@ -13,6 +13,9 @@
 //!   on disk, a leader keeps 500 txns and 32 MiB; behind each piece of the log it says what of it is committed,
 //!   and a learner takes the next once that is applied. One that lacks more of the log than a share of the newest
 //!   snapshot's size is sent that instead, once; if nothing came of it, the log.
+//! - Z11 An epoch whose zxids are used up is followed by the next over the same lanes: only once all of it is
+//!   committed, and only once a quorum, we among it, has all of it and the next epoch on disk, each voter for one
+//!   leader alone. See `roll_over.rs`.
 //! - Z8  A voter that had no vote, for it has lost its memory, is counted only once it has acknowledged NEWLEADER.
 //!
 //! Source: Junqueira et al., Zab (DSN 2011), phases 1 and 2; compat zab, 4 and 5; LearnerHandler, Leader.
@@ -186,12 +189,18 @@ impl<Q: Quorum> Leadership<Q> {
                 self.synchronise(out);
                 self.ack(from, upto, out);
             }
+            (ToLeader::AckNewLeader { upto }, Stage::Turning) => self.on_turned(from, upto, out),
             (ToLeader::Ack { upto }, Stage::Synchronised | Stage::Serving) => self.ack(from, upto, out), // Z3
-            (ToLeader::Requests(items), Stage::Serving) => out.push(Output::Requests(from, items)),
-            (ToLeader::Touched { as_of_ms, sessions }, Stage::Serving) => {
+            (ToLeader::Ack { .. }, Stage::Turning) => {} // Z11: of what is committed; or it breaks the order
+            (ToLeader::Requests(items), Stage::Serving | Stage::Turning) => {
+                out.push(Output::Requests(from, items));
+            }
+            (ToLeader::Touched { as_of_ms, sessions }, Stage::Serving | Stage::Turning) => {
                 out.push(Output::Touched(from, as_of_ms, sessions));
             }
-            (ToLeader::Expire(sessions), Stage::Serving) => out.push(Output::Expire(sessions)),
+            (ToLeader::Expire(sessions), Stage::Serving | Stage::Turning) => {
+                out.push(Output::Expire(sessions));
+            }
             _ => self.hang_up(from, "it sent a packet out of turn", out),
         }
     }
@@ -211,6 +220,7 @@ impl<Q: Quorum> Leadership<Q> {
     fn on_info(&mut self, from: ServerId, (accepted, counts): (Epoch, bool), out: &mut Vec<Output>) {
         self.learners.insert(from, Stage::Informed { accepted, counts });
         match self.phase.proposed() {
+            _ if self.rolls_over().is_some() => {} // it is told once the next epoch is led
             Some(epoch) if accepted <= epoch => self.tell(from, epoch, out),
             // It can follow nobody below. Another discovery is needed, or it stays out for ever.
             Some(_) if self.quorum.is_voter(from) => self.resign("a voter has accepted a higher epoch", out),
@@ -255,6 +265,11 @@ impl<Q: Quorum> Leadership<Q> {
             return;
         }
         self.phase = Phase::Acknowledging(epoch);
+        self.tell_waiting(epoch, out);
+        self.enter(out);
+    }
+
+    fn tell_waiting(&mut self, epoch: Epoch, out: &mut Vec<Output>) {
         let informed = |stage: &Stage| match stage {
             Stage::Informed { accepted, .. } => Some(*accepted),
             _ => None,
@@ -267,7 +282,6 @@ impl<Q: Quorum> Leadership<Q> {
                 self.tell(server, epoch, out);
             }
         }
-        self.enter(out);
     }
 
     fn tell(&mut self, learner: ServerId, epoch: Epoch, out: &mut Vec<Output>) {
@@ -304,10 +318,12 @@ impl<Q: Quorum> Leadership<Q> {
 
     /// The epoch is durable here, as current: ours is the first ACK of NEWLEADER.
     pub fn on_current_kept(&mut self, out: &mut Vec<Output>) {
-        let Phase::Entering(epoch) = self.phase else { return };
-        if self.resigned {
-            return;
-        }
+        let epoch = match self.phase {
+            _ if self.resigned => return,
+            Phase::Entering(epoch) => epoch,
+            Phase::RollingOver { to, is_keeping: true, .. } => return self.led_on(to, out),
+            _ => return,
+        };
         self.phase = Phase::Synchronising(epoch);
         let waiting: Vec<_> = self.learners.keys().copied().collect();
         waiting.into_iter().for_each(|server| self.find(server, out));
@@ -365,16 +381,19 @@ impl<Q: Quorum> Leadership<Q> {
         self.recent.commit(upto);
         self.committed = upto;
         self.inform(out);
-        let serving = self.learners.iter().filter(|(_, stage)| **stage == Stage::Serving);
-        out.extend(serving.map(|(server, _)| Output::Send(*server, ToLearner::Commit { upto })));
+        self.to_serving(&ToLearner::Commit { upto }, out);
         self.recent.forget(self.durable.min(self.recent.informed()));
     }
 
     /// The Proposer's syncs up to this one are confirmed: to every learner that serves.
     pub fn on_confirmed(&mut self, upto: u64, out: &mut Vec<Output>) {
         self.confirmed = upto;
-        let serving = self.learners.iter().filter(|(_, stage)| **stage == Stage::Serving);
-        out.extend(serving.map(|(server, _)| Output::Send(*server, ToLearner::Confirmed { upto })));
+        self.to_serving(&ToLearner::Confirmed { upto }, out);
+    }
+
+    fn to_serving(&self, packet: &ToLearner, out: &mut Vec<Output>) {
+        let serving = self.learners.iter().filter(|(_, stage)| stage.is_serving());
+        out.extend(serving.map(|(server, _)| Output::Send(*server, packet.clone())));
     }
 
     /// The SessionTracker finds these of a learner's sessions silent: it has the last word.
@@ -398,7 +417,8 @@ impl<Q: Quorum> Leadership<Q> {
     }
 
     fn send_to_joined(&self, voters: bool, batches: &[Batch], out: &mut Vec<Output>) {
-        let joined = |stage: &Stage| matches!(stage, Stage::Joined | Stage::Synchronised | Stage::Serving);
+        let joined =
+            |stage: &Stage| matches!(stage, Stage::Joined | Stage::Synchronised) || stage.is_serving();
         for (server, _) in self.learners.iter().filter(|(_, stage)| joined(stage)) {
             if self.quorum.is_voter(*server) == voters {
                 for (after, items) in batches {
@@ -413,8 +433,9 @@ impl<Q: Quorum> Leadership<Q> {
     pub fn check(&self) {
         assert!(self.established().is_none() || self.durable >= self.standing.last, "Z1");
         assert!(self.recent.informed() <= self.recent.last(), "Z2: {:?}", self.recent);
-        let serving = self.learners.iter().any(|(_, stage)| *stage == Stage::Serving);
+        let serving = self.learners.iter().any(|(_, stage)| stage.is_serving());
         assert!(!serving || self.established().is_some(), "Z2: UPTODATE before a quorum");
+        assert!(self.rolls_over().is_none() || self.committed >= self.recent.last(), "Z11: {:?}", self.phase);
         if let Some(epoch) = self.epoch() {
             assert!(epoch > self.standing.current_epoch && epoch > self.standing.last.epoch(), "Z1: {epoch}");
         }
@@ -423,6 +444,7 @@ impl<Q: Quorum> Leadership<Q> {
 
 mod asked;
 mod lacking;
+mod roll_over;
 mod stage;
 
 #[cfg(test)]

@@ -46,4 +46,5 @@ mod configuring;
 mod credit;
 mod held;
 mod recent;
+mod rolling_over;
 mod sync_limit;

@@ -10,8 +10,8 @@ use paddock_messages::letters::{Internal, Proposal, Requests};
 use paddock_messages::mail::Outbox;
 use paddock_messages::quorum::ToLearner;
 use paddock_messages::roles::{
-    DropLearner, Establish, HistoryApplied, KeepEpoch, KeptEpoch, Lead, LeadOver, MemberLane, MemberMet,
-    RoleEnded, RoundHeld, SilentAt, SyncAsked,
+    DropLearner, Establish, KeepEpoch, KeptEpoch, Lead, LeadOver, MemberLane, MemberMet, RoleEnded,
+    RoundHeld, SilentAt, SyncAsked,
 };
 use paddock_messages::zxid::Zxid;
 
@@ -71,7 +71,7 @@ pub struct Others {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Lane {
     pub(super) number: u64,
-    speaking: u8,
+    pub(super) speaking: u8,
 }
 
 /// See the module.
@@ -81,7 +81,7 @@ pub struct Reigning {
     pub(super) lanes: BTreeMap<ServerId, Lane>,
     led: Vec<Led>,
     /// What comes behind the establishment, while our own Learner applies all there is.
-    deferred: Option<VecDeque<Led>>,
+    pub(super) deferred: Option<VecDeque<Led>>,
     /// Frames that are to go down each lane, in order.
     outgoing: BTreeMap<ServerId, Vec<Outgoing>>,
     /// The proposals at hand, encoded once.
@@ -268,7 +268,7 @@ impl ProposerActor {
         }
     }
 
-    fn perform_led(&mut self, order: Led, ctx: &mut Ctx<'_, Self>) {
+    pub(super) fn perform_led(&mut self, order: Led, ctx: &mut Ctx<'_, Self>) {
         let role = self.role;
         let Some(reigning) = &mut self.reigning else { return };
         let sent = match order {
@@ -399,24 +399,6 @@ impl Serve<LeadOver> for ProposerActor {
         for lane in reigning.others.lanes.values() {
             drop(lane.serve.post(letters::Serve { role: None }));
         }
-    }
-}
-
-impl Serve<HistoryApplied> for ProposerActor {
-    fn serve(&mut self, HistoryApplied { role, epoch }: HistoryApplied, ctx: &mut Ctx<'_, Self>) {
-        let led = self.reigning.as_ref().and_then(|it| it.reign.as_ref()?.established());
-        if role != self.role || led.is_none() {
-            return;
-        }
-        assert_eq!(led, Some(epoch), "Z1: what was applied is not for the epoch that is led");
-        self.propose_in(epoch);
-        let deferred = self.reigning.as_mut().and_then(|it| it.deferred.take());
-        for order in deferred.into_iter().flatten() {
-            self.perform_led(order, ctx);
-        }
-        self.perform_reign(ctx);
-        self.configure(ctx);
-        self.publish();
     }
 }
 

@@ -69,6 +69,10 @@ pub struct QuorumPeer<Q> {
     connected: BTreeMap<ServerId, u64>,
     /// When synchronisation was last seen to go on, and how far it was then.
     progressed: (u64, u64),
+    /// Since when the next epoch is told over the lanes of the last.
+    rolls_over_since_ms: Option<u64>,
+    /// Since when our leader's heartbeats tell of a later epoch than the one in which we follow it.
+    overtaken_since_ms: Option<u64>,
     /// When our leader's heartbeat was last answered at once.
     answered_ms: u64,
     digests: Comparison,
@@ -102,6 +106,8 @@ impl<Q: Quorum> QuorumPeer<Q> {
             serving_since_ms: None,
             connected: BTreeMap::new(),
             progressed: (0, 0),
+            rolls_over_since_ms: None,
+            overtaken_since_ms: None,
             answered_ms: 0,
             digests,
             told: Digests::default(),
@@ -153,7 +159,11 @@ impl<Q: Quorum> QuorumPeer<Q> {
     /// (E1). A leader may while a quorum answers; a learner while its leader, who vouched for it, does.
     pub fn promises_until_ms(&self, progress: &Progress) -> Option<u64> {
         match (self.role, progress) {
-            (Role::Leading, Progress::Leading(reign)) => self.leads_until_ms(reign, reign.established?),
+            (Role::Leading, Progress::Leading(reign)) => {
+                let epoch = reign.established?;
+                let turned = |it| reign.next.filter(|_| reign.turned.contains(&it));
+                self.leads_until_ms(reign, |it| turned(it).unwrap_or(epoch))
+            }
             (Role::Following(leader), Progress::Following(stay)) => {
                 let vouched = self.pulses.get(&leader).and_then(Pulse::vouched_ms)?;
                 let holds = stay.is_serving && vouched >= self.since_ms;
@@ -168,10 +178,11 @@ impl<Q: Quorum> QuorumPeer<Q> {
         self.promises_until_ms(progress).is_some_and(|until| now_ms <= until)
     }
 
-    /// Q3: until when a quorum of synchronised voters has answered in time, if nothing more is heard.
-    fn leads_until_ms(&self, reign: &Reign, epoch: Epoch) -> Option<u64> {
+    /// Q3: until when a quorum of synchronised voters has answered in time, if nothing more is heard. None counts that
+    /// has accepted an epoch after the one that `latest` allows it.
+    fn leads_until_ms(&self, reign: &Reign, latest: impl Fn(ServerId) -> Epoch) -> Option<u64> {
         let until = |it: ServerId| {
-            let follows = self.pulses.get(&it).is_some_and(|pulse| !pulse.has_left(epoch));
+            let follows = self.pulses.get(&it).is_some_and(|pulse| !pulse.has_left(latest(it)));
             let counts = reign.synchronised.contains(&it) && follows;
             if it == self.me { Some(u64::MAX) } else { counts.then(|| self.answered_until_ms(it)) }
         };
@@ -205,6 +216,7 @@ impl<Q: Quorum> QuorumPeer<Q> {
             return;
         }
         (self.since_ms, self.serving_since_ms, self.rounds) = (now_ms, None, Rounds::default());
+        (self.rolls_over_since_ms, self.overtaken_since_ms) = (None, None);
         if leader == self.me {
             self.role = Role::Leading;
             out.push(Output::Lead);
@@ -268,6 +280,7 @@ impl<Q: Quorum> QuorumPeer<Q> {
         if matches!(progress, Progress::Following(stay) if stay.is_serving) {
             self.serving_since_ms.get_or_insert(now_ms);
         }
+        self.note_epochs(now_ms, progress);
         let verdict = match (self.role, progress) {
             (Role::Leading, Progress::Leading(reign)) => self.why_not_lead(now_ms, reign),
             (Role::Following(leader), Progress::Following(stay)) => self.why_leave(now_ms, leader, stay),
@@ -309,12 +322,35 @@ impl<Q: Quorum> QuorumPeer<Q> {
         now_ms > self.since_ms.max(self.progressed.0) + limit_ms
     }
 
+    /// Z11: how long an epoch has been on its way that its members are told of over the lanes of the last.
+    fn note_epochs(&mut self, now_ms: u64, progress: &Progress) {
+        let since = |is: bool, before: Option<u64>| is.then(|| before.unwrap_or(now_ms));
+        let rolls_over = matches!(progress, Progress::Leading(reign) if reign.next.is_some());
+        let is_overtaken = match (self.role, progress) {
+            (Role::Following(leader), Progress::Following(Stay { epoch: Some(epoch), .. })) => {
+                self.pulses.get(&leader).is_some_and(|pulse| pulse.has_left(*epoch))
+            }
+            _ => false,
+        };
+        self.rolls_over_since_ms = since(rolls_over, self.rolls_over_since_ms);
+        self.overtaken_since_ms = since(is_overtaken, self.overtaken_since_ms);
+    }
+
     /// Q3.
     fn why_not_lead(&self, now_ms: u64, reign: &Reign) -> Option<&'static str> {
         let two = 2 * self.timing.peer_timeout_ms;
         if let Some(epoch) = reign.established {
-            let holds = self.leads_until_ms(reign, epoch).is_some_and(|until| now_ms <= until);
-            return (!holds).then_some("no quorum of synchronised voters answers");
+            // Who has accepted the next epoch may have it from us, its word being on the way. Until that has come
+            // nothing is promised on the strength of it.
+            let latest = reign.next.unwrap_or(epoch);
+            let holds = self.leads_until_ms(reign, |_| latest).is_some_and(|until| now_ms <= until);
+            let limit = two + self.timing.init_ms;
+            let is_late = self.rolls_over_since_ms.is_some_and(|since| now_ms > since + limit);
+            return match (holds, is_late) {
+                (false, _) => Some("no quorum of synchronised voters answers"),
+                (_, true) => Some("no quorum of voters took the next epoch within initLimit"),
+                (true, false) => None,
+            };
         }
         if !reign.is_discovered {
             return self.is_late(now_ms, two).then_some("no quorum of voters took part in discovery in time");
@@ -326,13 +362,15 @@ impl<Q: Quorum> QuorumPeer<Q> {
     /// Q3.
     fn why_leave(&self, now_ms: u64, leader: ServerId, stay: &Stay) -> Option<&'static str> {
         let two = 2 * self.timing.peer_timeout_ms;
-        let pulse = self.pulses.get(&leader);
-        let vouched = pulse.and_then(Pulse::vouched_ms);
+        let vouched = self.pulses.get(&leader).and_then(Pulse::vouched_ms);
+        // One that goes on to the next epoch as our leader tells us so down the lane, which may be behind.
+        let is_overtaken =
+            self.overtaken_since_ms.is_some_and(|since| now_ms > since + self.timing.peer_timeout_ms);
         let is_served =
             self.serving_since_ms.is_none_or(|since| now_ms <= since.max(vouched.unwrap_or(0)) + two);
         if !self.answers(leader, now_ms) {
             Some("the leader does not answer")
-        } else if stay.epoch.is_some_and(|epoch| pulse.is_some_and(|pulse| pulse.has_left(epoch))) {
+        } else if is_overtaken {
             Some("the leader has accepted a later epoch")
         } else if !is_served {
             Some("the leader answers and does not serve this member any more")

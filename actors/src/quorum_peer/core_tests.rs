@@ -215,7 +215,8 @@ fn q3_a_leader_that_answers_and_does_not_serve_a_member_is_left() {
     for (vouches, accepted, expected) in [
         (true, Epoch(1), None),
         (false, Epoch(1), Some((1_650, unserved))),
-        (true, Epoch(2), Some((50, "the leader has accepted a later epoch"))),
+        // Of the next epoch its own lane may be about to tell (Z11).
+        (true, Epoch(2), Some((900, "the leader has accepted a later epoch"))),
     ] {
         let (mut member, mut out, mut left) = (peer(0), Vec::new(), None);
         member.on_elected(id(2), 0, &mut out);
@@ -254,6 +255,41 @@ fn q3_whoever_has_accepted_a_later_epoch_keeps_nobody_in_the_lead() {
         member.on_time(100, &reign.progress(), &mut out);
         assert_eq!(out.into_iter().find(|it| matches!(it, Output::Look(_))), expected, "{accepted}");
     }
+}
+
+/// Who has accepted the epoch that we tell may have it from us; its word for that counts, and nothing else is promised
+/// upon. The time is bounded.
+#[test]
+fn z11_the_next_epoch_costs_no_lead_and_nothing_is_promised_on_who_may_have_it_from_another() {
+    let mut reign = reign(&[2, 3, 4], &[2, 3, 4]);
+    reign.roll_over(Epoch(2), |_| true, &mut Vec::new());
+    let (mut member, mut out) = (peer(0), Vec::new());
+    member.on_elected(id(1), 0, &mut out);
+    let mut left = None;
+    for now in (0..10_000).step_by(STEP_MS as usize) {
+        member.on_time(now, &reign.progress(), &mut out);
+        for output in std::mem::take(&mut out) {
+            match output {
+                Output::Heartbeat(to, Heartbeat { number, .. }) if to != id(4) => {
+                    let heard = Heartbeat { accepted_epoch: Epoch(2), ..answer(number) };
+                    member.on_heartbeat(to, heard, now, &mut Vec::new());
+                }
+                Output::Look(why) => left = left.or(Some((now, why))),
+                _ => {}
+            }
+        }
+        if left.is_none() && now > 0 {
+            assert!(!member.may_promise(now, &reign.progress()), "at {now}");
+        }
+        if now == 100 {
+            let mut turned = reign.progress();
+            if let Progress::Leading(reign) = &mut turned {
+                reign.turned.insert(id(2));
+            }
+            assert!(member.may_promise(now, &turned), "2 has it from us");
+        }
+    }
+    assert_eq!(left, Some((6_650, "no quorum of voters took the next epoch within initLimit")));
 }
 
 #[test]

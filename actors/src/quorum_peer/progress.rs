@@ -27,6 +27,10 @@ pub struct Reign {
     pub is_discovered: bool,
     /// The epoch that is led, once it is.
     pub established: Option<Epoch>,
+    /// The one after it, while that is told over the same lanes (Z11).
+    pub next: Option<Epoch>,
+    /// The learners that have it on disk, from us.
+    pub turned: BTreeSet<ServerId>,
     /// The learners that have a lane to us.
     pub connected: BTreeSet<ServerId>,
     /// Grows while something is sent to them.

@@ -28,6 +28,7 @@ pub const OUR_OWN: &[EnsembleFault] = &[
     Fault::TellLate,
     Fault::ParkUnasked,
     Fault::JudgeByWallClock,
+    Fault::RollOverAlone,
 ];
 
 /// A peer that takes nothing costs its own lane.

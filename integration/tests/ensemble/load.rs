@@ -90,6 +90,10 @@ impl Told {
         self.diaries.iter().map(Diary::acked).sum()
     }
 
+    pub(crate) fn clients(&self) -> usize {
+        self.diaries.len()
+    }
+
     pub(crate) fn connections(&self) -> usize {
         self.diaries.iter().map(|diary| diary.chapters.len()).sum()
     }

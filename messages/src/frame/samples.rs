@@ -1,5 +1,5 @@
-//! A frame of each type, with every variant of what it may hold: the lines of `frames-v1.txt`; and of each type that
-//! has a second version, those of `frames-v2.txt`.
+//! A frame of each type of version 1, with every variant of what it may hold: the lines of `frames-v1.txt`; and of each
+//! type that a later version has anew, those of that version's file.
 
 use std::sync::Arc;
 
@@ -66,6 +66,12 @@ pub(super) fn of_version_2() -> Vec<(String, Frame)> {
         ("heartbeat-digests".into(), Frame::Heartbeat(heartbeat)),
         ("learner-info-asks".into(), Frame::ToLeader(info)),
     ]
+}
+
+/// What version 2 has no word for.
+pub(super) fn of_version_3() -> Vec<(String, Frame)> {
+    let packet = ToLearner::NewEpoch { epoch: Epoch(251), last: Zxid::new(Epoch(250), 0xffff_0000) };
+    vec![("new-epoch".into(), Frame::ToLearner(packet))]
 }
 
 fn ctl() -> Vec<(&'static str, Frame)> {

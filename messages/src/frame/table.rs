@@ -99,6 +99,7 @@ pub(super) const TABLE: &[Row] = &[
     row!(1, SMALL, ToLearner::Confirmed { upto }),
     row!(1, SMALL, ToLearner::Commit { upto }),
     row!(1, Limit::Batch, ToLearner::Silent(sessions)),
+    row!(3, SMALL, ToLearner::NewEpoch { epoch, last }),
 ];
 
 /// By hand, for it tells less than the next version.
@@ -171,6 +172,11 @@ pub(super) fn row(kind: u8, version: u8) -> Option<&'static Row> {
 /// How a type is written where `speaking` is agreed.
 pub(super) fn row_to_speak(kind: Kind, speaking: u8) -> Option<&'static Row> {
     TABLE.iter().rfind(|row| row.kind == kind && row.version <= speaking)
+}
+
+/// Whether there is a way to say it where `speaking` is agreed.
+pub fn can_say(kind: Kind, speaking: u8) -> bool {
+    row_to_speak(kind, speaking).is_some()
 }
 
 /// Each type and version that this build reads.

@@ -20,8 +20,17 @@ use crate::zxid::{Epoch, Zxid};
 const LARGEST_TXN: usize = 4_000;
 const MIB: usize = 1 << 20;
 
+/// The first version that has a word for it.
+fn first(kind: Kind) -> u8 {
+    (1..).find(|version| can_say(kind, *version)).unwrap()
+}
+
 fn written(frame: &Frame) -> Vec<u8> {
-    written_in(1, frame)
+    written_in(first(frame.kind()), frame)
+}
+
+fn of_each_type() -> Vec<(String, Frame)> {
+    samples::all().into_iter().chain(samples::of_version_3()).collect()
 }
 
 fn written_in(version: u8, frame: &Frame) -> Vec<u8> {
@@ -90,7 +99,7 @@ fn fr1_every_type_reads_back_and_so_does_a_lane_of_them_cut_anywhere() {
     for lane in [Lane::Ctl, Lane::Data] {
         let mine = |(_, frame): (String, Frame)| (frame.kind().lane() == Some(lane)).then_some(frame);
         let frames: Vec<_> =
-            std::iter::once(hello()).chain(samples::all().into_iter().filter_map(mine)).collect();
+            std::iter::once(hello()).chain(of_each_type().into_iter().filter_map(mine)).collect();
         let bytes: Vec<_> = frames.iter().flat_map(written).collect();
         met.extend(frames.iter().map(|frame| frame.kind() as u8));
         for size in [1, 2, 7, 11, 64, 1_000, bytes.len()] {
@@ -110,7 +119,7 @@ fn fr1_every_type_reads_back_and_so_does_a_lane_of_them_cut_anywhere() {
 
 #[test]
 fn fr1_every_prefix_waits_and_every_cut_in_two_reads_back() {
-    for (name, frame) in samples::all() {
+    for (name, frame) in of_each_type() {
         let bytes = written(&frame);
         for cut in 0..bytes.len() {
             let mut reader = greeted(frame.kind());
@@ -131,7 +140,7 @@ fn fr1_every_prefix_waits_and_every_cut_in_two_reads_back() {
 
 #[test]
 fn fr3_every_flipped_bit_is_refused() {
-    for (name, frame) in samples::all() {
+    for (name, frame) in of_each_type() {
         let bytes = written(&frame);
         for bit in 0..bytes.len() * 8 {
             let mut damaged = bytes.clone();
@@ -153,16 +162,16 @@ fn fr3_every_flipped_bit_is_refused() {
 
 #[test]
 fn fr3_a_wrong_length_with_the_right_checksum_is_refused() {
-    for (name, frame) in samples::all() {
+    for (name, frame) in of_each_type() {
         let (kind, bytes) = (frame.kind(), written(&frame));
         let body = &bytes[HEADER..];
         for cut in 0..body.len() {
-            let short = sealed(kind as u8, 1, cut as u32, &body[..cut]);
+            let short = sealed(kind as u8, first(kind), cut as u32, &body[..cut]);
             let fault = fault(&mut greeted(kind), &short);
             assert!(matches!(fault, Fault::Body { length, .. } if length == cut), "{name}, {cut}: {fault}");
         }
         let long = [body, &[0]].concat();
-        let fault = fault(&mut greeted(kind), &sealed(kind as u8, 1, long.len() as u32, &long));
+        let fault = fault(&mut greeted(kind), &sealed(kind as u8, first(kind), long.len() as u32, &long));
         assert!(matches!(fault, Fault::Body { .. }), "{name}: {fault}");
         assert!(fault.to_string().ends_with("1 bytes are left after the value"), "{name}: {fault}");
     }
@@ -180,12 +189,12 @@ fn fr2_a_length_beyond_its_types_limit_is_refused_by_the_header_alone() {
             _ => 64 << 10,
         };
         let mut reader = greeted(kind);
-        reader.feed(&sealed(kind as u8, 1, limit as u32, &[]));
+        reader.feed(&sealed(kind as u8, first(kind), limit as u32, &[]));
         assert!(reader.take().unwrap().is_none(), "{kind:?} of {limit} may come");
         assert!(reader.memory() < 4_096, "{kind:?}: {} bytes for none", reader.memory());
         for length in [limit as u32 + 1, u32::MAX] {
             let mut reader = greeted(kind);
-            let fault = fault(&mut reader, &sealed(kind as u8, 1, length, &[]));
+            let fault = fault(&mut reader, &sealed(kind as u8, first(kind), length, &[]));
             let expected = format!("{kind:?} of {length} bytes, where {limit} are allowed");
             assert_eq!(fault.to_string(), expected);
             assert!(reader.memory() < 4_096);
@@ -201,10 +210,10 @@ fn fr2_what_only_a_leader_says_is_refused_by_the_header_of_a_learner() {
         let mut reader = FrameReader::new(Lane::Data, LARGEST_TXN).of_a_learner();
         reader.feed(&written(&hello()));
         assert_eq!(reader.take().unwrap(), Some(hello()));
-        reader.feed(&sealed(kind as u8, 1, 1_000, &[]));
+        reader.feed(&sealed(kind as u8, first(kind), 1_000, &[]));
         let is_refused = reader.take().is_err_and(|error| matches!(error.fault, Fault::Direction(_)));
         let expected =
-            samples::all().iter().any(|(_, it)| it.kind() == kind && matches!(it, Frame::ToLearner(_)));
+            of_each_type().iter().any(|(_, it)| it.kind() == kind && matches!(it, Frame::ToLearner(_)));
         assert_eq!(is_refused, expected, "{kind:?}");
     }
 }
@@ -225,7 +234,7 @@ fn fr2_lengths_inside_a_body_take_no_memory_for_what_is_not_there() {
             (Kind::AckEpoch, &[1, 0, 0]), // of runs
         ] {
             let body = [before, &length].concat();
-            let bytes = sealed(kind as u8, 1, body.len() as u32, &body);
+            let bytes = sealed(kind as u8, first(kind), body.len() as u32, &body);
             let fault = fault(&mut greeted(kind), &bytes);
             assert!(matches!(fault, Fault::Body { .. }), "{kind:?} {before:?}: {fault}");
         }
@@ -334,10 +343,10 @@ fn the_table_has_each_type_in_each_version_once_and_in_order() {
     let rows: Vec<_> = kinds().map(|(kind, version)| (kind as u8, version)).collect();
     assert!(rows.is_sorted_by(|a, b| a < b), "{rows:?}");
     for &kind in Kind::ALL {
-        for version in SPOKEN.lowest..=SPOKEN.highest {
-            assert!(table::row_to_speak(kind, version).is_some(), "{kind:?} in version {version}");
+        let first = if kind == Kind::NewEpoch { 3 } else { SPOKEN.lowest };
+        for version in 0..=SPOKEN.highest {
+            assert_eq!(can_say(kind, version), version >= first, "{kind:?} in version {version}");
         }
-        assert!(table::row_to_speak(kind, 0).is_none());
     }
     assert!(rows.iter().all(|(_, version)| (SPOKEN.lowest..=SPOKEN.highest).contains(version)));
     let silent = FrameWriter::new(0, 0).write(&commit(1), &mut Vec::new()).unwrap_err().to_string();
@@ -362,6 +371,7 @@ fn hex(bytes: &[u8]) -> String {
 fn fr4_each_version_of_every_type_is_as_it_was_recorded() {
     as_recorded(1, &samples::all());
     as_recorded(2, &samples::of_version_2());
+    as_recorded(3, &samples::of_version_3());
 }
 
 fn as_recorded(version: u8, samples: &[(String, Frame)]) {
@@ -396,9 +406,17 @@ fn what_version_1_cannot_say_is_left_out_and_every_later_row_has_a_sample() {
         let old = reader.take().unwrap().unwrap();
         assert!(old != frame && written(&old) == written(&frame), "{name}: {old:?}");
     }
-    let later: BTreeSet<u8> =
-        kinds().filter(|(_, version)| *version == 2).map(|(kind, _)| kind as u8).collect();
-    assert_eq!(met, later);
+    let of = |wanted| kinds().filter(move |(_, it)| *it == wanted).map(|(kind, _)| kind as u8);
+    assert_eq!(met, of(2).collect());
+    assert_eq!(of(3).collect::<Vec<_>>(), [Kind::NewEpoch as u8]);
+}
+
+#[test]
+fn what_version_2_has_no_word_for_is_not_written_in_it() {
+    for (name, frame) in samples::of_version_3() {
+        let told = FrameWriter::new(2, LARGEST_TXN).write(&frame, &mut Vec::new());
+        assert_eq!(told.unwrap_err().to_string(), "NewEpoch cannot be said in version 2", "{name}");
+    }
 }
 
 #[test]
@@ -428,7 +446,7 @@ proptest! {
         reader.feed(&raw);
         while let Ok(Some(_)) = reader.take() {}
         let mut reader = greeted(kind);
-        reader.feed(&sealed(kind as u8, 1, raw.len() as u32, &raw));
+        reader.feed(&sealed(kind as u8, first(kind), raw.len() as u32, &raw));
         while let Ok(Some(_)) = reader.take() {}
         let _ = reader.end();
     }

@@ -11,7 +11,10 @@ use crate::quorum_peer::progress::{Progress, Reign};
 impl<Q: Quorum> Leadership<Q> {
     /// The epoch that is led, once it is.
     pub fn established(&self) -> Option<Epoch> {
-        if let Phase::Established(epoch) = self.phase { Some(epoch) } else { None }
+        match self.phase {
+            Phase::Established(epoch) | Phase::RollingOver { from: epoch, .. } => Some(epoch),
+            _ => None,
+        }
     }
 
     /// The epoch once it is proposed.
@@ -21,7 +24,7 @@ impl<Q: Quorum> Leadership<Q> {
 
     /// Whether discovery has brought a quorum together (which may take two peer timeouts).
     pub fn is_discovered(&self) -> bool {
-        matches!(self.phase, Phase::Entering(_) | Phase::Synchronising(_) | Phase::Established(_))
+        self.established().is_some() || matches!(self.phase, Phase::Entering(_) | Phase::Synchronising(_))
     }
 
     /// Whether this learner is part of the reign: it has acknowledged NEWLEADER. We are.
@@ -32,7 +35,7 @@ impl<Q: Quorum> Leadership<Q> {
 
     /// Whether UPTODATE is sent to this learner.
     pub fn is_serving(&self, learner: ServerId) -> bool {
-        self.learners.get(&learner) == Some(&Stage::Serving)
+        self.learners.get(&learner).is_some_and(Stage::is_serving)
     }
 
     /// Whether the voters that serve decide without us: who gives the lead up leaves them a quorum.
@@ -49,10 +52,12 @@ impl<Q: Quorum> Leadership<Q> {
         Progress::Leading(Reign {
             is_discovered: self.is_discovered(),
             established: self.established(),
+            next: self.rolls_over(),
+            turned: if self.rolls_over().is_some() { is(&[Stage::Serving]) } else { Default::default() },
             connected: self.learners.keys().copied().collect(),
             steps: 0, // the links know
-            synchronised: is(&[Stage::Synchronised, Stage::Serving]),
-            serving: is(&[Stage::Serving]),
+            synchronised: is(&[Stage::Synchronised, Stage::Serving, Stage::Turning]),
+            serving: is(&[Stage::Serving, Stage::Turning]),
         })
     }
 

@@ -18,6 +18,9 @@ pub(super) enum Phase {
     Synchronising(Epoch),
     /// Leading.
     Established(Epoch),
+    /// Leading `from`, all of which is committed, and of which no zxid is left. Voters' ACKs of the next epoch are
+    /// awaited, or it is on its way to our disk.
+    RollingOver { from: Epoch, to: Epoch, is_keeping: bool },
 }
 
 impl Phase {
@@ -28,7 +31,8 @@ impl Phase {
             Self::Acknowledging(epoch)
             | Self::Entering(epoch)
             | Self::Synchronising(epoch)
-            | Self::Established(epoch) => Some(epoch),
+            | Self::Established(epoch)
+            | Self::RollingOver { from: epoch, .. } => Some(epoch),
         }
     }
 }
@@ -61,4 +65,13 @@ pub(super) enum Stage {
     Synchronised,
     /// UPTODATE is sent, and each commit from here on.
     Serving,
+    /// The same, and the next epoch is told: it has not acknowledged that.
+    Turning,
+}
+
+impl Stage {
+    /// Whether it may serve clients.
+    pub(super) fn is_serving(&self) -> bool {
+        matches!(self, Self::Serving | Self::Turning)
+    }
 }

@@ -12,6 +12,7 @@ use crate::proposer::sync_plan::Searched;
 use crate::quorum::Majority;
 
 mod discovery;
+mod rolling_over;
 mod sync;
 
 struct Bench(Leadership<Majority>);
@@ -85,6 +86,10 @@ impl Bench {
             ["commit", upto] => lead.on_committed(z(upto), &mut out),
             ["propose", ref all @ ..] => {
                 lead.on_proposed(&Arc::new(all.iter().map(|it| proposal(it)).collect()), &mut out);
+            }
+            // Whom of 1 to 9 it can be told.
+            ["roll-over", to, hearing] => {
+                lead.roll_over(epoch(to), |it| hearing.contains(&it.0.to_string()), &mut out);
             }
             [learner, "connects"] => lead.on_connected(id(learner)),
             [learner, "goes"] => lead.on_gone(id(learner)),
@@ -160,6 +165,7 @@ fn told_packet(packet: &ToLearner) -> String {
         ToLearner::Silent(_) => "silent".into(),
         ToLearner::Confirmed { upto } => format!("confirm {upto}"),
         ToLearner::Commit { upto } => format!("COMMIT {upto:?}"),
+        ToLearner::NewEpoch { epoch, last } => format!("NEWEPOCH {epoch} after {last:?}"),
         ToLearner::Sync(SyncStart::Snap(_)) | ToLearner::Snapshot { .. } => panic!("the shell's: {packet:?}"),
     }
 }

@@ -115,6 +115,13 @@ impl Node {
                 if self.lp.facts.seed {
                     self.keep(KeptEpoch::Joined);
                 }
+                if let Mode::Following(behind) = &mut self.lp.mode {
+                    behind.opens = true;
+                }
+                self.settle_behind(epoch);
+            }
+            Followed::Begins(epoch) => {
+                self.lp.core.on_epoch(epoch, &mut Vec::new());
                 self.settle_behind(epoch);
             }
             Followed::Leave(why) => {
@@ -129,8 +136,7 @@ impl Node {
     }
 
     fn settle_behind(&mut self, peer_epoch: Epoch) {
-        let Mode::Following(behind) = &mut self.lp.mode else { return };
-        behind.opens = true;
+        let Mode::Following(behind) = &self.lp.mode else { return };
         let (role, leader, zxid) = (self.lp.role, behind.leader, self.lp.core.appended());
         let state = if self.is_voter { PeerState::Following } else { PeerState::Observing };
         let vote = Vote { peer_epoch, zxid, leader };

@@ -1,27 +1,20 @@
 //! A member's Learner as its role begins and ends, as its shell has it: between its core, the log and the leader.
 
-use std::sync::Arc;
+use std::collections::VecDeque;
 
-use paddock_actors::auth::AuthRules;
-use paddock_actors::client::reads;
-use paddock_actors::learner::core::{Learner, Output as Learned, State};
+use paddock_actors::learner::core::{Learner, Output as Learned};
 use paddock_actors::learner::fence::Fence;
 use paddock_actors::learner::following::Following;
 use paddock_actors::learner::roles::Answered;
-use paddock_actors::quorum_peer::{OwnDigests, belongs, entered, memory};
+use paddock_actors::quorum_peer::{belongs, entered, memory};
 use paddock_actors::storage::Facts;
 use paddock_actors::tree::TreeWriter;
-use paddock_actors::tree::feed::{FeedItem, ReadAnswer};
-use paddock_messages::client::reply::Outcome;
-use paddock_messages::client::request::Read;
-use paddock_messages::ids::ServerId;
-use paddock_messages::letters::{Asker, Internal, SessionChanges};
+use paddock_messages::letters::Internal;
 use paddock_messages::quorum::{PeerState, Vote};
 use paddock_messages::roles::{
     Asked, Begin, EpochKept, HistoryApplied, Judge, KeptEpoch, Lead, LeadOver, OwnAck, Part as RolePart,
     RoleEnded, Settled, Stands, Whose,
 };
-use paddock_messages::txn::Txn;
 use paddock_messages::zxid::{Epoch, Zxid};
 
 use super::EnsembleFault;
@@ -29,7 +22,6 @@ use super::behind::Behind;
 use super::mail::{Came, Control, Letter, Part};
 use super::node::{Effect, Node, tracing_line};
 use super::storage::Command;
-use super::truth::Truth;
 
 /// What the member does.
 pub(super) enum Mode {
@@ -52,7 +44,7 @@ pub(super) struct LearnerPart {
     pub(super) facts: Facts,
     pub(super) new_ensemble: u128,
     pub(super) entering: u128,
-    pub(super) keeping: Option<KeptEpoch>,
+    pub(super) keeping: VecDeque<(KeptEpoch, Facts)>,
     pub(super) quorum_has: Option<Epoch>,
     pub(super) establishes: Option<Epoch>,
     pub(super) installing: Option<Came>,
@@ -72,7 +64,7 @@ impl LearnerPart {
             facts,
             new_ensemble,
             entering: new_ensemble,
-            keeping: None,
+            keeping: VecDeque::new(),
             quorum_has: None,
             establishes: None,
             installing: None,
@@ -80,43 +72,6 @@ impl LearnerPart {
             fence: Fence::new(facts.tree_differs),
             is_odd: false,
         }
-    }
-}
-
-/// The tree as the Learner sees it; the truth is told everything.
-struct Live<'a, 't> {
-    me: ServerId,
-    writer: &'a mut TreeWriter<'t>,
-    rules: &'a AuthRules,
-    truth: &'a std::cell::RefCell<Truth>,
-    /// The last txn applied: an epoch's start, where the tree may be, is none.
-    applied: Zxid,
-    txns: u64,
-    is_odd: bool,
-    late_replies: u64,
-}
-
-impl State for Live<'_, '_> {
-    fn apply(&mut self, txn: &Txn) -> Outcome {
-        self.txns += 1;
-        let before = std::mem::replace(&mut self.applied, txn.header.zxid);
-        let outcome = self.writer.apply(txn);
-        let digest = (!self.is_odd).then(|| self.writer.digest());
-        self.truth.borrow_mut().apply(self.me, before, txn, digest);
-        outcome
-    }
-    fn read(&mut self, from: &Asker, read: Read) -> ReadAnswer {
-        reads::answer(self.writer, self.rules, from, read)
-    }
-    fn last_zxid(&self) -> Zxid {
-        self.writer.last_zxid()
-    }
-    fn push(&mut self, arbiter: u16, item: FeedItem) {
-        self.late_replies += u64::from(matches!(item, FeedItem::LateReply { .. }));
-        self.writer.push(arbiter, item);
-    }
-    fn begin_epoch(&mut self, epoch: Epoch) {
-        self.writer.tree_mut().begin_epoch(epoch);
     }
 }
 
@@ -128,7 +83,8 @@ impl Node {
         };
         self.end_role();
         let it = &mut self.lp;
-        (it.role, it.keeping, it.quorum_has, it.establishes) = (role, None, None, None);
+        (it.role, it.quorum_has, it.establishes) = (role, None, None);
+        it.keeping.clear();
         match part {
             RolePart::Look => {
                 it.mode = Mode::Looking { last: None, is_told: false };
@@ -225,7 +181,7 @@ impl Node {
     }
 
     pub(super) fn keep(&mut self, epoch: KeptEpoch) {
-        let mut facts = self.lp.facts;
+        let mut facts = self.lp.keeping.back().map_or(self.lp.facts, |(_, facts)| *facts);
         match epoch {
             KeptEpoch::Accepted(epoch) => facts.accepted_epoch = epoch,
             KeptEpoch::Current(epoch) => facts = entered(facts, epoch, self.lp.entering),
@@ -233,7 +189,7 @@ impl Node {
             KeptEpoch::Refused => return,
         }
         facts.tree_differs = self.lp.fence.is_up();
-        self.lp.keeping = Some(epoch);
+        self.lp.keeping.push_back((epoch, facts));
         self.command(self.lp.role, Command::KeepFacts(facts, epoch));
     }
 
@@ -244,7 +200,7 @@ impl Node {
         if !is_current {
             return;
         }
-        let Some(epoch) = self.lp.keeping.take() else { return };
+        let Some((epoch, _)) = self.lp.keeping.pop_front() else { return };
         let role = self.lp.role;
         match (&self.lp.mode, epoch) {
             (Mode::Leading, KeptEpoch::Joined) => self.establish(),
@@ -283,13 +239,15 @@ impl Node {
             self.note("leads of a member whose tree differs");
             return self.leave("its tree is not the one that a quorum has");
         }
-        self.serve_everybody(Whose::All);
+        let rolls_over = self.lead.core.is_some();
+        if !rolls_over {
+            self.serve_everybody(Whose::All);
+        }
         self.post(Part::Proposer, Letter::HistoryApplied(HistoryApplied { role, epoch }));
         let vote = Vote { peer_epoch: epoch, zxid: self.lp.core.appended(), leader: self.me };
-        let settled = Settled { role, state: PeerState::Leading, vote };
-        self.post(Part::QuorumPeer, Letter::Settled(settled));
+        self.post(Part::QuorumPeer, Letter::Settled(Settled { role, state: PeerState::Leading, vote }));
         tracing_line(self, &format!("leads {epoch}"));
-        self.note("elections won");
+        self.note(if rolls_over { "epochs rolled over" } else { "elections won" });
         self.ambush = true;
     }
 
@@ -338,27 +296,6 @@ impl Node {
         let mut out = Vec::new();
         run(&mut self.lp.core, &mut out);
         self.perform_learner(out);
-    }
-
-    /// Applies what is committed, at most a batch.
-    pub(super) fn apply(&mut self) {
-        let mut changes = Vec::new();
-        let tree = Arc::clone(&self.tree);
-        let mut writer = tree.write();
-        let (me, applied, is_odd) = (self.me, self.lp.core.applied(), self.lp.is_odd);
-        let (truth, rules) = (&*self.truth, &*self.hub.rules);
-        let mut state =
-            Live { me, writer: &mut writer, rules, truth, applied, txns: 0, is_odd, late_replies: 0 };
-        self.lp.core.apply(&mut state, &mut changes);
-        self.txns += state.txns;
-        *self.met.entry("writes answered by the next leader's log").or_default() += state.late_replies;
-        let digests = OwnDigests { latest: writer.latest_digests(), ..self.board.digests() };
-        self.board.tell_digests(digests);
-        self.commit(writer);
-        if !changes.is_empty() {
-            self.post(Part::Sessions, Letter::SessionChanges(SessionChanges(changes)));
-        }
-        self.on_applied();
     }
 
     pub(super) fn commit(&mut self, writer: TreeWriter<'_>) {

@@ -34,6 +34,7 @@
 //!   out of room for what it was given before; and where there is room again, all goes on.
 //! - EN12 No session's id is given twice, whatever the clocks say; and nothing else rests on them.
 
+mod applying;
 mod behind;
 mod clients;
 mod clocks;
@@ -114,11 +115,13 @@ pub enum EnsembleFault {
     ParkUnasked,
     /// Sessions are judged by the wall clock.
     JudgeByWallClock,
+    /// A leader goes on to the next epoch before a quorum has it on disk.
+    RollOverAlone,
 }
 
 impl EnsembleFault {
     /// Every one.
-    pub const ALL: [Self; 26] = [
+    pub const ALL: [Self; 27] = [
         Self::AckBeforePersist,
         Self::NoSync,
         Self::CommitOnMinority,
@@ -145,6 +148,7 @@ impl EnsembleFault {
         Self::TellLate,
         Self::ParkUnasked,
         Self::JudgeByWallClock,
+        Self::RollOverAlone,
     ];
 }
 

@@ -132,6 +132,26 @@ impl Node {
         self.truth.borrow_mut().establish(epoch, self.me, log_start, &log);
     }
 
+    /// Every learner is of this build.
+    fn roll_over(&mut self, epoch: Epoch) {
+        self.note("roll-overs begun");
+        self.with_reign(|reign, out| reign.roll_over(epoch, |_| true, out));
+        if self.setup.has(EnsembleFault::RollOverAlone) {
+            let upto = self.logger.persisted().upto;
+            let told = self.lead.lanes.keys().copied().filter(|it| self.is_serving_learner(*it));
+            for learner in told.collect::<Vec<_>>() {
+                let acks = ToLeader::AckNewLeader { upto };
+                self.with_reign(|reign, out| reign.on_packet(learner, acks, out));
+            }
+        }
+        self.publish();
+        self.ambush = true;
+    }
+
+    fn is_serving_learner(&self, learner: ServerId) -> bool {
+        self.lead.reign.as_ref().is_some_and(|reign| reign.is_serving(learner))
+    }
+
     pub(super) fn resign(&mut self, why: &'static str) {
         let role = self.lead.role;
         self.post(Part::QuorumPeer, Letter::RoleEnded(RoleEnded { role, why }));
@@ -218,7 +238,8 @@ impl Node {
                     self.with_reign(|reign, out| reign.on_turned_away(member, all, out));
                 }
                 Proposed::HangUp(member) => panic!("{member} acks what was not proposed"),
-                Proposed::BeginEpoch(_) | Proposed::NoEpochLeft => self.resign("the epoch is used up"),
+                Proposed::BeginEpoch(epoch) => self.roll_over(epoch),
+                Proposed::NoEpochLeft => panic!("no seed lives so long"),
             }
         }
         self.perform_reign();
@@ -262,6 +283,9 @@ impl Node {
         if self.lead.core.is_none() && self.lead.reign.as_ref().is_some_and(|it| it.epoch().is_some()) {
             self.note("epochs discovered and not established");
         }
+        if self.lead.reign.as_ref().is_some_and(|it| it.rolls_over().is_some()) {
+            self.note("roll-overs given up");
+        }
         self.lead = Reigning { role, ..Reigning::default() };
         self.effects.push(Effect::Serve(None));
     }
@@ -274,11 +298,18 @@ impl Node {
         assert_eq!(led, Some(epoch), "Z1: what was applied is not for the epoch that is led");
         let rules = PrepRules { extended_types: true, ..PrepRules::default() };
         let (quorum, room) = (self.setup.commit_quorum(), self.setup.room());
-        let mut core = Proposer::new(self.me, epoch, quorum, rules, room);
-        core.on_disk_full(self.room.is_proposer_full);
-        self.lead.core = Some(Box::new(core));
+        let rolls_over = self.lead.core.is_some();
+        if !rolls_over {
+            let core = Proposer::new(self.me, epoch, quorum, rules, room);
+            let mut core = core.with_last_counter(self.setup.last_counter);
+            core.on_disk_full(self.room.is_proposer_full);
+            self.lead.core = Some(Box::new(core));
+        }
         for order in self.lead.deferred.take().into_iter().flatten() {
             self.perform_led(order);
+        }
+        if rolls_over {
+            self.with_proposer(|core, tree, now, out| core.on_new_epoch(tree, epoch, now, out));
         }
         self.perform_reign();
         self.publish();
@@ -341,6 +372,10 @@ impl Node {
     pub(super) fn on_packet_up(&mut self, from: ServerId, lane: u64, mut packet: ToLeader) {
         if self.lead.lanes.get(&from) != Some(&lane) {
             return;
+        }
+        let is_late = matches!(packet, ToLeader::AckNewLeader { .. });
+        if is_late && self.setup.has(EnsembleFault::RollOverAlone) && self.is_serving_learner(from) {
+            return; // taken for granted
         }
         if let ToLeader::AckEpoch { current_epoch, tail, .. } = &mut packet
             && self.setup.voters.contains(&from)

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use paddock_actors::client::Settings;
+use paddock_actors::proposer::core::LAST_COUNTER;
 use paddock_actors::proposer::sync_plan::Spares;
 use paddock_actors::proposer::{Majority, Quorum, Room};
 use paddock_actors::quorum_peer::core::Timing;
@@ -56,6 +57,8 @@ pub(super) struct Setup {
     pub(super) longest_mail_us: u64,
     /// Of every client arbiter.
     pub(super) settings: Arc<Settings>,
+    /// The counter of each epoch's last txn.
+    pub(super) last_counter: u32,
     segment_bytes: u64,
     admitted_bytes: u64,
     salt: u64,
@@ -82,10 +85,22 @@ impl Setup {
                 linearizable_reads: rng.random_bool(0.3),
                 ..Settings::default()
             }),
+            last_counter: LAST_COUNTER,
             segment_bytes: [8 << 10, 32 << 10][rng.random_range(0..2)],
             admitted_bytes: [8 << 10, 32 << 10][rng.random_range(0..2)],
             salt: rng.random(),
         }
+        .with_short_epochs()
+    }
+
+    /// Epochs of few txns in every third seed: not with a mistake that has nothing to do with it.
+    fn with_short_epochs(self) -> Self {
+        let is_wanted = match self.fault {
+            None => (self.salt >> 8).is_multiple_of(3),
+            Some(fault) => fault == EnsembleFault::RollOverAlone,
+        };
+        let last_counter = if is_wanted { 5 + (self.salt >> 16) as u32 % 200 } else { LAST_COUNTER };
+        Self { last_counter, ..self }
     }
 
     pub(super) fn has(&self, fault: EnsembleFault) -> bool {

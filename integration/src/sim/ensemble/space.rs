@@ -163,7 +163,7 @@ impl Node {
             self.remove(&came.name);
         }
         if is_current {
-            self.lp.keeping = None;
+            self.lp.keeping.clear();
             self.room.no_room_until_ms = self.now_ms + NO_ROOM_MS;
             self.room.stands_back = true;
             self.leave("the log refused what the role needs");

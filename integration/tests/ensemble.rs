@@ -47,6 +47,8 @@ mod rejoin;
 mod relay;
 #[path = "ensemble/roll_over.rs"]
 mod roll_over;
+#[path = "ensemble/rolling_restart.rs"]
+mod rolling_restart;
 #[path = "ensemble/sessions.rs"]
 mod sessions;
 #[path = "ensemble/silent_lane.rs"]

@@ -62,6 +62,17 @@ pub struct TreeDiffers {
     pub tree: u64,
 }
 
+/// To the QuorumPeer, from whoever stops the process: give up the role in good order, and begin none any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Retire;
+
+/// To the Proposer, from the QuorumPeer: number nothing more, and end the role once all that is numbered is committed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HandOver {
+    /// Of which role.
+    pub role: u64,
+}
+
 /// To the QuorumPeer, from the actors of a role: it is over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RoleEnded {

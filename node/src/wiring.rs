@@ -44,7 +44,7 @@ use paddock_config::{Config, Quorum};
 use paddock_messages::ids::{AttachNumber, ServerId, SessionId};
 use paddock_messages::letters::{Home, SessionChange, SessionChanges, Silent, Submissions, Touched};
 use paddock_messages::mail::{Bound, Outbox};
-use paddock_messages::roles::{Begin as BeginRole, Over};
+use paddock_messages::roles::Over;
 
 use crate::descriptors;
 use crate::ensemble::{self, Membership};
@@ -72,8 +72,8 @@ pub struct Node {
     entrance: Arc<Entrance>,
     arbiters: Vec<NamedArbiter>,
     metrics: Option<MetricsServer>,
-    /// Of a member of several: to end its role.
-    last: Option<Outbox<BeginRole>>,
+    /// Of a member of several.
+    last: Option<stop::LastRole>,
 }
 
 /// The mailboxes, before the actors: anyone may post to anyone.
@@ -327,7 +327,10 @@ impl Node {
             others,
         );
         let tracker = SessionTrackerActor::new(tracker, silent, judged);
-        let last = membership.is_some().then(|| mail.learner.outbox(ADMITTED));
+        let last = ensemble.as_ref().map(|with| stop::LastRole {
+            retire: with.quorum_peer.outbox(ADMITTED),
+            begin: mail.learner.outbox(ADMITTED),
+        });
         let ctl = start_guardian(config, &env)?;
         if let Some(both) = membership.zip(ensemble) {
             let begun = (config, facts.accepted_epoch);

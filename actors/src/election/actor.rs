@@ -36,6 +36,13 @@ pub struct Settle {
     pub is_whole: bool,
 }
 
+/// Mail to the Election: the member's role has ended, and it does not stand yet.
+#[derive(Clone, Copy, Debug)]
+pub struct Left {
+    /// It never will: the process is to end.
+    pub for_good: bool,
+}
+
 /// Mail to the Election: a member said this.
 #[derive(Clone, Copy, Debug)]
 pub struct Heard {
@@ -155,6 +162,13 @@ impl Serve<Settle> for ElectionActor {
             self.core.remember(Memory::Whole);
         }
         self.core.settle(state, vote, &mut self.out);
+        self.perform(ctx);
+    }
+}
+
+impl Serve<Left> for ElectionActor {
+    fn serve(&mut self, Left { for_good }: Left, ctx: &mut Ctx<'_, Self>) {
+        self.core.leave(for_good, &mut self.out);
         self.perform(ctx);
     }
 }

@@ -50,6 +50,8 @@ enum Stage {
     Decided(Option<Vote>),
     /// It has a role.
     Settled(PeerState, Vote),
+    /// Its role has ended, and it is yet to stand with what its log has, unless the process ends.
+    Left { for_good: bool },
 }
 
 /// One member's part in all elections of its life.
@@ -126,6 +128,19 @@ impl<Q: Quorum> Election<Q> {
         let before = self.current();
         self.stage = Stage::Settled(state, vote);
         if before == self.current() { self.tell_listeners(out) } else { self.tell_all(out) }
+    }
+
+    /// Its role has ended: it has neither a leader nor a vote to tell of until it looks (EL10), which it will not if it
+    /// leaves `for_good`. One that has never looked goes on saying nothing.
+    pub fn leave(&mut self, for_good: bool, out: &mut Vec<Output>) {
+        if matches!(self.stage, Stage::Idle) {
+            return;
+        }
+        let before = self.current();
+        self.stage = Stage::Left { for_good };
+        if before != self.current() {
+            self.tell_all(out);
+        }
     }
 
     /// `from` said this. Ignored from strangers, over a link that is down, and from a round beyond EL8's
@@ -391,16 +406,22 @@ impl<Q: Quorum> Election<Q> {
             Stage::Looking(_) => (PeerState::Looking, self.proposal()),
             Stage::Decided(vote) => (PeerState::Looking, vote),
             Stage::Settled(state, vote) => (state, Some(vote)),
+            // Who looks and has no vote is not waited for (EL7).
+            Stage::Left { for_good } => {
+                (if for_good { PeerState::Looking } else { PeerState::Observing }, None)
+            }
         };
         Some(Notification { state, vote, round: self.round, memory: self.memory })
     }
 
-    /// One that looks is answered by those that have a role, and by those that look in a higher round.
+    /// One that looks is answered by those that have a role, and by those that look in a higher round; one that votes
+    /// also by those that had a role until now, two of which would answer each other for ever.
     fn is_to_answer(&self, heard: &Notification) -> bool {
         heard.state == PeerState::Looking
             && match self.stage {
                 Stage::Looking(_) => heard.vote.is_some() && heard.round < self.round,
                 Stage::Settled(..) => true,
+                Stage::Left { .. } => heard.vote.is_some(),
                 Stage::Idle | Stage::Decided(_) => false,
             }
     }
@@ -411,7 +432,7 @@ impl<Q: Quorum> Election<Q> {
         let is_told = move |heard| match self.stage {
             Stage::Idle | Stage::Decided(_) => false,
             Stage::Looking(_) => true,
-            Stage::Settled(..) => looks(heard),
+            Stage::Settled(..) | Stage::Left { .. } => looks(heard),
         };
         self.heard.iter().filter(move |(_, heard)| is_told(**heard)).map(|(peer, _)| *peer)
     }

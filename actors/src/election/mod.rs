@@ -23,6 +23,9 @@
 //! - EL9  One that has lost what it may have acknowledged, or never had anything, has no vote, and its word counts
 //!   for nothing: but where every voter is here and nobody has anything (one may have been a server alone), or an
 //!   operator says of a quorum that it may begin.
+//! - EL10 A member whose role has ended tells nobody of a leader until it looks: nobody joins it, or its leader, on its
+//!   word, however long its log takes to finish. Its vote is to come, and waited for as EL7 says, unless its process
+//!   ends.
 //!
 //! Not promised: that one leader is elected. Words change while they travel, so two members may decide
 //! for two leaders, in one round too: a voter of both quorums then turned from the lesser vote to the

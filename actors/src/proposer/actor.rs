@@ -11,6 +11,7 @@ use paddock_messages::roles::{Asked, Confirmed, EpochKept, KeepEpoch, KeptEpoch,
 use paddock_messages::zxid::{Epoch, Zxid};
 
 use super::core::{Output, Proposer, Room};
+use super::handing_over::{DISK_FULL, OwnDisk};
 use super::reigning::Reigning;
 use super::sync_limit::SyncLimit;
 use crate::admin::metrics::{Meters, Prepared};
@@ -140,6 +141,7 @@ pub struct ProposerActor {
     /// Members that the tree's configuration may have to name, until it has been looked at in this epoch.
     pub(super) unproposed: Option<Arc<str>>,
     pub(super) sync_limit: SyncLimit,
+    pub(super) own_disk: OwnDisk,
 }
 
 impl ProposerActor {
@@ -154,7 +156,7 @@ impl ProposerActor {
         meters: Arc<Meters>,
     ) -> Self {
         let core = epoch.map(|epoch| rules.begin(me, epoch));
-        let sync_limit = SyncLimit::new(rules.sync_limit);
+        let (sync_limit, own_disk) = (SyncLimit::new(rules.sync_limit), OwnDisk::new(rules.sync_limit));
         let last = core.as_ref().map_or(Zxid::ZERO, Proposer::last);
         Self {
             me,
@@ -173,6 +175,7 @@ impl ProposerActor {
             is_disk_full: false,
             unproposed: None,
             sync_limit,
+            own_disk,
         }
     }
 
@@ -184,6 +187,7 @@ impl ProposerActor {
         self.core = Some(core);
         self.unproposed.clone_from(&self.rules.members);
         self.sync_limit = SyncLimit::new(self.rules.sync_limit);
+        self.own_disk = OwnDisk::new(self.rules.sync_limit);
     }
 
     pub(super) fn perform(&mut self, ctx: &mut Ctx<'_, Self>) {
@@ -318,7 +322,7 @@ impl Service for ProposerActor {
                 this.perform(ctx);
                 this.configure(ctx);
                 this.drop_late();
-                this.hands_over(ctx);
+                this.judge_own_disk(ctx);
             }
         });
     }
@@ -341,6 +345,7 @@ impl ProposerActor {
         self.meters.committed(between(before, core.committed()));
         self.perform(ctx);
         self.resume(ctx);
+        self.end_if_finished(ctx);
     }
 }
 
@@ -397,7 +402,7 @@ impl Serve<DiskSpace> for ProposerActor {
     fn serve(&mut self, letter: DiskSpace, ctx: &mut Ctx<'_, Self>) {
         let full = matches!(letter.0, Space::Full { .. });
         self.is_disk_full = full;
-        if self.hands_over(ctx) {
+        if full && self.hand_over(DISK_FULL, ctx) {
             return;
         }
         match letter.0 {

@@ -86,6 +86,8 @@ pub struct Proposer<Q> {
     /// The counter of this epoch's last txn, at most [`LAST_COUNTER`].
     last_counter: u32,
     roll: Roll,
+    /// Nothing more is numbered (P15).
+    is_finishing: bool,
     held: Held,
     /// Sessions expired since the metrics were told.
     expired: u64,
@@ -111,6 +113,7 @@ impl<Q: Quorum> Proposer<Q> {
             credit: LogCredit::new(room.admitted, room.largest),
             last_counter: LAST_COUNTER,
             roll: Roll::NotYet,
+            is_finishing: false,
             held: Held::default(),
             expired: 0,
             syncs: Syncs::default(),
@@ -137,6 +140,16 @@ impl<Q: Quorum> Proposer<Q> {
     /// The last txn that a voter is known to have on disk; none if it has acknowledged nothing in this epoch.
     pub fn acked(&self, voter: ServerId) -> Option<Zxid> {
         self.acked.get(&voter).copied()
+    }
+
+    /// From now on nothing is numbered: what is asked waits, and is asked of the next leader (P15).
+    pub fn finish(&mut self) {
+        self.is_finishing = true;
+    }
+
+    /// Whether all that was numbered is committed, and nothing more will be (P15).
+    pub fn has_finished(&self) -> bool {
+        self.is_finishing && self.committed == self.last
     }
 
     /// The limits of quotas that writes passed since the last call: for the metrics and the log.
@@ -423,6 +436,7 @@ impl<Q: Quorum> Proposer<Q> {
 
     fn next(&self) -> Zxid {
         assert!(!self.needs_new_epoch() && !self.is_full(), "P6");
+        assert!(!self.is_finishing, "P15");
         self.last.next().expect("P6 keeps the counter from its end")
     }
 

@@ -25,6 +25,8 @@
 //!   by a round of heartbeats, or by its acks of a txn that was proposed after it.
 //! - P13 What a session asks that nobody here knows is done only if `localSessionsEnabled` says so, and the member
 //!   that asks made the session; it owns no ephemeral znode.
+//! - P15 A leader that is to hand over as its process ends numbers nothing more, and gives the lead up as soon as all that
+//!   it has numbered is committed: so it leaves nothing behind that only some have.
 //!
 //! Source: Junqueira et al., Zab (DSN 2011), local primary order; compat: Leader.java (propose,
 //! tryToCommit), PrepRequestProcessor, ZOOKEEPER-1277 (the counter must not wrap).
@@ -44,6 +46,7 @@ pub use core::{LAST_COUNTER, Output, Proposer, Room};
 
 mod configuring;
 mod credit;
+mod handing_over;
 mod held;
 mod recent;
 mod rolling_over;

@@ -218,18 +218,6 @@ impl ProposerActor {
         }
     }
 
-    /// Gives the lead up if the disk is full and the others are a quorum that is in sync: whether it does. Nothing
-    /// is numbered any more from then on, though the role is yet to end: the log has no room for it (L8).
-    pub(super) fn hands_over(&mut self, ctx: &mut Ctx<'_, Self>) -> bool {
-        let reign = self.reigning.as_ref().and_then(|it| it.reign.as_ref());
-        let hands_over = self.is_disk_full && reign.is_some_and(|reign| reign.can_hand_over());
-        if hands_over {
-            self.core = None;
-            self.resign("the disk is full, and others can lead", ctx);
-        }
-        hands_over
-    }
-
     pub(super) fn begin_round(&mut self, number: u64, ctx: &mut Ctx<'_, Self>) -> Result<(), ()> {
         let Some(reigning) = &self.reigning else {
             let why = "a server alone is its own quorum, and yet a sync waits for others";

@@ -8,7 +8,7 @@ use paddock_messages::ids::ServerId;
 use paddock_messages::mail::Outbox;
 use paddock_messages::quorum::{PeerState, Vote};
 use paddock_messages::roles::{
-    Begin, DropLearner, Part, RoleEnded, RoundHeld, Settled, Stands, SyncAsked, TreeDiffers,
+    Begin, DropLearner, HandOver, Part, Retire, RoleEnded, RoundHeld, Settled, Stands, SyncAsked, TreeDiffers,
 };
 
 use super::core::{Output, QuorumPeer, Role};
@@ -18,7 +18,7 @@ use super::progress::{Board, Progress};
 use super::round_trip::RoundTrip;
 use crate::admin::metrics::Meters;
 use crate::client::hub::Control;
-use crate::election::actor::{Elected, Heard, LinkChange, Look, Settle};
+use crate::election::actor::{Elected, Heard, Left, LinkChange, Look, Settle};
 use crate::peer_link::letters::{CtlDown, CtlUp, HeardHeartbeat, HeardNotification, SendHeartbeat};
 use crate::peer_link::status::SharedStatus;
 use crate::runtime::{Ctx, ExitCode, Serve, Service};
@@ -32,6 +32,8 @@ pub struct Peers {
     /// The same.
     pub settle: Outbox<Settle>,
     /// The same.
+    pub left: Outbox<Left>,
+    /// The same.
     pub heard: Outbox<Heard>,
     /// The same.
     pub link: Outbox<LinkChange>,
@@ -43,6 +45,8 @@ pub struct Peers {
     pub round: Outbox<RoundHeld>,
     /// The same.
     pub drop: Outbox<DropLearner>,
+    /// The same.
+    pub hand_over: Outbox<HandOver>,
     /// The data lanes: what is sent down them shows that synchronisation goes on.
     pub data: Vec<SharedStatus>,
     /// The ctl lanes: their round trips are told there.
@@ -105,7 +109,12 @@ impl QuorumPeerActor {
     }
 
     fn begin(&mut self, part: Part, ctx: &mut Ctx<'_, Self>) {
-        self.role += 1;
+        self.enter(Begin { role: self.role + 1, part }, ctx);
+    }
+
+    fn enter(&mut self, begin: Begin, ctx: &mut Ctx<'_, Self>) {
+        let Begin { role, part } = begin;
+        self.role = role;
         self.forget_trips();
         self.told.set(Told::Looking, ctx.clock().now_ms());
         self.told.aim(match part {
@@ -113,7 +122,12 @@ impl QuorumPeerActor {
             Part::Lead => Aim::Lead,
             Part::Follow { leader, .. } => Aim::Follow(leader),
         });
-        let begun = self.peers.begin.post(Begin { role: self.role, part }).map_err(drop);
+        if part == Part::Look {
+            // At once: the log may take long to finish, and until then nobody is to come to us (EL10).
+            let left = self.peers.left.post(Left { for_good: begin == Begin::LAST }).map_err(drop);
+            self.must(left, ctx);
+        }
+        let begun = self.peers.begin.post(begin).map_err(drop);
         self.must(begun, ctx);
     }
 
@@ -144,6 +158,15 @@ impl QuorumPeerActor {
                 Output::Look(why) => {
                     tracing::warn!(why, "the role is over: nobody is served until there is a leader");
                     self.begin(Part::Look, ctx);
+                }
+                Output::HandOver => {
+                    tracing::info!("the lead is handed over: nothing more is numbered");
+                    let told = self.peers.hand_over.post(HandOver { role: self.role }).map_err(drop);
+                    self.must(told, ctx);
+                }
+                Output::Retire(why) => {
+                    tracing::info!(why, "the last role is over");
+                    self.enter(Begin::LAST, ctx);
                 }
                 Output::Lead => self.begin(Part::Lead, ctx),
                 Output::Follow(leader) => {
@@ -263,7 +286,7 @@ impl Serve<CtlDown> for QuorumPeerActor {
 
 impl Serve<Elected> for QuorumPeerActor {
     fn serve(&mut self, Elected { vote, had_vote }: Elected, ctx: &mut Ctx<'_, Self>) {
-        if self.core.role() != Role::Looking || !self.joins {
+        if !self.core.takes_role() || !self.joins {
             return;
         }
         self.had_vote = had_vote;
@@ -290,6 +313,14 @@ impl Serve<Stands> for QuorumPeerActor {
         let look = Look { own: votes.then_some(own), memory: stands.memory, joins: stands.joins };
         let looks = self.peers.look.post(look).map_err(drop);
         self.must(looks, ctx);
+    }
+}
+
+impl Serve<Retire> for QuorumPeerActor {
+    fn serve(&mut self, Retire: Retire, ctx: &mut Ctx<'_, Self>) {
+        let progress = self.board.progress(self.role);
+        self.core.on_retire(ctx.clock().now_ms(), &progress, &mut self.out);
+        self.perform(ctx);
     }
 }
 

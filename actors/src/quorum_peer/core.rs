@@ -11,6 +11,9 @@ use super::progress::{OwnDigests, Progress, Reign, Stay};
 use super::pulse::Pulse;
 use crate::quorum::Quorum;
 
+/// So long a leader may take to hand the lead over as its process ends, in ms (Q7).
+pub const HAND_OVER_MS: u64 = 500;
+
 /// What the shell must do, in this order.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Output {
@@ -28,6 +31,10 @@ pub enum Output {
     Follow(ServerId),
     /// Members' trees differ.
     Differs(Finding),
+    /// Have the Proposer end the role once all that it has numbered is committed (P15).
+    HandOver,
+    /// End the role, and begin none (Q7). Why is for the log.
+    Retire(&'static str),
 }
 
 /// What the member does.
@@ -78,6 +85,8 @@ pub struct QuorumPeer<Q> {
     digests: Comparison,
     /// What heartbeats tell of our tree.
     told: Digests,
+    /// The process is to end, and by then the role (Q7).
+    retires_by_ms: Option<u64>,
 }
 
 /// Rounds of heartbeats that confirm the lead: one on its way, and one for all that came meanwhile.
@@ -111,6 +120,7 @@ impl<Q: Quorum> QuorumPeer<Q> {
             answered_ms: 0,
             digests,
             told: Digests::default(),
+            retires_by_ms: None,
         }
     }
 
@@ -210,9 +220,14 @@ impl<Q: Quorum> QuorumPeer<Q> {
         self.role
     }
 
+    /// Whether a role may begin (Q7).
+    pub fn takes_role(&self) -> bool {
+        self.role == Role::Looking && self.retires_by_ms.is_none()
+    }
+
     /// The election has decided.
     pub fn on_elected(&mut self, leader: ServerId, now_ms: u64, out: &mut Vec<Output>) {
-        if self.role != Role::Looking {
+        if !self.takes_role() {
             return;
         }
         (self.since_ms, self.serving_since_ms, self.rounds) = (now_ms, None, Rounds::default());
@@ -230,7 +245,24 @@ impl<Q: Quorum> QuorumPeer<Q> {
     pub fn on_ended(&mut self, why: &'static str, out: &mut Vec<Output>) {
         if self.role != Role::Looking {
             self.role = Role::Looking;
-            out.push(Output::Look(why));
+            out.push(if self.retires_by_ms.is_some() { Output::Retire(why) } else { Output::Look(why) });
+        }
+    }
+
+    /// The process is to end (Q7).
+    pub fn on_retire(&mut self, now_ms: u64, progress: &Progress, out: &mut Vec<Output>) {
+        if self.retires_by_ms.is_some() {
+            return;
+        }
+        self.retires_by_ms = Some(now_ms + HAND_OVER_MS);
+        match (self.role, progress) {
+            (Role::Leading, Progress::Leading(reign)) if reign.established.is_some() => {
+                out.push(Output::HandOver);
+            }
+            _ => {
+                self.role = Role::Looking;
+                out.push(Output::Retire("the process is to end"));
+            }
         }
     }
 
@@ -282,6 +314,9 @@ impl<Q: Quorum> QuorumPeer<Q> {
         }
         self.note_epochs(now_ms, progress);
         let verdict = match (self.role, progress) {
+            _ if self.retires_by_ms.is_some_and(|by| now_ms > by) => {
+                Some("the process is to end, and not all that was numbered was committed in time")
+            }
             (Role::Leading, Progress::Leading(reign)) => self.why_not_lead(now_ms, reign),
             (Role::Following(leader), Progress::Following(stay)) => self.why_leave(now_ms, leader, stay),
             _ => None,

@@ -106,7 +106,7 @@ fn run(since: u64, leader: u64, progress: &Progress, peers: &[(u64, u64)]) -> Op
                     return Some((now, why));
                 }
                 Output::Drop(_) | Output::Differs(_) => {}
-                Output::Lead | Output::Follow(_) | Output::Confirmed(_) => panic!("nobody was elected"),
+                other => panic!("nobody was elected, or told to end: {other:?}"),
             }
         }
     }
@@ -442,5 +442,48 @@ fn q4_without_a_role_of_the_kind_time_decides_nothing() {
         [(1, Progress::Looking), (2, Progress::Looking), (1, stay.progress()), (2, reign.progress())]
     {
         assert_eq!(run(0, leader, &progress, &[]), None, "{leader}");
+    }
+}
+
+#[test]
+fn q7_whoever_is_to_end_begins_no_role_and_a_leader_hands_over_first() {
+    let (led, not_yet) = (reign(&[2, 3], &[2, 3]).progress(), reign(&[2, 3], &[]).progress());
+    for (elected, progress, expected) in [
+        (None, Progress::Looking, Output::Retire("the process is to end")),
+        (Some(2), stay(serving()).progress(), Output::Retire("the process is to end")),
+        (Some(1), not_yet, Output::Retire("the process is to end")),
+        (Some(1), led, Output::HandOver),
+    ] {
+        let (mut member, mut out) = (peer(0), Vec::new());
+        if let Some(leader) = elected {
+            member.on_elected(id(leader), 0, &mut out);
+            out.clear();
+        }
+        member.on_retire(10, &progress, &mut out);
+        assert_eq!(std::mem::take(&mut out), [expected], "{progress:?}");
+        assert!(!member.takes_role());
+        member.on_retire(11, &progress, &mut out);
+        assert_eq!(out, [], "it is told so once");
+        // The Proposer has done: of the others nothing is left that could end.
+        let hands_over = member.role() == Role::Leading;
+        member.on_ended("handed over", &mut out);
+        let retires = hands_over.then_some(Output::Retire("handed over"));
+        assert_eq!(std::mem::take(&mut out), retires.into_iter().collect::<Vec<_>>());
+        member.on_elected(id(2), 12, &mut out);
+        assert_eq!((out, member.role()), (Vec::new(), Role::Looking), "no other role");
+    }
+}
+
+#[test]
+fn q7_a_leader_that_cannot_hand_over_in_time_ends_its_role_all_the_same() {
+    let reign = reign(&[2, 3], &[2, 3]);
+    let (mut member, mut out) = (peer(0), Vec::new());
+    member.on_elected(id(1), 0, &mut out);
+    member.on_retire(100, &reign.progress(), &mut out);
+    for (now, ends) in [(100, false), (100 + HAND_OVER_MS, false), (101 + HAND_OVER_MS, true)] {
+        out.clear();
+        member.on_time(now, &reign.progress(), &mut out);
+        assert_eq!(out.iter().any(|it| matches!(it, Output::Retire(_))), ends, "{now}: {out:?}");
+        assert!(!out.iter().any(|it| matches!(it, Output::Look(_))), "{now}");
     }
 }

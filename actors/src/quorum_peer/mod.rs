@@ -10,6 +10,8 @@
 //! - Q6  A member serves clients that only read while it has looked for a leader for longer than two seconds and a
 //!   tick, if it is to: what is committed, as far as it knows, and nothing of which all or a part was lost. Before its next
 //!   role it closes all their connections.
+//! - Q7  A member whose process is to end begins no role any more, and gives up the one that it has: a leader once it has
+//!   handed the lead over (P15), or [`HAND_OVER_MS`] later.
 //!
 //! Source: compat zab, 6 and 11; QuorumPeer.java, ZOOKEEPER-4712 (roles that end in part).
 
@@ -24,6 +26,7 @@ mod pulse;
 mod round_trip;
 
 pub use alone::{Reign, reign};
+pub use core::HAND_OVER_MS;
 pub use memory::{belongs, entered, memory};
 pub use office::{Aim, Office, RoleTold, Told};
 pub use progress::{Board, OwnDigests, Progress};

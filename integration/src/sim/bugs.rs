@@ -29,6 +29,8 @@ pub const OUR_OWN: &[EnsembleFault] = &[
     Fault::ParkUnasked,
     Fault::JudgeByWallClock,
     Fault::RollOverAlone,
+    Fault::HandOverEarly,
+    Fault::SayRoleOn,
 ];
 
 /// A peer that takes nothing costs its own lane.

@@ -11,7 +11,7 @@ use crate::load::{ANSWERED_WITHIN, under_load};
 use crate::world::{serving, those};
 
 /// Shortest, middle, longest.
-fn spread(times: &mut [Duration]) -> String {
+pub(crate) fn spread(times: &mut [Duration]) -> String {
     times.sort();
     match (times.first(), times.get(times.len() / 2), times.last()) {
         (Some(min), Some(median), Some(max)) => format!("{min:.0?} / {median:.0?} / {max:.0?}"),

@@ -32,6 +32,10 @@ pub(crate) struct Progress {
     acked: AtomicU64,
     /// When the newest acknowledged operation was sent, in ns since `began`.
     newest_ns: AtomicU64,
+    /// When anything was acknowledged last, the same way.
+    told_ns: AtomicU64,
+    /// The longest time in which nothing was, as far as it was looked at.
+    gap_ns: AtomicU64,
     /// Connections that were given up because nobody answered.
     pub(crate) silences: AtomicU64,
     stop: AtomicBool,
@@ -39,12 +43,29 @@ pub(crate) struct Progress {
 
 impl Progress {
     fn new() -> Self {
-        let [acked, newest_ns, silences] = [const { AtomicU64::new(0) }; 3];
-        Self { began: Instant::now(), acked, newest_ns, silences, stop: AtomicBool::new(false) }
+        let [acked, newest_ns, told_ns, gap_ns, silences] = [const { AtomicU64::new(0) }; 5];
+        let (began, stop) = (Instant::now(), AtomicBool::new(false));
+        Self { began, acked, newest_ns, told_ns, gap_ns, silences, stop }
     }
 
     fn since_begin(&self, at: Instant) -> u64 {
         at.saturating_duration_since(self.began).as_nanos() as u64
+    }
+
+    /// An operation that was sent at `sent_ns` is acknowledged.
+    fn on_ack(&self, sent_ns: u64) {
+        let now = self.since_begin(Instant::now());
+        let before = self.told_ns.fetch_max(now, Ordering::Relaxed);
+        self.gap_ns.fetch_max(now.saturating_sub(before), Ordering::Relaxed);
+        self.acked.fetch_add(1, Ordering::Relaxed);
+        self.newest_ns.fetch_max(sent_ns, Ordering::Relaxed);
+    }
+
+    /// The longest time without an acknowledgement since this was asked last.
+    pub(crate) fn take_longest_gap(&self) -> Duration {
+        let since_last =
+            self.since_begin(Instant::now()).saturating_sub(self.told_ns.load(Ordering::Relaxed));
+        Duration::from_nanos(self.gap_ns.swap(0, Ordering::Relaxed).max(since_last))
     }
 
     /// Waits until so many more operations are acknowledged.
@@ -243,8 +264,7 @@ impl Writer<'_> {
         connection.flush()?;
         for n in next..next + AT_ONCE {
             self.take(n, connection.reply()?)?;
-            self.progress.acked.fetch_add(1, Ordering::Relaxed);
-            self.progress.newest_ns.fetch_max(sent, Ordering::Relaxed);
+            self.progress.on_ack(sent);
         }
         Ok(())
     }

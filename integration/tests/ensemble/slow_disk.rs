@@ -1,4 +1,4 @@
-//! A leader whose disk does not answer for a while: the others' disks are a quorum.
+//! A leader whose disk does not answer for a while, or at all: the others' disks are a quorum, or not.
 
 use std::time::{Duration, Instant};
 
@@ -9,26 +9,34 @@ use paddock_messages::znode::CreateMode;
 use crate::trees;
 use crate::world::{client, those};
 
+/// Three members of these ticks, each on a disk whose syncs can be held.
+fn started(tick_ms: u32) -> (tempfile::TempDir, Ensemble, Vec<PowerCutFs>) {
+    let dir = tempfile::tempdir().unwrap();
+    let mut ensemble = Ensemble::shaped(dir.path(), Shape { tick_ms, ..Shape::default() });
+    let mount = |id| {
+        let disk = PowerCutFs::mount(Options::default()).expect("mounting needs root and /dev/fuse");
+        ensemble.put_on(id, disk.path());
+        disk
+    };
+    let disks = (1..=3).map(mount).collect();
+    ensemble.start_all();
+    (dir, ensemble, disks)
+}
+
 /// How long one sync of the leader's takes.
 const SYNC: Duration = Duration::from_secs(5);
 /// For a sync that had begun before.
 const UNDER_WAY: Duration = Duration::from_millis(200);
 /// Between two writes: in all there are fewer than the leader may propose beyond what its own disk has.
 const PACE: Duration = Duration::from_millis(10);
+/// Twice what `syncLimit` comes to where it is a second, as it is counted.
+const LONG_ENOUGH: Duration = Duration::from_secs(10);
 /// What a write may take meanwhile, on a busy machine.
 const WRITTEN_WITHIN: Duration = Duration::from_secs(2);
 
 #[test]
 fn a_sync_of_5_s_on_the_leader_costs_no_election_and_holds_back_no_write_at_a_follower() {
-    let dir = tempfile::tempdir().unwrap();
-    let mut ensemble = Ensemble::shaped(dir.path(), Shape { tick_ms: 2_000, ..Shape::default() });
-    let mount = |id| {
-        let disk = PowerCutFs::mount(Options::default()).expect("mounting needs root and /dev/fuse");
-        ensemble.put_on(id, disk.path());
-        disk
-    };
-    let disks: Vec<_> = (1..=3).map(mount).collect();
-    ensemble.start_all();
+    let (_dir, mut ensemble, disks) = started(2_000);
     let leader = ensemble.await_all_serving();
     let (epoch, follower) = (ensemble.epoch(leader), those(&ensemble, Mode::Follower)[0]);
     let [mut at_leader, mut writes] = [leader, follower].map(|id| client(&ensemble, id));
@@ -55,4 +63,52 @@ fn a_sync_of_5_s_on_the_leader_costs_no_election_and_holds_back_no_write_at_a_fo
     assert_eq!((ensemble.await_all_serving(), ensemble.epoch(leader)), (leader, epoch));
     assert_eq!(trees::same(&ensemble)["/a"].1.version, version);
     println!("rounds: {version} writes during a sync of the leader's of {SYNC:?}");
+}
+
+/// P14: it has the longest log, and yet others lead until its disk answers.
+#[test]
+fn p14_a_leader_whose_disk_does_not_answer_for_sync_limit_hands_over() {
+    let (_dir, mut ensemble, disks) = started(200);
+    let leader = ensemble.await_all_serving();
+    let mut writes = client(&ensemble, those(&ensemble, Mode::Follower)[0]);
+    writes.create("/a", b"", CreateMode::Persistent).unwrap();
+    let disk = &disks[leader as usize - 1];
+    let held = Instant::now();
+    disk.hold_syncs(true);
+    writes.set("/a", b"the others have it", 0).unwrap();
+    ensemble.await_line(leader, &["has answered no sync for syncLimit", "others can lead"]);
+    let next = ensemble.wait_for("another leader", |ensemble| {
+        ensemble.ids().into_iter().find(|id| *id != leader && ensemble.mode(*id) == Some(Mode::Leader))
+    });
+    let mut writes = client(&ensemble, next);
+    assert_eq!(writes.set("/a", b"and more", 1).unwrap().version, 2);
+    println!("rounds: a leader whose disk hung was followed by another's write after {:.1?}", held.elapsed());
+    let epoch = ensemble.epoch(next);
+    std::thread::sleep(LONG_ENOUGH);
+    assert_eq!(ensemble.epoch(next), epoch, "nobody goes back to one whose log is yet to finish");
+    disk.hold_syncs(false);
+    assert_eq!((ensemble.await_all_serving(), ensemble.epoch(next)), (next, epoch));
+    assert_eq!(ensemble.mode(leader), Some(Mode::Follower));
+    assert_eq!(trees::same(&ensemble)["/a"].1.version, 2);
+}
+
+/// P14: without it the others are no quorum.
+#[test]
+fn p14_a_leader_keeps_the_lead_while_a_follower_s_disk_does_not_answer_either() {
+    let (_dir, mut ensemble, disks) = started(200);
+    let leader = ensemble.await_all_serving();
+    let followers = those(&ensemble, Mode::Follower);
+    let epoch = ensemble.epoch(leader);
+    let mut writes = client(&ensemble, followers[1]);
+    writes.create("/a", b"", CreateMode::Persistent).unwrap();
+    let hang = [leader, followers[0]].map(|id| &disks[id as usize - 1]);
+    hang.iter().for_each(|disk| disk.hold_syncs(true));
+    writes.queue_set("/a", b"one disk of three has it", 0);
+    writes.flush().unwrap();
+    std::thread::sleep(LONG_ENOUGH);
+    assert_eq!((ensemble.leader(), ensemble.epoch(leader)), (Some(leader), epoch));
+    assert!(!ensemble.log(leader).contains("others can lead"));
+    hang.iter().for_each(|disk| disk.hold_syncs(false));
+    assert_eq!((ensemble.await_all_serving(), ensemble.epoch(leader)), (leader, epoch));
+    assert_eq!(trees::same(&ensemble)["/a"].1.version, 1);
 }

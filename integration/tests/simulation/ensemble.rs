@@ -42,6 +42,7 @@ const LEAST_OF_200: &[(&str, u64)] = &[
     ("faults: a slow disk", 150),
     ("faults: a slow link", 150),
     ("faults: a thread stands still", 150),
+    ("faults: a member told to stop", 300),
     ("faults: all crash", 150),
     ("faults: ctl messages lost", 150),
     ("faults: disks filled", 250),
@@ -50,6 +51,7 @@ const LEAST_OF_200: &[(&str, u64)] = &[
     ("kills", 1200),
     ("leaders that handed over for a full disk", 15),
     ("leaders that refuse writes for a full disk", 4),
+    ("leaders that handed over as they were stopped", 150),
     ("learners that left for a full disk", 70),
     ("letters delayed across a role's end", 8000),
     ("letters of an older lane ignored", 400),
@@ -58,6 +60,7 @@ const LEAST_OF_200: &[(&str, u64)] = &[
     ("logged and not known to be committed at a start", 10000),
     ("logs purged", 5000),
     ("logs truncated", 60),
+    ("members stopped in good order", 250),
     ("multis committed", 1200),
     ("pings answered", 10000),
     ("pings overtaken", 500),
@@ -88,12 +91,12 @@ const LEAST_OF_200: &[(&str, u64)] = &[
     ("what a role needs refused by the log", 10),
     ("writes acknowledged", 100000),
     ("writes answered by the next leader's log", 200),
-    ("writes refused by a full disk", 200),
+    ("writes refused by a full disk", 60),
 ];
 
 #[test]
-fn en1_to_en12_hold_whatever_happens() {
-    all_hold(FAILED_ONCE, &Runs { run: |seed| run(seed, None), test: "en1_to_en12" }, LEAST_OF_200);
+fn en1_to_en14_hold_whatever_happens() {
+    all_hold(FAILED_ONCE, &Runs { run: |seed| run(seed, None), test: "en1_to_en14" }, LEAST_OF_200);
 }
 
 #[test]

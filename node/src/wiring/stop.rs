@@ -7,13 +7,22 @@ use paddock_actors::client::Serving;
 use paddock_actors::client::hub::Control;
 use paddock_actors::runtime::ExitCode;
 use paddock_actors::storage::Command;
-use paddock_messages::roles::Begin as BeginRole;
+use paddock_messages::mail::Outbox;
+use paddock_messages::roles::{Begin as BeginRole, Retire};
 
 use super::Node;
 
+/// To end the role of a member of several.
+pub(super) struct LastRole {
+    /// To the QuorumPeer: in good order.
+    pub(super) retire: Outbox<Retire>,
+    /// To the Learner: at once.
+    pub(super) begin: Outbox<BeginRole>,
+}
+
 impl Node {
     /// Stops in good order: no new clients; what is under way is answered if that takes no longer than
-    /// a fifth of `within`, and its connections closed; the log synced. Sessions live on.
+    /// a fifth of `within`, and its connections closed; a leader hands the lead over; the log synced. Sessions live on.
     pub async fn stop(mut self, within: Duration) -> ExitCode {
         self.accepting.abort();
         for hub in &self.hubs {
@@ -23,10 +32,15 @@ impl Node {
         for hub in &self.hubs {
             let _ = hub.post(Control::CloseAll);
         }
-        wait_until(within / 5, || self.entrance.connections() == 0).await;
+        wait_until(within / 10, || self.entrance.connections() == 0).await;
         let synced = match &self.last {
             // Nothing more comes from a leader or goes to the others; the log ends behind what came.
-            Some(last) => last.post(BeginRole::LAST).is_ok(),
+            Some(last) => {
+                let retires = last.retire.post(Retire).is_ok();
+                wait_until(within / 5, || !retires || self.log.thread.is_finished()).await;
+                // Once more, where the QuorumPeer stands still: a last role that has begun goes on.
+                last.begin.post(BeginRole::LAST).is_ok()
+            }
             None => self.log.handle.send(Command::Shutdown).is_ok(),
         };
         wait_until(within / 5 * 2, || self.log.thread.is_finished()).await;
@@ -44,7 +58,7 @@ impl Node {
         if let Some(ctl) = self.arbiters.pop() {
             // Without a thread to wait on, its end is not waited for.
             let ending = std::thread::Builder::new().spawn(|| ctl.stop_and_join());
-            wait_until(within / 5, || ending.as_ref().is_ok_and(JoinHandle::is_finished)).await;
+            wait_until(within / 10, || ending.as_ref().is_ok_and(JoinHandle::is_finished)).await;
             match ending {
                 Ok(thread) if thread.is_finished() => {
                     if let Ok(Err(error)) = thread.join() {

@@ -1,4 +1,5 @@
-//! What must wait for the next epoch or for the disk, what goes on, and who is turned away (P7, P10).
+//! What must wait for the next epoch, for the disk or for another leader, what goes on, and who is turned away (P7,
+//! P10, P15).
 
 use paddock_messages::ids::ServerId;
 use paddock_messages::letters::{Handshake, Request};
@@ -9,10 +10,10 @@ use crate::quorum::Quorum;
 use crate::tree::prep::View;
 
 impl<Q: Quorum> Proposer<Q> {
-    /// Whether a request must wait: for the next epoch, or until our own disk has caught up (P9). A full
-    /// disk, as when it did not take the epoch's file, refuses at once instead.
+    /// Whether a request must wait: for the next epoch, until our own disk has caught up (P9), or for another leader
+    /// (P15). A full disk, as when it did not take the epoch's file, refuses at once instead.
     pub(super) fn must_wait(&self) -> bool {
-        !self.is_full() && (self.needs_new_epoch() || self.credit.is_spent())
+        !self.is_full() && (self.needs_new_epoch() || self.is_finishing || self.credit.is_spent())
     }
 
     /// P10. Handshakes are no client's request yet, so nothing bounds how many are asked for. Gives the one

@@ -13,7 +13,7 @@ use paddock_messages::zxid::{Epoch, Zxid};
 
 use super::EnsembleFault;
 use super::learner::Mode;
-use super::mail::{Letter, Part};
+use super::mail::{Came, Letter, Part};
 use super::node::{Effect, Node};
 use super::storage::Command;
 
@@ -228,6 +228,21 @@ impl Node {
     pub(super) fn give_room(&mut self, upto: Zxid) {
         if let Mode::Following(behind) = &mut self.lp.mode {
             behind.ahead.on_durable(upto);
+        }
+    }
+
+    /// A snapshot from the leader is whole, and on disk, or could not be.
+    pub(super) fn on_snapshot_came(&mut self, role: u64, received: Result<Box<Came>, String>) {
+        match received {
+            _ if !self.is_ours(role) => {}
+            Ok(came) => {
+                let (name, zxid) = (came.name.clone(), came.zxid);
+                let keeps_log = came.keeps_log;
+                self.lp.installing = Some(*came);
+                let replaces = if keeps_log { Command::ReplaceTree } else { Command::Install };
+                self.command(role, replaces(name, zxid));
+            }
+            Err(_) => self.leave("the leader's snapshot could not be put in place"),
         }
     }
 }

@@ -3,15 +3,16 @@
 
 use std::collections::BTreeSet;
 
-use paddock_actors::election::actor::{Elected, Heard, LinkChange, Look, Settle};
+use paddock_actors::election::actor::{Elected, Heard, Left, LinkChange, Look, Settle};
 use paddock_actors::election::{Election, Output as Decided};
 use paddock_actors::quorum_peer::Progress;
 use paddock_actors::quorum_peer::core::{Output, QuorumPeer, Role};
 use paddock_actors::quorum_peer::digests::Finding;
 use paddock_messages::ids::ServerId;
-use paddock_messages::quorum::{Heartbeat, Memory, PeerState, Vote};
+use paddock_messages::quorum::{Heartbeat, Memory, Notification, PeerState, Vote};
 use paddock_messages::roles::{
-    Begin, DropLearner, Part as RolePart, RoleEnded, RoundHeld, Settled, Stands, SyncAsked, TreeDiffers,
+    Begin, DropLearner, HandOver, Part as RolePart, RoleEnded, RoundHeld, Settled, Stands, SyncAsked,
+    TreeDiffers,
 };
 
 use super::EnsembleFault;
@@ -48,8 +49,15 @@ impl Ctl {
 
 impl Node {
     pub(super) fn begin_role(&mut self, part: RolePart) {
-        self.ctl.role += 1;
-        self.post(Part::Learner, Letter::Begin(Begin { role: self.ctl.role, part }));
+        self.enter_role(Begin { role: self.ctl.role + 1, part });
+    }
+
+    fn enter_role(&mut self, begin: Begin) {
+        self.ctl.role = begin.role;
+        if begin.part == RolePart::Look && !self.setup.has(EnsembleFault::SayRoleOn) {
+            self.post(Part::Election, Letter::Left(Left { for_good: begin == Begin::LAST }));
+        }
+        self.post(Part::Learner, Letter::Begin(begin));
     }
 
     fn perform_peer(&mut self, out: Vec<Output>) {
@@ -68,6 +76,11 @@ impl Node {
                     tracing_line(self, why);
                     self.note("roles ended");
                     self.begin_role(RolePart::Look);
+                }
+                Output::HandOver => self.post(Part::Proposer, Letter::HandOver(HandOver { role })),
+                Output::Retire(why) => {
+                    tracing_line(self, why);
+                    self.enter_role(Begin::LAST);
                 }
                 Output::Lead => self.begin_role(RolePart::Lead),
                 Output::Follow(leader) => {
@@ -108,7 +121,10 @@ impl Node {
         run(&mut self.ctl.election, self.now_ms, &mut out);
         for order in out {
             match order {
-                Decided::Send { to, notification } => self.effects.push(Effect::Notify(to, notification)),
+                Decided::Send { to, notification } => {
+                    self.may_say(&notification);
+                    self.effects.push(Effect::Notify(to, notification));
+                }
                 Decided::Decided(mut vote) => {
                     let had_vote = self.ctl.election.had_vote();
                     if let Some(leader) = self.misled.filter(|it| *it != vote.leader) {
@@ -120,6 +136,13 @@ impl Node {
                 }
             }
         }
+    }
+
+    /// EN13.
+    fn may_say(&self, it: &Notification) {
+        let tells_of_a_leader = it.state != PeerState::Looking && it.vote.is_some();
+        let has_role = self.ctl.peer.role() != Role::Looking || self.has_left_waiting();
+        assert!(!tells_of_a_leader || has_role, "EN13: {} says {it:?}, and its role has ended", self.me);
     }
 
     /// Timers of this thread, as far as they are due.
@@ -176,7 +199,7 @@ impl Node {
     }
 
     pub(super) fn on_elected(&mut self, Elected { vote, had_vote }: Elected) {
-        if self.ctl.peer.role() != Role::Looking || !self.ctl.joins {
+        if !self.ctl.peer.takes_role() || !self.ctl.joins {
             return;
         }
         self.ctl.had_vote = had_vote;
@@ -205,6 +228,11 @@ impl Node {
             Part::Election,
             Letter::Look(Look { own: votes.then_some(own), memory, joins: stands.joins }),
         );
+    }
+
+    pub(super) fn on_retire(&mut self) {
+        let progress = self.board.progress(self.ctl.role);
+        self.with_peer(|peer, now_ms, out| peer.on_retire(now_ms, &progress, out));
     }
 
     pub(super) fn on_role_ended(&mut self, RoleEnded { role, why }: RoleEnded) {
@@ -237,6 +265,10 @@ impl Node {
             self.ctl.election.remember(Memory::Whole);
         }
         self.with_election(|election, _, out| election.settle(state, vote, out));
+    }
+
+    pub(super) fn on_left(&mut self, Left { for_good }: Left) {
+        self.with_election(|election, _, out| election.leave(for_good, out));
     }
 
     pub(super) fn on_heard(&mut self, Heard { from, notification }: Heard) {

@@ -207,21 +207,27 @@ impl World {
     /// A process ends without a word; its peers' sockets are reset where that gets through.
     pub(super) fn crash(&mut self, id: ServerId) {
         let power = self.rng.random_bool(0.5);
+        let (how, what) =
+            if power { (Crash::PowerFailure, "power failures") } else { (Crash::Kill, "kills") };
+        if self.members[&id].node.as_ref().is_some_and(|node| !node.mail.is_empty()) {
+            self.met.count("crashes with mail in a box");
+        }
+        self.end(id, how, what);
+    }
+
+    /// A process ends.
+    pub(super) fn end(&mut self, id: ServerId, how: Crash, what: &'static str) {
         let member = self.member(id);
         let Some(node) = member.node.take() else { return };
         let seen = node.met.clone();
-        let had_mail = !node.mail.is_empty();
         drop(node);
         member.life += 1;
-        member.disk = member.disk.restart(if power { Crash::PowerFailure } else { Crash::Kill });
+        member.disk = member.disk.restart(how);
         member.disk_busy = false;
         member.frozen_us = 0;
         member.stalls.clear();
-        if had_mail {
-            self.met.count("crashes with mail in a box");
-        }
         seen.iter().for_each(|(what, many)| self.met.add(what, *many));
-        self.met.count(if power { "power failures" } else { "kills" });
+        self.met.count(what);
         self.close_all(id);
         self.process_ended(id);
         let soon = self.healing || self.rng.random_bool(0.5);

@@ -86,6 +86,7 @@ impl Node {
         (it.role, it.quorum_has, it.establishes) = (role, None, None);
         it.keeping.clear();
         match part {
+            RolePart::Look if role == Begin::LAST.role => self.command(role, Command::Shutdown),
             RolePart::Look => {
                 it.mode = Mode::Looking { last: None, is_told: false };
                 if self.setup.has(EnsembleFault::LookWithoutDrain) {
@@ -339,7 +340,7 @@ impl Node {
         }
     }
 
-    fn is_ours(&mut self, role: u64) -> bool {
+    pub(super) fn is_ours(&mut self, role: u64) -> bool {
         self.is_current(role, self.lp.role)
     }
 
@@ -418,20 +419,6 @@ impl Node {
             }
             Answered::Refused(_) | Answered::NotKept(_) => self.on_refused(is_current),
             Answered::Drained(_) | Answered::Truncated => {}
-        }
-    }
-
-    fn on_snapshot_came(&mut self, role: u64, received: Result<Box<Came>, String>) {
-        match received {
-            _ if !self.is_ours(role) => {}
-            Ok(came) => {
-                let (name, zxid) = (came.name.clone(), came.zxid);
-                let keeps_log = came.keeps_log;
-                self.lp.installing = Some(*came);
-                let replaces = if keeps_log { Command::ReplaceTree } else { Command::Install };
-                self.command(role, replaces(name, zxid));
-            }
-            Err(_) => self.leave("the leader's snapshot could not be put in place"),
         }
     }
 }

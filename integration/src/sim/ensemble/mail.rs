@@ -7,7 +7,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use paddock_actors::election::actor::{Elected, Heard, LinkChange, Look, Settle};
+use paddock_actors::election::actor::{Elected, Heard, Left, LinkChange, Look, Settle};
 use paddock_actors::learner::roles::Answered;
 use paddock_actors::proposer::sync_plan::Searched;
 use paddock_actors::tree::DataTree;
@@ -17,9 +17,9 @@ use paddock_messages::letters::{
 };
 use paddock_messages::quorum::{Heartbeat, Notification, ToLeader, ToLearner};
 use paddock_messages::roles::{
-    Asked, Begin, Confirmed, DropLearner, EpochKept, Establish, HistoryApplied, Judge, KeepEpoch, Lead,
-    LeadOver, MemberLane, MemberMet, Over, OwnAck, Report, RoleEnded, RoundHeld, Settled, SilentAt, Stands,
-    SyncAsked, TreeDiffers,
+    Asked, Begin, Confirmed, DropLearner, EpochKept, Establish, HandOver, HistoryApplied, Judge, KeepEpoch,
+    Lead, LeadOver, MemberLane, MemberMet, Over, OwnAck, Report, Retire, RoleEnded, RoundHeld, Settled,
+    SilentAt, Stands, SyncAsked, TreeDiffers,
 };
 use paddock_messages::zxid::Zxid;
 use rand::Rng;
@@ -75,6 +75,7 @@ pub(super) enum Letter {
     Elected(Elected),
     Stands(Stands),
     RoleEnded(RoleEnded),
+    Retire(Retire),
     Settled(Settled),
     SyncAsked(SyncAsked),
     Heartbeat(ServerId, Heartbeat),
@@ -82,6 +83,7 @@ pub(super) enum Letter {
     CtlLane(ServerId, bool),
     Look(Look),
     Settle(Settle),
+    Left(Left),
     Heard(Heard),
     LinkChange(LinkChange),
     Begin(Begin),
@@ -140,6 +142,7 @@ pub(super) enum Letter {
     },
     RoundHeld(RoundHeld),
     DropLearner(DropLearner),
+    HandOver(HandOver),
     Found {
         learner: ServerId,
         lane: u64,
@@ -242,6 +245,12 @@ impl Node {
         }
     }
 
+    /// Whether the Election is yet to hear that the role has ended.
+    pub(super) fn has_left_waiting(&self) -> bool {
+        let waiting = self.mail.boxes.get(&Part::Election);
+        waiting.is_some_and(|waiting| waiting.iter().any(|(_, letter)| matches!(letter, Letter::Left(_))))
+    }
+
     /// Whether a letter of this role is for `current`; one of another is counted and ignored.
     pub(super) fn is_current(&mut self, role: u64, current: u64) -> bool {
         if role != current {
@@ -256,6 +265,7 @@ impl Node {
             Letter::Elected(it) => self.on_elected(it),
             Letter::Stands(it) => self.on_stands(it),
             Letter::RoleEnded(it) => self.on_role_ended(it),
+            Letter::Retire(Retire) => self.on_retire(),
             Letter::Settled(it) => self.on_settled(it),
             Letter::SyncAsked(it) => self.on_sync_asked(it),
             Letter::Heartbeat(from, heard) => self.on_heartbeat(from, heard),
@@ -265,6 +275,7 @@ impl Node {
             Letter::CtlLane(peer, is_up) => self.on_ctl_lane(peer, is_up),
             Letter::Look(it) => self.on_look(it),
             Letter::Settle(it) => self.on_settle(it),
+            Letter::Left(it) => self.on_left(it),
             Letter::Heard(it) => self.on_heard(it),
             Letter::LinkChange(it) => self.on_link_change(it),
             Letter::Judge(it) => self.on_judge(it),
@@ -296,6 +307,7 @@ impl Node {
             Letter::FromLearner { learner, lane, packet } => self.on_packet_up(learner, lane, packet),
             Letter::RoundHeld(it) => self.on_round_held(it),
             Letter::DropLearner(it) => self.on_drop_learner(it),
+            Letter::HandOver(it) => self.on_hand_over(it),
             Letter::Found { learner, lane, found } => self.on_found(learner, lane, found),
             Letter::SyncSent { learner, lane, sent } => self.on_sync_sent(learner, lane, &sent),
             Letter::SilentAt(it) => self.on_silent_at(it),

@@ -33,6 +33,9 @@
 //! - EN11 A member that knows its disk to be full gives its log nothing more, and numbers nothing as leader; no log runs
 //!   out of room for what it was given before; and where there is room again, all goes on.
 //! - EN12 No session's id is given twice, whatever the clocks say; and nothing else rests on them.
+//! - EN13 A member whose role has ended tells nobody that it has one, from the moment on at which its Election hears of
+//!   that: however long its log takes to finish.
+//! - EN14 A leader that hands over as it is stopped has numbered nothing that its successors lack.
 
 mod applying;
 mod behind;
@@ -52,6 +55,7 @@ mod reigning;
 mod sessions;
 mod setup;
 mod space;
+mod stopping;
 mod storage;
 mod synchronising;
 mod truth;
@@ -117,11 +121,15 @@ pub enum EnsembleFault {
     JudgeByWallClock,
     /// A leader goes on to the next epoch before a quorum has it on disk.
     RollOverAlone,
+    /// A leader that is stopped hands over before all that it has numbered is committed.
+    HandOverEarly,
+    /// An Election goes on saying that its member leads, or follows, until it looks.
+    SayRoleOn,
 }
 
 impl EnsembleFault {
     /// Every one.
-    pub const ALL: [Self; 27] = [
+    pub const ALL: [Self; 29] = [
         Self::AckBeforePersist,
         Self::NoSync,
         Self::CommitOnMinority,
@@ -149,6 +157,8 @@ impl EnsembleFault {
         Self::ParkUnasked,
         Self::JudgeByWallClock,
         Self::RollOverAlone,
+        Self::HandOverEarly,
+        Self::SayRoleOn,
     ];
 }
 

@@ -96,6 +96,8 @@ pub(super) struct Node {
     pub(super) txns: u64,
     /// Why the process has ended, if it has.
     pub(super) ended: Option<String>,
+    /// It was told to, and its log is at rest.
+    pub(super) has_stopped: bool,
     pub(super) met: BTreeMap<&'static str, u64>,
     /// Something has just happened after which a crash would be worst.
     pub(super) ambush: bool,
@@ -182,6 +184,7 @@ impl Node {
             clock_ahead_ms,
             txns: 0,
             ended: None,
+            has_stopped: false,
             met: BTreeMap::new(),
             ambush: false,
             misled: None,

@@ -195,6 +195,7 @@ impl Node {
         assert!(from != self.me || durable >= upto, "EN8: {upto:?} is acked, {durable:?} is on disk");
         self.with_proposer(|core, _, _, out| core.on_ack(Ack { from, upto }, out));
         self.resume();
+        self.end_if_finished(false);
     }
 
     pub(super) fn resume(&mut self) {

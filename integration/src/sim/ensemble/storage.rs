@@ -42,6 +42,7 @@ pub(super) enum Command {
     /// For a tree of this snapshot and of the log behind it, through the last.
     Behind(Zxid, Vec<u8>, Zxid),
     Drain,
+    Shutdown,
     View {
         learner: ServerId,
         lane: u64,
@@ -112,6 +113,10 @@ impl Node {
                 return;
             }
             Command::Drain => Some(Answered::Drained(self.logger.persisted())),
+            Command::Shutdown => {
+                self.has_stopped = true;
+                return;
+            }
             Command::View { learner, lane, ask } => return self.begin_transfer(learner, lane, ask),
         };
         self.look_at_room();

@@ -30,6 +30,8 @@ pub(super) struct Truth {
     begun: BTreeSet<SessionId>,
     /// Each session's last write applied.
     latest: HashMap<SessionId, i32>,
+    /// The last txn of those that leaders which handed over have numbered.
+    handed_over: Zxid,
 }
 
 impl Truth {
@@ -48,11 +50,19 @@ impl Truth {
         let after = (Bound::Excluded(log_start), Bound::Unbounded);
         let lost = self.applied.range(after).find(|(zxid, _)| !has.contains(zxid)).map(|(zxid, _)| *zxid);
         let last = log.last().map_or(log_start, |txn| txn.header.zxid);
-        let acked = self.acked();
+        let (acked, handed) = (self.acked(), self.handed_over);
+        assert!(last >= handed, "EN14: {leader} leads {epoch} up to {last:?}; {handed:?} was handed over");
         assert!(
             lost.is_none() && last >= acked,
             "EN2: {leader} leads {epoch} up to {last:?} without {lost:?}; {acked:?} was acknowledged"
         );
+    }
+
+    /// A leader gives the lead up in good order: all up to here is committed. The start of an epoch is in no log.
+    pub(super) fn handed_over(&mut self, last: Zxid) {
+        if last.counter() > 0 {
+            self.handed_over = self.handed_over.max(last);
+        }
     }
 
     /// The tree of `member` is made another than everybody else's.

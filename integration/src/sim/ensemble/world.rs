@@ -21,6 +21,7 @@ use super::network::{Ctl, Network, pair};
 use super::node::{Effect, NoStart, Node};
 use super::setup::Setup;
 use super::space::Filling;
+use super::stopping;
 use super::truth::Truth;
 use crate::sim::Met;
 
@@ -91,6 +92,7 @@ pub(super) enum Event {
     Lanes,
     Disks,
     Clock,
+    Stop,
 }
 
 /// The end of a lane, as one of its ends is told.
@@ -125,6 +127,8 @@ pub(super) struct World {
     pub(super) filling: Option<Filling>,
     /// When clocks are set, and to what.
     pub(super) clocks: Option<StdRng>,
+    /// When members are stopped in good order, and which.
+    pub(super) stops: Option<StdRng>,
 }
 
 impl World {
@@ -162,6 +166,7 @@ impl World {
             misled: Vec::new(),
             filling,
             clocks: clocks::drawn(seed, fault),
+            stops: stopping::drawn(seed, fault),
         }
     }
 
@@ -177,6 +182,7 @@ impl World {
         self.at(0, Event::Lanes);
         self.at(2_000_000, Event::Disks);
         self.at(1_000_000, Event::Clock);
+        self.at(1_000_000, Event::Stop);
         while self.now_us < TROUBLE_US {
             self.step();
         }
@@ -305,6 +311,9 @@ impl World {
             self.met.count("processes that a disk ended");
             return self.crash(id);
         }
+        if node.has_stopped {
+            return self.has_stopped(id);
+        }
         let (works, applies) = (!node.tasks.is_empty(), node.lp.core.is_ready());
         let facts = node.logger.facts();
         member.is_whole = facts.ensemble.is_some() && !facts.seed && !facts.must_resync;
@@ -425,6 +434,7 @@ impl World {
             Event::Heal => self.mend(),
             Event::Disks => self.fill_or_free(),
             Event::Clock => self.set_a_clock(),
+            Event::Stop => self.stop_one(),
             Event::Lanes => {
                 self.look_at_lanes();
                 self.at(25_000, Event::Lanes);

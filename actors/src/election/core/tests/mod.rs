@@ -1,7 +1,7 @@
 //! Tables: what happens, and what the member does then.
 //!
 //! A vote is `leader@epoch.counter`. What happens is one of
-//! - `look 1.5`, `look` without a vote; `settle following 3@1.5`
+//! - `look 1.5`, `look` without a vote; `settle following 3@1.5`; `leave`, `leave for good`
 //! - `up 2 3`, `down 2`: links
 //! - `at 220`: it is so many ms; every other event happens at the same time as the one before
 //! - `2: looking 7 3@1.5`: a notification from 2, with its round; `-` is no vote
@@ -9,6 +9,7 @@
 //! and what is done is `looking 7 3@1.5 to 2 3`, `decided 3@1.5`, with `; ` between.
 
 mod historic;
+mod leaving;
 mod runs;
 mod table;
 mod world;
@@ -55,6 +56,7 @@ impl Table {
                 let (state, vote) = rest.split_once(' ').unwrap();
                 election.settle(read_state(state), read_vote(vote).unwrap(), &mut out);
             }
+            "leave" => election.leave(rest == "for good", &mut out),
             "up" | "down" => {
                 for peer in rest.split(' ') {
                     election.on_link(ServerId(peer.parse().unwrap()), first == "up", self.now_ms, &mut out);

@@ -1,7 +1,7 @@
 //! What is held back, and how much of it.
 
 use super::super::super::held::MOST_HELD;
-use super::{check, small};
+use super::{Bench, check, small};
 
 #[test]
 fn p7_new_sessions_are_refused_while_too_much_is_held_back_and_an_expiry_is_held_once() {
@@ -89,4 +89,31 @@ fn the_configuration_has_its_own_zxid_as_version_and_waits_for_the_disk() {
             ("configure b\n", "1.3 0 reconfig b\nversion=100000003"),
         ],
     );
+}
+
+#[test]
+fn p15_a_leader_that_is_to_hand_over_numbers_nothing_more_and_has_finished_once_all_is_committed() {
+    let mut bench = Bench::new(3);
+    assert_eq!(bench.told("7 0#1 create /a | 7 0#1 set /a"), "1.1 7 create /a p1 | 1.2 7 set /a v1");
+    assert!(!bench.proposer.has_finished(), "it was not told to");
+    bench.proposer.finish();
+    for (input, expected) in [
+        ("7 0#1 set /a | attach 7 | sync 7 0#1 | open 9", ""),
+        ("expire 8", ""),
+        ("ack 1 1.2", ""),
+        ("ack 2 1.1", "commit 1.1"),
+        ("reap /a", ""),
+        ("configure 7", ""),
+    ] {
+        assert_eq!(bench.told(input), expected, "{input}");
+        assert!(!bench.proposer.has_finished(), "{input}: 1.2 is not committed");
+    }
+    assert_eq!(bench.told("ack 3 1.2"), "commit 1.2");
+    assert!(bench.proposer.has_finished());
+    assert_eq!(bench.told("7 0#1 set /a"), "");
+    assert!(bench.proposer.has_finished() && bench.proposer.held() == 6, "{}", bench.proposer.held());
+
+    let mut idle = Bench::new(3);
+    idle.proposer.finish();
+    assert!(idle.proposer.has_finished(), "it has numbered nothing");
 }

@@ -61,6 +61,46 @@ pub struct ConnectionThrottle {
     pub fill_time_ms: u32,
     /// Tokens added each time.
     pub fill_count: u32,
+    /// Whether a connection costs what is said here: `tokens` and `fill_count` are then those of connections that
+    /// begin a session which all members know.
+    pub weight_enabled: bool,
+    /// Tokens for one that begins such a session.
+    pub global_session_weight: u32,
+    /// For one that begins a session of this member alone. No other costs less than that.
+    pub local_session_weight: u32,
+    /// For one that goes on with a session.
+    pub renew_session_weight: u32,
+}
+
+/// Who may ask anything at all.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+pub struct EnforceAuth {
+    /// Whether a client must have proved an identity of one of the schemes before it may ask.
+    pub enabled: bool,
+    /// The schemes, with commas between; `None` only while that is off.
+    pub schemes: Option<String>,
+}
+
+impl EnforceAuth {
+    /// Those that are enforced; none unless that is on.
+    pub fn enforced(&self) -> impl Iterator<Item = &str> {
+        self.schemes.iter().filter(|_| self.enabled).flat_map(|all| all.split(',').map(str::trim))
+    }
+}
+
+/// Writes held back while many are in progress.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+pub struct RequestThrottle {
+    /// Writes and syncs in progress, of all clients, beyond which no further ones are taken on; 0 for no limit.
+    pub max_requests: u32,
+    /// ms after which those held back look for room at the latest.
+    pub stall_time_ms: u32,
+    /// ms after which one that was held back is refused; 0 for never.
+    pub op_wait_time_ms: u32,
+    /// Whether a stale one closes its connection.
+    pub drop_stale: bool,
+    /// Whether one is stale that was held back for longer than its session's timeout.
+    pub stale_latency_check: bool,
 }
 
 /// Metrics for scraping.

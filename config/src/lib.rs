@@ -46,8 +46,9 @@ use serde::{Deserialize, Serialize};
 
 pub use error::{ConfigError, Note, NoteKind, Origin};
 pub use groups::{
-    Autopurge, ConnectionThrottle, Container, DigestAlgorithm, DigestAuth, Ensemble, HIDDEN, LocalSessions,
-    Log, LogFormat, Memory, MemoryLimit, Metrics, MetricsClass, PeerType, Secret, Share,
+    Autopurge, ConnectionThrottle, Container, DigestAlgorithm, DigestAuth, EnforceAuth, Ensemble, HIDDEN,
+    LocalSessions, Log, LogFormat, Memory, MemoryLimit, Metrics, MetricsClass, PeerType, RequestThrottle,
+    Secret, Share,
 };
 pub use kind::{FOUR_LETTER_WORDS, Kind};
 pub use load::{Loaded, Sources};
@@ -106,6 +107,8 @@ pub struct Config {
     pub large_request_max_bytes: u64,
     /// Bytes from which a request counts as large; `None` for never.
     pub large_request_threshold: Option<u32>,
+    /// Writes held back while many are in progress.
+    pub request_throttle: RequestThrottle,
     /// New connections per time.
     pub connection_throttle: ConnectionThrottle,
 
@@ -122,6 +125,8 @@ pub struct Config {
     pub skip_acl: bool,
     /// Whether the member a client talks to checks ACLs before it forwards a write.
     pub eager_acl_check: bool,
+    /// Who may ask anything at all.
+    pub enforce_auth: EnforceAuth,
     /// The `digest` scheme.
     pub digest_auth: DigestAuth,
     /// `user:hash` of whoever may do everything; `None` for nobody.

@@ -37,6 +37,7 @@ const SAFE_WORDS: &str = "srvr,stat,ruok,mntr,conf,isro,envi,wchs";
 const DAY_MS: i64 = 86_400_000;
 const I32: i64 = i32::MAX as i64;
 const U32: i64 = u32::MAX as i64;
+const MAX_WEIGHT: i64 = 1_000;
 
 use Kind::{
     Bool, Choice, ChoiceOnly, Hours, Int, IntOrDefault, IntOrOff, Levels, Limit, Secret, Text, Words,
@@ -70,9 +71,18 @@ pub const SETTINGS: &[Setting] = &[
     setting("global_outstanding_limit", Int(1, I32), "1000"),
     setting("large_request_max_bytes", Int(1, 1 << 40), "104857600"),
     setting("large_request_threshold", IntOrOff(I32), "-1"),
+    setting("request_throttle.max_requests", Limit(I32), "0"),
+    setting("request_throttle.stall_time_ms", Int(1, DAY_MS), "100"),
+    setting("request_throttle.op_wait_time_ms", Limit(I32), "0"),
+    setting("request_throttle.drop_stale", Bool, "true"),
+    setting("request_throttle.stale_latency_check", Bool, "false"),
     setting("connection_throttle.tokens", Int(0, I32), "0"),
     setting("connection_throttle.fill_time_ms", Int(1, DAY_MS), "1"),
     setting("connection_throttle.fill_count", Int(1, I32), "1"),
+    setting("connection_throttle.weight_enabled", Bool, "false"),
+    setting("connection_throttle.global_session_weight", Int(1, MAX_WEIGHT), "3"),
+    setting("connection_throttle.local_session_weight", Int(1, MAX_WEIGHT), "1"),
+    setting("connection_throttle.renew_session_weight", Int(1, MAX_WEIGHT), "2"),
     // Znodes.
     setting("extended_types_enabled", Bool, "true").with_file("false"),
     setting("emulate_353_ttl_nodes", Bool, "false"),
@@ -83,6 +93,8 @@ pub const SETTINGS: &[Setting] = &[
     // Who may do what.
     setting("skip_acl", Bool, "false"),
     setting("eager_acl_check", Bool, "false"),
+    setting("enforce_auth.enabled", Bool, "false"),
+    setting("enforce_auth.schemes", Text, ""),
     setting("digest_auth.enabled", Bool, "true"),
     setting("digest_auth.algorithm", ChoiceOnly(HASHES, NO_OTHER_HASH), "sha1"),
     setting("super_digest", Secret, ""),

@@ -57,6 +57,7 @@ pub(crate) fn derived(
         findings.note(NoteKind::Warning, retained, &merged.at(retained), effect);
         layer.put(retained, ValueKind::I64(FEWEST_SNAPSHOTS), merged.at(retained));
     }
+    raised_weights(merged, &mut layer, findings);
     match merged.text("data_dir") {
         Some(dir) => identity(machine, Path::new(dir), merged, &mut layer, findings),
         None => findings.error(ConfigError::Missing {
@@ -66,6 +67,18 @@ pub(crate) fn derived(
         }),
     }
     layer
+}
+
+/// No connection costs less than one that begins a local session. Source: compat: BlueThrottle.java.
+fn raised_weights(merged: &Merged, layer: &mut Layer, findings: &mut Findings) {
+    let local = merged.number("connection_throttle.local_session_weight").unwrap_or(1);
+    for name in ["connection_throttle.global_session_weight", "connection_throttle.renew_session_weight"] {
+        if merged.number(name).is_some_and(|weight| weight < local) {
+            let effect = format!("raised to {local}, the weight of a local session, as ZooKeeper does");
+            findings.note(NoteKind::Warning, name, &merged.at(name), effect);
+            layer.put(name, ValueKind::I64(local), merged.at(name));
+        }
+    }
 }
 
 /// Every combination that cannot hold is an error; what is merely odd is a remark.
@@ -79,6 +92,8 @@ pub(crate) fn check(
     let id = merged.number("server_id");
     let own = id.and_then(|id| members.servers.get(&ServerId(u64::try_from(id).ok()?)));
     session_timeouts(merged, findings);
+    connection_weights(merged, findings);
+    enforced_auth(merged, findings);
     server_id(merged, id, findings);
     let client_addr = client_addr(machine, merged, own, findings);
     tls_port(merged, requests, own, client_addr.is_some(), findings);
@@ -104,6 +119,49 @@ fn is(merged: &Merged, name: &str) -> bool {
 
 fn is_set(merged: &Merged, name: &str) -> bool {
     !matches!(merged.at(name), Origin::Default | Origin::Derived(_))
+}
+
+/// A scheme by which nobody can prove anything would keep everybody out: as in ZooKeeper, the node does not start.
+fn enforced_auth(merged: &Merged, findings: &mut Findings) {
+    if !is(merged, "enforce_auth.enabled") {
+        return;
+    }
+    let Some(schemes) = merged.text("enforce_auth.schemes") else {
+        let why =
+            "enforce.auth.enabled=true needs enforce.auth.schemes: digest, ip, or both with a comma between";
+        return conflict(findings, merged.at("enforce_auth.enabled"), why);
+    };
+    for scheme in schemes.split(',').map(str::trim) {
+        let why = match scheme {
+            "ip" => continue, // every client has an address
+            "digest" if is(merged, "digest_auth.enabled") => continue,
+            "digest" => "it is switched off (DigestAuthenticationProvider.enabled)",
+            "sasl" | "x509" => "it is not offered yet",
+            _ => "there is none of that name",
+        };
+        let why = format!(
+            "enforce.auth.schemes names {scheme:?}, but {why}; name digest or ip, or remove enforce.auth.enabled to let \
+             clients in without"
+        );
+        conflict(findings, merged.at("enforce_auth.schemes"), why);
+    }
+}
+
+/// A bucket that never holds what one costs who goes on with a session would keep all of them out for ever.
+fn connection_weights(merged: &Merged, findings: &mut Findings) {
+    let number = |name: &str| merged.number(&format!("connection_throttle.{name}")).unwrap_or(0);
+    let (tokens, renewal) = (number("tokens"), number("renew_session_weight"));
+    let most = tokens.saturating_mul(number("global_session_weight"));
+    if is(merged, "connection_throttle.weight_enabled") && tokens > 0 && renewal > most {
+        conflict(
+            findings,
+            merged.at("connection_throttle.renew_session_weight"),
+            format!(
+                "connection_throttle_renew_session_weight ({renewal}) is more than all tokens there ever are ({most}: \
+                 connection_throttle_tokens, times the weight of a global session): no client could come back"
+            ),
+        );
+    }
 }
 
 fn session_timeouts(merged: &Merged, findings: &mut Findings) {

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use crate::error::{ConfigError, Findings, NoteKind, Origin};
-use crate::keys::{self, Asked, Form, Key, Outcome};
+use crate::keys::{self, Asked, Form, Outcome};
 use crate::kind::{boolean, integer};
 use crate::layers::Layer;
 use crate::members::MemberLine;
@@ -122,14 +122,13 @@ impl Gathered {
             let row = keys::find(key).expect("only keys with a row are gathered");
             match row.outcome {
                 Outcome::NotNeeded(why) => findings.note(NoteKind::NotNeeded, key, &written.at, why),
-                Outcome::NotYet(asked, effect) if self.is_asked(asked, written, findings) => {
+                Outcome::NotYet(asked, effect) if is_asked(asked, written, findings) => {
                     findings.note(NoteKind::NotYet, key, &written.at, effect);
                 }
-                Outcome::Refused(asked, why) if self.is_asked(asked, written, findings) => {
+                Outcome::Refused(asked, why) if is_asked(asked, written, findings) => {
                     findings.error(refused(written, why));
                 }
-                Outcome::NotYet(..) => {}
-                Outcome::Refused(..) => self.unasked(row, written, findings),
+                Outcome::NotYet(..) | Outcome::Refused(..) => {} // off, as it is
                 Outcome::AuthProvider => auth_provider(written, findings),
                 Outcome::TlsPort => requests.tls_port = Some(written.clone()),
                 Outcome::DynamicFile => {
@@ -140,31 +139,20 @@ impl Gathered {
         }
         requests
     }
+}
 
-    fn is_asked(&self, asked: Asked, written: &Written, findings: &mut Findings) -> bool {
-        match asked {
-            Asked::Always => true,
-            Asked::WhenNot(value) => written.value != value,
-            Asked::WhenTrue => boolean(&written.value).unwrap_or_else(|| {
-                findings.error(bad_value(written, "true or false"));
-                false
-            }),
-            Asked::WhenPositive => integer(&written.value).map(|number| number > 0).unwrap_or_else(|| {
-                findings.error(bad_value(written, "a whole number"));
-                false
-            }),
-            Asked::UnlessOff(other) => {
-                self.rest.get(other).is_none_or(|other| boolean(&other.value) != Some(false))
-            }
-        }
-    }
-
-    /// A refused key whose value asks for nothing. Only one that names more than on or off is told.
-    fn unasked(&self, row: &Key, written: &Written, findings: &mut Findings) {
-        if let Outcome::Refused(Asked::UnlessOff(other), _) = row.outcome {
-            let effect = format!("no effect: {other} is false");
-            findings.note(NoteKind::Warning, &written.key, &written.at, effect);
-        }
+fn is_asked(asked: Asked, written: &Written, findings: &mut Findings) -> bool {
+    match asked {
+        Asked::Always => true,
+        Asked::WhenNot(value) => written.value != value,
+        Asked::WhenTrue => boolean(&written.value).unwrap_or_else(|| {
+            findings.error(bad_value(written, "true or false"));
+            false
+        }),
+        Asked::WhenPositive => integer(&written.value).map(|number| number > 0).unwrap_or_else(|| {
+            findings.error(bad_value(written, "a whole number"));
+            false
+        }),
     }
 }
 

@@ -6,9 +6,12 @@
 //! - U2  Paddock, sent the recorded requests, answers with the recorded bytes. Only zxids, times and
 //!   session ids are masked, as [`crate::differential`] does (Y2): order, identity and "one txn has one
 //!   time" remain; nothing in the file is masked. Lists without an order are compared as sets.
-//! - U3  Every opcode and every error code is in the file, or in [`UNREACHABLE`] with its reason.
+//! - U3  Every opcode and every error code is in a file, or in [`UNREACHABLE`] with its reason.
+//!
+//! `integration/golden/java-3.9-limits.txt` has the errors that take settings of their own ([`limits`]).
 
 pub mod file;
+pub mod limits;
 pub mod records;
 pub mod script;
 
@@ -33,8 +36,6 @@ pub const UNREACHABLE: &[(E, &str)] = &[
     (E::SessionMoved, "never on the wire: the connection is closed instead"),
     (E::NotReadOnly, "needs an ensemble that lost its quorum"),
     (E::EphemeralOnLocalSession, "a server alone has no local sessions"),
-    (E::SessionClosedRequireSaslAuth, "Paddock refuses to start with enforce.auth.enabled"),
-    (E::ThrottledOp, "the throttler is off unless configured"),
 ];
 
 /// Sends the script to the server and keeps all that comes.

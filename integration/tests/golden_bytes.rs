@@ -11,8 +11,10 @@ use paddock_integration::differential::observe::Frame;
 use paddock_integration::differential::op::Action;
 use paddock_integration::differential::servers;
 use paddock_integration::golden::file::{self, Case};
+use paddock_integration::golden::limits::{self, Answer, LIMITS, Limit};
 use paddock_integration::golden::records::{reply_again, request_again};
 use paddock_integration::golden::{UNREACHABLE, record, replay};
+use paddock_integration::java_server::JavaServer;
 use paddock_messages::client::OpCode;
 use paddock_messages::client::session::password;
 use paddock_messages::error_code::ErrorCode;
@@ -35,6 +37,28 @@ fn cases() -> Vec<Case> {
         }
     });
     file::read(&std::fs::read_to_string(path()).expect("the recording is there"))
+}
+
+fn limits_path() -> PathBuf {
+    path().with_file_name("java-3.9-limits.txt")
+}
+
+/// The same of the errors that take settings of their own.
+fn limits() -> Vec<(ErrorCode, Answer)> {
+    static RECORDED: std::sync::Once = std::sync::Once::new();
+    RECORDED.call_once(|| {
+        if std::env::var("GOLDEN").as_deref() == Ok("record") {
+            let record = |limit: &Limit| {
+                let java = JavaServer::start(limit.keys, &[]).expect("Apache's server starts");
+                (limit.code, (limit.ask)(java.address()).expect("it answers"))
+            };
+            let answers: Vec<_> = LIMITS.iter().map(record).collect();
+            let text = limits::write(&answers);
+            assert_eq!(limits::read(&text), answers, "the file holds all that was seen");
+            std::fs::write(limits_path(), text).expect("the recording can be written");
+        }
+    });
+    limits::read(&std::fs::read_to_string(limits_path()).expect("the recording is there"))
 }
 
 /// The first session's frames with the opcode they answer.
@@ -76,13 +100,25 @@ fn u2_paddock_answers_with_the_recorded_bytes() {
 }
 
 #[test]
+fn u2_paddock_answers_the_errors_that_take_settings_with_the_recorded_bytes() {
+    let recorded = limits();
+    assert_eq!(recorded.iter().map(|(code, _)| *code).collect::<Vec<_>>(), LIMITS.map(|limit| limit.code));
+    for (limit, (code, java)) in LIMITS.iter().zip(recorded) {
+        assert_eq!(java.header.err, code.code());
+        let paddock = servers::paddock_with(limit.keys).unwrap();
+        let answer = (limit.ask)(paddock.server.address()).unwrap();
+        assert_eq!(answer.masked(), java.masked(), "{code:?}");
+    }
+}
+
+#[test]
 fn u3_every_opcode_and_error_is_recorded_or_cannot_be() {
     let cases = cases();
     let opcodes: BTreeSet<i32> = cases.iter().filter_map(|case| case.op.opcode()).collect();
     let missing: Vec<_> = OpCode::ALL.iter().filter(|code| !opcodes.contains(&(**code as i32))).collect();
     assert!(missing.is_empty(), "opcodes without a recording: {missing:?}");
 
-    let mut errors = BTreeSet::new();
+    let mut errors: BTreeSet<i32> = limits().iter().map(|(_, answer)| answer.header.err).collect();
     for (_, opcode, frame) in answers(&cases) {
         let Frame::Reply { err, body, .. } = frame else { continue };
         errors.insert(*err);

@@ -21,7 +21,12 @@ const fn not_yet(name: &'static str, behaves_as: Option<&'static str>, instead: 
 
 const NO_EFFECT: &[Row] = &[
     not_yet("snapshot_trust_empty", Some("false"), JAVA_DATA),
-    not_yet("emulate_353_ttl_nodes", Some("false"), JAVA_DATA),
+    not_yet(
+        "emulate_353_ttl_nodes",
+        Some("false"),
+        "TTL znodes in the form of ZooKeeper 3.5.3 come with its data only, which cannot be imported yet; where there are \
+         none, it would have the ephemeral znodes of servers with ids from 128 taken for TTL znodes",
+    ),
     not_yet("tcp_keepalive", Some("true"), "keep-alive is on for every client"),
     not_yet("ensemble.leader_serves", Some("true"), "the leader serves clients as every member does"),
     not_yet("ensemble.observer_sync", Some("true"), "observers log and take snapshots as voters do"),
@@ -29,13 +34,6 @@ const NO_EFFECT: &[Row] = &[
         "ensemble.reconfig",
         Some("false"),
         "who is a member changes with the files and a restart: a request that would change it is refused with -6",
-    ),
-    not_yet("large_request_threshold", None, LARGE),
-    not_yet("large_request_max_bytes", Some("104857600"), LARGE),
-    not_yet(
-        "eager_acl_check",
-        Some("false"),
-        "ACLs are checked once, by the leader, in the order of the writes; clients are told the same, later",
     ),
     Row {
         name: "digest_enabled",
@@ -46,8 +44,6 @@ const NO_EFFECT: &[Row] = &[
 ];
 
 const JAVA_DATA: &str = "it is for data of a Java server, which cannot be imported yet";
-const LARGE: &str = "large requests are not counted by themselves: each is bounded by jute.maxbuffer, all together by \
-                     globalOutstandingLimit and memory.softLimit";
 
 /// One for each such setting that asks for what does not happen.
 pub(crate) fn notes(loaded: &Loaded) -> Vec<Note> {

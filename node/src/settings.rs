@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use paddock_actors::admin::four_letter::{ConfFacts, EnsembleConf};
 use paddock_actors::auth::{AuthRules, DigestAlg};
-use paddock_actors::client::throttle::{Rate, Throttle};
-use paddock_actors::client::{MAX_ACL_GROWTH, Settings};
+use paddock_actors::client::throttle::{Rate, Throttle, Weights};
+use paddock_actors::client::{MAX_ACL_GROWTH, Settings, Throttler};
 use paddock_actors::memory::{SoftLimit, machine};
 use paddock_actors::proposer::Room;
 use paddock_actors::proposer::actor::Reaping;
@@ -27,7 +27,7 @@ pub(crate) fn auth(config: &Config) -> AuthRules {
         digest_enabled: config.digest_auth.enabled,
         digest_alg: digest_alg(config.digest_auth.algorithm),
         super_digest: config.super_digest.as_ref().map(|secret| secret.reveal().into()),
-        enforced_schemes: Vec::new(),
+        enforced_schemes: config.enforce_auth.enforced().map(Into::into).collect(),
     }
 }
 
@@ -74,6 +74,11 @@ pub(crate) fn client(config: &Config) -> Arc<Settings> {
         max_connections_per_host: config.max_client_cnxns as usize,
         max_connections: config.max_cnxns as usize,
         outstanding_limit: config.global_outstanding_limit as usize,
+        large_threshold: config.large_request_threshold.map(|bytes| bytes as usize),
+        large_max_bytes: usize::try_from(config.large_request_max_bytes).unwrap_or(usize::MAX),
+        throttler: throttler(config),
+        // Only between a client's own member and another that leads: a ZooKeeper server alone does not look either.
+        eager_acl_check: config.eager_acl_check && config.is_distributed(),
         sessionless_timeout_ms: u64::from(config.sessionless_timeout_ms),
         park_ms: u64::from(config.ensemble.park_ms),
         // Alone, whatever is acknowledged is in the tree already, and nobody else can lead.
@@ -89,6 +94,16 @@ pub(crate) fn client(config: &Config) -> Arc<Settings> {
     })
 }
 
+fn throttler(config: &Config) -> Throttler {
+    let of = &config.request_throttle;
+    Throttler {
+        max_requests: of.max_requests as usize,
+        stall_ms: u64::from(of.stall_time_ms),
+        op_wait_ms: u64::from(of.op_wait_time_ms),
+        drops_stale: of.drop_stale && of.stale_latency_check,
+    }
+}
+
 /// How fast clients may connect; at any rate unless the file says otherwise.
 pub(crate) fn throttle(config: &Config, now_ms: u64) -> Throttle {
     let of = &config.connection_throttle;
@@ -96,7 +111,12 @@ pub(crate) fn throttle(config: &Config, now_ms: u64) -> Throttle {
         0 => Throttle::default(),
         tokens => {
             let rate = Rate { tokens, fill_count: of.fill_count, fill_time_ms: of.fill_time_ms };
-            Throttle::new(rate, now_ms)
+            let weights = Weights {
+                global: of.global_session_weight,
+                local: of.local_session_weight,
+                renewal: of.renew_session_weight,
+            };
+            Throttle::weighted(rate, if of.weight_enabled { weights } else { Weights::default() }, now_ms)
         }
     }
 }

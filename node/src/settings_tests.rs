@@ -24,9 +24,19 @@ readonlymode.enabled=true
 4lw.commands.whitelist=ruok, srvr
 jute.maxbuffer=9000005
 globalOutstandingLimit=2006
+largeRequestThreshold=50001
+largeRequestMaxBytes=1000002
+request_throttle_max_requests=3003
+request_throttle_stall_time=104
+throttled_op_wait_time=5005
+request_stale_latency_check=true
 connection_throttle_tokens=207
 connection_throttle_fill_time=18
 connection_throttle_fill_count=9
+connection_throttle_weight_enabled=true
+connection_throttle_global_session_weight=5
+connection_throttle_local_session_weight=4
+connection_throttle_renew_session_weight=6
 extendedTypesEnabled=true
 reconfigEnabled=true
 znode.container.checkIntervalMs=30010
@@ -91,6 +101,10 @@ fn every_key_is_in_the_field_that_is_used() {
             max_connections_per_host: 301,
             max_connections: 5_003,
             outstanding_limit: 2_006,
+            large_threshold: Some(50_001),
+            large_max_bytes: 1_000_002,
+            throttler: Throttler { max_requests: 3_003, stall_ms: 104, op_wait_ms: 5_005, drops_stale: true },
+            eager_acl_check: false,
             sessionless_timeout_ms: 20_004,
             park_ms: 1_505,
             linearizable_reads: false,
@@ -104,7 +118,14 @@ fn every_key_is_in_the_field_that_is_used() {
             outboxes_limit: 256 << 20,
         },
     );
-    same(throttle(config, 77), Throttle::new(Rate { tokens: 207, fill_count: 9, fill_time_ms: 18 }, 77));
+    same(
+        throttle(config, 77),
+        Throttle::weighted(
+            Rate { tokens: 207, fill_count: 9, fill_time_ms: 18 },
+            Weights { global: 5, local: 4, renewal: 6 },
+            77,
+        ),
+    );
     same(soft_limit(config), Some(SoftLimit::new(3 << 30)));
     assert_eq!(four_letter_words(config), ["isro", "ruok", "srvr"].map(str::to_owned).into());
     same(
@@ -197,6 +218,35 @@ fn linearizable_reads_are_for_members_of_several() {
         let config = load(&format!("dataDir={}\nclientPort=2999\n{lines}{more}", dir.path().display()));
         assert_eq!(client(&config).linearizable_reads, expected, "{more}");
     }
+}
+
+#[test]
+fn schemes_are_enforced_only_if_that_is_on() {
+    for (enabled, expected) in [(true, &["digest", "ip"][..]), (false, &[])] {
+        let lines = format!("enforce.auth.enabled={enabled}\nenforce.auth.schemes=digest, ip\n");
+        let rules = auth(&load(&format!("dataDir=/d\nclientPort=2999\n{lines}")));
+        assert_eq!(rules.enforced_schemes, expected);
+    }
+}
+
+/// A server alone leads itself.
+#[test]
+fn acls_are_looked_up_eagerly_by_members_of_several() {
+    let lines = "initLimit=10\nsyncLimit=5\nserver.1=a:2881:3881\n";
+    let several = "server.2=b:2882:3882\nserver.3=c:2883:3883\n";
+    for (more, expected) in [
+        (format!("{several}enableEagerACLCheck=true\n"), true),
+        ("enableEagerACLCheck=true\n".to_owned(), false),
+        (several.to_owned(), false),
+    ] {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("myid"), "1\n").unwrap();
+        let config = load(&format!("dataDir={}\nclientPort=2999\n{lines}{more}", dir.path().display()));
+        assert_eq!(client(&config).eager_acl_check, expected, "{more}");
+    }
+    let kept =
+        "dataDir=/d\nclientPort=2999\nrequest_stale_latency_check=true\nrequest_throttle_drop_stale=false\n";
+    assert!(!throttler(&load(kept)).drops_stale);
 }
 
 /// Else the first test could not tell a key that is read from one that is not.

@@ -58,6 +58,8 @@ pub(super) struct Connection {
     pub(super) is_local: bool,
     /// Whether the handshake carried the read-only byte.
     pub(super) has_flag: bool,
+    /// Since when what is in the inbox has been held back, in ms (C13).
+    pub(super) held_since_ms: Option<u64>,
     /// Pings whose turn came while the member could not vouch for the session.
     pub(super) owed_pings: u32,
     /// In ms: accepted; last heard of; the socket last took something or had nothing to take.
@@ -74,6 +76,7 @@ pub(super) struct Connection {
     /// Whether it is on the list of that name already.
     pub(super) is_ready: bool,
     pub(super) is_resumable: bool,
+    pub(super) is_held: bool,
     pub(super) is_woken: bool,
     pub(super) is_told: bool,
     pub(super) is_touched: bool,
@@ -95,6 +98,7 @@ impl Connection {
             timeout_ms: 0,
             is_local: false,
             has_flag: false,
+            held_since_ms: None,
             owed_pings: 0,
             accepted_ms: now_ms,
             heard_ms: now_ms,
@@ -105,6 +109,7 @@ impl Connection {
             last: Zxid::ZERO,
             is_ready: false,
             is_resumable: false,
+            is_held: false,
             is_woken: false,
             is_told: false,
             is_touched: false,

@@ -87,6 +87,13 @@ pub struct ArbiterCore {
     /// Of those, the ones that need the tree.
     pub(super) readers: VecDeque<ConnId>,
     pub(super) read_syncs: ReadSyncs,
+    /// Connections that are held back, the first for longest (C13).
+    pub(super) held: VecDeque<ConnId>,
+    /// Of them, the one whose turn it is.
+    pub(super) released: Option<ConnId>,
+    /// Writes and syncs in flight here, and what the entrance was told of them.
+    pub(super) submitted: usize,
+    pub(super) submitted_told: usize,
     /// Connections that may be able to go on with their inbox.
     pub(super) resumable: VecDeque<ConnId>,
     pub(super) woken: Vec<ConnId>,
@@ -148,6 +155,10 @@ impl ArbiterCore {
             ready: VecDeque::new(),
             readers: VecDeque::new(),
             read_syncs: ReadSyncs::default(),
+            held: VecDeque::new(),
+            released: None,
+            submitted: 0,
+            submitted_told: 0,
             resumable: VecDeque::new(),
             woken: Vec::new(),
             fan_out: VecDeque::new(),
@@ -389,6 +400,7 @@ impl ArbiterCore {
     fn forget_pending(&mut self, conn: ConnId) {
         let Some(connection) = self.conns.get_mut(conn) else { return };
         self.in_flight -= connection.pipeline.len();
+        self.submitted -= connection.pipeline.submitted();
         self.announced -= connection.pipeline.clear();
         connection.inbox = super::framing::Inbox::default();
         connection.owed_pings = 0;
@@ -406,6 +418,10 @@ impl ArbiterCore {
         if self.in_flight != self.in_flight_told {
             self.entrance.in_flight(self.in_flight_told, self.in_flight);
             self.in_flight_told = self.in_flight;
+        }
+        if self.submitted != self.submitted_told {
+            self.entrance.submitted_in_flight(self.submitted_told, self.submitted);
+            self.submitted_told = self.submitted;
         }
     }
 }

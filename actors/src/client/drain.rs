@@ -158,7 +158,9 @@ impl ArbiterCore {
             self.tally.stale_replies += 1;
             return None;
         };
-        Some(Done::of(&connection.pipeline.take_submitted(xid)))
+        let entry = connection.pipeline.take_submitted(xid);
+        self.submitted -= 1;
+        Some(Done::of(&entry))
     }
 
     fn on_read_answer(&mut self, conn: ConnId, xid: i32, answer: &ReadAnswer) {

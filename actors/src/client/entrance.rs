@@ -27,6 +27,8 @@ pub struct Entrance {
     connections: AtomicUsize,
     hosts: DashMap<IpAddr, usize>,
     outstanding: AtomicUsize,
+    submitted: AtomicUsize,
+    pub(super) large_bytes: AtomicUsize,
     gates: Gates,
 }
 
@@ -69,11 +71,17 @@ impl Entrance {
 
     /// An arbiter's requests in flight went from `before` to `after`.
     pub(super) fn in_flight(&self, before: usize, after: usize) {
-        if after >= before {
-            self.outstanding.fetch_add(after - before, Relaxed);
-        } else {
-            self.outstanding.fetch_sub(before - after, Relaxed);
-        }
+        moved(&self.outstanding, before, after);
+    }
+
+    /// Its writes and syncs among them did.
+    pub(super) fn submitted_in_flight(&self, before: usize, after: usize) {
+        moved(&self.submitted, before, after);
+    }
+
+    /// Writes and syncs in flight, as each arbiter last told.
+    pub(super) fn submitted(&self) -> usize {
+        self.submitted.load(Relaxed)
     }
 
     /// Connections there are.
@@ -84,5 +92,13 @@ impl Entrance {
     /// Requests in flight, as each arbiter last told.
     pub fn outstanding(&self) -> usize {
         self.outstanding.load(Relaxed)
+    }
+}
+
+fn moved(count: &AtomicUsize, before: usize, after: usize) {
+    if after >= before {
+        count.fetch_add(after - before, Relaxed);
+    } else {
+        count.fetch_sub(before - after, Relaxed);
     }
 }

@@ -54,6 +54,11 @@ impl Inbox {
         self.kept.first_chunk().copied()
     }
 
+    /// The length that the next frame announces, if it is one.
+    pub(super) fn next_length(&self) -> Option<usize> {
+        usize::try_from(i32::from_be_bytes(self.first_word()?)).ok()
+    }
+
     /// The eight bytes behind the first four, if they are there.
     pub(super) fn mask_behind_word(&self) -> Option<i64> {
         Some(i64::from_be_bytes(*self.kept.get(4..)?.first_chunk()?))

@@ -12,6 +12,7 @@ use super::connections::Phase;
 use super::core::{ArbiterCore, Notice, Serving};
 use super::outbox::counted;
 use super::remark::Remark;
+use super::throttle::Asks;
 
 /// What makes the first four bytes a command instead of a length. Source: FourLetterCommands.java.
 const WORDS: [&[u8; 4]; 19] = [
@@ -68,7 +69,12 @@ impl ArbiterCore {
             return self.close(conn, Remark::NoHandshake);
         };
         self.tally.connection_requests += 1;
-        if let Some((may_connect, deficit)) = self.entrance.gates().throttle.take(self.now_ms) {
+        let asks = match request.fields.session_id {
+            0 if self.settings.local_sessions => Asks::Local,
+            0 => Asks::Global,
+            _ => Asks::Renewal,
+        };
+        if let Some((may_connect, deficit)) = self.entrance.gates().throttle.take(asks, self.now_ms) {
             self.tally.throttled(u64::from(deficit));
             if !may_connect {
                 self.tally.connections_rejected += 1;

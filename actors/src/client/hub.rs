@@ -21,7 +21,7 @@ use super::core::{ArbiterCore, Notice, Serving};
 use super::fan_out::{MANY, SharedSocket};
 use super::parking::Parking;
 use super::remarks::{Line, Remarks, Whom};
-use super::{Entrance, Settings};
+use super::{Entrance, Settings, Throttler};
 use crate::admin::metrics::{Meters, Reason};
 use crate::auth::AuthRules;
 use crate::runtime::{Clock, Ctx, ExitCode, Fatal, Inbox, Serve, Service};
@@ -303,6 +303,8 @@ pub struct ClientHub {
     sessions: Outbox<Touched>,
     over: Outbox<Over>,
     touch_every: Duration,
+    /// How often connections that are held back look again (C13), if any may be.
+    stall_time: Option<Duration>,
     park_ms: u64,
     /// Not taken by the tracker yet.
     untold: Option<Touched>,
@@ -315,6 +317,8 @@ impl ClientHub {
     pub fn new(setup: HubSetup, clock: Arc<dyn Clock>, fatal: Fatal) -> Self {
         let HubSetup { arbiter, settings, rules, tree, entrance, learner, .. } = setup;
         let park_ms = settings.park_ms;
+        let Throttler { max_requests, stall_ms, .. } = settings.throttler;
+        let stall_time = (max_requests > 0).then(|| Duration::from_millis(stall_ms.max(1)));
         let shared = Shared {
             core: RefCell::new(
                 ArbiterCore::new(arbiter, settings, rules, tree, entrance).number_from(setup.generation),
@@ -336,7 +340,8 @@ impl ClientHub {
         let dispatcher = Some(setup.dispatcher);
         let (sessions, over, touch_every) = (setup.sessions, setup.over, setup.touch_every);
         let (untold, tasks) = (None, Vec::new());
-        Self { shared: Rc::new(shared), sessions, over, touch_every, park_ms, untold, dispatcher, tasks }
+        let shared = Rc::new(shared);
+        Self { shared, sessions, over, touch_every, stall_time, park_ms, untold, dispatcher, tasks }
     }
 
     /// Serves one connection over any stream, until it is closed; `None` if it is refused, which is
@@ -415,6 +420,9 @@ impl Service for ClientHub {
         self.tasks.push(ctx.spawn(Rc::clone(&self.shared).flush()));
         self.tasks.push(ctx.spawn(Rc::clone(&self.shared).fan_out()));
         ctx.every(self.touch_every, |hub, _| hub.tick());
+        if let Some(stall_time) = self.stall_time {
+            ctx.every(stall_time, |hub, _| hub.shared.step(ArbiterCore::on_stall_time));
+        }
     }
 
     fn stopped(&mut self) {

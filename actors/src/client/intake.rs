@@ -17,14 +17,16 @@ use super::connections::{Phase, Stall};
 use super::core::{ArbiterCore, Serving};
 use super::framing::Next;
 use super::growth::Excess;
+use super::large::Large;
 use super::outbox::counted;
 use super::pipeline::{Entry, Stamp, What};
 use super::reads::{may_watch, needs_no_tree};
 use super::remark::Remark;
+use super::throttler::Late;
 use crate::auth::{add_auth, enforce};
 
 /// Whether it goes to the Learner.
-fn is_submitted(opcode: OpCode) -> bool {
+pub(super) fn is_submitted(opcode: OpCode) -> bool {
     use OpCode as O;
     matches!(
         opcode,
@@ -90,12 +92,13 @@ fn acl_bytes(request: &Request, ids: &[Id]) -> usize {
     if count == 0 { 0 } else { count * bytes_of(ids) }
 }
 
-/// A request's header and how many bytes its frame had.
-#[derive(Clone, Copy, Debug)]
+/// A request's header, how many bytes its frame had, and what that takes of all large requests' share.
+#[derive(Debug)]
 struct Head {
     xid: i32,
     opcode: i32,
     bytes: usize,
+    large: Option<Large>,
 }
 
 impl ArbiterCore {
@@ -107,13 +110,16 @@ impl ArbiterCore {
             if first && !self.is_past_words(conn) {
                 break;
             }
-            if self.must_answer_first(conn) {
+            if self.must_answer_first(conn) || self.is_held_back(conn) || self.is_beyond_large(conn) {
                 break;
             }
             let max = self.settings.max_frame;
             let Some(connection) = self.conns.get_mut(conn) else { return };
             match connection.inbox.next(max) {
-                Next::More => break,
+                Next::More => {
+                    connection.held_since_ms = None; // what comes from now on was not held
+                    break;
+                }
                 Next::Frame(body) => self.on_frame(conn, body, first),
                 Next::TooLarge(head, length) if !first => self.on_too_large(conn, head, length),
                 Next::TooLarge(_, length) => {
@@ -201,7 +207,11 @@ impl ArbiterCore {
         let Ok((RequestHeader { xid, opcode }, known)) = read_header(&mut from) else {
             return self.close(conn, Remark::Undecodable); // not even a header: nothing to answer
         };
-        let head = Head { xid, opcode, bytes };
+        let large = match self.take_large(bytes) {
+            Ok(large) => large,
+            Err(remark) => return self.close_large(conn, remark),
+        };
+        let head = Head { xid, opcode, bytes, large };
         let Some(opcode) = known else {
             self.remark(conn, Remark::Unimplemented(opcode));
             return self.refuse(conn, head, ErrorCode::Unimplemented, Stamp::None);
@@ -230,7 +240,8 @@ impl ArbiterCore {
             return self.close(conn, bad_length);
         }
         self.remark(conn, Remark::TooLarge { length, path: path_of_prefix(known, head) });
-        self.refuse(conn, Head { xid, opcode, bytes: 0 }, ErrorCode::Marshalling, Stamp::Current);
+        let head = Head { xid, opcode, bytes: 0, large: None };
+        self.refuse(conn, head, ErrorCode::Marshalling, Stamp::Current);
     }
 
     fn on_request(&mut self, conn: ConnId, head: Head, request: Request) {
@@ -240,6 +251,14 @@ impl ArbiterCore {
             return self.close(conn, Remark::AuthRequired);
         }
         let from = Self::asker(connection);
+        match self.outlasted(conn, &request) {
+            Some(Late::Stale) => return self.close(conn, Remark::Stale),
+            Some(Late::Throttled) => {
+                self.remark(conn, Remark::HeldTooLong);
+                return self.refuse(conn, head, ErrorCode::ThrottledOp, Stamp::Current);
+            }
+            None => {}
+        }
         if acl_bytes(&request, &from.ids) > MAX_ACL_GROWTH * self.settings.max_frame {
             self.remark(conn, Remark::AclGrowth);
             return self.refuse(conn, head, ErrorCode::Marshalling, Stamp::Current);
@@ -259,11 +278,16 @@ impl ArbiterCore {
                 self.refuse(conn, head, ErrorCode::NotReadOnly, Stamp::Current);
             }
             Request::Write(write) => {
+                if let Some(code) = self.eagerly_refused(conn, &write, &from.ids) {
+                    return self.refuse(conn, head, code, Stamp::Zero);
+                }
                 self.upgrade_for(conn, &write);
-                self.submit(conn, head, Submission::Write { from, xid: head.xid, write });
+                let xid = head.xid;
+                self.submit(conn, head, Submission::Write { from, xid, write });
             }
             Request::Sync(of) => {
-                self.submit(conn, head, Submission::Sync { from, xid: head.xid, path: of.path });
+                let xid = head.xid;
+                self.submit(conn, head, Submission::Sync { from, xid, path: of.path });
             }
             Request::Auth(_) | Request::Sasl(_) => unreachable!("answered outside the order"),
         }
@@ -304,6 +328,7 @@ impl ArbiterCore {
     fn submit(&mut self, conn: ConnId, head: Head, submission: Submission) {
         let Self { conns, submissions, .. } = self;
         let Some(connection) = conns.get_mut(conn) else { return };
+        let before = connection.pipeline.submitted();
         if connection.pipeline.waits() {
             let (session, attach) = (connection.session, connection.attach);
             connection.pipeline.submit_reads(|xid, read, ids| {
@@ -314,7 +339,9 @@ impl ArbiterCore {
         let ends = matches!(submission, Submission::Write { write: Write::CloseSession, .. });
         self.submissions.push(submission);
         self.enqueue(conn, head, What::Submitted { is_read: false, announced: false });
-        if ends && let Some(connection) = self.conns.get_mut(conn) {
+        let Some(connection) = self.conns.get_mut(conn) else { return };
+        self.submitted += connection.pipeline.submitted() - before;
+        if ends {
             connection.inbox = super::framing::Inbox::default(); // what follows is dropped
             connection.phase = Phase::Leaving;
             self.wake(conn);
@@ -332,8 +359,8 @@ impl ArbiterCore {
             self.announced -= announced;
             return;
         };
-        let Head { xid, opcode, bytes } = head;
-        connection.pipeline.push(Entry { xid, opcode, since_us, bytes, expected: 0, what });
+        let Head { xid, opcode, bytes, large } = head;
+        connection.pipeline.push(Entry { xid, opcode, since_us, bytes, expected: 0, what, large });
         self.in_flight += 1;
         self.make_ready(conn);
     }

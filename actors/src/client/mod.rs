@@ -38,6 +38,13 @@
 //!   the leader. It becomes everybody's with the first request that needs that, which is told in front of it.
 //! - C12 Whoever is refused, or closed without having asked for it, is counted under a reason, and a line names the
 //!   client, what happened, and what to do. What is asked and answered in order, errors included, is no refusal.
+//! - C13 While `throttler.max_requests` writes and syncs of the member are in flight, no further one is taken on: its
+//!   connection is not read, and goes on, the one held for longest first, as soon as there is room. What was held for
+//!   longer than `op_wait_ms`, and what stands behind it, is refused and never executed.
+//! - C14 The large requests in flight at the member have `large_max_bytes` together at most: one too many closes its
+//!   connection, before it is whole if its length says so. What one has counts until it is answered or given up.
+//! - C15 With `eager_acl_check` a write is refused by the ACLs that are here, unlogged, only if nothing that its session
+//!   asked before is in flight: else its own earlier write could have been what permits it.
 //!
 //! A panic while one connection is served ends the process: all connections of an arbiter share one
 //! core, and a half-done step of it may have lost another client's watch.
@@ -48,6 +55,7 @@ pub mod connection;
 mod connections;
 mod core;
 mod drain;
+mod eager;
 pub mod entrance;
 mod expiry;
 mod fan_out;
@@ -57,6 +65,7 @@ mod growth;
 mod handshake;
 pub mod hub;
 mod intake;
+mod large;
 pub mod listener;
 mod outbox;
 mod parking;
@@ -70,6 +79,7 @@ mod serve;
 pub mod settings;
 pub mod stats;
 pub mod throttle;
+mod throttler;
 mod upkeep;
 
 pub use self::core::{ArbiterCore, Notice, Serving};
@@ -79,7 +89,7 @@ pub use self::intake::MAX_ACL_GROWTH;
 pub use self::parking::Parking;
 pub use self::remark::Remark;
 pub use self::remarks::Whom;
-pub use self::settings::Settings;
+pub use self::settings::{Settings, Throttler};
 
 #[cfg(test)]
 mod tests;

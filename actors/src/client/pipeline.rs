@@ -6,6 +6,8 @@ use std::sync::Arc;
 use paddock_messages::client::request::Read;
 use paddock_messages::znode::Id;
 
+use super::large::Large;
+
 /// A request that waits for its answer.
 #[derive(Debug)]
 pub(super) struct Entry {
@@ -18,6 +20,9 @@ pub(super) struct Entry {
     /// Bytes that are kept free for its answer (C6); 0 while none are.
     pub(super) expected: usize,
     pub(super) what: What,
+    /// Its part of what all large requests may have (C14).
+    #[expect(dead_code, reason = "it is given back when the entry is dropped")]
+    pub(super) large: Option<Large>,
 }
 
 /// What the answer waits for.
@@ -36,6 +41,8 @@ pub(super) enum What {
 pub(super) enum Stamp {
     /// As any answer's.
     Current,
+    /// 0: refused here, before the leader could be asked.
+    Zero,
     /// -1: unknown opcodes.
     None,
 }
@@ -73,6 +80,11 @@ impl Pipeline {
     /// Requests in flight.
     pub(super) fn len(&self) -> usize {
         self.entries.len()
+    }
+
+    /// Those of them that the Learner has.
+    pub(super) fn submitted(&self) -> usize {
+        self.submitted
     }
 
     /// Bytes of their frames.
@@ -241,7 +253,7 @@ mod tests {
         let mut pipeline = Pipeline::default();
         let entry = |xid| {
             let what = What::Refused { err: 0, zxid: Stamp::Current };
-            Entry { xid, opcode: 0, since_us: 0, bytes: 1, expected: 0, what }
+            Entry { xid, opcode: 0, since_us: 0, bytes: 1, expected: 0, what, large: None }
         };
         (0..50).for_each(|xid| pipeline.push(entry(xid)));
         for left in (0..50).rev() {

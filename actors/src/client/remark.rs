@@ -91,6 +91,21 @@ pub enum Remark {
         "asked to add znodes, data or watches, for which there is no memory; refused: raise memory.softLimit, or delete znodes"
     )]
     OutOfMemory,
+    /// A large request, while those in flight have all that large ones may.
+    #[error(
+        "sent a request of {0} bytes while the large ones in progress had what largeRequestMaxBytes leaves them; closed: raise it if there is memory for more, or have clients keep less in one request"
+    )]
+    LargeRequests(usize),
+    /// What waited for room among the requests in progress for too long.
+    #[error(
+        "asked for what then waited longer than throttled_op_wait_time while request_throttle_max_requests were in progress; refused, not executed: it may ask again; raise one of the two, or look why writes are slow"
+    )]
+    HeldTooLong,
+    /// The same, for longer than a session timeout.
+    #[error(
+        "asked for what then waited longer than its session timeout while request_throttle_max_requests were in progress; closed (request_stale_latency_check): raise that limit, or look why writes are slow"
+    )]
+    Stale,
     /// Credentials that prove nothing.
     #[error(
         "sent credentials of a scheme that is unknown or switched off, or none; closed: have it use digest or ip, if those are switched on"
@@ -181,6 +196,8 @@ impl Remark {
             Self::Undecodable => Reason::Undecodable,
             Self::Unimplemented(_) => Reason::Unimplemented,
             Self::OutOfMemory => Reason::Memory,
+            Self::LargeRequests(_) => Reason::LargeRequests,
+            Self::HeldTooLong | Self::Stale => Reason::HeldTooLong,
             Self::AuthFailed => Reason::AuthFailed,
             Self::AuthRequired => Reason::AuthRequired,
             Self::TooManyIds | Self::AclGrowth => Reason::Identities,

@@ -52,8 +52,8 @@ impl ArbiterCore {
     /// The connection's socket is gone: it is forgotten. Its session lives on.
     pub fn on_closed(&mut self, conn: ConnId) {
         self.forget(conn);
-        if !self.readers.is_empty() {
-            self.go_on(); // C7
+        if !self.readers.is_empty() || !self.held.is_empty() {
+            self.go_on(); // C7, C13
         }
     }
 

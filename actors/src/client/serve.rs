@@ -57,10 +57,13 @@ impl ArbiterCore {
     pub(super) fn go_on(&mut self) {
         loop {
             self.serve_ready();
-            let Some(conn) = self.resumable.pop_front() else { break };
-            if let Some(connection) = self.conns.get_mut(conn) {
-                connection.is_resumable = false;
-                self.pump(conn);
+            if let Some(conn) = self.resumable.pop_front() {
+                if let Some(connection) = self.conns.get_mut(conn) {
+                    connection.is_resumable = false;
+                    self.pump(conn);
+                }
+            } else if !self.release_one() {
+                break;
             }
         }
         self.tell_feed();
@@ -268,7 +271,11 @@ impl ArbiterCore {
     }
 
     fn send_refusal(&mut self, conn: ConnId, xid: i32, err: i32, stamp: Stamp) {
-        let zxid = if stamp == Stamp::None { -1 } else { self.at.to_wire() };
+        let zxid = match stamp {
+            Stamp::Current => self.at.to_wire(),
+            Stamp::Zero => 0,
+            Stamp::None => -1,
+        };
         let Self { conns, spare, tally, .. } = self;
         let Some(connection) = conns.get_mut(conn) else { return };
         let to = connection.outbox.to(spare);

@@ -18,6 +18,15 @@ pub struct Settings {
     /// `globalOutstandingLimit`: while the member has more requests in flight, a connection that has
     /// one is not read.
     pub outstanding_limit: usize,
+    /// `largeRequestThreshold`: a request of more bytes is a large one; `None`: none is.
+    pub large_threshold: Option<usize>,
+    /// `largeRequestMaxBytes`: a large request that would have all those in flight at this member exceed it closes
+    /// its connection.
+    pub large_max_bytes: usize,
+    /// What holds back writes and syncs while the member has many in flight (C13).
+    pub throttler: Throttler,
+    /// `enableEagerACLCheck`: what the tree here permits a client is looked up before the leader is asked (C15).
+    pub eager_acl_check: bool,
     /// Requests of one connection in flight; beyond it is not read.
     pub max_in_flight: usize,
     /// The same by bytes of their frames. One frame may exceed it.
@@ -47,6 +56,20 @@ pub struct Settings {
     pub takes_trace_mask: bool,
 }
 
+/// ZooKeeper's `request_throttle_*`; times in ms.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Throttler {
+    /// While the member has so many writes and syncs in flight, it takes on no further ones; 0: it always does.
+    pub max_requests: usize,
+    /// How often those held back look whether other client arbiters' requests left room; at least 1.
+    pub stall_ms: u64,
+    /// `throttled_op_wait_time`: what was held back for longer is refused; 0: nothing is.
+    pub op_wait_ms: u64,
+    /// `request_stale_latency_check` with `request_throttle_drop_stale`: what was held back for longer than its session's
+    /// timeout closes its connection.
+    pub drops_stale: bool,
+}
+
 /// A frame of up to so many times [`Settings::max_frame`] is refused without closing the connection.
 pub const DISCARDED_FRAMES: usize = 16;
 
@@ -60,6 +83,10 @@ impl Default for Settings {
             max_connections_per_host: 60,
             max_connections: 0,
             outstanding_limit: 1_000,
+            large_threshold: None,
+            large_max_bytes: 100 << 20,
+            throttler: Throttler::default(),
+            eager_acl_check: false,
             max_in_flight: 1_024,
             max_in_flight_bytes: 1 << 20,
             outbox_full: 256 << 10,

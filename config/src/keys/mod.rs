@@ -73,8 +73,6 @@ pub enum Asked {
     WhenPositive,
     /// When it is another than this.
     WhenNot(&'static str),
-    /// Whatever it is, unless this other key says `false`.
-    UnlessOff(&'static str),
 }
 
 const fn row(name: &'static str, sample: &'static str, outcome: Outcome) -> Key {

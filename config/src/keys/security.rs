@@ -3,7 +3,7 @@
 //! A key is refused where ignoring it would leave the node less protected than the file asks; where
 //! ignoring it only takes a possibility away, the node starts and says so.
 
-use super::Asked::{Always, UnlessOff, WhenTrue};
+use super::Asked::{Always, WhenTrue};
 use super::{Key, Outcome, honoured, not_yet, refused, row, unneeded, yes_no};
 
 const TLS: &str = "TLS is not offered yet: clients and members connect in plain text";
@@ -30,8 +30,8 @@ pub(super) const KEYS: &[Key] = &[
     ),
     // Schemes.
     row("authProvider.*", "com.example.MyAuthenticationProvider", Outcome::AuthProvider),
-    refused("enforce.auth.enabled", WhenTrue, "true", ENFORCE),
-    refused("enforce.auth.schemes", UnlessOff("enforce.auth.enabled"), "digest,sasl", ENFORCE),
+    honoured("enforce.auth.enabled", "enforce_auth.enabled", "true"),
+    honoured("enforce.auth.schemes", "enforce_auth.schemes", "digest,ip"),
     refused("sessionRequireClientSASLAuth", WhenTrue, "true", ENFORCE),
     not_yet(
         "ensembleAuthName",

@@ -1,6 +1,6 @@
 //! Keys that any server has, alone or in an ensemble, and that Paddock acts upon.
 
-use super::{Asked::WhenPositive, Key, honoured, not_yet, yes_no};
+use super::{Key, honoured, yes_no};
 
 pub(super) const KEYS: &[Key] = &[
     // Where it listens, where it keeps.
@@ -30,12 +30,15 @@ pub(super) const KEYS: &[Key] = &[
     honoured("connection_throttle_tokens", "connection_throttle.tokens", "200"),
     honoured("connection_throttle_fill_time", "connection_throttle.fill_time_ms", "10"),
     honoured("connection_throttle_fill_count", "connection_throttle.fill_count", "5"),
-    not_yet(
-        "throttled_op_wait_time",
-        WhenPositive,
-        "5000",
-        "requests that waited long are not answered -127",
-    ),
+    honoured("connection_throttle_weight_enabled", "connection_throttle.weight_enabled", "true"),
+    honoured("connection_throttle_global_session_weight", "connection_throttle.global_session_weight", "4"),
+    honoured("connection_throttle_local_session_weight", "connection_throttle.local_session_weight", "2"),
+    honoured("connection_throttle_renew_session_weight", "connection_throttle.renew_session_weight", "3"),
+    honoured("request_throttle_max_requests", "request_throttle.max_requests", "20000"),
+    honoured("request_throttle_stall_time", "request_throttle.stall_time_ms", "50"),
+    honoured("throttled_op_wait_time", "request_throttle.op_wait_time_ms", "5000"),
+    honoured("request_throttle_drop_stale", "request_throttle.drop_stale", "false"),
+    honoured("request_stale_latency_check", "request_throttle.stale_latency_check", "true"),
     // Znodes.
     honoured("extendedTypesEnabled", "extended_types_enabled", "true"),
     honoured("emulate353TTLNodes", "emulate_353_ttl_nodes", "true"),

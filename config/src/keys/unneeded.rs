@@ -1,6 +1,6 @@
 //! Keys that tune what only the Java server has, and names that have no effect in any server.
 
-use super::Asked::{WhenPositive, WhenTrue};
+use super::Asked::WhenPositive;
 use super::{Key, not_yet, unneeded};
 
 const CACHE: &str = "replies are written from the tree; there is no cache of them";
@@ -11,9 +11,7 @@ const CLIENT: &str = "it is read by clients, not by servers";
 const WATCHES: &str = "there is one kind of watch manager, and nothing to clean up behind it";
 const PAUSES: &str = "there are no garbage collector's pauses; stalled actors are watched for";
 const TESTS: &str = "only the Java server's own tests use it";
-const STALE: &str = "a closed connection's requests are dropped, late ones are answered";
-const HELD_BACK: &str = "a connection with too much in flight is not read, and memory.softLimit bounds the rest: there is \
-                         no queue of requests to throttle (see globalOutstandingLimit)";
+const STALE: &str = "what a closed connection still had to ask is never done";
 const DROPS: &str = "connections are throttled by tokens alone, never dropped at random";
 const ALIAS: &str = "the Administrator's Guide names it, but no server reads it: write the snake_case name, \
                      as connection_throttle_tokens";
@@ -34,25 +32,12 @@ pub(super) const KEYS: &[Key] = &[
     ),
     unneeded("maxResponseCacheSize", "0", CACHE),
     unneeded("maxGetChildrenResponseCacheSize", "0", CACHE),
-    unneeded("request_throttle_max_requests", "20000", HELD_BACK),
-    unneeded("request_throttle_stall_time", "50", HELD_BACK),
-    unneeded("request_throttle_drop_stale", "false", STALE),
     unneeded("request_throttler.shutdownTimeout", "5000", "requests held back end with their connections"),
     unneeded("request_stale_connection_check", "false", STALE),
-    not_yet(
-        "request_stale_latency_check",
-        WhenTrue,
-        "true",
-        "requests older than their session's timeout are not dropped",
-    ),
     not_yet("connection_throttle_freeze_time", WhenPositive, "100", DROPS),
     unneeded("connection_throttle_drop_increase", "0.05", DROPS),
     unneeded("connection_throttle_drop_decrease", "0.005", DROPS),
     unneeded("connection_throttle_decrease_ratio", "0.1", DROPS),
-    not_yet("connection_throttle_weight_enabled", WhenTrue, "true", "every new connection costs one token"),
-    unneeded("connection_throttle_global_session_weight", "4", "every new connection costs one token"),
-    unneeded("connection_throttle_local_session_weight", "2", "every new connection costs one token"),
-    unneeded("connection_throttle_renew_session_weight", "3", "every new connection costs one token"),
     // Names without effect.
     unneeded("throttledOpWaitTime", "5000", ALIAS),
     unneeded("connectionMaxTokens", "200", ALIAS),

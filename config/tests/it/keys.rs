@@ -7,7 +7,7 @@ use paddock_config::{ConfigError, Kind, NoteKind};
 use crate::{Case, told};
 
 /// An ensemble of three in which every key may stand.
-const BASE: [(&str, &str); 8] = [
+const BASE: [(&str, &str); 9] = [
     ("dataDir", "DIR"),
     ("clientPort", "2181"),
     ("initLimit", "10"),
@@ -16,6 +16,7 @@ const BASE: [(&str, &str); 8] = [
     ("server.2", "b:2888:3888"),
     ("server.3", "c:2888:3888"),
     ("group.1", "1:2:3"),
+    ("enforce.auth.schemes", "digest"), // without effect by itself
 ];
 
 /// A key that the row is for.
@@ -120,7 +121,7 @@ fn a_value_that_asks_for_nothing_changes_nothing() {
     for row in keys::all() {
         let (Outcome::NotYet(asked, _) | Outcome::Refused(asked, _)) = row.outcome else { continue };
         let (idle, malformed) = match asked {
-            Asked::Always | Asked::UnlessOff(_) => continue,
+            Asked::Always => continue,
             Asked::WhenTrue => ("False", Some("yes")),
             Asked::WhenPositive => ("0", Some("many")),
             Asked::WhenNot(value) => (value, None),
@@ -157,7 +158,8 @@ fn system_properties_do_what_the_file_does() {
     for row in keys::all() {
         let Outcome::Honoured(setting, _) = row.outcome else { continue };
         let token = format!("-Xmx1g -Dzookeeper.{}={}", row.name, row.sample.replace(' ', ""));
-        let case = Case::zoo("clientPort=1\n").env(&[("SERVER_JVMFLAGS", &token)]);
+        let needs = if row.name == "enforce.auth.enabled" { "enforce.auth.schemes=ip\n" } else { "" };
+        let case = Case::zoo(&format!("clientPort=1\n{needs}")).env(&[("SERVER_JVMFLAGS", &token)]);
         let loaded = case.ok();
         let from_flags = told(&case, &loaded, setting).1 == "environment variable SERVER_JVMFLAGS";
         assert_eq!(from_flags, !row.file_only, "{}", row.name);

@@ -182,7 +182,11 @@ fn malformed_variables_name_themselves() {
             "environment variable JVMFLAGS: unknown key snapcount: did you mean",
         ),
         ("JVMFLAGS", "-Dzookeeper.snapCount=", "environment variable JVMFLAGS: snapCount=: must be"),
-        ("JVMFLAGS", "-Dzookeeper.enforce.auth.enabled=true", "enforce.auth.enabled=true is refused"),
+        (
+            "JVMFLAGS",
+            "-Dzookeeper.sessionRequireClientSASLAuth=true",
+            "sessionRequireClientSASLAuth=true is refused",
+        ),
         ("JVMFLAGS", "-Dreadonlymode.enabled=1", "readonlymode.enabled=1: must be true or false"),
     ] {
         let error_found = Case::bare().env(&[(name, value)]).error();
@@ -196,8 +200,8 @@ fn malformed_variables_name_themselves() {
 /// Of a key that no setting holds, the highest layer's value counts too.
 #[test]
 fn the_file_s_word_replaces_the_system_property_s() {
-    let env = [("JVMFLAGS", "-Dzookeeper.enforce.auth.enabled=true -Dzookeeper.audit.enable=true")];
-    let case = Case::zoo("clientPort=1\nenforce.auth.enabled=false\naudit.enable=false\n").env(&env);
+    let env = [("JVMFLAGS", "-Dzookeeper.sessionRequireClientSASLAuth=true -Dzookeeper.audit.enable=true")];
+    let case = Case::zoo("clientPort=1\nsessionRequireClientSASLAuth=false\naudit.enable=false\n").env(&env);
     assert_eq!(case.ok().notes, []);
 }
 

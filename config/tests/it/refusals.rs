@@ -19,10 +19,22 @@ fn check(lines: &str, error: &str) {
 #[test]
 fn cf3_less_protection_than_the_file_asks_is_refused() {
     for (lines, error) in [
-        ("enforce.auth.enabled=true", "zoo.cfg:2: enforce.auth.enabled=true is refused: clients that do not"),
-        ("enforce.auth.enabled=TRUE\nenforce.auth.schemes=sasl", "enforce.auth.enabled=TRUE is refused"),
-        ("enforce.auth.schemes=digest", "zoo.cfg:2: enforce.auth.schemes=digest is refused"),
-        ("enforce.auth.enabled=false\nenforce.auth.schemes=digest\nclientPort=1", ""),
+        ("enforce.auth.enabled=true", "zoo.cfg:2: enforce.auth.enabled=true needs enforce.auth.schemes"),
+        (
+            "enforce.auth.enabled=TRUE\nenforce.auth.schemes=digest, sasl",
+            "zoo.cfg:3: enforce.auth.schemes names \"sasl\", but it is not offered yet",
+        ),
+        (
+            "enforce.auth.enabled=true\nenforce.auth.schemes=diggest",
+            "names \"diggest\", but there is none of that",
+        ),
+        ("enforce.auth.enabled=true\nenforce.auth.schemes=", "enforce.auth.schemes=: must be"),
+        (
+            "enforce.auth.enabled=true\nenforce.auth.schemes=digest\nDigestAuthenticationProvider.enabled=false",
+            "names \"digest\", but it is switched off",
+        ),
+        ("enforce.auth.enabled=true\nenforce.auth.schemes=digest,ip\nclientPort=1", ""),
+        ("enforce.auth.enabled=false\nenforce.auth.schemes=sasl\nclientPort=1", ""),
         ("enforce.auth.enabled=false\nclientPort=1", ""),
         ("sessionRequireClientSASLAuth=true", "sessionRequireClientSASLAuth=true is refused"),
         ("sslQuorum=true", "sslQuorum=true is refused: members do not speak TLS yet"),
@@ -132,6 +144,17 @@ fn settings_that_cannot_hold_together_are_refused() {
             "maxSessionTimeout=100",
             "zoo.cfg:2: minSessionTimeout (6000 ms) is larger than maxSessionTimeout (100 ms)",
         ),
+        (
+            "connection_throttle_tokens=2\nconnection_throttle_weight_enabled=true\n\
+             connection_throttle_renew_session_weight=7",
+            "zoo.cfg:4: connection_throttle_renew_session_weight (7) is more than all tokens there ever are (6: ",
+        ),
+        (
+            "connection_throttle_tokens=2\nconnection_throttle_weight_enabled=true\n\
+             connection_throttle_renew_session_weight=6\nclientPort=1",
+            "",
+        ),
+        ("connection_throttle_tokens=2\nconnection_throttle_renew_session_weight=7\nclientPort=1", ""),
         ("standaloneEnabled=false", "zoo.cfg:2: standaloneEnabled=false needs at least one server"),
         ("server.1=a:1:2:observer", "there are observers but no participants"),
         ("server.1=a:1:2\nserver.2=b:1:2:observer", "only one participant"),
@@ -240,6 +263,10 @@ fn odd_settings_are_told() {
         ("skipACL=yes", "skip_acl: warning: ACLs are not checked"),
         ("4lw.commands.whitelist=ruok,reqs", "there is no command reqs"),
         ("autopurge.snapRetainCount=1", "autopurge.snap_retain_count: warning: raised to 3"),
+        (
+            "connection_throttle_local_session_weight=3",
+            "connection_throttle.renew_session_weight: warning: raised to 3, the weight of a local session",
+        ),
         ("tickTime=1\ntickTime=2", "zoo.cfg:2: tickTime: warning: replaced by a later line"),
         ("zookeeper.snapCount=5", "zookeeper.snapCount: warning: ZooKeeper adds zookeeper."),
         ("", "clientPort: warning: not set: no client can connect"),

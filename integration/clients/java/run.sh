@@ -4,8 +4,6 @@
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 out="$(cd "$here/../../.." && pwd)/target/clients/java"
-"$here/fetch.sh"
-# Offline if that works: Maven's own plugins are in its repository after the first time.
-mvn -q -B -o -f "$here/pom.xml" compile >/dev/null 2>&1 || mvn -q -B -Dstyle.color=never -f "$here/pom.xml" compile >&2
+"$here/compile.sh"
 # Curator reports every connection we cut: LOG_LEVEL=WARN shows it.
-exec java -DLOG_LEVEL="${LOG_LEVEL:-OFF}" -XX:TieredStopAtLevel=1 -XX:+UseSerialGC -cp "$out/build/classes:$out/lib/*" paddock.clients.Main "$@"
+exec java -DLOG_LEVEL="${LOG_LEVEL:-OFF}" -XX:TieredStopAtLevel=1 -XX:+UseSerialGC -cp "$out/build/classes:$here/src/main/resources:$out/lib/*" paddock.clients.Main "$@"

@@ -8,8 +8,7 @@ command=$2
 shift 2
 here=$(cd "$(dirname "$0")" && pwd)
 out="$(cd "$here/../../.." && pwd)/target/clients/zktests"
-"$here/../java/fetch.sh" zktests
-mvn -q -B -o -f "$here/pom.xml" compile >/dev/null 2>&1 || mvn -q -B -Dstyle.color=never -f "$here/pom.xml" compile >&2
+"$here/../java/compile.sh" zktests
 rm -rf "$out/work"
 mkdir -p "$out/work"
 cd "$out/work"

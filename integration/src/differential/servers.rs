@@ -25,6 +25,14 @@ pub fn java() -> Result<JavaServer, JavaServerError> {
     JavaServer::start(&[], &[&format!("-D{CHECK_INTERVAL}")])
 }
 
+/// Paddock alone, with these lines more in its file.
+///
+/// # Errors
+/// It does not start.
+pub fn paddock_with(keys: &[(&str, &str)]) -> Result<Paddock, ProcessError> {
+    start(0, keys, |_| Ok(()))
+}
+
 /// A Paddock process that goes with its folder.
 #[derive(Debug)]
 pub struct Paddock {
@@ -57,11 +65,22 @@ fn paddock_on(
     client_arbiters: u64,
     write: impl FnOnce(&Path) -> io::Result<()>,
 ) -> Result<Paddock, ProcessError> {
+    start(client_arbiters, &[], write)
+}
+
+fn start(
+    client_arbiters: u64,
+    more: &[(&str, &str)],
+    write: impl FnOnce(&Path) -> io::Result<()>,
+) -> Result<Paddock, ProcessError> {
     let dir = TempDir::with_prefix("paddock-")?;
     let data = dir.path().join("data");
     write(&data)?;
     let mut keys = format!("{KEYS}{CHECK_INTERVAL}\n");
     writeln!(keys, "dataDir={}", data.display()).map_err(io::Error::other)?;
+    for (key, value) in more {
+        writeln!(keys, "{key}={value}").map_err(io::Error::other)?;
+    }
     let file = dir.path().join("zoo.cfg");
     std::fs::write(&file, keys)?;
     let set = format!("client_arbiters={client_arbiters}");

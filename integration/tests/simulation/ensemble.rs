@@ -69,7 +69,7 @@ const LEAST_OF_200: &[(&str, u64)] = &[
     ("sessions closed", 250),
     ("sessions expired", 200),
     ("sessions moved", 2000),
-    ("roll-overs given up", 10),
+    ("roll-overs given up", 5),
     ("reads checked", 50000),
     ("silences", 500),
     ("silent learners dropped", 20),

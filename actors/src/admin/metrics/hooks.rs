@@ -31,12 +31,19 @@ pub struct ClientTally {
     pub sessionless_expired: u64,
     /// Answers made for a connection that was gone.
     pub stale_replies: u64,
+    /// Times that a connection was held back until fewer requests were in flight.
+    pub throttle_waits: u64,
+    /// Requests refused as they were held back for too long.
+    pub throttled_ops: u64,
+    /// Requests that closed their connection as they were held back for longer than their session's timeout.
+    pub stale_dropped: u64,
     /// Frames above the limit.
     pub large_requests_rejected: u64,
     /// Credentials that were refused.
     pub auth_failed: u64,
     refused: [u64; Reason::COUNT],
     deficit: Tally,
+    held: Tally,
     response_bytes: u64,
     watch_bytes: u64,
     response_sizes: Sizes,
@@ -55,6 +62,11 @@ impl ClientTally {
     /// A handshake found so many tokens missing. Source: ZooKeeperServer.java, processConnectRequest.
     pub fn throttled(&mut self, deficit: u64) {
         self.deficit.add(deficit);
+    }
+
+    /// A request was taken on after it had been held back for so many µs.
+    pub fn held(&mut self, waited_us: u64) {
+        self.held.add(waited_us);
     }
 
     /// A request that is no write was answered `latency_us` after its arrival.
@@ -186,6 +198,9 @@ impl Meters {
         self.sessionless_expired.add(all.sessionless_expired);
         self.stale_replies.add(all.stale_replies);
         self.large_requests_rejected.add(all.large_requests_rejected);
+        self.throttle_waits.add(all.throttle_waits);
+        self.throttled_ops.add(all.throttled_ops);
+        self.stale_dropped.add(all.stale_dropped);
         self.auth_failed.add(all.auth_failed);
         self.response_bytes.add(all.response_bytes);
         self.watch_bytes.add(all.watch_bytes);
@@ -196,11 +211,13 @@ impl Meters {
         tally.reads = all.reads; // its keys stay, so that they are not allocated anew
         tally.reads.empty_into(&self.reads);
         let [mut created, mut deleted, mut changed, mut children] = all.watches;
-        let (mut reads, mut updates, mut deficit) = (all.read_latency, all.update_latency, all.deficit);
+        let (mut reads, mut updates) = (all.read_latency, all.update_latency);
+        let (mut deficit, mut held) = (all.deficit, all.held);
         self.latency.absorb(&mut reads.clone());
         self.latency.absorb(&mut updates.clone());
         for (summary, tally) in [
             (&self.connection_deficit, &mut deficit),
+            (&self.throttle_queue_time, &mut held),
             (&self.read_latency, &mut reads),
             (&self.update_latency, &mut updates),
             (&self.node_created_watches, &mut created),

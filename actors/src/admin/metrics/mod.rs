@@ -55,6 +55,10 @@ pub struct Meters {
     pub watch_bytes: Counter,
     pub stale_replies: Counter,
     pub large_requests_rejected: Counter,
+    pub throttle_waits: Counter,
+    pub throttle_queue_time: Summary,
+    pub throttled_ops: Counter,
+    pub stale_dropped: Counter,
     pub reads: Keyed<Summary>,
 
     pub connection_requests: Counter,

@@ -138,6 +138,10 @@ pub const METERS: &[Entry] = &[
     entry("write_per_namespace", Bytes, SummarySet(|m| &m.writes), "the_learner_moves_its_meters"),
     entry("stale_replies", Items, Count(|m| &m.stale_replies), "connections_move_their_meters"),
     entry("large_requests_rejected", Items, Count(|m| &m.large_requests_rejected), "packets_move_their_meters"),
+    entry("request_throttle_wait_count", Items, Count(|m| &m.throttle_waits), "the_throttler_moves_its_meters"),
+    entry("request_throttle_queue_time_ms", Milliseconds, Advanced(|m| &m.throttle_queue_time), "the_throttler_moves_its_meters"),
+    entry("throttled_ops", Items, Count(|m| &m.throttled_ops), "the_throttler_moves_its_meters"),
+    entry("stale_requests_dropped", Items, Count(|m| &m.stale_dropped), "the_throttler_moves_its_meters"),
     entry("response_bytes", Bytes, Count(|m| &m.response_bytes), "packets_move_their_meters"),
     entry("watch_bytes", Bytes, Count(|m| &m.watch_bytes), "packets_move_their_meters"),
     entry("bytes_received_count", Bytes, Count(|m| &m.bytes_received), "packets_move_their_meters"),
@@ -226,18 +230,10 @@ pub const NOT_APPLICABLE: &[(&str, &[&str])] = &[
         &["connection_drop_probability"],
     ),
     (
-        "a connection with too much in flight is not read: its requests wait in its socket, in no queue",
-        &[
-            "request_throttle_wait_count",
-            "request_throttle_queue_time_ms",
-            "throttled_ops",
-            "requests_not_forwarded_to_commit_processor",
-        ],
+        "a request goes to the Learner or is answered where it came: none is turned back on the way",
+        &["requests_not_forwarded_to_commit_processor"],
     ),
-    (
-        "a closed connection takes its reads along, and its writes are always logged",
-        &["stale_requests", "stale_requests_dropped"],
-    ),
+    ("a closed connection takes its reads along, and its writes are always logged", &["stale_requests"]),
     (
         "answers are made from the tree each time: there is no cache of them",
         &[

@@ -58,6 +58,10 @@ reasons! {
     Silent = "silent",
     /// A request for which `memory.softLimit` leaves no room.
     Memory = "memory",
+    /// Beyond `largeRequestMaxBytes`.
+    LargeRequests = "large_requests",
+    /// Held back by `request_throttle_max_requests` for too long.
+    HeldTooLong = "request_throttle",
     /// No client arbiter took the connection.
     NotTaken = "not_taken",
     /// A handshake while nobody is served.

@@ -1,4 +1,5 @@
 use paddock_messages::client::OpCode;
+use paddock_messages::ids::SessionId;
 use paddock_messages::wire::{Wire, write_str};
 
 use super::super::{Notice, Remark};
@@ -129,7 +130,7 @@ fn silent_connections_are_closed() {
 fn a_handshake_that_nobody_answers_ends() {
     let mut member = member(Settings::default());
     let client = member.accept(0);
-    member.send(client, &hello(super::SessionId::NONE, 0, None));
+    member.send(client, &hello(SessionId::NONE, 0, None));
     member.arbiters[0].on_tick(19_999);
     assert!(!member.is_over(client));
     member.arbiters[0].on_tick(20_000);
@@ -208,11 +209,40 @@ fn a_handshake_too_many_for_the_throttle_is_closed() {
     member.arbiters[0].entrance = Entrance::behind(Gates { throttle, ..Gates::default() }).into();
     member.connect(0);
     let late = member.accept(0);
-    member.send(late, &hello(paddock_messages::ids::SessionId::NONE, 0, None));
+    member.send(late, &hello(SessionId::NONE, 0, None));
     assert!(member.is_over(late));
     assert!(member.notices(late).iter().any(|it| matches!(it, Notice::Remark(_, Remark::Throttled))));
     member.now_ms = 1_000;
     member.connect(0);
+}
+
+#[test]
+fn a_handshake_costs_what_it_asks_for() {
+    use super::super::throttle::{Rate, Throttle, Weights};
+    use super::super::{Entrance, Gates};
+    for (local_sessions, begun, renewed) in [(false, 2, 2), (true, 8, 3)] {
+        let weights = Weights { global: 4, local: 1, renewal: 2 };
+        let rate = Rate { tokens: 2, fill_count: 1, fill_time_ms: 1_000 };
+        let fresh = || {
+            let mut member = member(Settings { local_sessions, ..Settings::default() });
+            let throttle = Throttle::weighted(rate, weights, 0);
+            member.arbiters[0].entrance = Entrance::behind(Gates { throttle, ..Gates::default() }).into();
+            member
+        };
+        let let_in = |member: &mut Member, session| {
+            let is_in = |_: &i32| {
+                let client = member.accept(0);
+                member.send(client, &hello(session, 0, None));
+                !member.is_over(client)
+            };
+            (0..99).take_while(is_in).count()
+        };
+        assert_eq!(let_in(&mut fresh(), SessionId::NONE), begun, "local: {local_sessions}");
+        let mut member = fresh();
+        let client = member.connect(0);
+        let session = member.core(client).session_in_slot(client.conn.slot).unwrap();
+        assert_eq!(let_in(&mut member, session), renewed, "of what the first left");
+    }
 }
 
 fn digest(user: &str) -> Vec<u8> {

@@ -10,8 +10,10 @@ mod order;
 mod parking;
 mod protocol;
 mod refusals;
+mod refused_early;
 mod room;
 mod shell;
+mod throttled;
 mod watching;
 
 use std::collections::VecDeque;
@@ -253,6 +255,13 @@ impl Member {
                 return;
             }
         }
+    }
+
+    /// These submissions are done, and answered on `arbiter`; what it then asks stays with it.
+    pub(super) fn answer(&mut self, arbiter: usize, batch: Vec<Submission>) {
+        self.to_learner.push_back(ToLearner::Asked(batch));
+        self.fill_feeds();
+        self.drain(arbiter);
     }
 
     /// Until nothing moves any more.

@@ -7,6 +7,7 @@ use paddock_messages::client::ops::SetWatches;
 use paddock_messages::error_code::ErrorCode;
 use paddock_messages::wire::write_str;
 
+use super::super::Throttler;
 use super::super::throttle::{Rate, Throttle};
 use super::super::{Gates, Notice, Remark};
 use super::*;
@@ -29,6 +30,15 @@ fn come(member: &mut Member, bytes: &[u8]) -> Client {
 fn ask(member: &mut Member, bytes: &[u8]) {
     let client = member.connect(0);
     member.ask(client, bytes);
+}
+
+/// A write in flight, and one that is held back behind it for longer than a session timeout.
+fn hold(member: &mut Member) {
+    let (writer, held) = (member.connect(0), member.connect(0));
+    member.send(writer, &create(1, "/a"));
+    member.send(held, &create(1, "/b"));
+    member.now_ms = 10_001;
+    member.settle();
 }
 
 /// The feed brings it to the client.
@@ -97,6 +107,13 @@ const CASES: &[Case] = &[
         member.connect(0);
         come(member, &hello(SessionId::NONE, 0, None));
     }),
+    ("one large request too many", Reason::LargeRequests, |its, _| (its.large_threshold, its.large_max_bytes) = (Some(99), 150), |member| {
+        let client = member.connect(0);
+        member.send(client, &set(1, "/", &"x".repeat(100)));
+        member.send(client, &set(1, "/", &"x".repeat(100)));
+    }),
+    ("held back for too long", Reason::HeldTooLong, |its, _| its.throttler = Throttler { max_requests: 1, op_wait_ms: 9, ..Throttler::default() }, hold),
+    ("held back, and stale", Reason::HeldTooLong, |its, _| its.throttler = Throttler { max_requests: 1, drops_stale: true, ..Throttler::default() }, hold),
     ("TLS", Reason::Tls, plain, |member| _ = come(member, b"\x16\x03\x01\x02\0")),
     ("HTTP", Reason::Http, plain, |member| _ = come(member, b"GET / HTTP/1.1\r\n")),
     ("no handshake", Reason::NoHandshake, plain, |member| _ = come(member, b"\0\0\0\x03abc")),

@@ -72,6 +72,18 @@ fn packets_move_their_meters() {
 }
 
 #[test]
+fn the_throttler_moves_its_meters() {
+    check("the_throttler_moves_its_meters", |meters, _| {
+        let mut tally = ClientTally::default();
+        tally.throttle_waits = 1;
+        tally.throttled_ops = 2;
+        tally.stale_dropped = 3;
+        tally.held(4_000);
+        meters.absorb(&mut tally);
+    });
+}
+
+#[test]
 fn answers_move_their_meters() {
     check("answers_move_their_meters", |meters, _| {
         let mut tally = ClientTally::default();

@@ -12,9 +12,9 @@ use crate::keys::nearest;
 use crate::layers::Layer;
 use crate::zoo_cfg::{Gathered, Written};
 
-/// The variables of ZooKeeper's container image that stand for one key of `zoo.cfg` each.
-/// Source: docker-entrypoint.sh of the official image.
-const ZOO: [(&str, &str); 11] = [
+/// The variables of ZooKeeper's container image, and of its start script, that stand for one key of `zoo.cfg` each.
+/// Source: docker-entrypoint.sh of the official image; zkServer.sh.
+const ZOO: [(&str, &str); 12] = [
     ("ZOO_DATA_DIR", "dataDir"),
     ("ZOO_DATA_LOG_DIR", "dataLogDir"),
     ("ZOO_TICK_TIME", "tickTime"),
@@ -26,6 +26,7 @@ const ZOO: [(&str, &str); 11] = [
     ("ZOO_STANDALONE_ENABLED", "standaloneEnabled"),
     ("ZOO_ADMINSERVER_ENABLED", "admin.enableServer"),
     ("ZOO_4LW_COMMANDS_WHITELIST", "4lw.commands.whitelist"),
+    ("ZOOPIDFILE", "pidFile"),
 ];
 /// Those that stand for something else, and those that only the scripts read.
 const ZOO_OTHERS: [&str; 9] = [

@@ -73,6 +73,8 @@ pub struct Config {
     pub data_dir: PathBuf,
     /// Holds the log; `None` for `data_dir`.
     pub data_log_dir: Option<PathBuf>,
+    /// Names the process while it runs; `None` for no such file.
+    pub pid_file: Option<PathBuf>,
     /// Whether missing data directories are made; if not, they end the start.
     pub datadir_autocreate: bool,
     /// Whether an empty data directory may begin a new history; if not, only with an `initialize` file.

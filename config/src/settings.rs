@@ -52,6 +52,7 @@ pub const SETTINGS: &[Setting] = &[
     setting("client_port", Int(0, 65_535), "2181").with_file(""),
     setting("data_dir", Text, "./data").with_file(""),
     setting("data_log_dir", Text, ""),
+    setting("pid_file", Text, ""),
     setting("datadir_autocreate", Bool, "true"),
     setting("db_autocreate", Bool, "true"),
     // Sessions and connections.

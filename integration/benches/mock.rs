@@ -15,6 +15,7 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
+use paddock_actors::runtime::Env;
 use paddock_actors::storage::{
     Command, LoggerEvent, LoggerHandle, LoggerThread, Options, RealDisk, Records, ThreadOptions, open,
 };
@@ -88,7 +89,8 @@ async fn serve(port: u16, directory: &str) {
     let (logger, recovered) = open(disk, Options::new(ServerId(1), 1)).expect("the directory is empty");
     let (sender, mut events) = unbounded_channel();
     let told = move |event| drop(sender.send(event));
-    let log = LoggerThread::start(logger, ThreadOptions::default(), told).expect("a thread").handle;
+    let log =
+        LoggerThread::start(logger, ThreadOptions::default(), &Env::real(), told).expect("a thread").handle;
     let first = recovered.last.max(Epoch(1).start());
     let hub = Rc::new(Hub {
         log,

@@ -14,6 +14,8 @@ mod order;
 mod outage;
 #[path = "crash/outcomes.rs"]
 mod outcomes;
+#[path = "crash/pid_file.rs"]
+mod pid_file;
 #[path = "crash/refusals.rs"]
 mod refusals;
 #[path = "crash/roll_over.rs"]

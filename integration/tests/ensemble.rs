@@ -29,6 +29,8 @@ mod linearizable;
 mod load;
 #[path = "ensemble/local_sessions.rs"]
 mod local_sessions;
+#[path = "ensemble/metrics.rs"]
+mod metrics;
 #[path = "ensemble/no_quorum.rs"]
 mod no_quorum;
 #[path = "ensemble/operators.rs"]
@@ -49,6 +51,8 @@ mod relay;
 mod roll_over;
 #[path = "ensemble/rolling_restart.rs"]
 mod rolling_restart;
+#[path = "metrics/served.rs"]
+mod served;
 #[path = "ensemble/sessions.rs"]
 mod sessions;
 #[path = "ensemble/silent_lane.rs"]

@@ -2,6 +2,9 @@
 //! `/metrics` alike; and nothing else is served.
 #![allow(missing_docs, clippy::unwrap_used, reason = "a test binary")]
 
+#[path = "metrics/served.rs"]
+mod served;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
@@ -9,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use paddock_actors::admin::metrics::{METERS, NOT_APPLICABLE, Source};
+use paddock_actors::admin::metrics::{METERS, NOT_APPLICABLE};
 use paddock_integration::ports::free_port;
 use paddock_integration::process::{Launch, ServerProcess};
 use paddock_integration::raw_client::{ClientError, Handshake, RawClient, four_letter_word};
@@ -19,6 +22,7 @@ use paddock_messages::client::session::AuthPacket;
 use paddock_messages::error_code::ErrorCode;
 use paddock_messages::wire::Wire;
 use paddock_messages::znode::CreateMode;
+use served::{Moved, OWN, names, samples, tests_of_others_exist, types};
 use tempfile::tempdir;
 
 /// How long anything here may take before the test fails; never reached when all is well.
@@ -27,44 +31,6 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 /// `maxClientCnxns` here.
 const MOST_CONNECTIONS: usize = 12;
-
-/// Names that may be 0 although all goes well, and why.
-const MAY_BE_ZERO: &[(&str, &str)] = &[
-    ("min_latency", "a request may take less than a millisecond"),
-    ("outstanding_requests", "none is under way at the moment of the look"),
-    ("local_sessions", "a server alone has none; ensemble/local_sessions.rs moves it"),
-    (
-        "cnxn_closed_without_zk_server_running",
-        "a server alone always serves; `a_member_that_serves_nobody_says_so_of_each_client` moves it",
-    ),
-    (
-        "throttled_ops",
-        "nothing waits for long here: `c12_` and `c13_` in the client's tests, and golden_bytes, move it",
-    ),
-    ("stale_requests_dropped", "nothing waits for a session timeout here: `c12_` and `c13_` move it"),
-    ("digest_mismatches_count", "a server alone differs from nobody: `dg3_` in tests/ensemble moves it"),
-];
-
-/// What is served beside ZooKeeper's names, and what it is to Prometheus: dashboards go by these.
-const OWN: &[(&str, &str)] = &[
-    ("paddock_log_stuck_seconds", "gauge"),
-    ("paddock_mailbox_depth", "gauge"),
-    ("paddock_mailbox_handle_seconds", "histogram"),
-    ("paddock_mailbox_handled_total", "counter"),
-    ("paddock_mailbox_limit", "gauge"),
-    ("paddock_mailbox_posted_total", "counter"),
-    ("paddock_mailbox_refused_full_total", "counter"),
-    ("paddock_mailbox_refused_gone_total", "counter"),
-    ("paddock_mailbox_wait_seconds", "histogram"),
-    ("paddock_refused_total", "counter"),
-    ("process_cpu_seconds_total", "counter"),
-    ("process_max_fds", "gauge"),
-    ("process_open_fds", "gauge"),
-    ("process_resident_memory_bytes", "gauge"),
-    ("process_start_time_seconds", "gauge"),
-    ("process_threads", "gauge"),
-    ("process_virtual_memory_bytes", "gauge"),
-];
 
 /// Labels of `paddock_refused_total`; in `mntr` each is a name of its own.
 const REASONS: &[&str] = &[
@@ -101,18 +67,6 @@ const REASONS: &[&str] = &[
     "wrong_password",
 ];
 
-/// The samples of a text by name, over all labels but quantiles added up.
-fn samples<'a>(lines: impl Iterator<Item = &'a str>, between: char) -> BTreeMap<String, f64> {
-    let mut all = BTreeMap::new();
-    for line in lines.filter(|line| !line.starts_with('#') && !line.contains("quantile=")) {
-        let (name, value) = line.rsplit_once(between).unwrap_or_else(|| panic!("no sample: {line}"));
-        let name = name.split('{').next().expect("a split has a first part");
-        let value: f64 = value.parse().unwrap_or_else(|error| panic!("{line}: {error}"));
-        *all.entry(name.to_owned()).or_default() += value;
-    }
-    all
-}
-
 /// The part of `mntr` that tells metrics, as Prometheus names them.
 fn mntr(server: &ServerProcess) -> BTreeMap<String, f64> {
     let text = four_letter_word(server.address(), "mntr", PATIENCE).unwrap();
@@ -130,14 +84,6 @@ fn scrape(port: u16) -> String {
     let (head, body) = answer.split_once("\r\n\r\n").expect("a head ends");
     assert!(head.starts_with("HTTP/1.1 200 OK\r\n"), "{head}");
     body.to_owned()
-}
-
-/// What says whether a name has moved: a summary by how many values it had.
-fn sample_of(name: &str, source: &Source) -> String {
-    match source {
-        Source::Summary(_) | Source::SummarySet(_) | Source::Advanced(_) => format!("{name}_count"),
-        _ => name.to_owned(),
-    }
 }
 
 /// Does `work` until `mntr` tells more than 0 of the name: for what needs time, or a race won.
@@ -246,6 +192,22 @@ fn hurry(to: SocketAddr) {
     client.close().unwrap();
 }
 
+/// Writes whose answers nobody takes for now, until `seen`.
+fn keep_busy(server: &ServerProcess, mut seen: impl FnMut() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    let mut client = RawClient::connect(server.address()).unwrap();
+    loop {
+        (0..3_000).for_each(|_| client.queue_set("/app", b"again", -1));
+        client.flush().unwrap();
+        let done = seen();
+        (0..3_000).for_each(|_| drop(client.reply().unwrap().ok().unwrap()));
+        if done {
+            return client.close().unwrap();
+        }
+        assert!(Instant::now() < deadline, "no request is ever seen under way; the log:\n{}", server.log());
+    }
+}
+
 #[test]
 fn every_served_name_is_moved_by_a_running_server() {
     let dir = tempdir().unwrap();
@@ -284,17 +246,19 @@ fn every_served_name_is_moved_by_a_running_server() {
     let mut client = RawClient::connect(to).unwrap();
     client.create("/app/mine", b"", CreateMode::Ephemeral).unwrap();
     watch(&mut client, OpCode::GetData, "/app/mine");
-    let in_mntr = mntr(&server);
+    let (mut in_mntr, mut on_page) = (Moved::default(), Moved::default());
+    keep_busy(&server, || {
+        in_mntr.look(&mntr(&server));
+        on_page.look(&samples(scrape(port).lines(), ' '));
+        [&in_mntr, &on_page].iter().all(|seen| seen.rests(["outstanding_requests"].into_iter()).is_empty())
+    });
     let page = scrape(port);
-    for (from, moved) in [("mntr", in_mntr), ("/metrics", samples(page.lines(), ' '))] {
-        let rests = METERS.iter().filter(|entry| !MAY_BE_ZERO.iter().any(|(name, _)| *name == entry.name));
-        let rests = rests.filter(|entry| {
-            let value = moved.get(&sample_of(entry.name, &entry.source));
-            value.is_none_or(|value| value.partial_cmp(&0.0) != Some(std::cmp::Ordering::Greater))
-        });
-        let rests: Vec<_> = rests.map(|entry| entry.name).collect();
-        assert!(rests.is_empty(), "{from} serves names that nothing moved: {rests:?}");
-    }
+    in_mntr.look(&mntr(&server));
+    on_page.look(&samples(page.lines(), ' '));
+    let own = OWN.iter().map(|(name, _)| *name);
+    assert_eq!(in_mntr.rests(names(false)), [""; 0], "mntr serves names that nothing moved");
+    assert_eq!(on_page.rests(names(false).chain(own)), [""; 0], "/metrics serves names that nothing moved");
+    tests_of_others_exist();
     check_names(&page);
     let mut own: Vec<_> = mntr(&server).into_keys().filter(|name| name.starts_with("paddock_")).collect();
     own.sort_unstable();
@@ -305,8 +269,7 @@ fn every_served_name_is_moved_by_a_running_server() {
 
 /// The page has the two tables' names, and no other.
 fn check_names(page: &str) {
-    let types: BTreeMap<&str, &str> =
-        page.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split_once(' ')).collect();
+    let types = types(page);
     let told: BTreeSet<&str> = types.keys().copied().collect();
     let own = OWN.iter().map(|(name, _)| *name);
     let listed: BTreeSet<&str> = METERS.iter().map(|entry| entry.name).chain(own).collect();
@@ -321,6 +284,7 @@ fn check_names(page: &str) {
     assert_eq!(absent.filter(|name| told.contains(*name)).count(), 0);
     for part in [
         "paddock_mailbox_handled_total{actor=\"learner\",message=\"Commit\"} ",
+        "paddock_mailbox_handled_total{actor=\"logger\",message=\"Append\"} ",
         "paddock_mailbox_wait_seconds_count{actor=\"proposer\",message=\"Asked\"} ",
         "process_resident_memory_bytes ",
     ] {

@@ -50,10 +50,12 @@ fn cores_are_pure() {
     report("a core decides and does nothing else: give it what it needs as an argument", &faults);
 }
 
-/// Times of txns and what falls due by them, the first number of a session, an operator's screen; and the clock
+/// Times of txns, how old they are and what falls due by them, the first number of a session, an operator's screen; and the clock
 /// itself.
 const CALENDARS: &[&str] = &[
     "actors/src/proposer/actor.rs",
+    "actors/src/learner/actor.rs",
+    "actors/src/learner/behind.rs",
     "actors/src/admin/actor.rs",
     "actors/src/runtime/clock.rs",
     "node/src/wiring.rs",
@@ -83,6 +85,56 @@ fn mail_goes_through_the_meters() {
         .filter(|fault| !POSTERS.iter().any(|poster| fault.starts_with(poster)))
         .collect();
     report("post through an Outbox: nothing else is metered and bounded", &faults);
+}
+
+/// Channels that carry no mail between actors or to threads, and why each needs no meter.
+const CHANNELS: &[(&str, &str)] = &[
+    ("actors/src/admin/http.rs", "tells its starter once whether the port could be had"),
+    ("actors/src/peer_link/outgoing.rs", "what storage/transfer sends, as the lane takes it"),
+    ("actors/src/runtime/thread_mail.rs", "the metered queue itself"),
+    ("actors/src/storage/logger.rs", "one answer of the thread that makes a segment"),
+    ("actors/src/storage/logger_thread.rs", "the errors of the metered queue"),
+    ("actors/src/storage/snapshot/read.rs", "blocks read ahead, a few, within one call"),
+    ("actors/src/storage/transfer/mod.rs", "a stream of frames, 8 at most, whose sender waits for the lane"),
+    ("node/src/bench/mod.rs", "the benchmark is a client"),
+    ("node/src/bench/worker.rs", "the benchmark is a client"),
+    ("node/src/ensemble.rs", "tells its starter once whether the ports could be had"),
+];
+
+/// How a channel is made, or named.
+const CHANNEL_WORDS: &[&str] = &[
+    "crossbeam_channel",
+    "mpsc",
+    "oneshot",
+    "flume",
+    "async_channel",
+    "broadcast::",
+    "sync::watch",
+    "SegQueue",
+    "ArrayQueue",
+];
+
+fn channels(sources: &[Source]) -> Vec<String> {
+    let ours = |source: &&Source| {
+        ["node/src/", "actors/src/", "messages/src/", "config/src/"]
+            .iter()
+            .any(|it| source.path.starts_with(it))
+    };
+    let code = sources.iter().filter(ours).filter(|source| !source.is_test());
+    code.flat_map(|source| source.find_code(CHANNEL_WORDS)).collect()
+}
+
+#[test]
+fn channels_are_metered_or_carry_no_mail() {
+    let found = channels(&all());
+    let is_of = |fault: &String, path: &str| fault.split(':').next() == Some(path);
+    let raw = found.iter().filter(|fault| !CHANNELS.iter().any(|(path, _)| is_of(fault, path)));
+    let stale = CHANNELS.iter().filter(|(path, _)| !found.iter().any(|fault| is_of(fault, path)));
+    let faults = raw.cloned().chain(stale.map(|(path, _)| format!("{path}: has no channel any more")));
+    report(
+        "post through an Outbox or runtime::thread_mail, which are metered; or say in CHANNELS why it is no mail",
+        &faults.collect::<Vec<_>>(),
+    );
 }
 
 #[test]
@@ -121,6 +173,9 @@ fn the_checks_can_fail() {
         Source::new("actors/src/x/core.rs", "use tokio::time;\n// tokio in a comment\nlet a = b.unwrap();\n");
     assert!(core.is_core());
     assert_eq!(core.find_code(&["tokio"]), ["actors/src/x/core.rs:1: tokio"]);
+    let raw = "#[cfg(test)]\nmod tests;\nuse std::sync::mpsc; // oneshot\n#[cfg(test)]\nmod more {\n    use flume;\n";
+    let [raw, tests] = ["actors/src/x/actor.rs", "actors/src/x/tests.rs"].map(|path| Source::new(path, raw));
+    assert_eq!(channels(&[raw, tests]), ["actors/src/x/actor.rs:3: mpsc"]);
     let doc = Source::new("actors/src/x/mod.rs", "//! - Q7  Nothing is lost.\n//!   - not one\n");
     assert_eq!(invariants::stated(&[doc]).keys().collect::<Vec<_>>(), ["Q7"]);
     let test = Source::new(

@@ -61,6 +61,9 @@ pub(crate) struct Serve {
     /// The port for clients.
     #[arg(long, value_name = "PORT")]
     client_port: Option<u16>,
+    /// A file that names the process while it runs; deleted at an end in good order (ZOOPIDFILE).
+    #[arg(long, value_name = "FILE")]
+    pid_file: Option<PathBuf>,
     /// Any other setting, by Paddock's name (see check-config).
     #[arg(long = "set", value_name = "NAME=VALUE", value_parser = name_and_value)]
     settings: Vec<(String, String)>,
@@ -193,7 +196,8 @@ impl Serve {
         let data_dir = self.data_dir.as_ref().map(|dir| ("data_dir", dir.display().to_string()));
         let client_port = self.client_port.map(|port| ("client_port", port.to_string()));
         let id = self.id.map(|id| ("server_id", id.to_string()));
-        let own = data_dir.into_iter().chain(client_port).chain(id);
+        let pid_file = self.pid_file.as_ref().map(|file| ("pid_file", file.display().to_string()));
+        let own = data_dir.into_iter().chain(client_port).chain(id).chain(pid_file);
         flags.extend(own.map(|(name, value)| (name.to_owned(), value)));
         flags
     }

@@ -5,6 +5,7 @@ mod ensemble;
 mod initialize;
 mod metrics;
 mod open;
+mod pid_file;
 mod settings;
 mod wiring;
 

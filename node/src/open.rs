@@ -50,6 +50,14 @@ pub enum StartError {
         /// What the system said.
         error: io::Error,
     },
+    /// Scripts would not find the process, or take another for it.
+    #[error("{file}: cannot write the pid file (pidFile, --pid-file, ZOOPIDFILE): {error}")]
+    PidFile {
+        /// Where.
+        file: PathBuf,
+        /// Why.
+        error: io::Error,
+    },
     /// A history has begun, and what allowed it is still there.
     #[error("{file}: cannot be deleted: {error}; it counted for this start alone: delete it and start again")]
     Marker {
@@ -108,7 +116,7 @@ impl StartError {
     pub fn exit_code(&self) -> ExitCode {
         use OpenError as O;
         match self {
-            Self::NoClientPort => ExitCode::BadConfiguration,
+            Self::NoClientPort | Self::PidFile { .. } => ExitCode::BadConfiguration,
             Self::Directory { .. } | Self::Empty { .. } | Self::NotEmpty { .. } | Self::Marker { .. } => {
                 ExitCode::DataDirectory
             }

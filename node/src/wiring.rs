@@ -13,6 +13,7 @@ mod stop;
 
 use std::cell::Cell;
 use std::collections::BTreeSet;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -50,6 +51,7 @@ use crate::descriptors;
 use crate::ensemble::{self, Membership};
 use crate::metrics::Sources;
 use crate::open::{Begun, Opened, StartError, delete_markers, open_data, refusal};
+use crate::pid_file::PidFile;
 use crate::settings;
 
 /// Mail about admitted work: bounded by what the entrance admits, far below this. More is a bug.
@@ -74,6 +76,8 @@ pub struct Node {
     metrics: Option<MetricsServer>,
     /// Of a member of several.
     last: Option<stop::LastRole>,
+    /// Deleted when the node has stopped.
+    pid_file: Option<PidFile>,
 }
 
 /// The mailboxes, before the actors: anyone may post to anyone.
@@ -117,8 +121,10 @@ impl Node {
 
         let (env, mut rng) = (Env::real(), Rng::from_os());
         let opened = open_data(config, &mut rng)?;
+        let pid_file = config.pid_file.as_deref().map(write_pid_file).transpose()?; // the directory is ours
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let node = Self::wire(config, env, rng, opened, config.client_arbiters_on(cores), listener)?;
+        let node = Self { pid_file, ..node };
         if config.is_distributed() {
             tracing::info!(%address, "listening for clients: they are served as soon as there is a leader");
         } else {
@@ -158,8 +164,8 @@ impl Node {
             .then(|| Membership::new(config, server, room.largest as usize, belongs(&facts, last)));
         let ensemble = membership.as_ref().map(|of| ensemble::Mailboxes::open(of, &env));
         let events = log_events(&mail, &env, Arc::clone(&meters));
-        let log =
-            LoggerThread::start(logger, settings::log_thread(config), events).map_err(StartError::Thread)?;
+        let log = LoggerThread::start(logger, settings::log_thread(config), &env, events)
+            .map_err(StartError::Thread)?;
 
         let ids = session_ids(server, &tree, &env);
         let auth = Arc::new(settings::auth(config));
@@ -306,7 +312,7 @@ impl Node {
             judge: mail.sessions.outbox(ADMITTED),
             hubs: controls.clone(),
             silent: silent.clone(),
-            receiving: Receiving::new(disk, tree_options, mail.learner.outbox(ADMITTED)),
+            receiving: Receiving::new(disk, tree_options, env.clone(), mail.learner.outbox(ADMITTED)),
         });
         let judged = membership.as_ref().map(|of| session::Others {
             report: mail.learner.outbox(ADMITTED),
@@ -357,7 +363,7 @@ impl Node {
 
         let accepting = actix_rt::spawn(listener::accept(listener, clients, descriptors::room(), meters));
         let metrics = metrics.serve(config);
-        Ok(Self { env, accepting, hubs: controls, log, entrance, arbiters, metrics, last })
+        Ok(Self { env, accepting, hubs: controls, log, entrance, arbiters, metrics, last, pid_file: None })
     }
 }
 
@@ -367,6 +373,10 @@ const DEFAULT_BACKLOG: i32 = 4_096;
 
 pub(crate) fn thread(error: impl std::error::Error + Send + Sync + 'static) -> StartError {
     StartError::Thread(std::io::Error::other(error))
+}
+
+fn write_pid_file(file: &Path) -> Result<PidFile, StartError> {
+    PidFile::write(file).map_err(|error| StartError::PidFile { file: file.to_owned(), error })
 }
 
 /// Where the Logger's answers go; called on its thread.

@@ -23,7 +23,7 @@ use super::following::Output as Followed;
 use super::receiving::Received;
 use super::roles::{Mode, Others};
 use super::timing::{CommitTimes, DurableTimes};
-use crate::admin::metrics::{self, KeyedTally, Meters};
+use crate::admin::metrics::{self, Ages, KeyedTally, Meters};
 use crate::auth::AuthRules;
 use crate::client::reads;
 use crate::peer_link::Room;
@@ -113,7 +113,7 @@ pub struct LearnerActor {
     /// Of the packet at hand.
     pub(super) room: Option<Room>,
     logged_bytes: u64,
-    meters: Arc<Meters>,
+    pub(super) meters: Arc<Meters>,
     pub(super) commits: CommitTimes,
     durable: DurableTimes,
     /// What a batch wrote, by namespace; empty between batches.
@@ -203,6 +203,7 @@ impl LearnerActor {
         match self.mode {
             Mode::Leading => self.peers.asked.post(Asked { role, items }).map_err(drop),
             _ => {
+                self.meters.forwarded(items.len() as u64);
                 for part in parts(items) {
                     self.with_stay(ctx, |stay, out| stay.on_requests(part, out));
                 }
@@ -274,9 +275,11 @@ impl LearnerActor {
         let began_us = ctx.clock().now_us();
         let arbiters = self.tree.feeds().len();
         let (rules, writes) = (&self.rules, &mut self.writes);
-        let mut state = Live { writer: &mut writer, rules, txns: 0, writes, arbiters };
+        let (ages, wall_ms) = (Ages::default(), ctx.clock().wall_ms());
+        let mut state = Live { writer: &mut writer, rules, ages, wall_ms, writes, arbiters };
         self.core.apply(&mut state, &mut changes.0);
-        let (txns, upto) = (state.txns, state.last_zxid());
+        let (ages, upto) = (state.ages, state.last_zxid());
+        let txns = ages.txns;
         self.tell_local_sessions();
         let digests = OwnDigests { latest: writer.latest_digests(), ..self.digests };
         let dispatchers = &self.peers.dispatchers;
@@ -288,6 +291,7 @@ impl LearnerActor {
             let took_us = ctx.clock().now_us() - began_us;
             let waited_us = self.commits.take_average_us();
             self.meters.applied(&metrics::Applied { commits: txns, waited_us, took_us });
+            self.meters.propagated(ages);
             self.meters.written(&mut self.writes);
         }
         self.tell_digests(digests);
@@ -322,14 +326,15 @@ fn parts(items: Vec<Request>) -> Vec<Vec<Request>> {
 struct Live<'a, 't> {
     writer: &'a mut TreeWriter<'t>,
     rules: &'a AuthRules,
-    txns: u64,
+    ages: Ages,
+    wall_ms: i64,
     writes: &'a mut KeyedTally,
     arbiters: usize,
 }
 
 impl State for Live<'_, '_> {
     fn apply(&mut self, txn: &Txn) -> Outcome {
-        self.txns += 1;
+        self.ages.add(txn.header.time, self.wall_ms);
         tally_writes(&txn.body, self.writes);
         self.writer.apply(txn)
     }
@@ -432,6 +437,9 @@ impl Serve<Durable> for LearnerActor {
     fn serve(&mut self, letter: Durable, ctx: &mut Ctx<'_, Self>) {
         for (txns, waited_us) in self.durable.on_durable(letter.upto, ctx.clock().now_us()) {
             self.meters.made_durable(txns, waited_us);
+            if self.others.as_ref().is_some_and(|others| others.is_voter) {
+                self.meters.ack_made(txns, waited_us);
+            }
         }
         self.meters.log_queue(self.durable.queued());
         self.logged_bytes += letter.bytes;

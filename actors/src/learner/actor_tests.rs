@@ -56,7 +56,7 @@ async fn is_applied_beside(mut items: Vec<FeedItem>) -> bool {
     tree.begin_epoch(Epoch(1));
     let tree = Arc::new(SharedTree::new(tree, 2));
     let (logger, _) = open(MemoryDisk::new(1), Options::new(ServerId(1), 1)).unwrap();
-    let log = LoggerThread::start(logger, ThreadOptions::default(), |_| {}).unwrap();
+    let log = LoggerThread::start(logger, ThreadOptions::default(), &env, |_| {}).unwrap();
     let rest: Inbox<Rest> = Inbox::new("rest", Duty::Core, &env);
     let peers = Peers {
         asked: rest.outbox(BOUND),

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use paddock_messages::frame::Frame;
 use paddock_messages::ids::{AttachNumber, ServerId, SessionId};
-use paddock_messages::letters::Silent;
+use paddock_messages::letters::{Proposal, Silent};
 use paddock_messages::quorum::{PeerState, SyncStart, ToLeader, ToLearner, Vote};
 use paddock_messages::roles::{KeptEpoch, Settled};
 use paddock_messages::zxid::{Epoch, Zxid};
@@ -13,6 +13,7 @@ use super::actor::LearnerActor;
 use super::ahead::{Ahead, bytes_in_log};
 use super::following::{Following, Output as Followed};
 use super::roles::Mode;
+use crate::admin::metrics::Ages;
 use crate::peer_link::Room;
 use crate::peer_link::letters::{Outgoing, Send};
 use crate::quorum_peer::Progress;
@@ -30,6 +31,8 @@ pub(super) struct Behind {
     stalled: VecDeque<(ToLearner, Room, u64)>,
     /// What the QuorumPeer was told.
     told: Progress,
+    /// Since when it is brought up to date, in µs.
+    sync_began_us: u64,
     /// Up to date in this epoch; clients are to be served once all is applied.
     opens: bool,
 }
@@ -38,7 +41,7 @@ impl Behind {
     /// Its data lane is yet to be open. The log has room for so many bytes that are not on disk.
     pub(super) fn new(leader: ServerId, stay: Following, log_room: u64) -> Self {
         let (ahead, stalled, told) = (Ahead::new(log_room), VecDeque::new(), stay.progress());
-        Self { leader, stay, lane: None, ahead, stalled, told, opens: false }
+        Self { leader, stay, lane: None, ahead, stalled, told, sync_began_us: 0, opens: false }
     }
 
     pub(super) fn leader(&self) -> ServerId {
@@ -124,9 +127,13 @@ impl LearnerActor {
                     ctx.fatal(ExitCode::ActorGone, "the learner's Logger has ended");
                 }
             }
-            Followed::Proposals(items) => self.core.on_proposals(items, &mut self.out),
+            Followed::Proposals(items) => {
+                self.count_proposals(&items, ctx);
+                self.core.on_proposals(items, &mut self.out);
+            }
             Followed::Commit(upto) => {
-                self.commits.on_commit(upto, ctx.clock().now_us());
+                let (txns, waited_us) = self.commits.on_commit(upto, ctx.clock().now_us());
+                self.meters.commit_came(txns, waited_us);
                 self.core.on_commit(upto, &mut self.out);
             }
             Followed::Confirmed(upto) => self.core.on_confirmed(upto, &mut self.out),
@@ -140,6 +147,8 @@ impl LearnerActor {
                 }
                 if let Mode::Following(behind) = &mut self.mode {
                     behind.opens = true;
+                    let took_us = ctx.clock().now_us().saturating_sub(behind.sync_began_us);
+                    self.meters.synchronised(took_us, self.others().is_voter);
                 }
                 self.settle(epoch);
             }
@@ -160,6 +169,16 @@ impl LearnerActor {
             && behind.stay.asks_for_tree()
         {
             self.fence.asked(ctx.clock().now_ms());
+        }
+    }
+
+    /// Not those of a synchronisation, which may be old; and an observer is sent what is committed.
+    fn count_proposals(&self, items: &[Proposal], ctx: &Ctx<'_, Self>) {
+        let is_serving = matches!(&self.mode, Mode::Following(behind) if behind.is_up_to_date());
+        if is_serving && self.others().is_voter {
+            let (mut ages, wall_ms) = (Ages::default(), ctx.clock().wall_ms());
+            items.iter().filter_map(Proposal::txn).for_each(|txn| ages.add(txn.header.time, wall_ms));
+            self.meters.proposals_came(ages);
         }
     }
 
@@ -219,6 +238,7 @@ impl LearnerActor {
                 }
             }
             ToLearner::Sync(start) => {
+                behind.sync_began_us = ctx.clock().now_us();
                 let how = match start {
                     SyncStart::Diff => "DIFF".to_owned(),
                     SyncStart::Trunc(to) => format!("TRUNC after {to}"),

@@ -33,7 +33,7 @@ pub mod receiving;
 pub mod roles;
 mod routes;
 pub mod session_ids;
-mod timing;
+pub(crate) mod timing;
 mod told;
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ use paddock_messages::mail::Outbox;
 use paddock_messages::zxid::Zxid;
 
 use crate::peer_link::Room;
+use crate::runtime::Env;
 pub use crate::storage::transfer::Received;
 use crate::storage::transfer::SnapshotReceiver;
 use crate::storage::{Command, Disk, LoggerHandle, RealDisk};
@@ -22,15 +23,16 @@ pub struct SnapshotCame {
 pub struct Receiving {
     disk: RealDisk,
     options: TreeOptions,
+    env: Env,
     /// The Learner.
     came: Outbox<SnapshotCame>,
     current: Option<SnapshotReceiver>,
 }
 
 impl Receiving {
-    /// Trees are made with `options`; what has come is told to `came`.
-    pub fn new(disk: RealDisk, options: TreeOptions, came: Outbox<SnapshotCame>) -> Self {
-        Self { disk, options, came, current: None }
+    /// Trees are made with `options`; mail to the threads is metered in `env`; what has come is told to `came`.
+    pub fn new(disk: RealDisk, options: TreeOptions, env: Env, came: Outbox<SnapshotCame>) -> Self {
+        Self { disk, options, env, came, current: None }
     }
 
     /// The next piece; the first begins a snapshot. `room` is given back once it is written.
@@ -39,7 +41,7 @@ impl Receiving {
             let came = self.came.clone();
             // A Learner that is gone needs no snapshot.
             let done = move |received| drop(came.post(SnapshotCame { role, received }));
-            match SnapshotReceiver::start(self.disk.clone(), from.to_owned(), done) {
+            match SnapshotReceiver::start(self.disk.clone(), from.to_owned(), &self.env, done) {
                 Ok(receiver) => self.current = Some(receiver),
                 Err(error) => {
                     let received = Err(format!("no thread for a snapshot: {error}"));

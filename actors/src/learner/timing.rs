@@ -14,7 +14,7 @@ struct Appended {
 
 /// From a txn's append to the commit that covers it. Times in µs of one monotonic clock.
 #[derive(Debug, Default)]
-pub(super) struct CommitTimes {
+pub(crate) struct CommitTimes {
     /// Not committed, in order.
     waiting: VecDeque<Appended>,
     /// Committed since the last [`Self::take_average_us`]: how many txns, and their waits together.
@@ -23,16 +23,21 @@ pub(super) struct CommitTimes {
 
 impl CommitTimes {
     /// `txns` up to `upto` were appended.
-    pub(super) fn on_append(&mut self, upto: Zxid, txns: u64, now_us: u64) {
+    pub(crate) fn on_append(&mut self, upto: Zxid, txns: u64, now_us: u64) {
         self.waiting.push_back(Appended { upto, txns, at_us: now_us });
     }
 
-    /// Everything up to `upto` is committed. A batch counts with the commit that covers its last txn.
-    pub(super) fn on_commit(&mut self, upto: Zxid, now_us: u64) {
+    /// Everything up to `upto` is committed. A batch counts with the commit that covers its last txn. How many
+    /// txns that makes, and how long each waited on average.
+    pub(crate) fn on_commit(&mut self, upto: Zxid, now_us: u64) -> (u64, u64) {
+        let (mut txns, mut waited_us) = (0, 0);
         while let Some(batch) = self.waiting.pop_front_if(|batch| batch.upto <= upto) {
-            self.committed.0 += batch.txns;
-            self.committed.1 += batch.txns * now_us.saturating_sub(batch.at_us);
+            txns += batch.txns;
+            waited_us += batch.txns * now_us.saturating_sub(batch.at_us);
         }
+        self.committed.0 += txns;
+        self.committed.1 += waited_us;
+        (txns, waited_us.checked_div(txns).unwrap_or(0))
     }
 
     /// The average wait of what was committed since the last call; 0 for nothing.
@@ -98,9 +103,9 @@ mod tests {
         let mut times = CommitTimes::default();
         times.on_append(Zxid(3), 3, 100);
         times.on_append(Zxid(4), 1, 200);
-        times.on_commit(Zxid(2), 300); // within the first batch
+        assert_eq!(times.on_commit(Zxid(2), 300), (0, 0), "within the first batch");
         assert_eq!(times.take_average_us(), 0);
-        times.on_commit(Zxid(4), 500);
+        assert_eq!(times.on_commit(Zxid(4), 500), (4, (3 * 400 + 300) / 4));
         assert_eq!(times.take_average_us(), (3 * 400 + 300) / 4);
         assert_eq!(times.take_average_us(), 0);
         assert!(times.waiting.is_empty());

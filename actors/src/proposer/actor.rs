@@ -196,7 +196,7 @@ impl ProposerActor {
             let sent = match order {
                 Output::Propose(items) => {
                     let items = Arc::new(items);
-                    self.announce(&items);
+                    self.announce(&items, ctx.clock().now_us());
                     self.learner.proposals.post(Proposals { role, items }).map_err(drop)
                 }
                 Output::Commit(upto) => {
@@ -308,7 +308,7 @@ pub(super) fn asked(requests: usize, closes: usize, ctx: &Ctx<'_, ProposerActor>
 }
 
 /// How many txns come after `from`, up to `to`. An epoch's are numbered without a gap from 1.
-fn between(from: Zxid, to: Zxid) -> u64 {
+pub(super) fn between(from: Zxid, to: Zxid) -> u64 {
     let before = if from.epoch() == to.epoch() { from.counter() } else { 0 };
     if to > from { u64::from(to.counter() - before) } else { 0 }
 }
@@ -334,15 +334,24 @@ impl ProposerActor {
         ctx.spend(u32::try_from(letter.items.len()).unwrap_or(u32::MAX));
         let ends = |item: &&Request| matches!(item, Request::Write { write: Write::CloseSession, .. });
         let asked = asked(letter.items.len(), letter.items.iter().filter(ends).count(), ctx);
+        if letter.member != self.me {
+            let asks = |item: &&Request| matches!(item, Request::Attach { .. } | Request::Revalidate { .. });
+            self.meters.revalidated(letter.items.iter().filter(asks).count() as u64);
+        }
         self.prepare(asked, ctx, |core, tree, now_ms, out| core.on_requests(tree, letter, now_ms, out));
     }
 
     /// A member has so much on its disk.
     pub(super) fn on_ack(&mut self, ack: Ack, ctx: &mut Ctx<'_, Self>) {
         let Some(core) = &mut self.core else { return };
-        let before = core.committed();
+        let (before, Ack { from, upto }) = (core.committed(), ack);
         core.on_ack(ack, &mut self.out);
         self.meters.committed(between(before, core.committed()));
+        if let Some(Reigning { times, .. }) = &mut self.reigning {
+            let now_us = ctx.clock().now_us();
+            times.on_ack(from, upto, now_us, &self.meters);
+            times.on_committed(core.committed(), now_us, &self.meters);
+        }
         self.perform(ctx);
         self.resume(ctx);
         self.end_if_finished(ctx);

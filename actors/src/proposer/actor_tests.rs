@@ -100,7 +100,7 @@ async fn told_of(reign: Leadership<Quorum>) -> Vec<String> {
     let mut tree = DataTree::new(TreeOptions::default());
     tree.begin_epoch(EPOCH);
     let (logger, _) = open(MemoryDisk::new(1), Options::new(ME, 1)).unwrap();
-    let log = LoggerThread::start(logger, ThreadOptions::default(), |_| {}).unwrap();
+    let log = LoggerThread::start(logger, ThreadOptions::default(), &env, |_| {}).unwrap();
     let rest: Inbox<Rest> = Inbox::new("rest", Duty::Core, &env);
     let others = Others {
         lanes: BTreeMap::new(),

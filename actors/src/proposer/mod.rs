@@ -44,6 +44,7 @@ pub mod synchronising;
 pub use crate::quorum::{Majority, Quorum};
 pub use core::{LAST_COUNTER, Output, Proposer, Room};
 
+mod announcing;
 mod configuring;
 mod credit;
 mod handing_over;
@@ -51,3 +52,4 @@ mod held;
 mod recent;
 mod rolling_over;
 mod sync_limit;
+mod times;

@@ -17,16 +17,15 @@ use paddock_messages::zxid::Zxid;
 
 use super::actor::ProposerActor;
 use super::core::Proposer;
-use super::lag::{self, Lag, Measure, SharedLag, measure};
+use super::lag::{Lag, SharedLag};
 use super::leadership::{Leadership, Output as Led, Standing};
 use super::synchronising::{Found, SyncSent};
+use super::times::Times;
+use crate::admin::metrics::SyncKind;
 use crate::peer_link::letters::{self, FromLearner, HangUp, LearnerLaneDown, LearnerLaneUp, Outgoing, Send};
 use crate::quorum_peer::Board;
 use crate::runtime::{Ctx, ExitCode, Serve};
 use crate::storage::LoggerHandle;
-
-/// The most bytes of proposals in one frame, about.
-const FRAME_BYTES: usize = 8 << 20;
 
 /// One learner's data lane, as the Proposer uses it.
 #[derive(Clone)]
@@ -88,6 +87,7 @@ pub struct Reigning {
     shared: Option<(Arc<Vec<Proposal>>, Zxid, SharedFrame)>,
     /// As told last.
     pending_syncs: u64,
+    pub(super) times: Times,
 }
 
 impl Reigning {
@@ -102,6 +102,7 @@ impl Reigning {
             outgoing: BTreeMap::new(),
             shared: None,
             pending_syncs: 0,
+            times: Times::default(),
         }
     }
 
@@ -148,6 +149,7 @@ impl Reigning {
     /// What was for a lane that is no more.
     fn forget(&mut self, learner: ServerId) {
         self.others.lag.lock().on_gone(learner);
+        self.times.on_gone(learner);
         self.outgoing.remove(&learner);
         if let Some(deferred) = &mut self.deferred {
             deferred.retain(|order| !matches!(order, Led::Send(to, _) if *to == learner));
@@ -179,33 +181,6 @@ impl ProposerActor {
     ) {
         if let Some(Reigning { reign: Some(reign), led, .. }) = &mut self.reigning {
             run(reign, led);
-        }
-    }
-
-    /// To the other members' Learners, in frames that they read.
-    pub(super) fn announce(&mut self, items: &Arc<Vec<Proposal>>) {
-        let Some(reigning) = &self.reigning else { return };
-        let Measure { bytes, last, sizes } = measure(items);
-        if let Some(last) = last {
-            reigning.others.lag.lock().on_proposed(last, bytes as u64);
-        }
-        self.meters.proposal_sizes.note(sizes);
-        if bytes <= FRAME_BYTES {
-            return self.with_reign(|reign, out| reign.on_proposed(items, out));
-        }
-        let (mut part, mut bytes) = (Vec::new(), 0);
-        for item in items.iter() {
-            bytes += lag::bound(item);
-            part.push(item.clone());
-            if bytes > FRAME_BYTES {
-                let whole = Arc::new(std::mem::take(&mut part));
-                self.with_reign(|reign, out| reign.on_proposed(&whole, out));
-                bytes = 0;
-            }
-        }
-        if !part.is_empty() {
-            let rest = Arc::new(part);
-            self.with_reign(|reign, out| reign.on_proposed(&rest, out));
         }
     }
 
@@ -269,6 +244,7 @@ impl ProposerActor {
                 self.learner.keep.post(KeepEpoch { role, epoch }).map_err(drop)
             }
             Led::Send(to, packet) => {
+                reigning.times.on_sent(to, &packet, &self.meters);
                 reigning.queue(to, packet);
                 Ok(())
             }
@@ -281,6 +257,7 @@ impl ProposerActor {
                 Ok(())
             }
             Led::SendSnapshot(to) => {
+                reigning.times.on_sync(to, SyncKind::Snap, &self.meters);
                 reigning.send_snapshot(to);
                 Ok(())
             }
@@ -366,6 +343,7 @@ impl Serve<Lead> for ProposerActor {
         reigning.lanes.clear();
         reigning.pending_syncs = 0;
         *reigning.others.lag.lock() = Lag::default();
+        reigning.times = Times::default();
         self.role = role;
         for lane in reigning.others.lanes.values() {
             drop(lane.serve.post(letters::Serve { role: Some(role) }));
@@ -424,9 +402,12 @@ impl Serve<FromLearner> for ProposerActor {
             return;
         }
         if let P::Ack { upto } | P::AckNewLeader { upto } = &packet
-            && let Some(reigning) = &self.reigning
+            && let Some(reigning) = &mut self.reigning
         {
             reigning.others.lag.lock().on_ack(learner, *upto);
+            if matches!(packet, P::AckNewLeader { .. }) {
+                reigning.times.on_synchronised(learner, &self.meters);
+            }
         }
         let changes = !matches!(packet, P::Ack { .. } | P::Requests(_) | P::Touched { .. } | P::Expire(_));
         self.with_reign(|reign, out| reign.on_packet(learner, packet, out));

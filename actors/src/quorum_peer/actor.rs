@@ -69,6 +69,8 @@ pub struct QuorumPeerActor {
     timeout_ms: u64,
     vouched: bool,
     had_vote: bool,
+    /// Since when it looks for a leader, in µs.
+    looks_since_us: u64,
     /// The Learner's log takes what a leader sends (L8).
     joins: bool,
     trips: BTreeMap<ServerId, RoundTrip>,
@@ -96,6 +98,7 @@ impl QuorumPeerActor {
             timeout_ms,
             vouched: true,
             had_vote: false,
+            looks_since_us: 0,
             joins: true,
             trips: BTreeMap::new(),
             meters,
@@ -117,6 +120,12 @@ impl QuorumPeerActor {
         self.role = role;
         self.forget_trips();
         self.told.set(Told::Looking, ctx.clock().now_ms());
+        if part == Part::Look {
+            self.looks_since_us = ctx.clock().now_us();
+            self.meters.looks();
+        } else {
+            self.meters.elected(ctx.clock().now_us().saturating_sub(self.looks_since_us));
+        }
         self.told.aim(match part {
             Part::Look => Aim::Search,
             Part::Lead => Aim::Lead,
@@ -344,7 +353,12 @@ impl Serve<Settled> for QuorumPeerActor {
             PeerState::Following => Told::Following,
             PeerState::Observing => Told::Observing,
         };
-        self.told.set(told, ctx.clock().now_ms());
+        let (office, now_ms) = (self.told.get(), ctx.clock().now_ms());
+        if office.told == Told::Looking && told != Told::Looking {
+            let after_us = now_ms.saturating_sub(office.since_ms) * 1_000;
+            self.meters.serves(after_us, told == Told::Leading);
+        }
+        self.told.set(told, now_ms);
         let settled = self.peers.settle.post(Settle { state, vote, is_whole: true }).map_err(drop);
         self.must(settled, ctx);
         self.vouch(ctx);

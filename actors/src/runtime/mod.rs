@@ -12,6 +12,8 @@
 //!   guardian lived through on time, or that is gone, ends the process. A freeze of the whole process is
 //!   no stall.
 //! - R5  An actor that ends in good order leaves the roll, and its counts stay in the totals.
+//! - R6  Mail to a plain thread is metered as an actor's is: by kind, and in one queue, so that it is handled in the
+//!   order of its posts.
 
 pub mod arbiter;
 pub mod clock;
@@ -21,6 +23,7 @@ pub mod host;
 pub mod listening;
 pub mod registry;
 pub mod rng;
+mod thread_mail;
 mod timers;
 
 use std::sync::Arc;
@@ -31,6 +34,7 @@ pub use self::exit::{Endings, ExitCode, Fatal};
 pub use self::host::{Ctx, Host, Inbox, Serve, Service, TURNS_PER_YIELD};
 pub use self::registry::{Duty, Registry};
 pub use self::rng::Rng;
+pub use self::thread_mail::{Kinds, ThreadInbox, ThreadOutbox, thread_mail};
 pub use self::timers::TimerId;
 
 /// What every actor of one node shares. Clones share it too.

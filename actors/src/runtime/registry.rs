@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 
-use paddock_messages::mail::{Bound, Meter, MeterReading};
+use paddock_messages::mail::{Bound, Meter, MeterReading, OnBroken};
 use parking_lot::Mutex;
 
 use super::exit::{ExitCode, Fatal};
@@ -15,10 +15,10 @@ use super::exit::{ExitCode, Fatal};
 pub enum Duty {
     /// The node cannot be right without it: a panic, a stall or an end nobody asked for ends the process.
     Core,
-    /// As `Core`, but it waits for a disk (Logger, Snapshotter): a stall is only reported, as it
-    /// withholds acks and harms nobody.
+    /// As `Core`, but it waits for a disk (the Snapshotter): a stall is only reported, as it harms nobody.
     Disk,
-    /// One of many, a client's or a link's: it dies alone, and its peers notice.
+    /// One of many, a client's or a link's: it dies alone, and its peers notice. Or a thread (R6), whose end is
+    /// told by itself, and whose waits for the disk by `disk_watch`.
     Alone,
 }
 
@@ -72,7 +72,8 @@ struct Entry {
     name: Arc<str>,
     duty: Duty,
     gone: AtomicBool,
-    meters: Mutex<Vec<(TypeId, Arc<Meter>)>>,
+    /// Each with the type of its letters, if it has them all.
+    meters: Mutex<Vec<(Option<TypeId>, Arc<Meter>)>>,
 }
 
 impl Registry {
@@ -156,14 +157,19 @@ impl Enrolment {
     /// a [`Bound::Admitted`] ends the process through `fatal`. Panics if asked for with another bound.
     pub fn meter<M: 'static>(&self, bound: Bound, fatal: &Fatal) -> Arc<Meter> {
         let mut meters = self.entry.meters.lock();
-        if let Some((_, meter)) = meters.iter().find(|(id, _)| *id == TypeId::of::<M>()) {
+        if let Some((_, meter)) = meters.iter().find(|(id, _)| *id == Some(TypeId::of::<M>())) {
             assert_eq!(meter.bound(), bound, "one bound for {meter:?}");
             return meter.clone();
         }
-        let fatal = fatal.clone();
-        let on_broken = Arc::new(move |reason: &str| fatal.end(ExitCode::Unexpected, reason));
-        let meter = Meter::new::<M>(self.entry.name.clone(), bound, on_broken);
-        meters.push((TypeId::of::<M>(), meter.clone()));
+        let meter = Meter::new::<M>(self.entry.name.clone(), bound, ending(fatal));
+        meters.push((Some(TypeId::of::<M>()), meter.clone()));
+        meter
+    }
+
+    /// Another meter: of letters of the kind that operators know as `message`. To be called once for each.
+    pub fn meter_of(&self, message: &'static str, bound: Bound, fatal: &Fatal) -> Arc<Meter> {
+        let meter = Meter::of(message, self.entry.name.clone(), bound, ending(fatal));
+        self.entry.meters.lock().push((None, meter.clone()));
         meter
     }
 
@@ -171,6 +177,12 @@ impl Enrolment {
     pub fn leave(self) {
         self.registry.leave(&self.entry);
     }
+}
+
+/// What mail over a [`Bound::Admitted`] does.
+fn ending(fatal: &Fatal) -> OnBroken {
+    let fatal = fatal.clone();
+    Arc::new(move |reason: &str| fatal.end(ExitCode::Unexpected, reason))
 }
 
 impl Drop for Enrolment {

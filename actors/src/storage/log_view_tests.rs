@@ -9,6 +9,7 @@ use paddock_messages::zxid::{Epoch, Zxid};
 use proptest::prelude::*;
 
 use super::*;
+use crate::runtime::Env;
 
 const LONG: Duration = Duration::from_secs(30); // for a disk shared with other tests; never waited out
 
@@ -186,8 +187,10 @@ fn s13_views_of_a_log_that_goes_on_being_written_and_purged_are_exact() {
     let disk = RealDisk::new(directory.path()).unwrap();
     let (logger, _) = open(disk.clone(), Options { reserve: Reserve::Thread, ..options() }).unwrap();
     let (events, seen) = unbounded();
-    let thread =
-        LoggerThread::start(logger, ThreadOptions::default(), move |event| drop(events.send(event))).unwrap();
+    let thread = LoggerThread::start(logger, ThreadOptions::default(), &Env::real(), move |event| {
+        drop(events.send(event));
+    })
+    .unwrap();
     let mut views = Vec::new();
     for zxid in (1..=1_000).map(Zxid) {
         let write = Box::new(move |to: &mut Records| to.push(zxid, &payload(zxid)));
@@ -218,7 +221,7 @@ fn s13_views_of_a_log_that_goes_on_being_written_and_purged_are_exact() {
 fn a_view_of_a_log_that_ends_is_dropped_unanswered() {
     let disk = MemoryDisk::new(1);
     let (logger, _) = open(disk.clone(), options()).unwrap();
-    let thread = LoggerThread::start(logger, ThreadOptions::default(), |_| ()).unwrap();
+    let thread = LoggerThread::start(logger, ThreadOptions::default(), &Env::real(), |_| ()).unwrap();
     disk.fail_syncs(1);
     let write = Box::new(|to: &mut Records| to.push(Zxid(1), b"one"));
     thread.handle.send(Command::Append { role: 1, write, committed: Zxid::ZERO }).unwrap();

@@ -7,7 +7,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, RecvTimeoutError, SendError, Sender, TryRecvError, unbounded};
+use crossbeam_channel::{RecvTimeoutError, TryRecvError};
+use paddock_messages::mail::{Bound, Mail, Opened, Refused};
 use paddock_messages::zxid::Zxid;
 
 use super::batch::Records;
@@ -17,6 +18,7 @@ use super::log_view::LogView;
 use super::logger::{LogFailure, Logger, Persisted, Space};
 use super::maintenance::Purged;
 use super::sync_watch::{Doing, SyncWatch};
+use crate::runtime::{Env, Kinds, ThreadInbox, ThreadOutbox, thread_mail};
 
 /// After this long without a command the last batch gets an empty one behind it.
 const IDLE: Duration = Duration::from_millis(20);
@@ -26,6 +28,8 @@ const RETRY: Duration = Duration::from_secs(1);
 const POLL: Duration = Duration::from_millis(5);
 /// A batch of at most this many records is a small one: spin for the next.
 const SMALL: u32 = 64;
+/// Commands of a kind: about work that was admitted, far below this. More is a bug.
+const BOUND: Bound = Bound::Admitted(1 << 20);
 
 /// What the thread is asked. `role` is the generation of the role on whose behalf; the answer repeats
 /// it, so that one to a role that has ended is dropped.
@@ -58,6 +62,40 @@ pub enum Command {
     Drain { role: u64 },
     /// Finish what was sent before, then end. Answer: `Stopped`.
     Shutdown,
+}
+
+impl Kinds for Command {
+    const NAMES: &'static [&'static str] = &[
+        "Append",
+        "KeepFacts",
+        "AddSnapshot",
+        "ForgetSnapshot",
+        "Purge",
+        "TruncateAfter",
+        "InstallSnapshot",
+        "MarkTree",
+        "ReplaceTree",
+        "View",
+        "Drain",
+        "Shutdown",
+    ];
+
+    fn kind(&self) -> usize {
+        match self {
+            Self::Append { .. } => 0,
+            Self::KeepFacts { .. } => 1,
+            Self::AddSnapshot { .. } => 2,
+            Self::ForgetSnapshot { .. } => 3,
+            Self::Purge { .. } => 4,
+            Self::TruncateAfter { .. } => 5,
+            Self::InstallSnapshot { .. } => 6,
+            Self::MarkTree => 7,
+            Self::ReplaceTree { .. } => 8,
+            Self::View { .. } => 9,
+            Self::Drain { .. } => 10,
+            Self::Shutdown => 11,
+        }
+    }
 }
 
 /// What the thread answers, in the order of the commands.
@@ -120,18 +158,13 @@ impl Default for ThreadOptions {
 /// Sends commands; cheap to clone. The thread ends when all are dropped.
 #[derive(Clone)]
 pub struct LoggerHandle {
-    commands: Sender<Command>,
+    commands: ThreadOutbox<Command>,
 }
 
 impl LoggerHandle {
     /// Queues a command; never waits. An error hands it back: the thread has ended.
-    pub fn send(&self, command: Command) -> Result<(), SendError<Command>> {
-        self.commands.send(command)
-    }
-
-    /// Commands that wait.
-    pub fn depth(&self) -> usize {
-        self.commands.len()
+    pub fn send(&self, command: Command) -> Result<(), Refused<Command>> {
+        self.commands.post(command)
     }
 }
 
@@ -146,25 +179,27 @@ pub struct LoggerThread {
 }
 
 impl LoggerThread {
-    /// Starts the thread `logger`. `events` is called on it and must not wait. Fails if the operating
-    /// system has no thread to give.
+    /// Starts the thread `logger`, whose mail is metered in `env`. `events` is called on it and must not wait.
+    /// Fails if the operating system has no thread to give.
     pub fn start<D: Disk>(
         logger: Logger<D>,
         options: ThreadOptions,
+        env: &Env,
         events: impl Fn(LoggerEvent) + Send + 'static,
     ) -> io::Result<Self> {
-        // What is admitted bounds it: a disk that does not answer must not hold up the thread that sends.
-        let (commands, queue) = unbounded();
+        // A disk that does not answer must not hold up the thread that sends.
+        let (commands, inbox) = thread_mail("logger", BOUND, env);
         let watch = SyncWatch::new(&logger);
         let mut shell = Shell {
             space: logger.space(),
             tried: Instant::now(),
             logger,
             options,
-            queue,
+            inbox,
             watch: watch.clone(),
             events,
             waiting: None,
+            appends: Vec::new(),
             last_batch: 0,
             is_changing: false,
         };
@@ -187,7 +222,7 @@ impl LoggerThread {
 struct Shell<D: Disk, E> {
     logger: Logger<D>,
     options: ThreadOptions,
-    queue: Receiver<Command>,
+    inbox: ThreadInbox<Command>,
     watch: SyncWatch,
     events: E,
     space: Space,
@@ -195,6 +230,8 @@ struct Shell<D: Disk, E> {
     tried: Instant,
     /// The role whose records are in the open batch.
     waiting: Option<u64>,
+    /// Those of the open batch: they are handled once it is durable.
+    appends: Vec<Opened>,
     last_batch: u32,
     /// Whether a command is done that replaces `history`.
     is_changing: bool,
@@ -202,13 +239,13 @@ struct Shell<D: Disk, E> {
 
 impl<D: Disk, E: Fn(LoggerEvent)> Shell<D, E> {
     fn run(&mut self) -> Result<(), LogFailure> {
-        while let Some(command) = self.next()? {
-            if self.take(command)? {
+        while let Some(mail) = self.next()? {
+            if self.take(mail)? {
                 break;
             }
             while self.logger.open_batch().0 < self.options.batch_bytes {
-                let Ok(command) = self.queue.try_recv() else { break };
-                if self.take(command)? {
+                let Ok(mail) = self.inbox.queue.try_recv() else { break };
+                if self.take(mail)? {
                     return self.finish();
                 }
             }
@@ -223,12 +260,12 @@ impl<D: Disk, E: Fn(LoggerEvent)> Shell<D, E> {
     }
 
     /// The next command; `None` when nobody can send one. Does what falls due while none comes.
-    fn next(&mut self) -> Result<Option<Command>, LogFailure> {
+    fn next(&mut self) -> Result<Option<Mail<Command>>, LogFailure> {
         if self.space != Space::Enough && self.tried.elapsed() >= RETRY {
             self.retry()?; // also when commands keep coming
         }
-        if let Some(command) = self.spin() {
-            return Ok(Some(command));
+        if let Some(mail) = self.spin() {
+            return Ok(Some(mail));
         }
         loop {
             let wait = if self.logger.is_reserving() {
@@ -239,11 +276,11 @@ impl<D: Disk, E: Fn(LoggerEvent)> Shell<D, E> {
                 (self.space != Space::Enough).then_some(RETRY)
             };
             let got = match wait {
-                Some(wait) => self.queue.recv_timeout(wait),
-                None => self.queue.recv().map_err(|_| RecvTimeoutError::Disconnected),
+                Some(wait) => self.inbox.queue.recv_timeout(wait),
+                None => self.inbox.queue.recv().map_err(|_| RecvTimeoutError::Disconnected),
             };
             match (got, wait) {
-                (Ok(command), _) => return Ok(Some(command)),
+                (Ok(mail), _) => return Ok(Some(mail)),
                 (Err(RecvTimeoutError::Disconnected), _) => return Ok(None),
                 (Err(RecvTimeoutError::Timeout), Some(IDLE)) => self.timed(Logger::write_idle)?,
                 (Err(RecvTimeoutError::Timeout), Some(RETRY)) => self.retry()?,
@@ -258,14 +295,14 @@ impl<D: Disk, E: Fn(LoggerEvent)> Shell<D, E> {
     }
 
     /// After a small batch its clients' next requests are likely to come before a parked thread wakes.
-    fn spin(&self) -> Option<Command> {
+    fn spin(&self) -> Option<Mail<Command>> {
         if self.last_batch == 0 || self.last_batch > SMALL || self.options.spin.is_zero() {
             return None;
         }
         let began = Instant::now();
         while began.elapsed() < self.options.spin {
-            match self.queue.try_recv() {
-                Ok(command) => return Some(command),
+            match self.inbox.queue.try_recv() {
+                Ok(mail) => return Some(mail),
                 Err(TryRecvError::Disconnected) => return None,
                 Err(TryRecvError::Empty) => std::hint::spin_loop(),
             }
@@ -274,10 +311,12 @@ impl<D: Disk, E: Fn(LoggerEvent)> Shell<D, E> {
     }
 
     /// Does one command; true if it was the last.
-    fn take(&mut self, command: Command) -> Result<bool, LogFailure> {
+    fn take(&mut self, mail: Mail<Command>) -> Result<bool, LogFailure> {
+        let (command, opened) = mail.open();
         let command = match command {
             Command::Append { role, write, committed } => {
                 self.append(role, write, committed)?;
+                self.appends.push(opened);
                 return Ok(false);
             }
             Command::Shutdown => return Ok(true),
@@ -376,10 +415,14 @@ impl<D: Disk, E: Fn(LoggerEvent)> Shell<D, E> {
     }
 
     fn flush(&mut self) -> Result<(), LogFailure> {
-        let Some(role) = self.waiting.take() else { return Ok(()) };
+        let Some(role) = self.waiting.take() else {
+            self.appends.clear(); // they had no records
+            return Ok(());
+        };
         let (bytes, records) = self.logger.open_batch();
         let began = Instant::now();
         let persisted = self.timed(Logger::flush)?;
+        self.appends.clear();
         let took = began.elapsed();
         self.last_batch = records;
         if took >= self.options.slow_sync {

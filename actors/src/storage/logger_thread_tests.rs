@@ -7,6 +7,7 @@ use paddock_messages::ids::ServerId;
 use paddock_messages::zxid::{Epoch, Zxid};
 
 use super::*;
+use crate::runtime::Env;
 use crate::storage::{Crash, snapshot_name};
 
 const LONG: Duration = Duration::from_secs(30); // for a disk shared with other tests; never waited out
@@ -19,7 +20,9 @@ fn options() -> Options {
 fn started<D: Disk>(disk: D, reserve: Reserve) -> (LoggerThread, Receiver<LoggerEvent>) {
     let (logger, _) = open(disk, Options { reserve, ..options() }).unwrap();
     let (events, seen) = unbounded();
-    let thread = LoggerThread::start(logger, ThreadOptions::default(), move |event| drop(events.send(event)));
+    let thread = LoggerThread::start(logger, ThreadOptions::default(), &Env::real(), move |event| {
+        drop(events.send(event));
+    });
     (thread.unwrap(), seen)
 }
 
@@ -221,4 +224,48 @@ fn s11_without_space_put_by_a_purge_is_refused_and_deletes_nothing() {
         "{refused:?}"
     );
     assert_eq!(disk.list().unwrap(), names);
+}
+
+/// Of mail to the thread: posted, handled, and under way.
+fn mail(env: &Env, kind: &'static str) -> [u64; 3] {
+    let of = env.registry.totals()[&("logger".into(), kind)];
+    [of.posted, of.handled, of.depth]
+}
+
+#[test]
+fn r6_an_append_is_under_way_until_it_is_durable() {
+    let env = Env::real();
+    let (logger, _) = open(MemoryDisk::new(1), options()).unwrap();
+    let (events, seen) = unbounded();
+    let of_thread = env.clone();
+    let told = move |event| {
+        if let LoggerEvent::Persisted { .. } = event {
+            events.send(mail(&of_thread, "Append")).unwrap();
+        }
+    };
+    let logger = LoggerThread::start(logger, ThreadOptions::default(), &env, told).unwrap();
+    let (go, waits) = unbounded::<()>();
+    let first = Box::new(move |to: &mut Records| {
+        waits.recv_timeout(LONG).unwrap(); // until the second is queued: it shares the batch
+        to.push(Zxid(1), b"one");
+    });
+    let (look, looked) = unbounded();
+    let of_thread = env.clone();
+    let second = Box::new(move |to: &mut Records| {
+        look.send(mail(&of_thread, "Append")).unwrap();
+        to.push(Zxid(2), b"two");
+    });
+    for write in [first as Box<dyn FnOnce(&mut Records) + Send>, second] {
+        logger.handle.send(Command::Append { role: 1, write, committed: Zxid::ZERO }).unwrap();
+    }
+    go.send(()).unwrap();
+    assert_eq!(looked.recv_timeout(LONG).unwrap(), [2, 0, 2], "encoded, and not durable");
+    assert_eq!(seen.recv_timeout(LONG).unwrap(), [2, 2, 0], "durable");
+    logger.handle.send(Command::Append { role: 1, write: Box::new(|_| ()), committed: Zxid(2) }).unwrap();
+    logger.handle.send(Command::Drain { role: 1 }).unwrap();
+    logger.handle.send(Command::Shutdown).unwrap();
+    logger.thread.join().unwrap();
+    assert_eq!(mail(&env, "Append"), [3, 3, 0], "without a record nothing waits for the disk");
+    assert_eq!((mail(&env, "Drain"), mail(&env, "Shutdown")), ([1, 1, 0], [1, 1, 0]));
+    assert!(logger.handle.send(Command::Shutdown).unwrap_err().is_gone());
 }

@@ -19,7 +19,7 @@ mod write;
 
 pub use format::{Footer, SnapshotError};
 pub use read::load;
-pub use write::{SnapshotWriter, write};
+pub use write::{SLOTS_PER_STEP, SnapshotWriter, write};
 
 #[cfg(test)]
 mod tests;

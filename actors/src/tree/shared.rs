@@ -44,6 +44,12 @@ impl SharedTree {
         self.tree.try_read()
     }
 
+    /// Whether nobody reads it, or writes, at this moment.
+    #[cfg(test)]
+    pub(crate) fn is_free(&self) -> bool {
+        self.tree.try_write().is_some()
+    }
+
     /// What each client arbiter still has to do, by its number.
     pub fn feeds(&self) -> &[Feed] {
         &self.feeds

@@ -22,7 +22,7 @@ use super::sessions::Sessions;
 /// How many bytes of old images may wait for the walker before the walk is given up: 8 MiB.
 pub const QUEUE_LIMIT: usize = 8 << 20;
 /// A step ends when it has written this much: about a quarter of a millisecond of copying.
-const STEP_BYTES: usize = 256 << 10;
+pub const STEP_BYTES: usize = 256 << 10;
 
 /// What a walk's tree was as a whole, apart from its znodes.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -59,6 +59,7 @@ pub(super) const KEYS: &[Key] = &[
     honoured("autopurge.purgeInterval", "autopurge.interval_hours", "24").file_only(),
     // Paddock's own, in ZooKeeper's style; times in ms.
     honoured("memory.softLimit", "memory.soft_limit", "2GiB"),
+    honoured("pidFile", "pid_file", "/run/paddock.pid").file_only(),
     honoured("clientArbiters", "client_arbiters", "2"),
     honoured("serverIdOffset", "server_id_offset", "1"),
     honoured("logSpinUs", "log_spin_us", "50"),

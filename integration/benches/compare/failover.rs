@@ -8,7 +8,7 @@ use crate::busy::Busy;
 use crate::servers::Kind;
 use crate::three::Three;
 use crate::writer::Writer;
-use crate::{Options, median, verdict};
+use crate::{Options, aim, median, verdict};
 
 /// Leaders frozen, of Java's, whose followers give one up after `syncLimit`, 10 s, and of Paddock's.
 const FREEZES: [usize; 2] = [2, 5];
@@ -23,6 +23,9 @@ const LIGHT: Duration = Duration::from_millis(10);
 /// The gates, in ms: with the leader killed the median and the worst, with it frozen the worst.
 const KILL_GATES: [f64; 2] = [200.0, 500.0];
 const FREEZE_GATE: f64 = 2_000.0;
+/// What is aimed at: killed, the median; frozen, the worst.
+const KILL_AIM: f64 = 100.0;
+const FREEZE_AIM: f64 = 1_500.0;
 
 /// Where the two writers are when the leader goes: by role, so 0 is the leader.
 const AT: [usize; 2] = [1, 0];
@@ -58,23 +61,41 @@ pub(crate) fn run(options: &Options) -> bool {
     ];
     let [kill, freeze, busy] = holds.map(verdict);
     println!(
-        "\n| three servers; ms: least / median / most | Java | Paddock | : Java | at most | holds |\n|---|{}",
-        "---:|".repeat(5)
+        "\n| three servers; ms: least / median / most | Java | Paddock | : Java | at most | holds | {} |\n|---|{}",
+        aim::HEAD,
+        "---:|".repeat(7)
     );
+    let killed_aim = aim::cells(&format!("median {KILL_AIM}"), killed.median <= KILL_AIM);
+    let frozen_aim = aim::cells(&format!("most {FREEZE_AIM}"), frozen.most <= FREEZE_AIM);
     let kill_gate = format!("median {median_gate}, most {worst_gate}");
-    print_row("leader killed until the next write", &java.killed, &paddock.killed, &kill_gate, kill);
-    print_row("the same, until both clients have written", &java.both, &paddock.both, "–", "–");
+    print_row(
+        "leader killed until the next write",
+        &java.killed,
+        &paddock.killed,
+        &kill_gate,
+        [kill, &killed_aim],
+    );
+    print_row("the same, until both clients have written", &java.both, &paddock.both, "–", ["–", aim::NONE]);
     let freeze_gate = format!("most {FREEZE_GATE}");
-    print_row("leader frozen until the next write", &java.frozen, &paddock.frozen, &freeze_gate, freeze);
+    print_row(
+        "leader frozen until the next write",
+        &java.frozen,
+        &paddock.frozen,
+        &freeze_gate,
+        [freeze, &frozen_aim],
+    );
     let (seconds, theirs, ours) = (options.busy_seconds, java.epochs, paddock.epochs);
-    println!("| new epochs in {seconds} s with every core busy | {theirs} | {ours} | – | 0 | {busy} |");
+    println!(
+        "| new epochs in {seconds} s with every core busy | {theirs} | {ours} | – | 0 | {busy} | {} |",
+        aim::NONE
+    );
     holds.iter().all(|holds| *holds)
 }
 
-fn print_row(name: &str, java: &[f64], paddock: &[f64], at_most: &str, holds: &str) {
+fn print_row(name: &str, java: &[f64], paddock: &[f64], at_most: &str, [holds, aim]: [&str; 2]) {
     let [java, paddock] = [java, paddock].map(Spread::of);
     let ratio = paddock.median / java.median;
-    println!("| {name} | {} | {} | {ratio:.2} | {at_most} | {holds} |", java.text(), paddock.text());
+    println!("| {name} | {} | {} | {ratio:.2} | {at_most} | {holds} | {aim} |", java.text(), paddock.text());
 }
 
 fn measure(kind: Kind, freezes: usize, options: &Options) -> Measured {

@@ -1,6 +1,7 @@
 //! What `compare.sh` runs: the same load on a Java server, the mock and Paddock, and what comes of it.
 #![allow(missing_docs, reason = "a program of its own")]
 
+mod aim;
 mod busy;
 mod ensemble;
 mod failover;
@@ -10,6 +11,7 @@ mod rejoin;
 mod restart;
 mod servers;
 mod sessions;
+mod snapshot;
 mod speed;
 mod three;
 mod writer;
@@ -55,7 +57,8 @@ impl Options {
                 "--znodes" => options.znodes = number()? as usize,
                 "--kills" => options.kills = number()? as usize,
                 "--busy-seconds" => options.busy_seconds = number()?,
-                "speed" | "sessions" | "restart" | "ensemble" | "members" | "failover" | "rejoin" => {
+                "speed" | "sessions" | "restart" | "snapshot" | "ensemble" | "members" | "failover"
+                | "rejoin" => {
                     options.names.push(word);
                 }
                 _ => return Err(format!("{word}? see the head of compare.sh")),
@@ -96,6 +99,9 @@ fn main() -> ExitCode {
     }
     if options.wants("restart") {
         holds &= restart::run(&options);
+    }
+    if options.wants("snapshot") {
+        holds &= snapshot::run();
     }
     if options.wants("ensemble") {
         holds &= ensemble::run(&options);

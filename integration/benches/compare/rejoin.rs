@@ -12,7 +12,7 @@ use crate::load::{Load, Told, WARM_UP};
 use crate::restart::fill;
 use crate::servers::Kind;
 use crate::three::Three;
-use crate::{Options, median, verdict};
+use crate::{Options, aim, median, verdict};
 
 /// Of all clients, which are at the leader.
 const LOAD: Load = Load { op: "set", clients: 16, pipeline: 64, rate: Some(2_000) };
@@ -52,9 +52,10 @@ pub(crate) fn run(options: &Options) -> bool {
         ("the first of these to the second", Round::p99_ratio, Some(P99_GATE)),
     ];
     println!(
-        "\n| {} znodes, an empty disk, {} writes/s | Java | Paddock | at most | holds |\n|---|---:|---:|---:|---:|",
+        "\n| {} znodes, an empty disk, {} writes/s | Java | Paddock | at most | holds | {} |\n|---|---:|---:|---:|---:|---:|---:|",
         options.znodes,
-        LOAD.rate.unwrap_or_default()
+        LOAD.rate.unwrap_or_default(),
+        aim::HEAD
     );
     let mut all = true;
     for (name, of, gate) in rows {
@@ -62,7 +63,7 @@ pub(crate) fn run(options: &Options) -> bool {
         let holds = gate.is_none_or(|gate| ours <= gate);
         all &= holds;
         let gate = gate.map_or_else(|| "–".to_owned(), |gate| gate.to_string());
-        println!("| {name} | {theirs:.2} | {ours:.2} | {gate} | {} |", verdict(holds));
+        println!("| {name} | {theirs:.2} | {ours:.2} | {gate} | {} | {} |", verdict(holds), aim::NONE);
     }
     all
 }

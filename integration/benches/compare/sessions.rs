@@ -16,7 +16,7 @@ use paddock_messages::wire::{Wire, frame};
 use paddock_messages::znode::CreateMode;
 
 use crate::servers::{Kind, Server};
-use crate::{Options, median, verdict};
+use crate::{Options, aim, median, verdict};
 
 const PATH: &str = "/watched";
 /// How long any answer may take.
@@ -33,6 +33,9 @@ const EVENT_BYTES: usize = 4 + 16 + 8 + 4 + PATH.len();
 const SESSION_GATE: f64 = 3_000.0;
 /// The last watch is delivered after at most this part of Java's time.
 const WATCH_GATE: f64 = 0.25;
+/// What is aimed at of both.
+const SESSION_AIM: f64 = 1_500.0;
+const WATCH_AIM: f64 = 0.125;
 /// The part of a core that a server may take while nobody asks for anything.
 const IDLE_GATE: f64 = 0.01;
 
@@ -52,35 +55,39 @@ pub(crate) fn run(options: &Options) -> bool {
     let by_kernel = paddock.delivered_ms / kernel_ms;
     let (is_small, is_soon) = (paddock.session_bytes <= SESSION_GATE, by_java <= WATCH_GATE);
     println!(
-        "\n| {count} sessions | Java | Paddock | : Java | at most | holds |\n|---|---:|---:|---:|---:|---:|"
+        "\n| {count} sessions | Java | Paddock | : Java | at most | holds | {} |\n|---|---:|---:|---:|---:|---:|---:|---:|",
+        aim::HEAD
     );
     println!(
-        "| idle session, bytes resident | {:.0} | {:.0} | {:.2} | {SESSION_GATE} B | {} |",
+        "| idle session, bytes resident | {:.0} | {:.0} | {:.2} | {SESSION_GATE} B | {} | {} |",
         java.session_bytes,
         paddock.session_bytes,
         paddock.session_bytes / java.session_bytes,
-        verdict(is_small)
+        verdict(is_small),
+        aim::cells(&format!("{SESSION_AIM} B"), paddock.session_bytes <= SESSION_AIM)
     );
     println!(
-        "| with a watch on the same znode, bytes more | {:.0} | {:.0} | | | |",
+        "| with a watch on the same znode, bytes more | {:.0} | {:.0} | | | | | |",
         java.watch_bytes, paddock.watch_bytes
     );
     println!(
-        "| last watch delivered, ms | {:.1} | {:.1} | {by_java:.2} | {WATCH_GATE} | {} |",
+        "| last watch delivered, ms | {:.1} | {:.1} | {by_java:.2} | {WATCH_GATE} | {} | {} |",
         java.delivered_ms,
         paddock.delivered_ms,
-        verdict(is_soon)
+        verdict(is_soon),
+        aim::cells(&WATCH_AIM.to_string(), by_java <= WATCH_AIM)
     );
     println!(
-        "| of the {kernel_ms:.1} ms that the kernel takes for as many packets | {:.2} | {by_kernel:.2} | | | |",
+        "| of the {kernel_ms:.1} ms that the kernel takes for as many packets | {:.2} | {by_kernel:.2} | | | | | |",
         java.delivered_ms / kernel_ms
     );
     let is_idle = paddock.idle_cores <= IDLE_GATE;
     println!(
-        "| part of a core, without any session | {:.4} | {:.4} | | {IDLE_GATE} | {} |",
+        "| part of a core, without any session | {:.4} | {:.4} | | {IDLE_GATE} | {} | {} |",
         java.idle_cores,
         paddock.idle_cores,
-        verdict(is_idle)
+        verdict(is_idle),
+        aim::NONE
     );
     is_small && is_soon && is_idle
 }

@@ -27,15 +27,20 @@ pub(crate) fn mntr(ensemble: &Ensemble, id: Id) -> BTreeMap<String, String> {
         .collect()
 }
 
-/// `/metrics`: each sample with its labels.
-fn page(ensemble: &Ensemble, id: Id) -> BTreeMap<String, f64> {
+/// `/metrics`, as it comes.
+pub(crate) fn text_of_metrics(ensemble: &Ensemble, id: Id) -> String {
     let mut stream = TcpStream::connect(ensemble.metrics_address(id)).unwrap();
     stream.set_read_timeout(Some(LIMIT)).unwrap();
     stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: paddock\r\nConnection: close\r\n\r\n").unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).unwrap();
-    let (_, body) = answer.split_once("\r\n\r\n").unwrap();
-    let samples = body.lines().filter(|line| !line.starts_with('#'));
+    answer.split_once("\r\n\r\n").unwrap().1.to_owned()
+}
+
+/// The same: each sample with its labels.
+fn page(ensemble: &Ensemble, id: Id) -> BTreeMap<String, f64> {
+    let text = text_of_metrics(ensemble, id);
+    let samples = text.lines().filter(|line| !line.starts_with('#'));
     samples
         .map(|line| line.rsplit_once(' ').unwrap())
         .map(|(a, b)| (a.to_owned(), b.parse().unwrap()))

@@ -54,8 +54,10 @@ impl Source {
 
     /// Where any of `words` stands in code: before the file's unit tests, and not in a comment.
     pub(crate) fn find_code(&self, words: &[&str]) -> Vec<String> {
-        let code = self.lines().take_while(|line| !line.starts_with("#[cfg(test)]"));
-        self.find(code.map(|line| line.split("//").next().unwrap_or("")), words)
+        let lines: Vec<&str> = self.lines().collect();
+        let begins = |pair: &[&str]| pair[0].starts_with("#[cfg(test)]") && !pair[1].ends_with(';');
+        let end = lines.windows(2).position(begins).unwrap_or(lines.len());
+        self.find(lines[..end].iter().map(|line| line.split("//").next().unwrap_or("")), words)
     }
 
     pub(crate) fn find_anywhere(&self, words: &[&str]) -> Vec<String> {

@@ -47,9 +47,14 @@ impl Meter {
     /// A meter for messages `M` to `actor` (its instance's name, as operators know it). `on_broken`
     /// is called when mail exceeds a [`Bound::Admitted`].
     pub fn new<M>(actor: Arc<str>, bound: Bound, on_broken: OnBroken) -> Arc<Self> {
+        Self::of(short_name(std::any::type_name::<M>()), actor, bound, on_broken)
+    }
+
+    /// The same, where messages of one type are of several kinds: of those that operators know as `message`.
+    pub fn of(message: &'static str, actor: Arc<str>, bound: Bound, on_broken: OnBroken) -> Arc<Self> {
         Arc::new(Self {
             actor,
-            message: short_name(std::any::type_name::<M>()),
+            message,
             bound,
             on_broken,
             depth: Depth::default(),

@@ -71,6 +71,7 @@ impl Node {
                 ),
             }
         }
+        drop(self.pid_file);
         ExitCode::Finished
     }
 }

@@ -44,33 +44,40 @@ pub struct EnsembleEntry {
     pub name: &'static str,
     /// What it is counted in.
     pub unit: Unit,
+    /// The test that moves it, in real members (AD3).
+    pub moved_by: &'static str,
     of: fn(&EnsembleGauges) -> Option<i64>,
 }
 
-const fn of_member(name: &'static str, of: fn(&EnsembleGauges) -> Option<i64>) -> EnsembleEntry {
-    EnsembleEntry { name, unit: Unit::Items, of }
+type Of = fn(&EnsembleGauges) -> Option<i64>;
+
+const fn entry(name: &'static str, unit: Unit, of: Of) -> EnsembleEntry {
+    EnsembleEntry { name, unit, moved_by: "every_name_of_an_ensemble_is_moved_by_its_members", of }
 }
 
 fn int(value: u64) -> i64 {
     i64::try_from(value).unwrap_or(i64::MAX)
 }
 
-use Unit::{Bytes, Milliseconds};
+use Unit::{Bytes, Items, Milliseconds};
 
 /// All of them, in the order in which they are told.
 #[rustfmt::skip] // a table
 pub const ENSEMBLE: &[EnsembleEntry] = &[
-    of_member("quorum_size", |g| Some(int(g.quorum_size))),
-    of_member("learners", |g| Some(int(g.leading?.learners))),
-    of_member("synced_followers", |g| Some(int(g.leading?.synced_followers))),
-    of_member("synced_non_voting_followers", |g| Some(int(g.leading?.synced_non_voting_followers))),
+    entry("quorum_size", Items, |g| Some(int(g.quorum_size))),
+    entry("learners", Items, |g| Some(int(g.leading?.learners))),
+    entry("synced_followers", Items, |g| Some(int(g.leading?.synced_followers))),
+    EnsembleEntry {
+        moved_by: "ad3_each_name_is_moved_by_its_own_fact", // every member is configured as a voter or an observer
+        ..entry("synced_non_voting_followers", Items, |g| Some(int(g.leading?.synced_non_voting_followers)))
+    },
     // A follower tells of its own: none, as observers attach to the leader.
-    of_member("synced_observers", |g| g.leading.map(|it| int(it.synced_observers)).or(g.is_follower.then_some(0))),
-    of_member("pending_syncs", |g| Some(int(g.leading?.pending_syncs))),
-    EnsembleEntry { name: "leader_uptime", unit: Milliseconds, of: |g| Some(int(g.leading?.uptime_ms)) },
-    EnsembleEntry { name: "last_proposal_size", unit: Bytes, of: |g| Some(g.leading?.sizes.last) },
-    EnsembleEntry { name: "min_proposal_size", unit: Bytes, of: |g| Some(g.leading?.sizes.min) },
-    EnsembleEntry { name: "max_proposal_size", unit: Bytes, of: |g| Some(g.leading?.sizes.max) },
+    entry("synced_observers", Items, |g| g.leading.map(|it| int(it.synced_observers)).or(g.is_follower.then_some(0))),
+    entry("pending_syncs", Items, |g| Some(int(g.leading?.pending_syncs))),
+    entry("leader_uptime", Milliseconds, |g| Some(int(g.leading?.uptime_ms))),
+    entry("last_proposal_size", Bytes, |g| Some(g.leading?.sizes.last)),
+    entry("min_proposal_size", Bytes, |g| Some(g.leading?.sizes.min)),
+    entry("max_proposal_size", Bytes, |g| Some(g.leading?.sizes.max)),
 ];
 
 /// Their lines in `mntr`.

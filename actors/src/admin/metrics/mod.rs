@@ -6,6 +6,7 @@
 mod ensemble;
 mod hooks;
 mod mailboxes;
+mod member_hooks;
 mod names;
 mod process;
 mod refusals;
@@ -24,6 +25,7 @@ pub use self::ensemble::{
 };
 pub use self::hooks::{Applied, ClientTally, Prepared, Recovered, Synced};
 pub use self::mailboxes::mailboxes;
+pub use self::member_hooks::{Ages, SyncKind};
 pub use self::names::{Entry, METERS, NOT_APPLICABLE, Source, Unit};
 pub use self::process::ProcessFacts;
 pub use self::refusals::{Reason, Refused, mntr_refusals, refusals};
@@ -94,6 +96,27 @@ pub struct Meters {
     pub commit_time: Summary,
     pub writes: Keyed<Summary>,
 
+    pub looking: Counter,
+    pub election_time: Summary,
+    pub unavailable_time: Summary,
+    pub leader_unavailable_time: Summary,
+    pub diffs: Counter,
+    pub snaps: Counter,
+    pub inflight_diffs: Summary,
+    pub inflight_snaps: Summary,
+    pub follower_sync_time: Summary,
+    pub observer_sync_time: Summary,
+    pub proposals_received: Counter,
+    pub commits_received: Counter,
+    pub propagation_latency: Summary,
+    pub proposal_latency: Summary,
+    pub quorum_ack_latency: Summary,
+    pub ack_latency: Keyed<Summary>,
+    pub commit_propagation_latency: Summary,
+    pub ack_creation_latency: Summary,
+    pub revalidations: Counter,
+    pub forward_queue_size: Summary,
+
     pub sync_queued: Counter,
     pub sync_batch_size: Summary,
     pub sync_flush_time: Summary,
@@ -137,7 +160,9 @@ impl Meters {
                 Source::Gauge(_) | Source::GaugeSet(_) => {}
                 Source::Counter(of) => of(self).reset(),
                 Source::Summary(of) | Source::Advanced(of) => of(self).reset(),
-                Source::SummarySet(of) => of(self).all().iter().for_each(|(_, its)| its.reset()),
+                Source::SummarySet(of) | Source::AdvancedSet(of) => {
+                    of(self).all().iter().for_each(|(_, its)| its.reset());
+                }
                 Source::CounterSet(of) => of(self).all().iter().for_each(|(_, its)| its.reset()),
             }
         }

@@ -61,6 +61,8 @@ pub enum Source {
     SummarySet(fn(&Meters) -> &Keyed<Summary>),
     /// Likewise, and quantiles.
     Advanced(fn(&Meters) -> &Summary),
+    /// Likewise, for each member.
+    AdvancedSet(fn(&Meters) -> &Keyed<Summary>),
 }
 
 /// A name that is served.
@@ -80,7 +82,9 @@ const fn entry(name: &'static str, unit: Unit, source: Source, moved_by: &'stati
     Entry { name, source, unit, moved_by }
 }
 
-use Source::{Advanced, Counter as Count, CounterSet, Gauge, GaugeSet, Summary as Basic, SummarySet};
+use Source::{
+    Advanced, AdvancedSet, Counter as Count, CounterSet, Gauge, GaugeSet, Summary as Basic, SummarySet,
+};
 use Unit::{Bytes, Items, Milliseconds};
 
 /// Every name that is served, in the order it is told.
@@ -119,6 +123,26 @@ pub const METERS: &[Entry] = &[
     entry("sync_processor_queue_and_flush_time_ms", Milliseconds, Advanced(|m| &m.sync_queue_and_flush_time), "the_disk_moves_its_meters"),
     entry("snapshot_error_count", Items, Count(|m| &m.snapshot_errors), "the_disk_moves_its_meters"),
     entry("digest_mismatches_count", Items, Count(|m| &m.digest_mismatches), "members_that_differ_move_their_meter"),
+    entry("looking_count", Items, Count(|m| &m.looking), "members_move_their_meters"),
+    entry("election_time", Milliseconds, Basic(|m| &m.election_time), "members_move_their_meters"),
+    entry("unavailable_time", Milliseconds, Basic(|m| &m.unavailable_time), "members_move_their_meters"),
+    entry("leader_unavailable_time", Milliseconds, Basic(|m| &m.leader_unavailable_time), "members_move_their_meters"),
+    entry("diff_count", Items, Count(|m| &m.diffs), "leaders_move_their_meters"),
+    entry("snap_count", Items, Count(|m| &m.snaps), "leaders_move_their_meters"),
+    entry("inflight_diff_count", Items, Basic(|m| &m.inflight_diffs), "leaders_move_their_meters"),
+    entry("inflight_snap_count", Items, Basic(|m| &m.inflight_snaps), "leaders_move_their_meters"),
+    entry("quorum_ack_latency", Milliseconds, Advanced(|m| &m.quorum_ack_latency), "leaders_move_their_meters"),
+    entry("ack_latency", Milliseconds, AdvancedSet(|m| &m.ack_latency), "leaders_move_their_meters"),
+    entry("revalidate_count", Items, Count(|m| &m.revalidations), "leaders_move_their_meters"),
+    entry("follower_sync_time", Milliseconds, Basic(|m| &m.follower_sync_time), "learners_move_their_meters"),
+    entry("observer_sync_time", Milliseconds, Basic(|m| &m.observer_sync_time), "learners_move_their_meters"),
+    entry("learner_request_processor_queue_size", Items, Basic(|m| &m.forward_queue_size), "learners_move_their_meters"),
+    entry("learner_proposal_received_count", Items, Count(|m| &m.proposals_received), "learners_move_their_meters"),
+    entry("learner_commit_received_count", Items, Count(|m| &m.commits_received), "learners_move_their_meters"),
+    entry("proposal_latency", Milliseconds, Advanced(|m| &m.proposal_latency), "learners_move_their_meters"),
+    entry("commit_propagation_latency", Milliseconds, Advanced(|m| &m.commit_propagation_latency), "learners_move_their_meters"),
+    entry("proposal_ack_creation_latency", Milliseconds, Advanced(|m| &m.ack_creation_latency), "learners_move_their_meters"),
+    entry("propagation_latency", Milliseconds, Advanced(|m| &m.propagation_latency), "the_learner_moves_its_meters"),
     entry("readlatency", Milliseconds, Advanced(|m| &m.read_latency), "answers_move_their_meters"),
     entry("updatelatency", Milliseconds, Advanced(|m| &m.update_latency), "answers_move_their_meters"),
     entry("prep_processor_queue_size", Items, Basic(|m| &m.prep_queue_size), "the_proposer_moves_its_meters"),
@@ -172,37 +196,26 @@ pub const NOT_APPLICABLE: &[(&str, &[&str])] = &[
         &["peer_state", "observer_master_id"],
     ),
     (
-        "not counted: see paddock_link_*, paddock_learner_lag_* and paddock_no_leader_seconds",
-        &[
-            "election_time",
-            "looking_count",
-            "leader_unavailable_time",
-            "unavailable_time",
-            "quit_leading_due_to_disloyal_voter",
-            "diff_count",
-            "snap_count",
-            "follower_sync_time",
-            "observer_sync_time",
-            "inflight_snap_count",
-            "inflight_diff_count",
-            "learner_proposal_received_count",
-            "learner_commit_received_count",
-            "propagation_latency",
-            "proposal_latency",
-            "quorum_ack_latency",
-            "ack_latency",
-            "commit_propagation_latency",
-            "proposal_ack_creation_latency",
-            "revalidate_count",
-            "learner_request_processor_queue_size",
-            "learner_handler_qp_size",
-            "learner_handler_qp_time_ms",
-            "om_proposal_process_time_ms",
-            "om_commit_process_time_ms",
-            "skip_learner_request_to_next_processor_count",
-            "local_write_committed_time_ms",
-            "server_write_committed_time_ms",
-        ],
+        "nobody is told of a voter's change of mind: a member that was elected, and that no quorum follows, gives up when \
+         its time is over",
+        &["quit_leading_due_to_disloyal_voter"],
+    ),
+    (
+        "what waits for a learner's lane is frames of many packets, counted by bytes: see paddock_link_queued_bytes",
+        &["learner_handler_qp_size", "learner_handler_qp_time_ms"],
+    ),
+    (
+        "observers learn from the leader alone: nobody else is master of any",
+        &["om_proposal_process_time_ms", "om_commit_process_time_ms"],
+    ),
+    (
+        "what other members' clients ask never passes a follower: each member asks the leader itself",
+        &["skip_learner_request_to_next_processor_count"],
+    ),
+    (
+        "committed txns are applied where their commit comes, in batches, whoever asked for them: no time passes before \
+         what commit_process_time and write_final_proc_time_ms tell",
+        &["local_write_committed_time_ms", "server_write_committed_time_ms"],
     ),
     (
         "TLS is not served",

@@ -34,7 +34,9 @@ pub fn prometheus(meters: &Meters, gauges: &Gauges) -> String {
         let kind = match entry.source {
             Source::Gauge(_) | Source::GaugeSet(_) => "gauge",
             Source::Counter(_) | Source::CounterSet(_) => "counter",
-            Source::Summary(_) | Source::SummarySet(_) | Source::Advanced(_) => "summary",
+            Source::Summary(_) | Source::SummarySet(_) | Source::Advanced(_) | Source::AdvancedSet(_) => {
+                "summary"
+            }
         };
         line!(&mut text, "# HELP {name} {name}{unit}\n# TYPE {name} {kind}");
         samples(entry, meters, gauges, &mut |name, value| line!(&mut text, "{name} {value:?}"));
@@ -82,6 +84,11 @@ fn values(entry: &Entry, meters: &Meters, gauges: &Gauges, out: &mut dyn FnMut(&
         Source::SummarySet(of) => {
             for (key, its) in of(meters).all() {
                 summary_values(&format!("{}_{name}", word(&key)), *unit, &its, false, out);
+            }
+        }
+        Source::AdvancedSet(of) => {
+            for (key, its) in of(meters).all() {
+                summary_values(&format!("{}_{name}", word(&key)), *unit, &its, true, out);
             }
         }
     }
@@ -145,6 +152,11 @@ fn samples(entry: &Entry, meters: &Meters, gauges: &Gauges, out: &mut dyn FnMut(
         Source::SummarySet(of) => {
             for (key, its) in of(meters).all() {
                 summary_samples(name, Some(&key), *unit, its.read(), &[500], out);
+            }
+        }
+        Source::AdvancedSet(of) => {
+            for (key, its) in of(meters).all() {
+                summary_samples(name, Some(&key), *unit, its.read(), &[500, 900, 990], out);
             }
         }
     }

@@ -161,6 +161,8 @@ fn mailboxes_tell_depth_counts_and_times() {
         depth: 2,
         posted: 5,
         handled: 3,
+        refused_full: 6,
+        refused_gone: 7,
         limit: 64,
         ..Default::default()
     };
@@ -173,7 +175,8 @@ fn mailboxes_tell_depth_counts_and_times() {
         format!("# TYPE paddock_mailbox_depth gauge\npaddock_mailbox_depth{{{labels}}} 2\n"),
         format!("paddock_mailbox_limit{{{labels}}} 64\n"),
         format!("paddock_mailbox_posted_total{{{labels}}} 5\n"),
-        format!("paddock_mailbox_refused_full_total{{{labels}}} 0\n"),
+        format!("paddock_mailbox_refused_full_total{{{labels}}} 6\n"),
+        format!("paddock_mailbox_refused_gone_total{{{labels}}} 7\n"),
         format!(
             "# TYPE paddock_mailbox_wait_seconds histogram\npaddock_mailbox_wait_seconds_bucket{{{labels},le=\"0.000001\"}} 1\n"
         ),

@@ -9,7 +9,7 @@ use paddock_messages::znode::{Acl, Owner};
 use paddock_messages::zxid::{Epoch, Zxid};
 
 use super::format::{BLOCK_HEADER, FILE_HEADER, SnapshotError};
-use super::{load, write};
+use super::{SnapshotWriter, load, write};
 use crate::tree::walk::QUEUE_LIMIT;
 use crate::tree::{DataTree, Events, SharedTree, TreeOptions};
 
@@ -243,4 +243,40 @@ fn a_walk_with_too_small_a_queue_makes_no_file() {
     let walk = shared.write().tree_mut().begin_walk(100).unwrap();
     let written = write(walk, &shared, Path::new(FILE), &mut Busy(&shared, 0, Vec::new()));
     assert!(matches!(written, Err(SnapshotError::Abandoned)));
+}
+
+/// Notes for each write whether whoever applies txns could have had the tree, and how many there were.
+struct Beside<'a> {
+    tree: &'a SharedTree,
+    writes: usize,
+}
+
+impl Write for Beside<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        assert!(self.tree.is_free(), "the tree is held while the file is written");
+        self.writes += 1;
+        Ok(bytes.len())
+    }
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Counted, not timed: what is done under one hold of the tree's guard is what makes it short.
+#[test]
+fn t10_a_snapshot_holds_the_tree_for_few_znodes_at_a_time_and_never_while_it_writes() {
+    const ZNODES: u32 = 5_000;
+    let shared = SharedTree::new(tree(ZNODES, 100), 0);
+    let mut writer = shared.write();
+    let walk = writer.tree_mut().begin_walk(QUEUE_LIMIT).unwrap();
+    writer.commit(|_| {});
+    let mut beside = Beside { tree: &shared, writes: 0 };
+    let mut snapshot = SnapshotWriter::begin(walk, Path::new(FILE), &mut beside).unwrap();
+    let mut holds = 1;
+    while snapshot.step(&shared, &mut beside).unwrap().is_none() {
+        assert!(shared.is_free());
+        holds += 1;
+    }
+    assert!(holds >= ZNODES / 256, "{holds} holds for {ZNODES} znodes");
+    assert!(beside.writes > 2, "{} writes", beside.writes);
 }

@@ -11,8 +11,8 @@ use crate::tree::walk::{Step, Walk};
 
 /// zstd's fastest: a snapshot is read once and must not slow down what goes on beside it.
 const LEVEL: i32 = 1;
-/// Slots per turn at the read guard: tens of microseconds.
-const SLOTS_PER_STEP: u32 = 256;
+/// Slots per turn at the read guard, at most: tens of microseconds (T10).
+pub const SLOTS_PER_STEP: u32 = 256;
 
 /// Writes what `walk` yields of `tree` to `to`, which is called `file` in errors. The caller syncs it and
 /// gives it its name; only then is it a snapshot.

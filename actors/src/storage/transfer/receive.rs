@@ -7,12 +7,13 @@ use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Instant;
 
-use crossbeam_channel::{Receiver, Sender, unbounded};
 use paddock_messages::codec;
+use paddock_messages::mail::Bound;
 use paddock_messages::txn::Txn;
 use paddock_messages::zxid::Zxid;
 
 use super::Pace;
+use crate::runtime::{Env, Kinds, ThreadInbox, ThreadOutbox, thread_mail};
 use crate::storage::snapshot_files::TXN_LIMIT;
 use crate::storage::stream::FileReader;
 use crate::storage::{Disk, DiskFile, LogView, is_full, snapshot, snapshot_name};
@@ -51,27 +52,42 @@ enum Order {
     Finish(Zxid, TreeOptions, Option<Box<Behind>>),
 }
 
+impl Kinds for Order {
+    const NAMES: &'static [&'static str] = &["Piece", "Finish"];
+
+    fn kind(&self) -> usize {
+        match self {
+            Self::Piece(..) => 0,
+            Self::Finish(..) => 1,
+        }
+    }
+}
+
+/// Orders of a kind that may wait. The room that goes with each piece is the true bound, and far below this.
+const BOUND: Bound = Bound::Admitted(1 << 20);
+
 /// Takes in one snapshot, on a thread of its own. Dropped before [`finish`](Self::finish), it leaves nothing
 /// behind, and its callback is dropped uncalled.
 pub struct SnapshotReceiver {
-    orders: Sender<Order>,
+    orders: ThreadOutbox<Order>,
 }
 
 impl SnapshotReceiver {
     /// Starts the thread. `done` is called there, once: with what was received, or with file and reason. `label`
-    /// is what the leader is called in the log of the process. Fails if the operating system has no thread to
-    /// give.
+    /// is what the leader is called in the log of the process; the thread's mail is metered in `env`. Fails if the
+    /// operating system has no thread to give.
     pub fn start<D: Disk>(
         disk: D,
         label: String,
+        env: &Env,
         done: impl FnOnce(Result<Received, String>) + Send + 'static,
     ) -> io::Result<Self> {
-        let (orders, queue) = unbounded(); // the room that goes with each piece is the bound
+        let (orders, inbox) = thread_mail("snapshot_receiver", BOUND, env);
         let job = move || {
             let name = format!("{INCOMING}{}{TMP}", NEXT.fetch_add(1, Relaxed));
             let receiving = Receiving { disk: &disk, name: &name, label: &label };
-            let received = catch_unwind(AssertUnwindSafe(|| receiving.run(&queue)));
-            drop(queue); // and the room of what waits there
+            let received = catch_unwind(AssertUnwindSafe(|| receiving.run(&inbox)));
+            drop(inbox); // and the room of what waits there
             if !matches!(received, Ok(Ok(Some(_)))) {
                 let _ = disk.remove(&name); // the next start tries again
             }
@@ -89,17 +105,17 @@ impl SnapshotReceiver {
     /// The next bytes of the file. Never waits: `room` is dropped once they are written, or not needed any
     /// more, and whoever reads the lane waits when it has none left.
     pub fn piece(&self, bytes: Vec<u8>, room: impl Send + 'static) {
-        let _ = self.orders.send(Order::Piece(bytes, Box::new(room))); // to no thread: `done` has said why
+        let _ = self.orders.post(Order::Piece(bytes, Box::new(room))); // to no thread: `done` has said why
     }
 
     /// The file is whole, and should hold everything up to `zxid`.
     pub fn finish(self, zxid: Zxid, options: TreeOptions) {
-        let _ = self.orders.send(Order::Finish(zxid, options, None));
+        let _ = self.orders.post(Order::Finish(zxid, options, None));
     }
 
     /// The same; the tree is to have what our own log holds behind it, too.
     pub fn finish_behind(self, zxid: Zxid, options: TreeOptions, log: Behind) {
-        let _ = self.orders.send(Order::Finish(zxid, options, Some(Box::new(log))));
+        let _ = self.orders.post(Order::Finish(zxid, options, Some(Box::new(log))));
     }
 }
 
@@ -111,20 +127,21 @@ struct Receiving<'a, D> {
 
 impl<D: Disk> Receiving<'_, D> {
     /// `None` if it was given up.
-    fn run(&self, orders: &Receiver<Order>) -> Result<Option<Received>, String> {
+    fn run(&self, orders: &ThreadInbox<Order>) -> Result<Option<Received>, String> {
         let path = self.disk.path(self.name);
         tracing::info!(from = %self.label, file = %path.display(), "receiving a snapshot");
         let file = self.disk.create(self.name).map_err(|error| failed(&path, &error))?;
         let (mut at, mut pace) = (0, Pace::new());
-        let (zxid, options, log) = loop {
-            match orders.recv() {
-                Ok(Order::Piece(bytes, room)) => {
+        let (zxid, options, log, _opened) = loop {
+            let Ok(mail) = orders.queue.recv() else { return Ok(None) };
+            let (order, opened) = mail.open();
+            match order {
+                Order::Piece(bytes, room) => {
                     file.write_at(&bytes, at).map_err(|error| failed(&path, &error))?;
                     at += bytes.len() as u64;
                     drop((bytes, room));
                 }
-                Ok(Order::Finish(zxid, options, log)) => break (zxid, options, log),
-                Err(_) => return Ok(None),
+                Order::Finish(zxid, options, log) => break (zxid, options, log, opened),
             }
             if pace.is_due() {
                 tracing::info!(from = %self.label, bytes = at, "still receiving a snapshot");

@@ -15,6 +15,7 @@ use paddock_messages::znode::{Acl, Owner};
 use paddock_messages::zxid::Epoch;
 
 use super::*;
+use crate::runtime::Env;
 use crate::storage::snapshot_files::{restore, take};
 use crate::storage::{
     Command, Crash, Disk, LogView, Logger, LoggerEvent, LoggerThread, MemoryDisk, Options, RealDisk, Reserve,
@@ -170,7 +171,8 @@ fn received<D: Disk>(
 ) -> Result<Result<Received, String>, RecvTimeoutError> {
     let (done, told) = bounded(2);
     let done = move |how| done.send(how).unwrap();
-    let receiver = SnapshotReceiver::start(disk.clone(), "server 1".into(), done).unwrap();
+    let env = Env::real();
+    let receiver = SnapshotReceiver::start(disk.clone(), "server 1".into(), &env, done).unwrap();
     let room = Arc::new(());
     for packet in packets {
         if let ToLearner::Snapshot { bytes, .. } = packet {
@@ -186,6 +188,9 @@ fn received<D: Disk>(
         assert_eq!(told.recv_timeout(LONG).unwrap_err(), RecvTimeoutError::Disconnected, "called once");
     }
     assert_eq!(Arc::strong_count(&room), 1, "every piece's room is given back");
+    let mail = env.registry.totals()[&("snapshot_receiver".into(), "Piece")];
+    let pieces = packets.iter().filter(|it| matches!(it, ToLearner::Snapshot { .. })).count() as u64;
+    assert_eq!((mail.posted, mail.depth), (pieces, 0), "every piece is counted, and none is left");
     how
 }
 
@@ -204,7 +209,8 @@ fn a_learner_is_filled_from_a_file_system_while_its_leader_writes() {
     let (events, seen) = crossbeam_channel::unbounded();
     let Member { logger, tree, txns, .. } = leader;
     let thread =
-        LoggerThread::start(logger, ThreadOptions::default(), move |it| drop(events.send(it))).unwrap();
+        LoggerThread::start(logger, ThreadOptions::default(), &Env::real(), move |it| drop(events.send(it)))
+            .unwrap();
     let view = || {
         let (to, view) = bounded(1);
         let answer = Box::new(move |view: io::Result<LogView>| to.send(view.unwrap()).unwrap());

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use paddock_messages::ids::ServerId;
+
 use super::super::*;
 
 /// The names whose lines differ after `work`, in both renderings.
@@ -154,6 +156,10 @@ fn the_proposer_moves_its_meters() {
 fn the_learner_moves_its_meters() {
     check("the_learner_moves_its_meters", |meters, _| {
         meters.applied(&Applied { commits: 2, waited_us: 4_000, took_us: 6_000 });
+        let mut ages = Ages::default();
+        ages.add(1_000, 1_007);
+        meters.propagated(ages);
+        assert_eq!(meters.propagation_latency.read().sum(), 7_000);
         let mut writes = KeyedTally::default();
         writes.add("/app/x", 106);
         writes.add("/", 1); // of no namespace
@@ -191,4 +197,46 @@ fn quotas_move_their_meters() {
 #[test]
 fn members_that_differ_move_their_meter() {
     check("members_that_differ_move_their_meter", |meters, _| meters.trees_differ());
+}
+
+#[test]
+fn members_move_their_meters() {
+    check("members_move_their_meters", |meters, _| {
+        meters.looks();
+        meters.elected(3_000);
+        meters.serves(5_000, false);
+        meters.serves(7_000, true);
+        let [all, led] =
+            [&meters.unavailable_time, &meters.leader_unavailable_time].map(|of| of.read().sum());
+        assert_eq!((all, led), (12_000, 7_000));
+    });
+}
+
+#[test]
+fn leaders_move_their_meters() {
+    check("leaders_move_their_meters", |meters, _| {
+        meters.sync_began(SyncKind::Diff, 1);
+        meters.sync_began(SyncKind::Snap, 2);
+        meters.sync_ended(SyncKind::Snap, 1);
+        meters.quorum_acked(4, 1_000);
+        meters.member_acked(ServerId(2), 3_000);
+        meters.revalidated(1);
+        assert_eq!((meters.diffs.get(), meters.snaps.get()), (1, 1), "an end is no sync");
+    });
+}
+
+#[test]
+fn learners_move_their_meters() {
+    check("learners_move_their_meters", |meters, _| {
+        meters.synchronised(3_000, true);
+        meters.synchronised(4_000, false);
+        meters.forwarded(5);
+        let mut ages = Ages::default();
+        [1_000, 1_010, 2_000].iter().for_each(|time_ms| ages.add(*time_ms, 1_030)); // the last is from the future
+        meters.proposals_came(ages);
+        meters.commit_came(3, 2_000);
+        meters.ack_made(3, 1_000);
+        let came = meters.proposal_latency.read();
+        assert_eq!((came.count(), came.sum()), (3, 3 * 16_666), "30 and 20 ms, and none");
+    });
 }

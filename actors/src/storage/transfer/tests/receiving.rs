@@ -125,7 +125,7 @@ fn a_receiver_that_is_given_up_leaves_nothing_and_disturbs_no_other() {
     let ended = received(&disk, &packets[..3], None).unwrap_err();
     assert_eq!((ended, snapshots(&disk).len()), (RecvTimeoutError::Disconnected, 0));
     let never = |how: Result<Received, String>| panic!("it was given up: {how:?}");
-    let other = SnapshotReceiver::start(disk.clone(), "server 3".into(), never).unwrap();
+    let other = SnapshotReceiver::start(disk.clone(), "server 3".into(), &Env::real(), never).unwrap();
     other.piece(vec![1; 100], ());
     received(&disk, &packets, Some(z(1, 599))).unwrap().unwrap();
     drop(other);
@@ -173,7 +173,8 @@ fn dg5_a_snapshot_is_completed_from_our_own_log_and_takes_the_name_of_none() {
     member.log(2, 300..310, 10);
     let (done, told) = bounded(1);
     let done = move |how| done.send(how).unwrap();
-    let receiver = SnapshotReceiver::start(member.disk.clone(), "server 1".into(), done).unwrap();
+    let receiver =
+        SnapshotReceiver::start(member.disk.clone(), "server 1".into(), &Env::real(), done).unwrap();
     for packet in packets {
         if let ToLearner::Snapshot { bytes, .. } = packet {
             receiver.piece(bytes, ());

@@ -113,6 +113,9 @@ fn c15_what_the_acls_here_do_not_permit_is_refused_without_a_txn() {
             assert_eq!(asks_leader, !(eager && is_early), "{code}");
             assert_eq!(packets[0].zxid == 0, eager && is_early, "{code}");
         }
+        member.ask(client, &set_acl(10, "/", shut()));
+        let code = member.ask(client, &delete(11, "/zookeeper"))[0].err;
+        assert_eq!(code, -8, "a path that nobody may delete comes before the ACL of what is above it");
     }
 }
 

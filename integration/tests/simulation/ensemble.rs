@@ -36,6 +36,7 @@ const LEAST_OF_200: &[(&str, u64)] = &[
     ("faults: a data lane reset", 150),
     ("faults: a failed sync", 150),
     ("faults: a leader far away", 150),
+    ("faults: a link flaps", 150),
     ("faults: a member alone", 150),
     ("faults: a member frozen", 150),
     ("faults: a partition", 150),

@@ -25,6 +25,7 @@ impl World {
     pub(super) fn heal(&mut self) {
         (self.healing, self.ambushes) = (true, 0);
         self.mend();
+        self.network.flapped.clear();
         self.reset_half_open();
         self.free_all();
         for id in self.setup.members.clone() {

@@ -44,6 +44,7 @@ mod clocks;
 mod ctl;
 mod faults;
 mod fenced;
+mod flapping;
 mod healing;
 mod hub;
 mod lanes;

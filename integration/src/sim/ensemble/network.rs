@@ -31,6 +31,8 @@ pub(super) struct DataLane {
 pub(super) struct Network {
     /// Nothing gets from the first to the second.
     blocked: BTreeSet<(ServerId, ServerId)>,
+    /// Nothing gets either way between these for a moment, the lower id first.
+    pub(super) flapped: BTreeSet<(ServerId, ServerId)>,
     /// Extra delay between two members, in us, either way.
     slow: BTreeMap<(ServerId, ServerId), u64>,
     /// Of a ctl message.
@@ -51,7 +53,7 @@ pub(super) fn pair(a: ServerId, b: ServerId) -> (ServerId, ServerId) {
 
 impl Network {
     pub(super) fn reaches(&self, from: ServerId, to: ServerId) -> bool {
-        !self.blocked.contains(&(from, to))
+        !self.blocked.contains(&(from, to)) && !self.flapped.contains(&pair(from, to))
     }
 
     pub(super) fn is_whole(&self, a: ServerId, b: ServerId) -> bool {

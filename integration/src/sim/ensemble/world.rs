@@ -16,6 +16,7 @@ use super::EnsembleFault;
 use super::clients::{Ears, Person};
 use super::clocks;
 use super::faults::{KINDS, Kind};
+use super::flapping::{self, Flapping};
 use super::mail::{Letter, Part, Thread};
 use super::network::{Ctl, Network, pair};
 use super::node::{Effect, NoStart, Node};
@@ -93,6 +94,7 @@ pub(super) enum Event {
     Disks,
     Clock,
     Stop,
+    Flap,
 }
 
 /// The end of a lane, as one of its ends is told.
@@ -129,6 +131,7 @@ pub(super) struct World {
     pub(super) clocks: Option<StdRng>,
     /// When members are stopped in good order, and which.
     pub(super) stops: Option<StdRng>,
+    pub(super) flaps: Option<Flapping>,
 }
 
 impl World {
@@ -167,6 +170,7 @@ impl World {
             filling,
             clocks: clocks::drawn(seed, fault),
             stops: stopping::drawn(seed, fault),
+            flaps: flapping::drawn(seed, fault),
         }
     }
 
@@ -183,6 +187,7 @@ impl World {
         self.at(2_000_000, Event::Disks);
         self.at(1_000_000, Event::Clock);
         self.at(1_000_000, Event::Stop);
+        self.at(1_000_000, Event::Flap);
         while self.now_us < TROUBLE_US {
             self.step();
         }
@@ -435,6 +440,7 @@ impl World {
             Event::Disks => self.fill_or_free(),
             Event::Clock => self.set_a_clock(),
             Event::Stop => self.stop_one(),
+            Event::Flap => self.flap(),
             Event::Lanes => {
                 self.look_at_lanes();
                 self.at(25_000, Event::Lanes);

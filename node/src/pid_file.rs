@@ -5,14 +5,19 @@
 
 use std::fs;
 use std::io::{self, Read};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 /// Longer than any process id with a line's end.
 const LONGEST: u64 = 32;
 
-/// A pid file of this process. Dropped, it is deleted, unless it names another process by then.
+/// A pid file of this process. Dropped, it is deleted, unless another has been put in its place by then.
 #[derive(Debug)]
-pub(crate) struct PidFile(PathBuf);
+pub(crate) struct PidFile {
+    path: PathBuf,
+    /// The device and the inode that were written.
+    written: (u64, u64),
+}
 
 impl PidFile {
     /// Writes this process's id, whole or not at all, in the place of an earlier process's.
@@ -22,6 +27,7 @@ impl PidFile {
     pub(crate) fn write(path: &Path) -> io::Result<Self> {
         let own = std::process::id();
         match found(path)? {
+            // In a container every server may have this number.
             Some(text) if text.is_empty() || text == own.to_string() => {}
             Some(text) => match text.parse::<u32>() {
                 Ok(pid) if Path::new(&format!("/proc/{pid}")).exists() => tracing::warn!(
@@ -45,22 +51,28 @@ impl PidFile {
         if written.is_err() {
             let _ = fs::remove_file(&unfinished); // if it could be made at all
         }
-        written.map(|()| Self(path.to_owned()))
+        written.and_then(|()| Ok(Self { path: path.to_owned(), written: inode(path)? }))
     }
 }
 
 impl Drop for PidFile {
     fn drop(&mut self) {
-        let file = self.0.display();
-        match found(&self.0) {
-            Ok(Some(text)) if text == std::process::id().to_string() => {
-                if let Err(error) = fs::remove_file(&self.0) {
+        let file = self.path.display();
+        let is_ours = |text: &str| text == std::process::id().to_string();
+        match (inode(&self.path), found(&self.path)) {
+            (Ok(it), Ok(Some(text))) if it == self.written && is_ours(&text) => {
+                if let Err(error) = fs::remove_file(&self.path) {
                     tracing::warn!(%file, "the pid file cannot be deleted: {error}; delete it");
                 }
             }
             _ => tracing::warn!(%file, "the pid file is not this process's any more, and is left as it is"),
         }
     }
+}
+
+/// Which file it is: processes of two containers may have one number.
+fn inode(path: &Path) -> io::Result<(u64, u64)> {
+    fs::metadata(path).map(|known| (known.dev(), known.ino()))
 }
 
 /// The beginning of the file, without white space around; `None` if there is none.

@@ -69,6 +69,11 @@ impl Inbox {
         Some(i32::from_be_bytes(*self.kept.get(8..)?.first_chunk()?))
     }
 
+    /// Whether all of the next frame is there.
+    pub(super) fn has_whole(&self) -> bool {
+        self.next_length().is_some_and(|length| self.kept.len() - 4 >= length)
+    }
+
     /// Takes the next frame of at most `max` bytes.
     pub(super) fn next(&mut self, max: usize) -> Next {
         let Some(word) = self.first_word() else { return Next::More };

@@ -207,6 +207,9 @@ impl ArbiterCore {
         let Ok((RequestHeader { xid, opcode }, known)) = read_header(&mut from) else {
             return self.close(conn, Remark::Undecodable); // not even a header: nothing to answer
         };
+        if !self.is_let_in(conn, xid, known) {
+            return;
+        }
         let large = match self.take_large(bytes) {
             Ok(large) => large,
             Err(remark) => return self.close_large(conn, remark),
@@ -236,6 +239,9 @@ impl ArbiterCore {
         let Ok((RequestHeader { xid, opcode }, Some(known))) = read_header(&mut head) else {
             return self.close(conn, bad_length);
         };
+        if !self.is_let_in(conn, xid, Some(known)) {
+            return;
+        }
         if matches!(known, OpCode::Multi | OpCode::MultiRead) {
             return self.close(conn, bad_length);
         }
@@ -244,12 +250,20 @@ impl ArbiterCore {
         self.refuse(conn, head, ErrorCode::Marshalling, Stamp::Current);
     }
 
+    /// Whether it may ask anything but to prove who it is (`enforce.auth.enabled`). Else it is told so, and closed.
+    fn is_let_in(&mut self, conn: ConnId, xid: i32, opcode: Option<OpCode>) -> bool {
+        if matches!(opcode, Some(OpCode::Auth | OpCode::Sasl)) {
+            return true;
+        }
+        let Some(connection) = self.conns.get(conn) else { return false };
+        let Err(code) = enforce(&connection.ids, &self.rules) else { return true };
+        self.send_at_once(conn, xid, Some(code), |_| {});
+        self.close(conn, Remark::AuthRequired);
+        false
+    }
+
     fn on_request(&mut self, conn: ConnId, head: Head, request: Request) {
         let Some(connection) = self.conns.get(conn) else { return };
-        if let Err(code) = enforce(&connection.ids, &self.rules) {
-            self.send_at_once(conn, head.xid, Some(code), |_| {});
-            return self.close(conn, Remark::AuthRequired);
-        }
         let from = Self::asker(connection);
         match self.outlasted(conn, &request) {
             Some(Late::Stale) => return self.close(conn, Remark::Stale),

@@ -38,9 +38,10 @@
 //!   the leader. It becomes everybody's with the first request that needs that, which is told in front of it.
 //! - C12 Whoever is refused, or closed without having asked for it, is counted under a reason, and a line names the
 //!   client, what happened, and what to do. What is asked and answered in order, errors included, is no refusal.
-//! - C13 While `throttler.max_requests` writes and syncs of the member are in flight, no further one is taken on: its
-//!   connection is not read, and goes on, the one held for longest first, as soon as there is room. What was held for
-//!   longer than `op_wait_ms`, and what stands behind it, is refused and never executed.
+//! - C13 While `throttler.max_requests` writes and syncs of the member are in flight, with the reads between them, no
+//!   further one is taken on, but one for an arbiter that has none: its connection is not read, and goes on, the one
+//!   held for longest first, as soon as there is room. What was held for longer than `op_wait_ms`, and what stands
+//!   behind it, is refused and never executed.
 //! - C14 The large requests in flight at the member have `large_max_bytes` together at most: one too many closes its
 //!   connection, before it is whole if its length says so. What one has counts until it is answered or given up.
 //! - C15 With `eager_acl_check` a write is refused by the ACLs that are here, unlogged, only if nothing that its session

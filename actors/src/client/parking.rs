@@ -125,6 +125,7 @@ impl ArbiterCore {
         }
         connection.parked = None;
         (connection.heard_ms, connection.touched_ms) = (self.now_ms, self.now_ms);
+        connection.held_since_ms = connection.held_since_ms.map(|_| self.now_ms); // not by the throttler
         self.owes_pings |= connection.owed_pings > 0;
         self.make_ready(conn);
         self.resume(conn);

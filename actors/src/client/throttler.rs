@@ -23,10 +23,11 @@ pub(super) enum Late {
 }
 
 impl ArbiterCore {
-    /// Whether the member may take on a further write or sync.
+    /// Whether the member may take on a further write or sync. An arbiter that has none in flight may take one whatever
+    /// the others have: else those whose clients keep it full would leave the others no room for ever.
     fn has_turn(&self) -> bool {
         let others = self.entrance.submitted().saturating_sub(self.submitted_told);
-        others + self.submitted < self.settings.throttler.max_requests
+        self.submitted == 0 || others + self.submitted < self.settings.throttler.max_requests
     }
 
     /// Whether the connection's next request has to wait. If so, the connection is on the list of those held: who is on
@@ -40,8 +41,8 @@ impl ArbiterCore {
             return false;
         };
         let next = connection.inbox.next_opcode().and_then(OpCode::from_code);
-        if !next.is_some_and(is_submitted) {
-            return false;
+        if !next.is_some_and(is_submitted) || !connection.inbox.has_whole() {
+            return false; // a turn is for a request, not for each part of it that comes
         }
         if self.released.take_if(|it| *it == conn).is_some() || has_turn {
             return false;
@@ -75,6 +76,8 @@ impl ArbiterCore {
     /// To be called every `stall_ms`: what other arbiters had in flight may have left room.
     pub fn on_stall_time(&mut self, now_ms: u64) {
         self.now_ms = now_ms;
+        let Self { held, conns, .. } = self;
+        held.retain(|conn| conns.get(*conn).is_some_and(|it| it.is_held && it.phase == Phase::Open));
         self.go_on();
     }
 

@@ -40,7 +40,11 @@ impl ArbiterCore {
             let Some((conn, connection)) = self.conns.in_slot(slot) else { continue };
             connection.pipeline.settle();
             let is_open = matches!(connection.phase, Phase::Open | Phase::Leaving);
-            let is_alive = is_open && connection.stall == Some(Stall::Credit); // C4
+            // C4. But one that is held and has nothing in flight may be gone: that is seen only by reading.
+            let held_ms = connection.held_since_ms.filter(|_| connection.pipeline.len() == 0);
+            let is_lost =
+                held_ms.is_some_and(|since| now_ms > since + connection.timeout_ms.unsigned_abs() as u64);
+            let is_alive = is_open && connection.stall == Some(Stall::Credit) && !is_lost;
             if is_alive || connection.parked.is_some() {
                 connection.heard_ms = now_ms;
             }

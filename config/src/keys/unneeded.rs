@@ -11,7 +11,7 @@ const CLIENT: &str = "it is read by clients, not by servers";
 const WATCHES: &str = "there is one kind of watch manager, and nothing to clean up behind it";
 const PAUSES: &str = "there are no garbage collector's pauses; stalled actors are watched for";
 const TESTS: &str = "only the Java server's own tests use it";
-const STALE: &str = "what a closed connection still had to ask is never done";
+const STALE: &str = "what a connection still had to ask is never done once it is known to be closed";
 const DROPS: &str = "connections are throttled by tokens alone, never dropped at random";
 const ALIAS: &str = "the Administrator's Guide names it, but no server reads it: write the snake_case name, \
                      as connection_throttle_tokens";

@@ -1,7 +1,7 @@
 #!/bin/sh
 # fetch.sh [SUITE]: brings the jars of the suite's pom.xml (java unless named) into target/clients/SUITE/lib, once, and
 # holds them to its jars.sha256. Offline from then on. Prints nothing unless it has something to do.
-# Maven's own plugin is held to plugins.sha256 before it is run; no other is.
+# Maven's own plugin is held to plugins.sha256 before its goal is run; no other is. (Maven loads it as it brings it.)
 set -eu
 clients=$(cd "$(dirname "$0")/.." && pwd)
 suite="$clients/${1:-java}"

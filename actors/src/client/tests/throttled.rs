@@ -77,16 +77,62 @@ fn c13_what_needs_no_turn_is_answered_meanwhile_and_so_are_others_reads() {
 
 #[test]
 fn c13_other_arbiters_requests_count_and_what_they_leave_is_seen_in_time() {
-    let mut member = member(2, ONE);
+    let mut member = member(2, Throttler { max_requests: 2, ..ONE });
     let (first, second) = (member.connect(0), member.connect(1));
     member.send(first, &create(1, "/a"));
-    member.send(second, &create(1, "/b"));
-    assert!(!member.core(second).has_submissions());
+    member.send(second, &creates(1..3, "b"));
+    assert_eq!(member.core(second).take_submissions().len(), 1);
     let batch = member.arbiters[0].take_submissions();
     member.answer(0, batch);
     assert!(!member.core(second).has_submissions(), "nobody told it");
     member.arbiters[1].on_stall_time(100);
     assert!(member.core(second).has_submissions());
+}
+
+/// Else those whose clients keep it full would leave the others no room for ever.
+#[test]
+fn c13_an_arbiter_that_has_nothing_in_flight_may_take_one_on() {
+    let mut member = member(2, ONE);
+    let (first, second) = (member.connect(0), member.connect(1));
+    member.send(first, &creates(1..5, "a"));
+    member.send(second, &creates(1..5, "b"));
+    let batches = [0, 1].map(|at: usize| member.arbiters[at].take_submissions());
+    assert_eq!(batches.each_ref().map(Vec::len), [1, 1]);
+    batches.into_iter().enumerate().for_each(|(at, batch)| member.answer(at, batch));
+    member.settle();
+    for client in [first, second] {
+        assert_eq!(codes(&member.receive(client)), [(1, 0), (2, 0), (3, 0), (4, 0)]);
+    }
+}
+
+#[test]
+fn c13_a_request_of_which_a_part_has_come_is_read_on() {
+    let mut member = member(1, ONE);
+    let (writer, held) = (member.connect(0), member.connect(0));
+    member.send(writer, &set(1, "/", "x"));
+    let request = create(1, "/b");
+    let (part, rest) = request.split_at(request.len() - 1);
+    member.send(held, part);
+    assert!(member.core(held).wants_read(held.conn));
+    member.send(held, rest);
+    assert!(!member.core(held).wants_read(held.conn));
+    member.settle();
+    assert_eq!(codes(&member.receive(held)), [(1, 0)]);
+}
+
+/// It cannot show that it lives, as it is not read; but it may be gone.
+#[test]
+fn c13_a_connection_that_is_held_keeps_its_session_for_a_timeout_and_no_longer() {
+    let mut member = member(1, ONE);
+    let (writer, held) = (member.connect(0), member.connect(0));
+    let session = member.core(held).session_in_slot(held.conn.slot).unwrap();
+    member.send(writer, &set(1, "/", "x"));
+    member.send(held, &create(1, "/b"));
+    member.arbiters[0].on_tick(1);
+    for (now_ms, lives) in [(5_000, true), (10_000, true), (10_001, false)] {
+        let touched = member.arbiters[0].on_tick(now_ms);
+        assert_eq!(touched.sessions.contains(&session), lives, "at {now_ms}");
+    }
 }
 
 #[test]

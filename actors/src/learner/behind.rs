@@ -189,7 +189,12 @@ impl LearnerActor {
         let state = if is_voter { PeerState::Following } else { PeerState::Observing };
         let vote = Vote { peer_epoch, zxid, leader };
         drop(self.others().settled.post(Settled { role: self.role, state, vote }));
-        tracing::info!(%leader, epoch = %peer_epoch, last = %zxid, "up to date with the leader: clients are served");
+        let what = if behind.opens {
+            "up to date with the leader: clients are served"
+        } else {
+            "the next epoch begins"
+        };
+        tracing::info!(%leader, epoch = %peer_epoch, last = %zxid, "{what}");
     }
 
     fn send(&self, packet: ToLeader) {

@@ -387,12 +387,13 @@ impl LearnerActor {
                 ctx,
             );
         }
-        if !std::mem::replace(&mut self.serves_all, true) {
-            self.serve_everybody(Whose::All); // else they are served, and the next epoch begins (Z11)
+        let rolls_over = std::mem::replace(&mut self.serves_all, true); // clients go on being served (Z11)
+        if !rolls_over {
+            self.serve_everybody(Whose::All);
         }
         self.mail(ctx, |to| to.applied.post(HistoryApplied { role, epoch }).is_ok());
         let vote = Vote { peer_epoch: epoch, zxid: self.core.appended(), leader: self.me };
         drop(self.others().settled.post(Settled { role, state: PeerState::Leading, vote }));
-        tracing::info!(%epoch, "leading: clients are served");
+        tracing::info!(%epoch, "{}", if rolls_over { "the next epoch is led" } else { "leading: clients are served" });
     }
 }

@@ -25,7 +25,7 @@ use crate::tree::{DataTree, SharedTree};
 #[derive(Clone, Copy, Debug)]
 pub struct DiskSpace(pub Space);
 
-/// How often a full disk is asked again for the next epoch.
+/// How often what takes its time is looked at: a full disk, an epoch that one did not take, disks that do not answer.
 pub(super) const TICK: Duration = Duration::from_secs(1);
 
 /// When containers and TTL znodes are looked for. Source: ContainerManager.

@@ -39,7 +39,7 @@ pub enum Output {
     Commit(Zxid),
     /// Close this member's link: it broke the protocol.
     HangUp(ServerId),
-    /// Make this epoch durable, on a quorum; then call [`Proposer::on_new_epoch`], or
+    /// Make this epoch durable, on a quorum; then call [`Proposer::on_new_epoch`], or, of a server alone,
     /// [`Proposer::on_epoch_refused`] if a full disk did not take it.
     BeginEpoch(Epoch),
     /// All 2^32 epochs are used up: this history takes no further txn.

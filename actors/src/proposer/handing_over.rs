@@ -1,6 +1,6 @@
 //! Giving the lead up where others can take it, and as the process ends (P15).
 //!
-//! - P14 A leader whose own disk has made nothing durable for `syncLimit`, though it lacks what the others have, hands
+//! - P14 A leader whose own disk has made nothing durable for `syncLimit` and some seconds, though it lacks what the others have, hands
 //!   the lead over, if the others are a quorum in sync. One whose disk makes anything durable, however late, keeps it;
 //!   so does one without which the others are no quorum. Others whose disks hang as well are dropped before (P12).
 //!

@@ -217,6 +217,11 @@ impl<Q: Quorum> Leadership<Q> {
         }
     }
 
+    /// The shell has given the lead up: nothing is led on, and no further epoch.
+    pub fn give_up(&mut self) {
+        self.resigned = true;
+    }
+
     fn on_info(&mut self, from: ServerId, (accepted, counts): (Epoch, bool), out: &mut Vec<Output>) {
         self.learners.insert(from, Stage::Informed { accepted, counts });
         match self.phase.proposed() {

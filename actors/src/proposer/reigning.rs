@@ -152,7 +152,11 @@ impl Reigning {
         self.times.on_gone(learner);
         self.outgoing.remove(&learner);
         if let Some(deferred) = &mut self.deferred {
-            deferred.retain(|order| !matches!(order, Led::Send(to, _) if *to == learner));
+            deferred.retain(|order| {
+                !matches!(order,
+                    Led::Send(to, _) | Led::HangUp(to, _) | Led::Find(to, _) | Led::SendLog(to, _) | Led::SendSnapshot(to)
+                    if *to == learner)
+            });
         }
     }
 
@@ -186,6 +190,7 @@ impl ProposerActor {
 
     /// The role ends; whoever judges it begins the next.
     pub(super) fn resign(&mut self, why: &'static str, ctx: &mut Ctx<'_, Self>) {
+        self.with_reign(|reign, _| reign.give_up());
         let role = self.role;
         let told = self.reigning.as_ref().map(|it| it.others.ended.post(RoleEnded { role, why }));
         if !matches!(told, Some(Ok(()))) {

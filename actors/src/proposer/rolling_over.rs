@@ -28,9 +28,10 @@ impl ProposerActor {
 
 impl Serve<HistoryApplied> for ProposerActor {
     fn serve(&mut self, HistoryApplied { role, epoch }: HistoryApplied, ctx: &mut Ctx<'_, Self>) {
-        let led = self.reigning.as_ref().and_then(|it| it.reign.as_ref()?.established());
+        let reign = self.reigning.as_ref().and_then(|it| it.reign.as_ref());
+        let led = reign.filter(|it| !it.is_given_up()).and_then(|it| it.established());
         if role != self.role || led.is_none() {
-            return;
+            return; // else one that has given the lead up would number again
         }
         assert_eq!(led, Some(epoch), "Z1: what was applied is not for the epoch that is led");
         let is_next = self.core.as_ref().is_some_and(Proposer::rolls_over);

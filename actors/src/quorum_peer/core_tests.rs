@@ -289,7 +289,7 @@ fn z11_the_next_epoch_costs_no_lead_and_nothing_is_promised_on_who_may_have_it_f
             assert!(member.may_promise(now, &turned), "2 has it from us");
         }
     }
-    assert_eq!(left, Some((6_650, "no quorum of voters took the next epoch within initLimit")));
+    assert_eq!(left, Some((1_650, "no quorum of voters took the next epoch in time")));
 }
 
 #[test]

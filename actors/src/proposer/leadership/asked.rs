@@ -17,6 +17,11 @@ impl<Q: Quorum> Leadership<Q> {
         }
     }
 
+    /// Whether the lead is given up: the role is to end.
+    pub fn is_given_up(&self) -> bool {
+        self.resigned
+    }
+
     /// The epoch once it is proposed.
     pub fn epoch(&self) -> Option<Epoch> {
         self.phase.proposed()

@@ -34,6 +34,8 @@ pub(super) struct Reigning {
     led: Vec<Led>,
     /// What comes behind the establishment, while our own Learner applies all there is.
     deferred: Option<VecDeque<Led>>,
+    /// The role in which the lead was given up for others, if any.
+    pub(super) handed_over: u64,
     /// What the voters that have acknowledged our epoch stand with, as they told it.
     acknowledged: BTreeMap<ServerId, Standing>,
 }
@@ -132,10 +134,11 @@ impl Node {
         self.truth.borrow_mut().establish(epoch, self.me, log_start, &log);
     }
 
-    /// Every learner is of this build.
+    /// One learner may be of the build before.
     fn roll_over(&mut self, epoch: Epoch) {
         self.note("roll-overs begun");
-        self.with_reign(|reign, out| reign.roll_over(epoch, |_| true, out));
+        let setup = Arc::clone(&self.setup);
+        self.with_reign(|reign, out| reign.roll_over(epoch, |it| !setup.is_deaf(it), out));
         if self.setup.has(EnsembleFault::RollOverAlone) {
             let upto = self.logger.persisted().upto;
             let told = self.lead.lanes.keys().copied().filter(|it| self.is_serving_learner(*it));
@@ -154,6 +157,7 @@ impl Node {
 
     pub(super) fn resign(&mut self, why: &'static str) {
         let role = self.lead.role;
+        self.with_reign(|reign, _| reign.give_up());
         self.post(Part::QuorumPeer, Letter::RoleEnded(RoleEnded { role, why }));
     }
 
@@ -211,6 +215,7 @@ impl Node {
                 Proposed::Propose(items) => {
                     items.iter().filter_map(Proposal::txn).for_each(|it| self.truth.borrow_mut().propose(it));
                     let is_full = self.room.is_proposer_full && items.iter().any(|it| it.txn().is_some());
+                    assert!(self.lead.handed_over != role, "EN14: {} numbers on", self.me);
                     assert!(!is_full, "EN11: {} numbers txns on a full disk", self.me);
                     let items = Arc::new(items);
                     self.with_reign(|reign, out| reign.on_proposed(&items, out));
@@ -292,14 +297,15 @@ impl Node {
     }
 
     pub(super) fn on_history_applied(&mut self, HistoryApplied { role, epoch }: HistoryApplied) {
-        let led = self.lead.reign.as_ref().and_then(|it| it.established());
+        let reign = self.lead.reign.as_ref().filter(|it| !it.is_given_up());
+        let led = reign.and_then(|it| it.established());
         if !self.is_current(role, self.lead.role) || led.is_none() {
             return;
         }
         assert_eq!(led, Some(epoch), "Z1: what was applied is not for the epoch that is led");
         let rules = PrepRules { extended_types: true, ..PrepRules::default() };
         let (quorum, room) = (self.setup.commit_quorum(), self.setup.room());
-        let rolls_over = self.lead.core.is_some();
+        let rolls_over = self.lead.core.as_ref().is_some_and(|core| core.rolls_over());
         if !rolls_over {
             let core = Proposer::new(self.me, epoch, quorum, rules, room);
             let mut core = core.with_last_counter(self.setup.last_counter);

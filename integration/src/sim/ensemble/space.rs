@@ -148,6 +148,7 @@ impl Node {
         let can = self.lead.reign.as_ref().is_some_and(|reign| reign.can_hand_over());
         let hands_over = self.room.is_proposer_full && can;
         if hands_over {
+            self.lead.handed_over = self.lead.role;
             if self.lead.core.take().is_some() {
                 self.note("leaders that handed over for a full disk");
             }

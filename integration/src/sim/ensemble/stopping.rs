@@ -44,6 +44,7 @@ impl Node {
     pub(super) fn end_if_finished(&mut self, is_over: bool) {
         let Some(core) = self.lead.core.take_if(|core| is_over || core.has_finished()) else { return };
         self.truth.borrow_mut().handed_over(core.last());
+        self.lead.handed_over = self.lead.role;
         tracing_line(self, "hands over");
         self.note("leaders that handed over as they were stopped");
         self.resign("the process is to end, and all that was numbered is committed");

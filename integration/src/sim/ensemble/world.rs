@@ -27,7 +27,7 @@ use super::truth::Truth;
 use crate::sim::Met;
 
 /// How long things go wrong, in us.
-const TROUBLE_US: u64 = 60_000_000;
+pub(super) const TROUBLE_US: u64 = 60_000_000;
 /// How often a process looks at its timers.
 const TICK_US: u64 = 10_000;
 

@@ -59,7 +59,7 @@ fn a_server_killed_while_epochs_roll_over_keeps_everything_it_acknowledged() {
         let kill = |server: &mut ServerProcess, rng: &mut StdRng| {
             a_moment(rng);
             server.kill().expect("it is our child");
-            rolled += server.whole_log().matches("the next one begins").count();
+            rolled += server.whole_log().matches("the next one is on its way").count();
         };
         world.round(kill).unwrap_or_else(|found| panic!("round {round}: {found:#?}"));
     }

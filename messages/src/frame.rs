@@ -92,7 +92,7 @@ impl fmt::Display for Lane {
 }
 
 /// Versions of frames, both ends included. Version N stands, for each type, for the newest of its rows that
-/// is no newer than N: one number says how all of them are written.
+/// is no newer than N: one number says how all of them are written, and what there is no word for ([`can_say`]).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Versions {
     /// The oldest.

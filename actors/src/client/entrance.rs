@@ -74,12 +74,12 @@ impl Entrance {
         moved(&self.outstanding, before, after);
     }
 
-    /// Its writes and syncs among them did.
+    /// Its writes and syncs among them, with the reads that stand between them, did.
     pub(super) fn submitted_in_flight(&self, before: usize, after: usize) {
         moved(&self.submitted, before, after);
     }
 
-    /// Writes and syncs in flight, as each arbiter last told.
+    /// Those in flight, as each arbiter last told.
     pub(super) fn submitted(&self) -> usize {
         self.submitted.load(Relaxed)
     }

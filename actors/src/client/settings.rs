@@ -59,7 +59,8 @@ pub struct Settings {
 /// ZooKeeper's `request_throttle_*`; times in ms.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Throttler {
-    /// While the member has so many writes and syncs in flight, it takes on no further ones; 0: it always does.
+    /// While the member has so many writes and syncs in flight, with the reads between them, it takes on no further
+    /// ones, but one for each arbiter that has none (C13); 0: it always does.
     pub max_requests: usize,
     /// How often those held back look whether other client arbiters' requests left room; at least 1.
     pub stall_ms: u64,

@@ -35,39 +35,19 @@ enum Gates {
     Paced { rate: u32 },
 }
 
+const fn row(op: &'static str, (clients, pipeline): (u32, u32), gates: Gates, aim: Option<Aim>) -> Row {
+    Row { op, clients, pipeline, gates, aim }
+}
+
 const ROWS: &[Row] = &[
-    Row {
-        op: "set",
-        clients: 1,
-        pipeline: 1,
-        gates: Gates::Shallow { java: 1.3, mock: 0.7 },
-        aim: Some(Aim::Mock(0.9)),
-    },
-    Row {
-        op: "set",
-        clients: 16,
-        pipeline: 1,
-        gates: Gates::Shallow { java: 1.5, mock: 0.7 },
-        aim: Some(Aim::Mock(0.9)),
-    },
+    row("set", (1, 1), Gates::Shallow { java: 1.3, mock: 0.7 }, Some(Aim::Mock(0.9))),
+    row("set", (16, 1), Gates::Shallow { java: 1.5, mock: 0.7 }, Some(Aim::Mock(0.9))),
     // A million a second where Java does 85,000.
-    Row {
-        op: "set",
-        clients: 16,
-        pipeline: 64,
-        gates: Gates::Deep { java: 10.0 },
-        aim: Some(Aim::Java(11.8)),
-    },
+    row("set", (16, 64), Gates::Deep { java: 10.0 }, Some(Aim::Java(11.8))),
     // 1.2 million where it does 102,000.
-    Row {
-        op: "get",
-        clients: 16,
-        pipeline: 64,
-        gates: Gates::Deep { java: 10.0 },
-        aim: Some(Aim::Java(11.8)),
-    },
-    Row { op: "set", clients: 16, pipeline: 1024, gates: Gates::Paced { rate: 200_000 }, aim: None },
-    Row { op: "get", clients: 16, pipeline: 1024, gates: Gates::Paced { rate: 400_000 }, aim: None },
+    row("get", (16, 64), Gates::Deep { java: 10.0 }, Some(Aim::Java(11.8))),
+    row("set", (16, 1024), Gates::Paced { rate: 200_000 }, None),
+    row("get", (16, 1024), Gates::Paced { rate: 400_000 }, None),
 ];
 
 /// Less of the rate than this part is not keeping up.

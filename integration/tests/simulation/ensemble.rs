@@ -52,7 +52,7 @@ const LEAST_OF_200: &[(&str, u64)] = &[
     ("faults: the leader crashes", 150),
     ("kills", 1200),
     ("leaders that handed over for a full disk", 15),
-    ("leaders that refuse writes for a full disk", 4),
+    ("leaders that refuse writes for a full disk", 6),
     ("leaders that handed over as they were stopped", 150),
     ("learners that left for a full disk", 70),
     ("letters delayed across a role's end", 8000),
@@ -93,7 +93,7 @@ const LEAST_OF_200: &[(&str, u64)] = &[
     ("what a role needs refused by the log", 10),
     ("writes acknowledged", 100000),
     ("writes answered by the next leader's log", 200),
-    ("writes refused by a full disk", 60),
+    ("writes refused by a full disk", 150),
 ];
 
 #[test]

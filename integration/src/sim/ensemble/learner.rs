@@ -47,6 +47,7 @@ pub(super) struct LearnerPart {
     pub(super) keeping: VecDeque<(KeptEpoch, Facts)>,
     pub(super) quorum_has: Option<Epoch>,
     pub(super) establishes: Option<Epoch>,
+    serves_all: bool,
     pub(super) installing: Option<Came>,
     /// A snapshot on its way.
     pub(super) incoming: Vec<u8>,
@@ -67,6 +68,7 @@ impl LearnerPart {
             keeping: VecDeque::new(),
             quorum_has: None,
             establishes: None,
+            serves_all: false,
             installing: None,
             incoming: Vec::new(),
             fence: Fence::new(facts.tree_differs),
@@ -83,7 +85,7 @@ impl Node {
         };
         self.end_role();
         let it = &mut self.lp;
-        (it.role, it.quorum_has, it.establishes) = (role, None, None);
+        (it.role, it.serves_all, it.quorum_has, it.establishes) = (role, false, None, None);
         it.keeping.clear();
         match part {
             RolePart::Look if role == Begin::LAST.role => self.command(role, Command::Shutdown),
@@ -240,7 +242,7 @@ impl Node {
             self.note("leads of a member whose tree differs");
             return self.leave("its tree is not the one that a quorum has");
         }
-        let rolls_over = self.lead.core.is_some();
+        let rolls_over = std::mem::replace(&mut self.lp.serves_all, true);
         if !rolls_over {
             self.serve_everybody(Whose::All);
         }

@@ -74,8 +74,7 @@ pub struct Node {
     entrance: Arc<Entrance>,
     arbiters: Vec<NamedArbiter>,
     metrics: Option<MetricsServer>,
-    /// Of a member of several.
-    last: Option<stop::LastRole>,
+    last: stop::LastRole,
     /// Deleted when the node has stopped.
     pid_file: Option<PidFile>,
 }
@@ -333,10 +332,10 @@ impl Node {
             others,
         );
         let tracker = SessionTrackerActor::new(tracker, silent, judged);
-        let last = ensemble.as_ref().map(|with| stop::LastRole {
-            retire: with.quorum_peer.outbox(ADMITTED),
+        let last = stop::LastRole {
+            retire: ensemble.as_ref().map(|with| with.quorum_peer.outbox(ADMITTED)),
             begin: mail.learner.outbox(ADMITTED),
-        });
+        };
         let ctl = start_guardian(config, &env)?;
         if let Some(both) = membership.zip(ensemble) {
             let begun = (config, facts.accepted_epoch);

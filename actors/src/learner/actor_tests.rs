@@ -1,4 +1,4 @@
-//! The Learner's shell beside arbiters that do not drain their feeds.
+//! The Learner's shell beside arbiters that do not drain their feeds, and as its process ends.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 use actix_rt::time::sleep;
 use paddock_messages::ids::{AttachNumber, ConnId, ServerId, SessionId};
 use paddock_messages::letters::{Commit, FeedReady, Internal, Proposal, Proposals, SessionChanges};
-use paddock_messages::mail::Bound;
-use paddock_messages::roles::{Asked, EpochKept, OwnAck};
+use paddock_messages::mail::{Bound, Outbox};
+use paddock_messages::roles::{Asked, Begin, EpochKept, OwnAck};
 use paddock_messages::txn::{Txn, TxnBody, TxnHeader};
 use paddock_messages::zxid::{Epoch, Zxid};
 
@@ -17,7 +17,7 @@ use super::session_ids::SessionIds;
 use crate::admin::metrics::Meters;
 use crate::auth::AuthRules;
 use crate::runtime::{Ctx, Duty, Env, Inbox, Serve, Service, SystemClock};
-use crate::storage::{Facts, LoggerThread, MemoryDisk, Options, ThreadOptions, open};
+use crate::storage::{Command, Facts, LoggerThread, MemoryDisk, Options, ThreadOptions, open};
 use crate::tree::feed::{CloseReason, FeedItem, ReadAnswer};
 use crate::tree::{DataTree, SharedTree, TreeOptions};
 
@@ -47,17 +47,24 @@ fn answer(bytes: usize) -> FeedItem {
     FeedItem::Read { conn: CONN, xid: 1, zxid: Epoch(1).start(), answer: Box::new(answer) }
 }
 
-/// Posts one committed txn to a Learner, the second of whose two arbiters has this in its feed; then drains
-/// it. Whether the txn was applied before that, and that it was in the end.
-async fn is_applied_beside(mut items: Vec<FeedItem>) -> bool {
-    const BOUND: Bound = Bound::Entrance(64);
-    let (env, _) = Env::recorded(Arc::new(SystemClock::new()));
+const BOUND: Bound = Bound::Entrance(64);
+
+/// A server alone, in its role 1 and epoch 1, with two arbiters whose feeds nobody drains.
+struct Alone {
+    tree: Arc<SharedTree>,
+    log: LoggerThread,
+    proposals: Outbox<Proposals>,
+    commits: Outbox<Commit>,
+    begin: Outbox<Begin>,
+}
+
+fn started(env: &Env) -> Alone {
     let mut tree = DataTree::new(TreeOptions::default());
     tree.begin_epoch(Epoch(1));
     let tree = Arc::new(SharedTree::new(tree, 2));
     let (logger, _) = open(MemoryDisk::new(1), Options::new(ServerId(1), 1)).unwrap();
-    let log = LoggerThread::start(logger, ThreadOptions::default(), &env, |_| {}).unwrap();
-    let rest: Inbox<Rest> = Inbox::new("rest", Duty::Core, &env);
+    let log = LoggerThread::start(logger, ThreadOptions::default(), env, |_| {}).unwrap();
+    let rest: Inbox<Rest> = Inbox::new("rest", Duty::Core, env);
     let peers = Peers {
         asked: rest.outbox(BOUND),
         acks: rest.outbox(BOUND),
@@ -70,29 +77,64 @@ async fn is_applied_beside(mut items: Vec<FeedItem>) -> bool {
     let core = Learner::new(ServerId(1), Epoch(1).start(), SessionIds::new(ServerId(1), 0, None));
     let rules = Arc::new(AuthRules::default());
     let logging = (log.handle.clone(), Arc::new(Meters::default()));
-    let learner: Inbox<LearnerActor> = Inbox::new("learner", Duty::Core, &env);
-    let (proposals, commits) = (learner.outbox::<Proposals>(BOUND), learner.outbox::<Commit>(BOUND));
+    let learner: Inbox<LearnerActor> = Inbox::new("learner", Duty::Core, env);
     let (role, trees) = ((1, Facts::default(), 7), (Arc::clone(&tree), rules));
+    let (proposals, commits, begin) = (learner.outbox(BOUND), learner.outbox(BOUND), learner.outbox(BOUND));
     learner.start_here(LearnerActor::new(ServerId(1), role, core, trees, logging, peers, None));
     rest.start_here(Rest);
+    Alone { tree, log, proposals, commits, begin }
+}
 
-    let zxid = Zxid::new(Epoch(1), 1);
+/// The next txn, for the Learner in its role 1.
+fn proposed(counter: u32) -> Proposals {
     let attach = AttachNumber { epoch: Epoch(1), counter: 1 };
-    let header = TxnHeader { session: SessionId(7), attach, cxid: 0, zxid, time: 0 };
+    let (session, zxid) = (SessionId(i64::from(counter)), Zxid::new(Epoch(1), counter));
+    let header = TxnHeader { session, attach, cxid: 0, zxid, time: 0 };
     let txn = Proposal::Txn(Txn { header, body: TxnBody::CreateSession { timeout_ms: 4_000 } });
+    Proposals { role: 1, items: Arc::new(vec![txn]) }
+}
+
+async fn await_that(what: &str, done: impl Fn() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while !done() {
+        assert!(Instant::now() < deadline, "{what}");
+        sleep(FULL_FEED_PAUSE).await;
+    }
+}
+
+/// Posts one committed txn to a Learner, the second of whose two arbiters has this in its feed; then drains
+/// it. Whether the txn was applied before that, and that it was in the end.
+async fn is_applied_beside(mut items: Vec<FeedItem>) -> bool {
+    let (env, _) = Env::recorded(Arc::new(SystemClock::new()));
+    let Alone { tree, proposals, commits, .. } = started(&env);
+    let zxid = Zxid::new(Epoch(1), 1);
     let feed = &tree.feeds()[1];
     feed.append(&mut items, Epoch(1).start());
-    assert!(proposals.post(Proposals { role: 1, items: Arc::new(vec![txn]) }).is_ok());
+    assert!(proposals.post(proposed(1)).is_ok());
     assert!(commits.post(Commit { role: 1, upto: zxid }).is_ok());
     sleep(20 * FULL_FEED_PAUSE).await;
     let applied = tree.read().last_zxid() == zxid;
     feed.drain(&mut Vec::new());
-    let deadline = Instant::now() + Duration::from_secs(60);
-    while tree.read().last_zxid() != zxid {
-        assert!(Instant::now() < deadline, "a feed that has room again is not noticed");
-        sleep(FULL_FEED_PAUSE).await;
-    }
+    await_that("a feed that has room again is not noticed", || tree.read().last_zxid() == zxid).await;
     applied
+}
+
+/// The log ends while what clients asked before they were closed is still on its way to it.
+#[actix_rt::test]
+async fn what_is_on_its_way_when_a_server_alone_is_to_end_is_dropped_and_ends_nothing_else() {
+    let (env, endings) = Env::recorded(Arc::new(SystemClock::new()));
+    let Alone { log, proposals, begin, .. } = started(&env);
+    assert!(proposals.post(proposed(1)).is_ok());
+    assert!(begin.post(Begin::LAST).is_ok());
+    await_that("the log does not end", || log.thread.is_finished()).await;
+    assert!(log.handle.send(Command::Shutdown).is_err(), "nothing can be appended any more");
+    assert!(proposals.post(proposed(2)).is_ok());
+    await_that("the letter is not taken", || {
+        let of = |name: &'static str| env.registry.totals()[&("learner".into(), name)].handled;
+        of("Proposals") == 2
+    })
+    .await;
+    assert!(endings.codes().is_empty(), "{:?}", endings.codes());
 }
 
 #[actix_rt::test]

@@ -153,6 +153,11 @@ impl LearnerActor {
         if role <= self.role && role != Begin::FIRST {
             return; // the member has been told to end
         }
+        if self.others.is_none() {
+            // A server alone has one role, and this is its end: nothing that is still on its way goes to the log.
+            self.role = role;
+            return self.command(Command::Shutdown, ctx);
+        }
         let search = if let Mode::Looking(search) = self.mode { search } else { Search::default() };
         let last = search.last.unwrap_or(Zxid::ZERO);
         self.end_role();

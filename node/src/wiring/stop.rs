@@ -6,16 +6,15 @@ use std::time::Duration;
 use paddock_actors::client::Serving;
 use paddock_actors::client::hub::Control;
 use paddock_actors::runtime::ExitCode;
-use paddock_actors::storage::Command;
 use paddock_messages::mail::Outbox;
 use paddock_messages::roles::{Begin as BeginRole, Retire};
 
 use super::Node;
 
-/// To end the role of a member of several.
+/// To end the member's role.
 pub(super) struct LastRole {
-    /// To the QuorumPeer: in good order.
-    pub(super) retire: Outbox<Retire>,
+    /// To the QuorumPeer of a member of several: in good order.
+    pub(super) retire: Option<Outbox<Retire>>,
     /// To the Learner: at once.
     pub(super) begin: Outbox<BeginRole>,
 }
@@ -33,16 +32,11 @@ impl Node {
             let _ = hub.post(Control::CloseAll);
         }
         wait_until(within / 10, || self.entrance.connections() == 0).await;
-        let synced = match &self.last {
-            // Nothing more comes from a leader or goes to the others; the log ends behind what came.
-            Some(last) => {
-                let retires = last.retire.post(Retire).is_ok();
-                wait_until(within / 5, || !retires || self.log.thread.is_finished()).await;
-                // Once more, where the QuorumPeer stands still: a last role that has begun goes on.
-                last.begin.post(BeginRole::LAST).is_ok()
-            }
-            None => self.log.handle.send(Command::Shutdown).is_ok(),
-        };
+        // Nothing more comes from a leader or goes to the others; the log ends behind what came.
+        let retires = self.last.retire.as_ref().is_some_and(|to| to.post(Retire).is_ok());
+        wait_until(within / 5, || !retires || self.log.thread.is_finished()).await;
+        // Of several once more, where the QuorumPeer stands still: a last role that has begun goes on.
+        let synced = self.last.begin.post(BeginRole::LAST).is_ok();
         wait_until(within / 5 * 2, || self.log.thread.is_finished()).await;
         if !synced || !self.log.thread.is_finished() {
             tracing::error!(

@@ -42,7 +42,7 @@ const ZOO_OTHERS: [&str; 9] = [
 ];
 const PREFIX: &str = "PADDOCK_";
 /// No settings: read by the command line before there is a configuration; and by members that tests start.
-const NO_SETTINGS: [&str; 2] = ["PADDOCK_CONFIG", "PADDOCK_TEST_FRAMES"];
+const NO_SETTINGS: [&str; 3] = ["PADDOCK_CONFIG", "PADDOCK_TEST_FRAMES", "PADDOCK_TEST_LEVEL"];
 
 /// The variables, in order of name, without those that are empty.
 #[derive(Debug)]

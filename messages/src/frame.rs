@@ -10,8 +10,10 @@
 //! - FR2  No bytes make [`FrameReader`] panic. It holds what it was fed and not yet asked for, and takes no
 //!   memory for bytes that have not come.
 //! - FR3  A frame that is not as it was written is never taken for one.
-//! - FR4  What a version of a type looks like never changes: `integration/golden/frames-v1.txt`, `-v2.txt`, `-v3.txt`.
+//! - FR4  What a version of a type looks like never changes: `integration/golden/frames-v1.txt`, to
+//!   `-v4.txt`.
 //! - FR5  Nothing is read that is newer than what was agreed with the peer: a build that has no such version could not.
+//! - FR6  No txn of a feature level stands in frames of a version that members speak which cannot read it.
 //!
 //! A type's bytes change with the order of the fields and variants it holds, whatever module they are
 //! declared in: what is new gets a row of its own in [`table`], with the next version.
@@ -29,6 +31,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::ids::ServerId;
+use crate::letters::Proposal;
 use crate::quorum::{Heartbeat, Notification, ToLeader, ToLearner};
 
 pub use read::{Fault, FrameError, FrameReader};
@@ -108,7 +111,7 @@ impl fmt::Display for Versions {
 }
 
 /// What this build reads and writes.
-pub const SPOKEN: Versions = Versions { lowest: 1, highest: 3 };
+pub const SPOKEN: Versions = Versions { lowest: 1, highest: 4 };
 
 /// There is no version that both ends speak.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -219,6 +222,18 @@ impl Frame {
                 ToLearner::Silent(_) => Kind::Silent,
                 ToLearner::NewEpoch { .. } => Kind::NewEpoch,
             },
+        }
+    }
+}
+
+impl Frame {
+    /// The feature level without which what it carries cannot be read ([`crate::level`]).
+    fn level(&self) -> u8 {
+        match self {
+            Self::ToLearner(ToLearner::Proposals { items, .. }) => {
+                items.iter().map(Proposal::level).max().unwrap_or(0)
+            }
+            _ => 0,
         }
     }
 }

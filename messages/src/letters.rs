@@ -233,6 +233,8 @@ pub enum Internal {
     Reap(Vec<ByteString>),
     /// `/zookeeper/config` is to name these members: a line for each, each with its end, without a version.
     Configure(Arc<str>),
+    /// The feature level is to be this one. Whoever asks has seen that every member can read it (FL4).
+    RaiseLevel(u8),
 }
 
 /// To a Learner, from the leader's Proposer: in order, each once. One batch in memory serves the log, the
@@ -315,6 +317,11 @@ impl Proposal {
     /// What is to be logged, if anything.
     pub fn txn(&self) -> Option<&Txn> {
         if let Self::Txn(txn) = self { Some(txn) } else { None }
+    }
+
+    /// The feature level without which it cannot be read.
+    pub fn level(&self) -> u8 {
+        self.txn().map_or(0, |txn| txn.body.level())
     }
 }
 

@@ -7,6 +7,7 @@ pub mod error_code;
 pub mod frame;
 pub mod ids;
 pub mod letters;
+pub mod level;
 pub mod mail;
 pub mod path;
 pub mod quorum;

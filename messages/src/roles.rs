@@ -126,6 +126,8 @@ pub struct Lead {
     pub committed: Zxid,
     /// The ensemble's id, ours or one that is drawn now.
     pub ensemble: u128,
+    /// The feature level that its log comes to, committed or not.
+    pub level: u8,
 }
 
 /// To the Proposer, from its own Learner: the member leads no longer.

@@ -77,6 +77,18 @@ pub enum TxnBody {
     Multi(Vec<Op>),
     /// A multi that failed: the code of each op, `None` for those before the culprit. Changes nothing.
     FailedMulti(Vec<Option<ErrorCode>>),
+    /// The ensemble may use from here on what its members need this level for ([`crate::level`]).
+    FeatureLevel {
+        /// Above the one before.
+        level: u8,
+    },
+}
+
+impl TxnBody {
+    /// The level of an ensemble in which it may stand; one that raises the level is of the level it raises to (FL1).
+    pub fn level(&self) -> u8 {
+        if let Self::FeatureLevel { level } = self { *level } else { 0 }
+    }
 }
 
 /// One change; a multi holds several.
@@ -132,7 +144,7 @@ impl Txn {
         let ops = |ops: &[Op]| ops.iter().map(|op| FIXED + op.bound()).sum::<usize>();
         FIXED
             + match &self.body {
-                TxnBody::Error(_) | TxnBody::CreateSession { .. } => 0,
+                TxnBody::Error(_) | TxnBody::CreateSession { .. } | TxnBody::FeatureLevel { .. } => 0,
                 TxnBody::CloseSession { ephemerals } => ephemerals.iter().map(|path| 9 + path.len()).sum(),
                 TxnBody::One(op) => FIXED + op.bound(),
                 TxnBody::SetAcl { path, acl, .. } => path.len() + acl_bound(acl),
@@ -196,6 +208,7 @@ mod tests {
             TxnBody::DeleteContainer { path: at },
             TxnBody::Multi(vec![check, delete, create, set]),
             TxnBody::FailedMulti(vec![Some(ErrorCode::NoNode); 1000]),
+            TxnBody::FeatureLevel { level: u8::MAX },
         ];
         for body in bodies {
             let header = TxnHeader {

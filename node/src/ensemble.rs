@@ -79,7 +79,7 @@ impl Membership {
         let quorum = members.quorum();
         let all = members.servers.keys().copied().collect();
         let speaks = settings::frames(std::env::var(settings::TEST_FRAMES).ok().as_deref());
-        let identity = Identity { me, members: all, ensemble, largest_txn, speaks };
+        let identity = Identity { me, members: all, ensemble, largest_txn, speaks, level: 0 };
         let voters = members.voters();
         let observers = members.servers.keys().copied().filter(|id| !voters.contains(id)).collect();
         let ticks = |limit: u32| u64::from(limit) * u64::from(config.tick_ms);
@@ -199,6 +199,7 @@ impl Mailboxes {
             search: Arc::clone(&self.search),
             links: self.statuses.clone(),
             lag: Arc::clone(&self.lag),
+            identity: membership.identity(),
         }
     }
 

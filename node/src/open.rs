@@ -6,15 +6,15 @@ use std::path::PathBuf;
 
 use paddock_actors::quorum_peer::{Reign, reign};
 use paddock_actors::runtime::{ExitCode, Rng};
-use paddock_actors::storage::snapshot::SnapshotError;
-use paddock_actors::storage::snapshot_files::{RestoreError, Restored, restore};
+use paddock_actors::storage::snapshot_files::{RestoreError, Restored, read_txn, restore};
 use paddock_actors::storage::{Facts, LogFailure, Logger, OpenError, Options, RealDisk, is_empty, open};
 use paddock_actors::tree::TreeOptions;
 use paddock_config::Config;
-use paddock_messages::codec;
 use paddock_messages::ids::ServerId;
 use paddock_messages::txn::Txn;
 use paddock_messages::zxid::Zxid;
+
+use crate::settings;
 
 /// What no node of this version starts on, whatever its data: the first that fits is told. Asked by all who
 /// say whether a configuration will do.
@@ -122,8 +122,8 @@ impl StartError {
             }
             Self::Open(O::Locked { .. }) => ExitCode::DataDirectoryLocked,
             Self::Open(O::OtherServer { .. }) => ExitCode::OtherServer,
-            Self::Open(O::Newer { .. })
-            | Self::Restore(RestoreError::Snapshot(SnapshotError::Newer { .. })) => ExitCode::NewerFormat,
+            Self::Open(O::Newer { .. }) => ExitCode::NewerFormat,
+            Self::Restore(error) if error.is_newer() => ExitCode::NewerFormat,
             Self::Open(
                 O::DamagedHistory { .. }
                 | O::DamagedLog { .. }
@@ -193,11 +193,13 @@ impl Begun {
     }
 }
 
-/// A txn that takes more than this in memory is none that was logged.
-const TXN_LIMIT: usize = 1 << 31;
-
 /// What a member of several finds behind its tree.
-fn member(logger: &Logger<RealDisk>, facts: Facts, committed: Zxid) -> Result<Begun, RestoreError> {
+fn member(
+    logger: &Logger<RealDisk>,
+    facts: Facts,
+    committed: Zxid,
+    tree: TreeOptions,
+) -> Result<Begun, RestoreError> {
     let view = logger.view()?;
     let found = view.floors(&[committed])?;
     let applied = found.first().map_or(committed, |(zxid, _)| *zxid);
@@ -205,8 +207,7 @@ fn member(logger: &Logger<RealDisk>, facts: Facts, committed: Zxid) -> Result<Be
     let mut reader = logger.reader(Zxid(committed.0 + 1))?;
     while let Some((zxid, payload)) = reader.next_record()? {
         if zxid > committed {
-            let txn = codec::decode::<Txn, TXN_LIMIT>(payload);
-            logged.push(txn.map_err(|error| RestoreError::Txn { zxid, error })?);
+            logged.push(read_txn(zxid, payload, tree)?);
         }
     }
     Ok(Begun::Member { facts, applied, logged })
@@ -263,8 +264,8 @@ pub(crate) fn open_data(config: &Config, rng: &mut Rng) -> Result<Opened, StartE
     }
     let server = config.server_id.unwrap_or(ALONE);
     let mut options = Options::new(server, rng.bits());
-    options.segment_bytes = crate::settings::segment_bytes(config);
-    options.admitted_bytes = crate::settings::log_room(config).admitted;
+    options.segment_bytes = settings::segment_bytes(config);
+    options.admitted_bytes = settings::log_room(config).admitted;
     options.force_sync = config.force_sync;
     if !config.force_sync {
         tracing::warn!("forceSync=no: a power failure loses acknowledged writes");
@@ -276,14 +277,16 @@ pub(crate) fn open_data(config: &Config, rng: &mut Rng) -> Result<Opened, StartE
             "cut the tail of the log: a write that a crash had interrupted, never acknowledged; nothing is to be done",
         );
     }
-    let tree = TreeOptions { hash_seed: rng.bits(), enforce_quota: config.enforce_quota };
+    let frames = std::env::var(settings::TEST_FRAMES).ok();
+    let reads_level = settings::reads_level(frames.as_deref());
+    let tree = TreeOptions { hash_seed: rng.bits(), enforce_quota: config.enforce_quota, reads_level };
     let new_ensemble = u128::from(rng.bits()) << 64 | u128::from(rng.bits());
     let there: Vec<PathBuf> = markers.iter().filter(|marker| marker.is_file()).cloned().collect();
     let marked = (config.is_distributed() && !there.is_empty()).then_some(there);
     let (restored, begun) = if config.is_distributed() {
         let restored = restore(&disk, &mut logger, &recovered, tree, recovered.watermark)?;
         let committed = recovered.watermark.max(restored.tree.last_zxid());
-        let begun = member(&logger, recovered.facts, committed)?;
+        let begun = member(&logger, recovered.facts, committed, tree)?;
         (restored, begun)
     } else {
         let reign = reign(&recovered, new_ensemble).ok_or(StartError::NoEpochLeft)?;

@@ -18,6 +18,7 @@ use paddock_actors::storage::ThreadOptions;
 use paddock_actors::tree::prep::PrepRules;
 use paddock_config::{Config, DigestAlgorithm, MemoryLimit, PeerAddress, PeerType};
 use paddock_messages::frame::{SPOKEN, Versions};
+use paddock_messages::level;
 
 const HOUR_MS: u64 = 3_600_000;
 
@@ -162,16 +163,40 @@ pub(crate) const TEST_FRAMES: &str = "PADDOCK_TEST_FRAMES";
 /// What this member says it speaks: all that this build knows, unless a test has it be older.
 pub(crate) fn frames(newest: Option<&str>) -> Versions {
     let Some(newest) = newest else { return SPOKEN };
-    match newest.parse() {
-        Ok(highest) if (SPOKEN.lowest..=SPOKEN.highest).contains(&highest) => {
+    match older(newest) {
+        Some(older) => {
+            let highest = older.highest;
             tracing::warn!("{TEST_FRAMES} is for tests: frames newer than version {highest} are not spoken");
-            Versions { highest, ..SPOKEN }
+            older
         }
-        _ => {
+        None => {
             tracing::error!("{TEST_FRAMES}={newest} is ignored: this build speaks versions {SPOKEN}");
             SPOKEN
         }
     }
+}
+
+fn older(newest: &str) -> Option<Versions> {
+    let highest = newest.parse().ok().filter(|it| (SPOKEN.lowest..=SPOKEN.highest).contains(it))?;
+    Some(Versions { highest, ..SPOKEN })
+}
+
+/// The highest feature level that this member reads: that of the frames it speaks.
+pub(crate) fn reads_level(newest: Option<&str>) -> u8 {
+    level::readable_in(newest.and_then(older).unwrap_or(SPOKEN).highest)
+}
+
+/// The same, of ensembles whose members are to be kept from going back: the feature level that a leader raises its ensemble
+/// to, as soon as it may.
+pub(crate) const TEST_LEVEL: &str = "PADDOCK_TEST_LEVEL";
+
+/// What that says; 0, which every ensemble is at, unless a test has it be more.
+pub(crate) fn raises_to(level: Option<&str>) -> u8 {
+    let level = level.and_then(|level| level.parse().ok()).unwrap_or(0);
+    if level > 0 {
+        tracing::warn!("{TEST_LEVEL} is for tests: a leader here raises the feature level to {level}");
+    }
+    level
 }
 
 /// `syncLimit` ticks.

@@ -205,6 +205,7 @@ fn only_a_test_has_a_member_speak_older_frames_and_none_that_there_are_not() {
         [(None, SPOKEN), (Some(&*number), older), (Some("99"), SPOKEN), (Some("x"), SPOKEN)]
     {
         assert_eq!(frames(newest), expected, "{newest:?}");
+        assert_eq!(reads_level(newest), level::readable_in(expected.highest), "{newest:?}");
     }
 }
 

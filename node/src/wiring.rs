@@ -191,7 +191,10 @@ impl Node {
         let members = membership.is_some().then(|| config.members.to_string().into());
         let (spares, last_counter) = (settings::spares(config), config.epoch_txns);
         let (prep, sync_limit) = (settings::prep(config), settings::sync_limit(config));
-        let rules = Rules { quorum, prep, room, last_counter, sync_limit, members, spares };
+        let reads_level = tree_options.reads_level;
+        let raises_to = settings::raises_to(std::env::var(settings::TEST_LEVEL).ok().as_deref());
+        let rules =
+            Rules { quorum, prep, room, last_counter, sync_limit, members, spares, reads_level, raises_to };
         let reigning = membership.as_ref().zip(ensemble.as_ref()).map(|(of, with)| {
             Reigning::new(reigning::Others {
                 lanes: with.learner_lanes(),

@@ -123,6 +123,8 @@ pub struct LearnerActor {
     /// As the QuorumPeer was told last.
     pub(super) digests: OwnDigests,
     pub(super) fence: Fence,
+    /// The tree's feature level, as it was told last.
+    pub(super) level: u8,
 }
 
 /// How many feed items may wait for an arbiter before nothing more is applied: an arbiter that does
@@ -148,6 +150,10 @@ impl LearnerActor {
         others: Option<Others>,
     ) -> Self {
         let fence = Fence::new(facts.tree_differs && others.is_some());
+        let level = tree.read().feature_level();
+        if let Some(others) = &others {
+            others.identity.lock().level = level;
+        }
         let mode = if others.is_some() { Mode::Looking(Default::default()) } else { Mode::Leading };
         Self {
             me,
@@ -181,6 +187,7 @@ impl LearnerActor {
             is_paused: false,
             digests: OwnDigests::default(),
             fence,
+            level,
         }
     }
 
@@ -282,6 +289,7 @@ impl LearnerActor {
         let txns = ages.txns;
         self.tell_local_sessions();
         let digests = OwnDigests { latest: writer.latest_digests(), ..self.digests };
+        let level = writer.feature_level();
         let dispatchers = &self.peers.dispatchers;
         writer.commit(|arbiter| {
             // A dispatcher that is gone is the guardian's business; one that has mail will drain all.
@@ -295,6 +303,7 @@ impl LearnerActor {
             self.meters.written(&mut self.writes);
         }
         self.tell_digests(digests);
+        self.tell_level(level);
         ctx.spend(u32::try_from(txns).unwrap_or(u32::MAX));
         let _ = self.peers.snapshotter.post(Applied {
             upto,

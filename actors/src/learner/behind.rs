@@ -156,6 +156,7 @@ impl LearnerActor {
                 self.core.on_epoch(epoch, &mut self.out);
                 self.settle(epoch);
             }
+            Followed::Unreadable(level) => self.end_unreadable(level, ctx),
             Followed::Leave(why) => {
                 self.has_asked(ctx);
                 self.leave(why, ctx);

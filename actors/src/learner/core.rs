@@ -125,6 +125,11 @@ impl Learner {
         Tail { committed: self.applied, runs }
     }
 
+    /// The highest feature level that is raised to in what is not applied; 0 if none is.
+    pub fn logged_level(&self) -> u8 {
+        self.queue.items().map(Proposal::level).max().unwrap_or(0)
+    }
+
     /// How much is proposed and not applied or answered.
     pub fn waiting(&self) -> usize {
         self.queue.items().count()

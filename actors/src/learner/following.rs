@@ -11,7 +11,8 @@
 //! - Z9  Who belongs to an ensemble enters no epoch of another.
 //!
 //! The next epoch of a leader that is followed comes behind all of the last (Z11). It is acknowledged as NEWLEADER is,
-//! and no txn of it before; clients are served meanwhile.
+//! and no txn of it before; clients are served meanwhile. What raises the feature level beyond what is read here is not
+//! logged, let alone acknowledged (FL3).
 //!
 //! Source: Junqueira et al., Zab (DSN 2011), phases 1 to 3; compat zab, 4 to 6; Learner.java, and
 //! ZOOKEEPER-3911, 4643, 4646, 4785 (what was acknowledged before it was durable).
@@ -20,6 +21,7 @@ use std::sync::Arc;
 
 use paddock_messages::ids::{AttachNumber, SessionId};
 use paddock_messages::letters::{Handshake, Proposal, Request};
+use paddock_messages::level;
 use paddock_messages::quorum::{SyncStart, Tail, ToLeader, ToLearner};
 use paddock_messages::zxid::{Epoch, Zxid};
 
@@ -61,6 +63,8 @@ pub enum Output {
     Begins(Epoch),
     /// Follow this leader no longer; look for one. Why is for the log.
     Leave(&'static str),
+    /// The leader sends what this build cannot read: it raises the feature level to this (FL3). The process is to end.
+    Unreadable(u8),
 }
 
 /// How far it has come.
@@ -129,6 +133,8 @@ pub struct Following {
     ensemble: u128,
     /// Packets that came before clients were served.
     steps: u64,
+    /// The highest feature level that is read here.
+    reads_level: u8,
 }
 
 impl Following {
@@ -152,7 +158,13 @@ impl Following {
             ours: None,
             ensemble: 0,
             steps: 0,
+            reads_level: level::KNOWN,
         }
+    }
+
+    /// Feature levels up to this one are read here.
+    pub fn reading(self, reads_level: u8) -> Self {
+        Self { reads_level, ..self }
     }
 
     /// It had no vote when it looked for a leader: what it has accepted says nothing (Z8).
@@ -350,7 +362,12 @@ impl Following {
         if after != last {
             return self.leave("the leader left txns out", out);
         }
-        for zxid in items.iter().filter_map(Proposal::txn).map(|txn| txn.header.zxid) {
+        for txn in items.iter().filter_map(Proposal::txn) {
+            let zxid = txn.header.zxid;
+            if txn.body.level() > self.reads_level {
+                self.phase = Phase::Left;
+                return out.push(Output::Unreadable(txn.body.level()));
+            }
             let follows = last.next() == Some(zxid) || (zxid.epoch() > last.epoch() && zxid.counter() == 1);
             if !follows || zxid.epoch() > self.epoch {
                 return self.leave("the leader's txns have a gap", out);

@@ -22,11 +22,15 @@ fn proposal(text: &str) -> Proposal {
     if text == "synced" {
         return Proposal::Synced { number: 0, session, attach, xid: 1, path: None };
     }
-    let header = TxnHeader { session, attach, cxid: 1, zxid: z(text), time: 0 };
-    Proposal::Txn(Txn { header, body: TxnBody::CreateSession { timeout_ms: 1 } })
+    let (zxid, body) = match text.split_once('^') {
+        Some((zxid, level)) => (zxid, TxnBody::FeatureLevel { level: level.parse().unwrap() }),
+        None => (text, TxnBody::CreateSession { timeout_ms: 1 }),
+    };
+    let header = TxnHeader { session, attach, cxid: 1, zxid: z(zxid), time: 0 };
+    Proposal::Txn(Txn { header, body })
 }
 
-/// `PROPOSE 3.7 then 5.1 5.2`, `NEWLEADER 5 after 5.2`.
+/// `5.1^2` raises the feature level to 2. `PROPOSE 3.7 then 5.1 5.2`, `NEWLEADER 5 after 5.2`.
 fn packet(words: &[&str]) -> Option<ToLearner> {
     Some(match words {
         ["LEADERINFO", it] => ToLearner::LeaderInfo { epoch: epoch(it) },
@@ -91,6 +95,22 @@ impl Bench {
     }
 }
 
+/// Nothing of the batch is logged, and what comes afterwards is nothing to us.
+#[test]
+fn fl3_what_cannot_be_read_is_not_logged_and_nothing_is_acknowledged_any_more() {
+    for (reads, raise, expected) in
+        [(1, "5.2^1", "append 5.1 5.2"), (0, "5.2^1", "unreadable 1"), (1, "5.2^2", "unreadable 2")]
+    {
+        let bench = Bench(Bench::new().0.reading(reads));
+        let mut bench = bench.run(&["connected", "LEADERINFO 5", "accepted", "DIFF"]);
+        assert_eq!(bench.told(&format!("PROPOSE 3.7 then 5.1 {raise}")), expected, "{reads}");
+        if expected.starts_with("unreadable") {
+            let rest = ["NEWLEADER 5 after 3.7", "persisted 3.7", "PROPOSE 3.7 then 5.1", "UPTODATE 3.7"];
+            assert!(rest.iter().all(|input| bench.told(input).is_empty()), "it has ended");
+        }
+    }
+}
+
 #[test]
 fn z9_a_leader_of_another_ensemble_is_left_before_its_epoch_is_entered() {
     for (ours, expected) in [(None, "enter 5"), (Some(7), "enter 5"), (Some(8), "leave")] {
@@ -117,6 +137,7 @@ fn told(out: &Output) -> String {
         Output::KeepAccepted(epoch) => format!("accept {epoch}"),
         Output::KeepCurrent(epoch, 7) => format!("enter {epoch}"),
         Output::KeepCurrent(_, other) => panic!("ensemble {other}"),
+        Output::Unreadable(level) => format!("unreadable {level}"),
         Output::Truncate(to) => format!("cut after {to:?}"),
         Output::Install(zxid) => format!("install {zxid:?}"),
         Output::ReplaceTree(zxid) => format!("tree of {zxid:?}"),

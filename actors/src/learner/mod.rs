@@ -26,6 +26,7 @@ mod disk;
 pub mod fence;
 mod fenced;
 pub mod following;
+mod levels;
 mod local;
 mod queue;
 mod reads_only;

@@ -180,7 +180,8 @@ impl LearnerActor {
                 let ensemble = self.facts.ensemble.unwrap_or(self.new_ensemble);
                 self.entering = ensemble;
                 let committed = self.core.watermark();
-                let lead = Lead { role, accepted, current_epoch, last, committed, ensemble };
+                let level = self.level.max(self.core.logged_level());
+                let lead = Lead { role, accepted, current_epoch, last, committed, ensemble, level };
                 self.mail(ctx, |to| to.lead.post(lead).is_ok());
             }
             Part::Follow { leader, had_vote } => {
@@ -189,6 +190,7 @@ impl LearnerActor {
                 let stay = stay.of(belongs(&self.facts, last));
                 let stay = if had_vote { stay } else { stay.without_vote() };
                 let stay = stay.asking_for_tree(self.fence.is_due(ctx.clock().now_ms()));
+                let stay = stay.reading(self.reads_level());
                 // It is judged from here on, whether or not its lane ever comes up (Q3).
                 self.others().board.tell(role, stay.progress());
                 self.mode = Mode::Following(Box::new(Behind::new(leader, stay, self.others().log_room)));
@@ -353,13 +355,14 @@ impl LearnerActor {
 
     /// Another tree takes the place of ours, which differed if the fence is up (DG4).
     pub(super) fn put_tree(&mut self, tree: DataTree, now_ms: u64) {
-        let latest = tree.latest_digests();
+        let (latest, level) = (tree.latest_digests(), tree.feature_level());
         let mut writer = self.tree.write();
         writer.replace(tree);
         // F3: the feeds go on from another zxid, and nobody is woken for what comes behind it unless told so now.
         let dispatchers = &self.peers.dispatchers;
         writer.commit(|arbiter| drop(dispatchers[usize::from(arbiter)].post(FeedReady)));
         self.tell_digests(OwnDigests { tree: self.digests.tree + 1, latest });
+        self.tell_level(level);
         self.lower_fence(now_ms);
     }
 

@@ -3,7 +3,7 @@
 use std::io;
 use std::time::Duration;
 
-use paddock_messages::frame::{self, Frame, FrameError, FrameReader, FrameWriter, Hello, Lane};
+use paddock_messages::frame::{self, Frame, FrameError, FrameReader, FrameWriter, Hello, Lane, Versions};
 use paddock_messages::ids::ServerId;
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::time::timeout;
@@ -86,6 +86,19 @@ pub enum Refusal {
         /// This member's.
         ours: u128,
     },
+    /// Its build cannot read what the ensemble has begun to log (FL3).
+    #[error(
+        "the ensemble is at feature level {level}, which takes frames of version {needs}, and it speaks {theirs}: run a newer \
+         build there, as on the other members"
+    )]
+    Level {
+        /// Of the ensemble.
+        level: u8,
+        /// The lowest version of frames that will do.
+        needs: u8,
+        /// What it speaks.
+        theirs: Versions,
+    },
     /// Builds too far apart.
     #[error("{0}: upgrade the older one in smaller steps")]
     Version(#[from] frame::NoCommonVersion),
@@ -93,7 +106,7 @@ pub enum Refusal {
 
 /// What this member says first, to `to`.
 pub(super) fn ours(us: &Identity, to: ServerId, lane: Lane) -> Hello {
-    Hello { from: us.me, ensemble: us.ensemble, lane, speaks: us.speaks, to }
+    Hello { from: us.me, ensemble: us.ensemble, lane, speaks: us.told(), to }
 }
 
 /// The same as bytes.
@@ -160,5 +173,9 @@ pub(super) fn judge(
     {
         return Err(Refusal::Ensemble { theirs, ours });
     }
-    Ok(frame::speak(us.speaks, hello.speaks)?)
+    let needs = us.told().lowest;
+    if us.level > 0 && hello.speaks.highest < needs {
+        return Err(Refusal::Level { level: us.level, needs, theirs: hello.speaks });
+    }
+    Ok(frame::speak(us.told(), hello.speaks)?)
 }

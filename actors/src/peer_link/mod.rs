@@ -38,6 +38,7 @@ use std::sync::Arc;
 
 use paddock_messages::frame::Versions;
 use paddock_messages::ids::ServerId;
+use paddock_messages::level;
 use parking_lot::Mutex;
 
 pub use self::ctl::{CtlLink, CtlOutboxes, CtlSetup};
@@ -61,6 +62,16 @@ pub struct Identity {
     pub largest_txn: usize,
     /// Versions of frames that this member says it knows.
     pub speaks: Versions,
+    /// The ensemble's feature level, as far as it is applied here: nobody is spoken with who cannot read it.
+    pub level: u8,
+}
+
+impl Identity {
+    /// What hellos say that it speaks: nothing of before the feature level, so that an older build knows why it is
+    /// refused.
+    pub fn told(&self) -> Versions {
+        Versions { lowest: level::frames_of(self.level).max(self.speaks.lowest), ..self.speaks }
+    }
 }
 
 /// The member's identity as it is now, for all its links and listeners: a lane is judged by what it is when

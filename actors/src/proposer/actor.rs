@@ -107,13 +107,18 @@ pub struct Rules {
     pub members: Option<Arc<str>>,
     /// When a learner is sent a snapshot instead of the log.
     pub spares: Spares,
+    /// The highest feature level that this member reads.
+    pub reads_level: u8,
+    /// What the feature level is raised to without being asked for; 0 but in tests.
+    pub raises_to: u8,
 }
 
 impl Rules {
-    /// A Proposer of `me` for this epoch.
-    pub fn begin(&self, me: ServerId, epoch: Epoch) -> Proposer<paddock_config::Quorum> {
+    /// A Proposer of `me` for this epoch, before which the history comes to this feature level.
+    pub fn begin(&self, me: ServerId, epoch: Epoch, level: u8) -> Proposer<paddock_config::Quorum> {
         Proposer::new(me, epoch, self.quorum.clone(), self.prep.clone(), self.room)
             .with_last_counter(self.last_counter)
+            .with_level(level)
     }
 }
 
@@ -155,7 +160,7 @@ impl ProposerActor {
         reaping: Reaping,
         meters: Arc<Meters>,
     ) -> Self {
-        let core = epoch.map(|epoch| rules.begin(me, epoch));
+        let core = epoch.map(|epoch| rules.begin(me, epoch, tree.read().feature_level()));
         let (sync_limit, own_disk) = (SyncLimit::new(rules.sync_limit), OwnDisk::new(rules.sync_limit));
         let last = core.as_ref().map_or(Zxid::ZERO, Proposer::last);
         Self {
@@ -181,7 +186,7 @@ impl ProposerActor {
 
     /// An epoch is led from now on.
     pub(super) fn propose_in(&mut self, epoch: Epoch) {
-        let mut core = self.rules.begin(self.me, epoch);
+        let mut core = self.rules.begin(self.me, epoch, self.tree.read().feature_level());
         core.on_disk_full(self.is_disk_full);
         self.told = (core.last(), core.last());
         self.core = Some(core);
@@ -218,6 +223,10 @@ impl ProposerActor {
                 }
                 Output::HangUp(member) => {
                     self.hang_up(member, "it acks what was not proposed");
+                    Ok(())
+                }
+                Output::Level(level) => {
+                    self.with_reign(|reign, _| reign.on_level(level));
                     Ok(())
                 }
                 Output::BeginEpoch(epoch) => self.begin_epoch(epoch),
@@ -262,7 +271,7 @@ impl ProposerActor {
         let (requests, closes) = match &letter {
             Internal::Expire(sessions) => (sessions.len(), sessions.len()),
             Internal::Reap(paths) => (paths.len(), 0),
-            Internal::Configure(_) => (1, 0),
+            Internal::Configure(_) | Internal::RaiseLevel(_) => (1, 0),
         };
         let asked = asked(requests, closes, ctx);
         self.prepare(asked, ctx, |core, tree, now_ms, out| core.on_internal(tree, letter, now_ms, out));
@@ -321,6 +330,7 @@ impl Service for ProposerActor {
                 core.on_tick(&mut this.out);
                 this.perform(ctx);
                 this.configure(ctx);
+                this.raise_unasked(ctx);
                 this.drop_late();
                 this.judge_own_disk(ctx);
             }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use paddock_config::Quorum;
 use paddock_messages::ids::{ServerId, SessionId};
 use paddock_messages::letters::{Commit, Proposals, Request, TurnedAway};
+use paddock_messages::level;
 use paddock_messages::mail::Bound;
 use paddock_messages::quorum::{Tail, ToLeader};
 use paddock_messages::roles::{
@@ -75,7 +76,7 @@ fn reign() -> Leadership<Quorum> {
     let tail = Tail { committed: last, runs: vec![] };
     reign.start(out);
     for other in others {
-        reign.on_connected(other);
+        reign.on_connected(other, level::KNOWN);
         let info = ToLeader::LearnerInfo { accepted_epoch: Epoch(4), counts: true, asks_for_tree: false };
         reign.on_packet(other, info, out);
     }
@@ -131,6 +132,8 @@ async fn told_of(reign: Leadership<Quorum>) -> Vec<String> {
         sync_limit: Duration::from_secs(10),
         members: None,
         spares: Spares { factor_millionths: 0, least_bytes: 0 },
+        reads_level: level::KNOWN,
+        raises_to: 0,
     };
     let reaping = Reaping { every: Duration::from_secs(60), max_per_minute: 0, never_used_ms: 0 };
     let mut reigning = Reigning::new(others);

@@ -42,6 +42,8 @@ pub enum Output {
     /// Make this epoch durable, on a quorum; then call [`Proposer::on_new_epoch`], or, of a server alone,
     /// [`Proposer::on_epoch_refused`] if a full disk did not take it.
     BeginEpoch(Epoch),
+    /// What is proposed next raises the feature level to this.
+    Level(u8),
     /// All 2^32 epochs are used up: this history takes no further txn.
     NoEpochLeft,
 }
@@ -92,6 +94,8 @@ pub struct Proposer<Q> {
     /// Sessions expired since the metrics were told.
     expired: u64,
     syncs: Syncs,
+    /// The feature level behind all that was numbered.
+    level: u8,
 }
 
 impl<Q: Quorum> Proposer<Q> {
@@ -117,7 +121,18 @@ impl<Q: Quorum> Proposer<Q> {
             held: Held::default(),
             expired: 0,
             syncs: Syncs::default(),
+            level: 0,
         }
+    }
+
+    /// The history before this epoch comes to this feature level.
+    pub fn with_level(self, level: u8) -> Self {
+        Self { level, ..self }
+    }
+
+    /// The feature level behind all that was numbered: what needs no more may be.
+    pub fn level(&self) -> u8 {
+        self.level
     }
 
     /// Ends each epoch with the txn of this counter, 1 to [`LAST_COUNTER`], so that a roll-over can be
@@ -249,6 +264,15 @@ impl<Q: Quorum> Proposer<Q> {
                 if !self.must_wait() && !self.is_full() {
                     let zxid = self.next();
                     let body = TxnBody::Reconfig { text: configuring::text(&members, zxid) };
+                    let proposal = self.server_txn(SessionId::NONE, zxid, now_ms, body);
+                    self.add(proposal, &mut proposals);
+                }
+            }
+            Internal::RaiseLevel(level) => {
+                if level > self.level && !self.must_wait() && !self.is_full() {
+                    self.level = level; // FL1, FL2
+                    out.push(Output::Level(level));
+                    let (zxid, body) = (self.next(), TxnBody::FeatureLevel { level });
                     let proposal = self.server_txn(SessionId::NONE, zxid, now_ms, body);
                     self.add(proposal, &mut proposals);
                 }
@@ -428,6 +452,7 @@ impl<Q: Quorum> Proposer<Q> {
     fn propose(&mut self, header: TxnHeader, body: TxnBody) -> Proposal {
         assert_eq!(self.last.next(), Some(header.zxid), "P1");
         self.last = header.zxid;
+        assert!(body.level() <= self.level, "FL1: {body:?} at feature level {}", self.level);
         if matches!(body, TxnBody::CloseSession { .. }) {
             self.newest.remove(&header.session);
         }

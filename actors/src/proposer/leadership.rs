@@ -28,6 +28,7 @@ use paddock_messages::letters::{Ack, Handshake, Proposal, Request};
 use paddock_messages::quorum::{ToLeader, ToLearner};
 use paddock_messages::zxid::{Epoch, Zxid};
 
+use self::levels::Levels;
 use self::stage::{Phase, Stage};
 use super::recent::{Batch, Recent};
 use super::sync_plan::Spares;
@@ -102,6 +103,7 @@ pub struct Leadership<Q> {
     spared: BTreeSet<ServerId>,
     /// Who asks for our tree.
     asks_for_tree: BTreeSet<ServerId>,
+    levels: Levels,
 }
 
 impl<Q: Quorum> Leadership<Q> {
@@ -125,6 +127,7 @@ impl<Q: Quorum> Leadership<Q> {
             spares: Spares::default(),
             spared: BTreeSet::new(),
             asks_for_tree: BTreeSet::new(),
+            levels: Levels::default(),
         }
     }
 
@@ -148,9 +151,10 @@ impl<Q: Quorum> Leadership<Q> {
         self.discover(out);
     }
 
-    /// A member's data lane is open; what was on an older one is void. From here on the shell must not bring
-    /// what was found, or sent, for the older one.
-    pub fn on_connected(&mut self, learner: ServerId) {
+    /// The data lane of a member that reads feature levels up to `reads` is open; what was on an older one is void. From
+    /// here on the shell must not bring what was found, or sent, for the older one.
+    pub fn on_connected(&mut self, learner: ServerId, reads: u8) {
+        self.levels.on_connected(learner, reads);
         self.learners.insert(learner, Stage::Connected);
         self.asks_for_tree.remove(&learner);
     }
@@ -169,6 +173,9 @@ impl<Q: Quorum> Leadership<Q> {
             return out.push(Output::HangUp(from, "its data lane is not known to be open"));
         };
         match (packet, stage) {
+            (ToLeader::LearnerInfo { .. }, Stage::Connected) if self.cannot_read(from) => {
+                self.hang_up(from, levels::UNREADABLE, out); // FL3: before it counts for anything
+            }
             (ToLeader::LearnerInfo { accepted_epoch, counts, asks_for_tree }, Stage::Connected) => {
                 if asks_for_tree {
                     self.asks_for_tree.insert(from);
@@ -441,6 +448,7 @@ impl<Q: Quorum> Leadership<Q> {
         let serving = self.learners.iter().any(|(_, stage)| stage.is_serving());
         assert!(!serving || self.established().is_some(), "Z2: UPTODATE before a quorum");
         assert!(self.rolls_over().is_none() || self.committed >= self.recent.last(), "Z11: {:?}", self.phase);
+        self.check_levels();
         if let Some(epoch) = self.epoch() {
             assert!(epoch > self.standing.current_epoch && epoch > self.standing.last.epoch(), "Z1: {epoch}");
         }
@@ -449,6 +457,7 @@ impl<Q: Quorum> Leadership<Q> {
 
 mod asked;
 mod lacking;
+pub mod levels;
 mod roll_over;
 mod stage;
 

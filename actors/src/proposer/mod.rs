@@ -35,6 +35,7 @@ pub mod actor;
 #[cfg(test)]
 mod actor_tests;
 pub mod core;
+pub mod feature_level;
 pub mod lag;
 pub mod leadership;
 pub mod reigning;

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use paddock_messages::frame::{Frame, FrameWriter, SharedFrame};
 use paddock_messages::ids::ServerId;
 use paddock_messages::letters::{Internal, Proposal, Requests};
+use paddock_messages::level;
 use paddock_messages::mail::Outbox;
 use paddock_messages::quorum::ToLearner;
 use paddock_messages::roles::{
@@ -336,12 +337,13 @@ impl ProposerActor {
 
 impl Serve<Lead> for ProposerActor {
     fn serve(&mut self, lead: Lead, ctx: &mut Ctx<'_, Self>) {
-        let Lead { role, accepted, current_epoch, last, committed, ensemble } = lead;
+        let Lead { role, accepted, current_epoch, last, committed, ensemble, level } = lead;
         let Some(reigning) = &mut self.reigning else { return };
         let standing = Standing { current_epoch, last };
         let reign = Leadership::new(self.me, self.rules.quorum.clone(), accepted, standing)
             .of(ensemble)
             .knowing(committed)
+            .at_level(level)
             .sparing(self.rules.spares);
         tracing::info!(epoch = %current_epoch, %last, "elected: discovery begins");
         (reigning.reign, reigning.deferred) = (Some(Box::new(reign)), None);
@@ -380,7 +382,9 @@ impl Serve<LearnerLaneUp> for ProposerActor {
         reigning.forget(learner);
         reigning.lanes.insert(learner, Lane { number, speaking });
         drop(reigning.others.lane.post(MemberLane { member: learner, is_up: true }));
-        self.for_learner((learner, number), ctx, |reign, _| reign.on_connected(learner));
+        self.for_learner((learner, number), ctx, |reign, _| {
+            reign.on_connected(learner, level::readable_in(speaking));
+        });
     }
 }
 

@@ -1,5 +1,6 @@
 //! Member 1 of voters 1 to 3, with observer 4; a peer timeout of 800 ms, 5 s for synchronisation.
 
+use paddock_messages::level;
 use paddock_messages::quorum::{Digests, SyncStart, Tail, ToLeader, ToLearner};
 use paddock_messages::zxid::{Epoch, Zxid};
 
@@ -32,7 +33,7 @@ fn reign(discovered: &[u64], synced: &[u64]) -> Leadership<Majority> {
     let standing = Standing { current_epoch: Epoch(0), last: Zxid::ZERO };
     let (mut reign, mut out) = (Leadership::new(id(1), quorum(), Epoch(0), standing), Vec::new());
     for learner in discovered.iter().map(|it| id(*it)) {
-        reign.on_connected(learner);
+        reign.on_connected(learner, level::KNOWN);
         reign.on_packet(
             learner,
             ToLeader::LearnerInfo { accepted_epoch: Epoch(0), counts: true, asks_for_tree: false },

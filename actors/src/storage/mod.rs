@@ -28,6 +28,8 @@
 pub mod batch;
 mod disk;
 pub mod history;
+#[cfg(test)]
+mod level_tests;
 mod log_view;
 #[cfg(test)]
 mod log_view_tests;

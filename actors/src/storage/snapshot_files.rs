@@ -50,9 +50,33 @@ pub enum RestoreError {
         /// What is wrong.
         error: CodecError,
     },
+    /// The log is an ensemble's of later releases.
+    #[error(
+        "the txn {zxid} in the log raises the ensemble to feature level {level}, and this version of paddock reads {reads} \
+         at most; run the version that wrote it, or a later one"
+    )]
+    Level {
+        /// Its zxid.
+        zxid: Zxid,
+        /// What it raises to.
+        level: u8,
+        /// What is read here.
+        reads: u8,
+    },
     /// `history` cannot be written.
     #[error(transparent)]
     History(#[from] LogFailure),
+}
+
+impl RestoreError {
+    /// Whether a later release wrote the data: it is whole, and not for this one.
+    pub fn is_newer(&self) -> bool {
+        match self {
+            Self::Level { .. } => true,
+            Self::Snapshot(error) => error.is_newer(),
+            _ => false,
+        }
+    }
 }
 
 /// A tree, and how it came to be.
@@ -92,13 +116,21 @@ pub fn restore<D: Disk>(
         if zxid > upto {
             break;
         }
-        let txn: Txn =
-            codec::decode::<_, TXN_LIMIT>(payload).map_err(|error| RestoreError::Txn { zxid, error })?;
+        let txn = read_txn(zxid, payload, options)?;
         tree.apply(&txn, &mut Events::unwanted());
         replayed += 1;
     }
     let log_took = began.elapsed() - snapshot_took;
     Ok(Restored { tree, snapshot, bad_snapshots, replayed, snapshot_took, log_took })
+}
+
+/// The txn of a record of the log. Fails where it is none, or where what is logged behind it is nothing that is read here
+/// (FL3).
+pub fn read_txn(zxid: Zxid, payload: &[u8], options: TreeOptions) -> Result<Txn, RestoreError> {
+    let txn: Txn =
+        codec::decode::<_, TXN_LIMIT>(payload).map_err(|error| RestoreError::Txn { zxid, error })?;
+    let (level, reads) = (txn.body.level(), options.reads_level);
+    if level > reads { Err(RestoreError::Level { zxid, level, reads }) } else { Ok(txn) }
 }
 
 fn newest_snapshot<D: Disk>(
@@ -116,7 +148,7 @@ fn newest_snapshot<D: Disk>(
             .and_then(|from| snapshot::load(&file, FileReader::new(from), options));
         match loaded {
             Ok(tree) => return Ok((tree, forget(disk, logger, &bad)?)),
-            Err(error @ SnapshotError::Newer { .. }) => return Err(RestoreError::Snapshot(error)),
+            Err(error) if error.is_newer() => return Err(RestoreError::Snapshot(error)),
             Err(error) => bad.push((entry.name.as_str(), error)),
         }
     }

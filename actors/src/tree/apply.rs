@@ -75,6 +75,10 @@ impl DataTree {
             TxnBody::FailedMulti(codes) => {
                 Outcome::Multi(codes.iter().map(|code| OpResult::Failed(*code)).collect())
             }
+            TxnBody::FeatureLevel { level } => {
+                self.feature_level = self.feature_level.max(*level); // FL2, and T6
+                Outcome::Done
+            }
         }
     }
 

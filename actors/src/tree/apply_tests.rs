@@ -248,7 +248,7 @@ fn hard_limits_refuse_soft_ones_do_not_and_both_are_told() {
         ("count=-1,bytes=-1=;byteHardLimit=0;countHardLimit=0", 0, 0, false, &[]),
     ] {
         for enforce_quota in [true, false] {
-            let mut tree = DataTree::new(TreeOptions { enforce_quota, hash_seed: 0 });
+            let mut tree = DataTree::new(TreeOptions { enforce_quota, ..TreeOptions::default() });
             let limits: &'static [u8] = limits.as_bytes();
             for (counter, (path, data)) in (1..).zip([
                 ("/a", &b"123"[..]),
@@ -305,7 +305,7 @@ fn a_quota_that_cannot_be_read_refuses_where_java_does() {
         (Some(b",count=5"), false),
         (Some(b"count=99999999999999999999"), false),
     ] {
-        let mut tree = DataTree::new(TreeOptions { enforce_quota: true, hash_seed: 0 });
+        let mut tree = DataTree::new(TreeOptions { enforce_quota: true, ..TreeOptions::default() });
         apply(&mut tree, &create(1, "/zookeeper/quota/a", b""));
         let mut limited = create(2, "/zookeeper/quota/a/zookeeper_limits", b"");
         if let TxnBody::One(Op::Create(create)) = &mut limited.body {
@@ -352,5 +352,14 @@ fn usage_follows_the_deepest_quota_without_a_version() {
         let (version, text) = (tree.node(stats).unwrap().version(), usage(&tree, stats));
         assert_eq!((version, &*text), (i32::from(counter >= 14), outer), "{counter}");
         assert_eq!(usage(&tree, "/zookeeper/quota/a/b/zookeeper_stats"), inner, "{counter}");
+    }
+}
+
+#[test]
+fn fl2_t6_a_level_that_comes_again_behind_a_higher_one_changes_nothing() {
+    let mut tree = DataTree::new(TreeOptions::default());
+    for (counter, level, comes_to) in [(1, 2, 2), (5, 3, 3), (1, 2, 3), (5, 3, 3), (6, 4, 4)] {
+        assert_eq!(apply(&mut tree, &txn(counter, TxnBody::FeatureLevel { level })), Outcome::Done);
+        assert_eq!(tree.feature_level(), comes_to, "txn {counter}");
     }
 }

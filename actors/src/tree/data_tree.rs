@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use bytestring::ByteString;
 use paddock_messages::ids::SessionId;
+use paddock_messages::level;
 use paddock_messages::path::{CONFIG, QUOTA, ZOOKEEPER};
 use paddock_messages::quorum::Digests;
 use paddock_messages::znode::{Acl, Owner};
@@ -27,13 +28,21 @@ pub(super) const QUOTA_SLOT: Slot = 2;
 pub(super) const CONFIG_SLOT: Slot = 3;
 
 /// What an operator or a seed decides about a tree; members may differ in it.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub struct TreeOptions {
     /// Keeps clients from choosing names that collide in the index; any number. Nothing that can be
     /// observed depends on it.
     pub hash_seed: u64,
     /// Whether hard limits refuse writes (`enforceQuota`).
     pub enforce_quota: bool,
+    /// The highest feature level that this member reads; [`level::KNOWN`], unless a test has it be of an older build.
+    pub reads_level: u8,
+}
+
+impl Default for TreeOptions {
+    fn default() -> Self {
+        Self { hash_seed: 0, enforce_quota: false, reads_level: level::KNOWN }
+    }
 }
 
 /// The znode below which the last change was.
@@ -69,6 +78,7 @@ pub struct DataTree {
     pub(super) data_size: u64,
     pub(super) recent: Recent,
     pub(super) walk: Option<Arc<WalkState>>,
+    pub(super) feature_level: u8,
 }
 
 impl DataTree {
@@ -108,7 +118,13 @@ impl DataTree {
             data_size: 0,
             recent: Recent::default(),
             walk: None,
+            feature_level: 0,
         }
+    }
+
+    /// What the ensemble has agreed that all its members read ([`level`]); 0 until something needs more.
+    pub fn feature_level(&self) -> u8 {
+        self.feature_level
     }
 
     /// The last txn applied, or the start of the epoch if none of it was.

@@ -76,7 +76,7 @@ impl TreeLoader {
     /// Begins with sessions and ACLs.
     pub fn new(options: TreeOptions, head: WalkHead) -> Self {
         let mut tree = DataTree::bare(options);
-        tree.last_zxid = head.zxid;
+        (tree.last_zxid, tree.feature_level) = (head.zxid, head.feature_level);
         tree.sessions = head.sessions.iter().copied().collect();
         tree.arena.reserve(head.slots);
         let mut acls = HashMap::with_hasher(FixedState::with_seed(options.hash_seed));

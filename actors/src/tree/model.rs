@@ -114,6 +114,7 @@ impl Model {
             TxnBody::FailedMulti(codes) => {
                 Outcome::Multi(codes.iter().map(|&code| OpResult::Failed(code)).collect())
             }
+            TxnBody::FeatureLevel { .. } => Outcome::Done,
         };
         self.zxid = header.zxid;
         outcome

@@ -39,6 +39,8 @@ pub struct WalkHead {
     pub sessions: Vec<(SessionId, i32)>,
     /// ACLs by the number that images refer to; 0, the open one, is not among them.
     pub acls: Vec<(u32, Arc<[Acl]>)>,
+    /// Its feature level.
+    pub feature_level: u8,
 }
 
 /// How far a walk has come.
@@ -57,6 +59,7 @@ pub enum Step {
 pub struct Walk {
     digest: u64,
     count: u32,
+    feature_level: u8,
     sessions: Sessions,
     acls: ByNumber,
     /// Made of all that by whoever asks first: not under the lock.
@@ -151,6 +154,7 @@ impl DataTree {
         Some(Walk {
             digest: self.digest(),
             count: self.arena.live(),
+            feature_level: self.feature_level,
             sessions: self.sessions.clone(),
             acls: self.acls.by_number(),
             head: OnceLock::new(),
@@ -197,6 +201,7 @@ impl Walk {
             slots: self.shared.slots,
             sessions: self.sessions.iter().collect(),
             acls: self.acls.in_use().map(|(id, acl)| (id, acl.clone())).collect(),
+            feature_level: self.feature_level,
         })
     }
 

@@ -31,6 +31,7 @@ pub const OUR_OWN: &[EnsembleFault] = &[
     Fault::RollOverAlone,
     Fault::HandOverEarly,
     Fault::SayRoleOn,
+    Fault::RaiseUnasked,
 ];
 
 /// A peer that takes nothing costs its own lane.

@@ -310,6 +310,7 @@ impl Node {
                 Proposed::BeginEpoch(epoch) => {
                     self.post(Who::Proposer, Who::Logger, Mail::KeepEpoch(epoch));
                 }
+                Proposed::Level(_) => panic!("nobody asks for one here"),
                 Proposed::NoEpochLeft => panic!("there are epochs enough"),
             }
         }

@@ -117,7 +117,7 @@ pub(super) fn start(
     met.add("torn tails cut", u64::from(recovered.torn.is_some()));
     truth.recover(&logged(&logger, &recovered)?, Zxid(recovered.log_start.0 + 1));
     let reign = reign(&recovered, rng.random()).expect("there are epochs enough");
-    let options = TreeOptions { hash_seed: rng.random(), enforce_quota: false };
+    let options = TreeOptions { hash_seed: rng.random(), ..TreeOptions::default() };
     let mut restored = restore(disk, &mut logger, &recovered, options, reign.committed)?;
     if restored.bad_snapshots > 0 {
         let older = restored.snapshot > Zxid::ZERO;

@@ -16,6 +16,7 @@ use crate::world::{client, serving, those};
 
 /// What is served beside ZooKeeper's names, of a member of several alone, and what it is to Prometheus.
 const OWN_OF_MEMBERS: &[(&str, &str)] = &[
+    ("paddock_feature_level", "gauge"),
     ("paddock_learner_lag_bytes", "gauge"),
     ("paddock_learner_lag_txns", "gauge"),
     ("paddock_link_last_error", "gauge"),
@@ -27,6 +28,7 @@ const OWN_OF_MEMBERS: &[(&str, &str)] = &[
     ("paddock_link_up", "gauge"),
     ("paddock_link_version", "gauge"),
     ("paddock_no_leader_seconds", "gauge"),
+    ("paddock_possible_feature_level", "gauge"),
     ("paddock_voter_missing_seconds", "gauge"),
 ];
 

@@ -42,6 +42,10 @@ const MOVED_ELSEWHERE: &[(&str, &str)] = &[
     ("paddock_mailbox_depth", "mailboxes_tell_depth_counts_and_times"),
     ("paddock_mailbox_refused_full_total", "mailboxes_tell_depth_counts_and_times"),
     ("paddock_mailbox_refused_gone_total", "mailboxes_tell_depth_counts_and_times"),
+    (
+        "paddock_feature_level",
+        "fl3_fl4_the_level_is_raised_once_all_can_read_it_and_keeps_the_build_before_out",
+    ),
     ("paddock_link_queued_bytes", "each_link_and_each_learner_has_its_samples"),
 ];
 

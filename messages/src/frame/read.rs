@@ -3,6 +3,7 @@
 use super::table;
 use super::{Frame, HEADER, Kind, Lane, MAGIC, SPOKEN, SUMMED, checksum};
 use crate::codec::CodecError;
+use crate::level;
 
 /// What came down a lane is no frame that may come there. The lane is closed: where the next frame would
 /// begin is not known.
@@ -87,6 +88,16 @@ pub enum Fault {
         length: usize,
         /// Why not.
         error: CodecError,
+    },
+    /// The sender has not heeded what this version may carry (FR6).
+    #[error("{kind:?} in version {version} has a txn of feature level {level}")]
+    Level {
+        /// Its type.
+        kind: Kind,
+        /// The version of the type.
+        version: u8,
+        /// What it has.
+        level: u8,
     },
     /// The lane ended.
     #[error("cut short after {0} bytes")]
@@ -221,6 +232,10 @@ impl FrameReader {
             return Err(Fault::Checksum { kind, length, found, said });
         }
         let frame = (row.read)(body).map_err(|error| Fault::Body { kind, length, error })?;
+        let readable = level::readable_in(version);
+        if kind == Kind::Proposals && readable < level::KNOWN && frame.level() > readable {
+            return Err(Fault::Level { kind, version, level: frame.level() });
+        }
         Ok(Some((frame, HEADER + length)))
     }
 

@@ -74,6 +74,19 @@ pub(super) fn of_version_3() -> Vec<(String, Frame)> {
     vec![("new-epoch".into(), Frame::ToLearner(packet))]
 }
 
+/// What only an ensemble at feature level 1 logs.
+pub(super) fn of_version_4() -> Vec<(String, Frame)> {
+    let session = SessionId::NONE;
+    let named = (0..).zip(txn_bodies().into_iter().filter(|body| body.level() > 0)).map(|(at, body)| {
+        let zxid = Zxid::new(Epoch(4), 251 + at);
+        let header = TxnHeader { session, attach: AttachNumber::default(), cxid: 0, zxid, time: 1 << 41 };
+        let items = Arc::new(vec![Proposal::Txn(Txn { header, body })]);
+        let packet = ToLearner::Proposals { after: Zxid::new(Epoch(4), 250 + at), items };
+        (format!("proposals-level-1-{at:02}"), Frame::ToLearner(packet))
+    });
+    named.collect()
+}
+
 fn ctl() -> Vec<(&'static str, Frame)> {
     let member = Hello { ensemble: Some(u128::MAX - 5), lane: Lane::Data, from: ServerId(u64::MAX), ..HELLO };
     let vote = Vote { peer_epoch: Epoch(3), zxid: Zxid::new(Epoch(3), 251), leader: MEMBER };
@@ -285,9 +298,9 @@ fn ops() -> Vec<Op> {
     ops
 }
 
-fn proposals() -> Vec<Proposal> {
+fn txn_bodies() -> Vec<TxnBody> {
     let code = ErrorCode::NoNode;
-    let bodies = each! { TxnBody:
+    each! { TxnBody:
         TxnBody::Error(_) => TxnBody::Error(code),
         TxnBody::CreateSession { .. } => TxnBody::CreateSession { timeout_ms: 10_000 },
         TxnBody::CloseSession { .. } => TxnBody::CloseSession { ephemerals: vec!["/a".into(), "/b".into()] },
@@ -297,7 +310,13 @@ fn proposals() -> Vec<Proposal> {
         TxnBody::DeleteContainer { .. } => TxnBody::DeleteContainer { path: "/c".into() },
         TxnBody::Multi(_) => TxnBody::Multi(ops()),
         TxnBody::FailedMulti(_) => TxnBody::FailedMulti(ErrorCode::ALL.iter().map(|it| Some(*it)).chain([None]).collect()),
-    };
+        TxnBody::FeatureLevel { .. } => TxnBody::FeatureLevel { level: 1 },
+    }
+}
+
+fn proposals() -> Vec<Proposal> {
+    let code = ErrorCode::NoNode;
+    let bodies = txn_bodies().into_iter().filter(|body| body.level() == 0);
     let zxid = |at| Zxid::new(Epoch(4), at);
     let header = |at| TxnHeader { session: SESSION, attach: ATTACH, cxid: 9, zxid: zxid(at), time: 1 << 41 };
     let txns = (251..).zip(bodies).map(|(at, body)| Proposal::Txn(Txn { header: header(at), body }));

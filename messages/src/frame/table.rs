@@ -93,6 +93,7 @@ pub(super) const TABLE: &[Row] = &[
     row!(1, SMALL, ToLearner::Sync(start)),
     SNAPSHOT_1,
     row!(1, Limit::Of(GIB), ToLearner::Proposals { after, items }),
+    row!(4, Limit::Of(GIB), ToLearner::Proposals { after, items }), // with txns of level 1
     row!(1, SMALL, ToLearner::NewLeader { epoch, last, ensemble }),
     row!(1, SMALL, ToLearner::UpToDate { committed }),
     row!(1, Limit::Batch, ToLearner::TurnedAway(handshakes)),

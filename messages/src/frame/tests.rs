@@ -12,9 +12,12 @@ use crate::client::ops::SetData;
 use crate::client::request::{Write, WriteOp};
 use crate::ids::SessionId;
 use crate::letters::{Asker, Handshake, Proposal, Request};
+use crate::level;
 use crate::quorum::Digests;
 use crate::txn::{Op, Txn, TxnBody, TxnHeader};
 use crate::zxid::{Epoch, Zxid};
+
+mod levels;
 
 /// In bytes.
 const LARGEST_TXN: usize = 4_000;
@@ -26,11 +29,11 @@ fn first(kind: Kind) -> u8 {
 }
 
 fn written(frame: &Frame) -> Vec<u8> {
-    written_in(first(frame.kind()), frame)
+    written_in(first(frame.kind()).max(level::frames_of(frame.level())), frame)
 }
 
 fn of_each_type() -> Vec<(String, Frame)> {
-    samples::all().into_iter().chain(samples::of_version_3()).collect()
+    samples::all().into_iter().chain(samples::of_version_3()).chain(samples::of_version_4()).collect()
 }
 
 fn written_in(version: u8, frame: &Frame) -> Vec<u8> {
@@ -372,6 +375,7 @@ fn fr4_each_version_of_every_type_is_as_it_was_recorded() {
     as_recorded(1, &samples::all());
     as_recorded(2, &samples::of_version_2());
     as_recorded(3, &samples::of_version_3());
+    as_recorded(4, &samples::of_version_4());
 }
 
 fn as_recorded(version: u8, samples: &[(String, Frame)]) {
@@ -409,6 +413,7 @@ fn what_version_1_cannot_say_is_left_out_and_every_later_row_has_a_sample() {
     let of = |wanted| kinds().filter(move |(_, it)| *it == wanted).map(|(kind, _)| kind as u8);
     assert_eq!(met, of(2).collect());
     assert_eq!(of(3).collect::<Vec<_>>(), [Kind::NewEpoch as u8]);
+    assert_eq!(of(4).collect::<Vec<_>>(), [Kind::Proposals as u8]);
 }
 
 #[test]

@@ -5,6 +5,7 @@ use bytes::Bytes;
 use super::table::{self, Row};
 use super::{Frame, HEADER, Kind, MAGIC, SUMMED, checksum};
 use crate::codec::CodecError;
+use crate::level;
 
 /// Why a frame was not written.
 #[derive(Debug, thiserror::Error)]
@@ -24,6 +25,16 @@ pub enum WriteError {
     Version {
         /// Of which type.
         kind: Kind,
+        /// What was agreed with the peer.
+        speaking: u8,
+    },
+    /// The peer's build cannot read it (FR6).
+    #[error("{kind:?} with a txn of feature level {level} cannot be said in version {speaking}")]
+    Level {
+        /// Of which type.
+        kind: Kind,
+        /// What it takes.
+        level: u8,
         /// What was agreed with the peer.
         speaking: u8,
     },
@@ -59,7 +70,15 @@ impl FrameWriter {
     fn row(&self, frame: &Frame) -> Result<&'static Row, WriteError> {
         let (kind, speaking) =
             (frame.kind(), if matches!(frame, Frame::Hello(_)) { 1 } else { self.speaking });
-        table::row_to_speak(kind, speaking).ok_or(WriteError::Version { kind, speaking })
+        let row = table::row_to_speak(kind, speaking).ok_or(WriteError::Version { kind, speaking })?;
+        let readable = level::readable_in(speaking);
+        if readable < level::KNOWN {
+            let level = frame.level(); // looked at for peers of older builds alone
+            if level > readable {
+                return Err(WriteError::Level { kind, level, speaking });
+            }
+        }
+        Ok(row)
     }
 
     fn append(&self, row: &Row, frame: &Frame, to: &mut Vec<u8>) -> Result<(), WriteError> {

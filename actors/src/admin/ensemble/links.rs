@@ -38,6 +38,18 @@ const FAMILIES: &[Family] = &[
         },
     },
     Family {
+        name: "feature_level",
+        kind: "gauge",
+        help: "the ensemble's feature level: no build that cannot read it is let in, or can be gone back to",
+        samples: |it| vec![(Vec::new(), f64::from(it.level))],
+    },
+    Family {
+        name: "possible_feature_level",
+        kind: "gauge",
+        help: "the level that all members can read, as this one knows from its links; the present one while one is away",
+        samples: |it| vec![(Vec::new(), f64::from(it.possible_level()))],
+    },
+    Family {
         name: "link_up",
         kind: "gauge",
         help: "1 while a lane with the member is up, 0 while it is wanted and is not; absent while it is not wanted",

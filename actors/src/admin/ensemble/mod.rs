@@ -15,11 +15,13 @@ mod tests;
 use std::collections::{BTreeMap, BTreeSet};
 
 use paddock_messages::ids::ServerId;
+use paddock_messages::level;
 
 use super::four_letter::Sizes;
 use super::metrics::{EnsembleGauges, LeaderGauges};
 use crate::election::Waits;
 use crate::election::actor::SharedSearch;
+use crate::peer_link::SharedIdentity;
 use crate::peer_link::status::{LinkState, LinkStatus, SharedStatus};
 use crate::proposer::lag::{Behind, SharedLag};
 use crate::quorum_peer::progress::{Progress, Reign};
@@ -47,6 +49,8 @@ pub struct Ensemble {
     pub links: BTreeMap<ServerId, [SharedStatus; 2]>,
     /// How far learners are behind, while this member leads.
     pub lag: SharedLag,
+    /// What hellos say of this member: which frames it speaks, and the feature level.
+    pub identity: SharedIdentity,
 }
 
 impl Ensemble {
@@ -63,7 +67,13 @@ impl Ensemble {
         };
         let links = self.links.iter().map(|(id, both)| (*id, both.each_ref().map(|of| of.lock().clone())));
         let lag = self.lag.lock();
+        let (level, spoken) = {
+            let identity = self.identity.lock();
+            (identity.level, identity.speaks.highest)
+        };
         Sight {
+            level,
+            spoken,
             now_ms,
             me: self.me,
             is_fenced,
@@ -95,6 +105,9 @@ pub struct Sight {
     reign: Option<Reign>,
     behind: BTreeMap<ServerId, Behind>,
     pending_syncs: u64,
+    /// The ensemble's feature level, and the newest frames that this member speaks.
+    level: u8,
+    spoken: u8,
 }
 
 impl Sight {
@@ -148,6 +161,15 @@ impl Sight {
     /// Whether it has no leader, and serves clients that only read.
     pub fn serves_reads_only(&self) -> bool {
         self.is(Told::Looking) && self.serves_reads && !self.is_fenced
+    }
+
+    /// The highest feature level that this member and all others read, as far as it is connected with them; while one is
+    /// not, the one that they have agreed on.
+    fn possible_level(&self) -> u8 {
+        let spoken = |ctl: &LinkStatus| ctl.speaking.filter(|_| ctl.state == LinkState::Up);
+        let of_all: Option<Vec<u8>> = self.links.values().map(|[ctl, _]| spoken(ctl)).collect();
+        let lowest = of_all.map(|all| all.into_iter().fold(self.spoken, u8::min));
+        lowest.map_or(self.level, level::readable_in)
     }
 
     fn is(&self, told: Told) -> bool {

@@ -39,7 +39,40 @@ fn sight(told: Told) -> Sight {
         reign: None,
         behind: BTreeMap::new(),
         pending_syncs: 0,
+        level: 0,
+        spoken: 4,
     }
+}
+
+/// Of whom is away nothing is known; the older of two decides.
+#[test]
+fn fl4_the_level_that_is_possible_is_what_all_read_that_are_there_and_the_present_one_while_one_is_not() {
+    let mut sight = sight(Told::Leading);
+    let tells = |sight: &Sight, possible: u8| {
+        let told = format!(
+            "zk_paddock_feature_level\t{}\nzk_paddock_possible_feature_level\t{possible}\n",
+            sight.level
+        );
+        assert!(sight.mntr().contains(&told), "{told} in\n{}", sight.mntr());
+    };
+    for (of_2, of_4) in [(4, 4), (3, 4)] {
+        for (id, spoken) in [(2, of_2), (4, of_4)] {
+            sight.links.get_mut(&ServerId(id)).unwrap()[0].speaking = Some(spoken);
+        }
+        tells(&sight, 0); // 3 is away
+    }
+    sight.links.get_mut(&ServerId(3)).unwrap()[0] = sight.links[&ServerId(2)][0].clone();
+    tells(&sight, 0); // they are there, and two of them are older
+    for id in [2, 3] {
+        sight.links.get_mut(&ServerId(id)).unwrap()[0].speaking = Some(4);
+    }
+    tells(&sight, 1);
+    sight.spoken = 3;
+    tells(&sight, 0); // so are we
+    (sight.spoken, sight.level) = (4, 1);
+    tells(&sight, 1);
+    sight.links.get_mut(&ServerId(3)).unwrap()[0].state = LinkState::Dialling;
+    tells(&sight, 1); // whoever is away cannot come back older
 }
 
 fn looking(aim: Aim, unheard: &[u64], reasons: &[&str]) -> Sight {

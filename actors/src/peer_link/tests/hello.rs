@@ -3,7 +3,7 @@
 use paddock_messages::frame::Versions;
 
 use super::*;
-use crate::peer_link::hello::judge;
+use crate::peer_link::hello::{judge, ours};
 
 type Spoil = fn(&mut Hello);
 
@@ -120,6 +120,31 @@ async fn each_address_is_tried() {
     raw.greet(hello(1, 2, Lane::Data)).await;
     link.ear.up().await;
     assert_eq!(link.peer.status.lock().address, Some(at));
+}
+
+/// The older build is told by our hello, the newer by its refusal; and nothing else keeps builds apart.
+#[test]
+fn fl3_who_cannot_read_the_feature_level_is_refused_by_both_sides() {
+    let newer = Identity { level: 1, ..identity(2, &[1, 2, 3]).lock().clone() };
+    let older =
+        Identity { speaks: Versions { highest: 3, ..SPOKEN }, me: ServerId(3), level: 0, ..newer.clone() };
+    for lane in [Lane::Ctl, Lane::Data] {
+        let (to_older, to_newer) = (ours(&newer, older.me, lane), ours(&older, newer.me, lane));
+        let here = judge(&to_newer, &newer, lane, None).unwrap_err().to_string();
+        let says =
+            "the ensemble is at feature level 1, which takes frames of version 4, and it speaks 1 to 3";
+        assert!(here.contains(says), "{here}");
+        let there = judge(&to_older, &older, lane, Some(newer.me)).unwrap_err().to_string();
+        assert!(
+            there.contains("we speak frames of version 1 to 3, the peer speaks 4 to 4: upgrade the older"),
+            "{there}"
+        );
+        // Before the level is raised, and once it is upgraded.
+        assert_eq!(judge(&to_newer, &Identity { level: 0, ..newer.clone() }, lane, None).unwrap(), 3);
+        let upgraded = Identity { speaks: SPOKEN, ..older.clone() };
+        assert_eq!(judge(&ours(&upgraded, newer.me, lane), &newer, lane, None).unwrap(), SPOKEN.highest);
+        assert_eq!(judge(&to_older, &upgraded, lane, Some(newer.me)).unwrap(), SPOKEN.highest);
+    }
 }
 
 /// One of the two knows less, whichever it is and whoever dials.

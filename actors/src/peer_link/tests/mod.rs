@@ -107,7 +107,7 @@ impl Ear {
 fn identity(me: u64, members: &[u64]) -> SharedIdentity {
     let members = members.iter().copied().map(ServerId).collect();
     let (me, ensemble) = (ServerId(me), Some(7));
-    Arc::new(Mutex::new(Identity { me, members, ensemble, largest_txn: TXN, speaks: SPOKEN }))
+    Arc::new(Mutex::new(Identity { me, members, ensemble, largest_txn: TXN, speaks: SPOKEN, level: 0 }))
 }
 
 fn clock() -> Arc<dyn Clock> {

@@ -9,6 +9,7 @@ use super::*;
 use crate::tree::prep::toy::{State, Toy, told, write_of};
 
 mod held;
+mod levels;
 mod local;
 mod revalidated;
 
@@ -120,6 +121,10 @@ impl Bench {
                 proposer.on_internal(toy, Internal::Reap(paths), NOW, &mut out);
             }
             "configure" => proposer.on_internal(toy, Internal::Configure(rest.into()), NOW, &mut out),
+            "level" => {
+                let level = rest.parse().unwrap();
+                proposer.on_internal(toy, Internal::RaiseLevel(level), NOW, &mut out);
+            }
             "disk" => proposer.on_disk_full(rest == "full"),
             "heard" => {
                 let (id, number) = rest.split_once(' ').unwrap();
@@ -165,6 +170,7 @@ impl Bench {
             Output::BeginRound(number) => format!("begin round {number}"),
             Output::Confirm(upto) => format!("confirm {upto}"),
             Output::BeginEpoch(epoch) => format!("begin {epoch}"),
+            Output::Level(level) => format!("from level {level} on"),
             Output::NoEpochLeft => "no epoch left".into(),
         };
         let holds = self.holds.len();
@@ -361,18 +367,6 @@ fn p8_an_epoch_is_asked_for_once_and_again_when_a_full_disk_refused_it() {
     ] {
         assert_eq!(bench.told(input), expected, "{input}");
     }
-}
-
-#[test]
-fn p8_the_last_epoch_has_none_behind_it() {
-    let mut bench = Bench::new(1);
-    let quorum = Majority(BTreeSet::from([ServerId(1)]));
-    let room = Room { admitted: 1 << 20, largest: 4 << 10 };
-    let proposer = Proposer::new(ServerId(1), Epoch(u32::MAX), quorum, PrepRules::default(), room);
-    bench.proposer = proposer.with_last_counter(1);
-    let last = Zxid::new(Epoch(u32::MAX), 1);
-    assert_eq!(bench.told("7 0#1 set /"), format!("{last:?} 7 set / v1"));
-    assert_eq!(bench.told(&format!("ack 1 {last:?}")), format!("commit {last:?}, no epoch left"));
 }
 
 /// Each is an order of the shell's that nothing asked for: the core must not take it.

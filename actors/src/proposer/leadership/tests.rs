@@ -12,6 +12,7 @@ use crate::proposer::sync_plan::Searched;
 use crate::quorum::Majority;
 
 mod discovery;
+mod levels;
 mod rolling_over;
 mod sync;
 
@@ -91,7 +92,10 @@ impl Bench {
             ["roll-over", to, hearing] => {
                 lead.roll_over(epoch(to), |it| hearing.contains(&it.0.to_string()), &mut out);
             }
-            [learner, "connects"] => lead.on_connected(id(learner)),
+            [learner, "connects"] => lead.on_connected(id(learner), 1),
+            // It reads feature levels up to this one.
+            [learner, "connects", reads] => lead.on_connected(id(learner), reads.parse().unwrap()),
+            ["level", level] => lead.on_level(level.parse().unwrap()),
             [learner, "goes"] => lead.on_gone(id(learner)),
             // Our log's start, then the floor of each zxid that was asked; `3.5:9000`: and how many bytes a
             // snapshot of 1000 spares from there.

@@ -13,7 +13,12 @@ use crate::tree::load::LoadError;
 use crate::tree::walk::WalkHead;
 
 pub(super) const MAGIC: &[u8; 8] = b"PDKSNAP\n";
-pub(super) const VERSION: u32 = 1;
+/// Of a tree at feature level 0, which every build reads.
+const PLAIN: u32 = 1;
+/// The head has the feature level as its last byte.
+const WITH_LEVEL: u32 = 2;
+/// The newest that is read.
+pub(super) const VERSION: u32 = WITH_LEVEL;
 /// Magic, version, CRC.
 pub(super) const FILE_HEADER: usize = 16;
 pub(super) const BLOCK_HEADER: usize = 20;
@@ -80,6 +85,19 @@ pub enum SnapshotError {
         /// Its version.
         version: u32,
     },
+    /// An ensemble of later releases wrote it.
+    #[error(
+        "{file}: its ensemble is at feature level {level}, and this version of paddock reads {reads} at most; run the \
+         version that wrote it, or a later one"
+    )]
+    Level {
+        /// Which file.
+        file: PathBuf,
+        /// Of the tree in it.
+        level: u8,
+        /// What is read here.
+        reads: u8,
+    },
     /// The blocks are sound, and do not make a tree.
     #[error("{file}: block at byte {offset}: {error}")]
     NotATree {
@@ -92,10 +110,19 @@ pub enum SnapshotError {
     },
 }
 
-pub(super) fn file_header() -> [u8; FILE_HEADER] {
+impl SnapshotError {
+    /// Whether a later release wrote it: none of the files of this directory is damaged.
+    pub fn is_newer(&self) -> bool {
+        matches!(self, Self::Newer { .. } | Self::Level { .. })
+    }
+}
+
+/// Before a tree at this feature level.
+pub(super) fn file_header(feature_level: u8) -> [u8; FILE_HEADER] {
+    let version = if feature_level == 0 { PLAIN } else { WITH_LEVEL };
     let mut header = [0; FILE_HEADER];
     header[..8].copy_from_slice(MAGIC);
-    header[8..12].copy_from_slice(&VERSION.to_le_bytes());
+    header[8..12].copy_from_slice(&version.to_le_bytes());
     let crc = crc32c::crc32c(&header[..12]);
     header[12..].copy_from_slice(&crc.to_le_bytes());
     header
@@ -167,9 +194,13 @@ pub(super) fn encode_head(head: &WalkHead, to: &mut Vec<u8>) {
             }
         }
     }
+    if head.feature_level > 0 {
+        to.push(head.feature_level);
+    }
 }
 
-pub(super) fn decode_head(mut from: &[u8]) -> Option<WalkHead> {
+/// The head in a file of this version.
+pub(super) fn decode_head(version: u32, mut from: &[u8]) -> Option<WalkHead> {
     let from = &mut from;
     let (zxid, digest) = (Zxid(take_long(from)?), take_long(from)?);
     let (count, slots) = (take_int(from)?, take_int(from)?);
@@ -181,7 +212,8 @@ pub(super) fn decode_head(mut from: &[u8]) -> Option<WalkHead> {
     for _ in 0..take_int(from)? {
         acls.push((take_int(from)?, take_acl(from)?));
     }
-    from.is_empty().then_some(WalkHead { zxid, digest, count, slots, sessions, acls })
+    let feature_level = if version >= WITH_LEVEL { from.split_off_first().copied()? } else { 0 };
+    from.is_empty().then_some(WalkHead { zxid, digest, count, slots, sessions, acls, feature_level })
 }
 
 fn take_acl(from: &mut &[u8]) -> Option<Arc<[Acl]>> {

@@ -21,7 +21,7 @@ const AHEAD: usize = 4;
 pub fn load(file: &Path, from: impl Read + Send, options: TreeOptions) -> Result<DataTree, SnapshotError> {
     thread::scope(|scope| {
         let (to, blocks) = sync_channel(AHEAD);
-        let reader = Reader { file, from, offset: 0 };
+        let reader = Reader { file, from, offset: 0, version: 0 };
         let reading = scope.spawn(move || reader.run(&to));
         // The receiver goes with `build`, so a reader that has more to give is not kept waiting.
         let built = build(file, options, blocks);
@@ -40,6 +40,8 @@ pub fn load(file: &Path, from: impl Read + Send, options: TreeOptions) -> Result
 /// A block, unpacked.
 struct Block {
     kind: u32,
+    /// Of the file.
+    version: u32,
     /// Where it begins in the file.
     offset: u64,
     raw: Vec<u8>,
@@ -49,6 +51,7 @@ struct Reader<'a, R> {
     file: &'a Path,
     from: R,
     offset: u64,
+    version: u32,
 }
 
 impl<R: Read> Reader<'_, R> {
@@ -82,6 +85,7 @@ impl<R: Read> Reader<'_, R> {
         if version > VERSION {
             return Err(SnapshotError::Newer { file: self.file.to_owned(), version });
         }
+        self.version = version;
         Ok(())
     }
 
@@ -101,7 +105,9 @@ impl<R: Read> Reader<'_, R> {
         }
         let raw = unpacker.decompress(&packed, header.raw_len as usize);
         match raw {
-            Ok(raw) if raw.len() == header.raw_len as usize => Ok(Block { kind: header.kind, offset, raw }),
+            Ok(raw) if raw.len() == header.raw_len as usize => {
+                Ok(Block { kind: header.kind, version: self.version, offset, raw })
+            }
             _ => Err(self.damaged(offset, "a block cannot be unpacked")),
         }
     }
@@ -146,7 +152,7 @@ enum Built {
 fn build(file: &Path, options: TreeOptions, blocks: Receiver<Block>) -> Built {
     let mut begun: Option<(TreeLoader, Footer)> = None;
     let mut last = 0;
-    for Block { kind, offset, raw } in blocks {
+    for Block { kind, version, offset, raw } in blocks {
         let damaged = |what| Built::Failed(SnapshotError::Damaged { file: file.to_owned(), offset, what });
         let not_a_tree = |error: LoadError| {
             Built::Failed(SnapshotError::NotATree { file: file.to_owned(), offset, error })
@@ -154,7 +160,11 @@ fn build(file: &Path, options: TreeOptions, blocks: Receiver<Block>) -> Built {
         last = offset;
         begun = match (kind, begun) {
             (HEAD, None) => {
-                let Some(head) = decode_head(&raw) else { return damaged("the head is malformed") };
+                let Some(head) = decode_head(version, &raw) else { return damaged("the head is malformed") };
+                let (level, reads) = (head.feature_level, options.reads_level);
+                if level > reads {
+                    return Built::Failed(SnapshotError::Level { file: file.to_owned(), level, reads });
+                }
                 let footer = footer_for(&head);
                 Some((TreeLoader::new(options, head), footer))
             }

@@ -116,6 +116,31 @@ fn s21_every_changed_byte_is_noticed() {
     }
 }
 
+/// Level 0 is written as ever, for older builds read it; a level is read back, and as safe as all else.
+#[test]
+fn fl2_s21_the_feature_level_is_in_the_head_of_a_file_of_its_own_format() {
+    let mut raised = tree(20, 10);
+    raised.apply(&txn(100, TxnBody::FeatureLevel { level: 1 }), &mut Events::unwanted());
+    let (raised, file) = saved(raised);
+    let (_, plain) = saved(tree(20, 10));
+    assert_eq!((plain[8], file[8]), (1, 2));
+    assert_eq!((reload(&plain).unwrap().feature_level(), raised.feature_level()), (0, 1));
+    let again = reload(&file).unwrap();
+    assert_eq!(again.feature_level(), 1);
+    assert_same(&raised, &again);
+    for at in 0..file.len() {
+        let mut changed = file.clone();
+        changed[at] ^= 0x10;
+        assert!(matches!(reload(&changed), Err(SnapshotError::Damaged { .. })), "byte {at}");
+    }
+    // The head of the one in a file of the other: a level that is missing, or too much.
+    for (header, rest) in [(&file, &plain), (&plain, &file)] {
+        let mixed = [&header[..FILE_HEADER], &rest[FILE_HEADER..]].concat();
+        let error = reload(&mixed).unwrap_err().to_string();
+        assert!(error.contains("the head is malformed"), "{error}");
+    }
+}
+
 #[test]
 fn s21_parts_out_of_place_and_newer_formats_are_refused() {
     let (_, file) = saved(tree(20, 10));
@@ -151,10 +176,10 @@ fn s21_parts_out_of_place_and_newer_formats_are_refused() {
         }
     }
     let mut newer = file.clone();
-    newer[8] = 2;
+    newer[8] = 3;
     let crc = crc32c::crc32c(&newer[..12]);
     newer[12..16].copy_from_slice(&crc.to_le_bytes());
-    assert!(matches!(reload(&newer), Err(SnapshotError::Newer { version: 2, .. })));
+    assert!(matches!(reload(&newer), Err(SnapshotError::Newer { version: 3, .. })));
 }
 
 /// Fails once so many bytes have passed.

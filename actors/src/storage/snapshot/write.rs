@@ -43,7 +43,7 @@ impl SnapshotWriter {
     pub fn begin(walk: Walk, file: &Path, to: &mut dyn Write) -> Result<Self, SnapshotError> {
         let io = |error| SnapshotError::Io { file: file.to_owned(), error };
         let mut blocks = Blocks { packer: packer().map_err(io)?, packed: Vec::new() };
-        to.write_all(&file_header()).map_err(io)?;
+        to.write_all(&file_header(walk.head().feature_level)).map_err(io)?;
         let mut raw = Vec::new();
         encode_head(walk.head(), &mut raw);
         blocks.put(HEAD, &mut raw, to).map_err(io)?;

@@ -124,7 +124,10 @@ impl State for Toy {
         assert!(header.zxid > self.last);
         self.last = header.zxid;
         match &txn.body {
-            TxnBody::Error(_) | TxnBody::FailedMulti(_) | TxnBody::Reconfig { .. } => {}
+            TxnBody::Error(_)
+            | TxnBody::FailedMulti(_)
+            | TxnBody::Reconfig { .. }
+            | TxnBody::FeatureLevel { .. } => {}
             TxnBody::CreateSession { timeout_ms } => {
                 self.sessions.insert(header.session, *timeout_ms);
             }
@@ -226,6 +229,7 @@ pub(crate) fn told(body: &TxnBody) -> String {
         TxnBody::SetAcl { path, acl, version } => format!("acl {path} {} v{version}", acl.len()),
         TxnBody::Reconfig { text } => format!("reconfig {}", String::from_utf8_lossy(text)),
         TxnBody::DeleteContainer { path } => format!("reap {path}"),
+        TxnBody::FeatureLevel { level } => format!("level {level}"),
         TxnBody::Multi(ops) => format!("multi {}", list(ops.iter().map(told_op).collect())),
         TxnBody::FailedMulti(codes) => {
             let code = |code: &Option<_>| code.map_or(0, ErrorCode::code);

@@ -108,6 +108,9 @@ impl Node {
                 let (bytes, upto) = (std::mem::take(&mut self.lp.incoming), self.lp.core.applied());
                 self.command(role, Command::Behind(zxid, bytes, upto));
             }
+            Followed::Unreadable(level) => {
+                panic!("FL3: {} reads {}, and is sent what raises the level to {level}", self.me, self.reads)
+            }
             Followed::Silent(silent) => self.ask_last_word(silent),
             Followed::Serve(epoch) => {
                 self.has_asked();

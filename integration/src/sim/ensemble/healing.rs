@@ -35,6 +35,7 @@ impl World {
             member.frozen_us = 0;
             member.stalls.clear();
         }
+        self.upgrade_all();
         self.people.iter_mut().for_each(|person| person.silent_until_ms = 0);
         // EN7: this client never comes back.
         let setup = Arc::clone(&self.setup);
@@ -88,6 +89,10 @@ impl World {
         while let Some(what) = self.what_waits() {
             assert!(self.now_us < until, "EN5: {what}\n{}", self.what_is_not_well());
             self.step();
+        }
+        let level = self.truth.borrow().level;
+        for (id, node) in self.members.iter().filter_map(|(id, it)| Some((id, it.node.as_ref()?))) {
+            assert_eq!(node.tree.read().feature_level(), level, "EN15: {id} has come to another level");
         }
     }
 

@@ -115,7 +115,7 @@ impl World {
             if learner == node.me {
                 node.post(Part::Learner, Letter::LeaderLane { role, lane, is_up: false });
             } else {
-                node.post(Part::Proposer, Letter::LearnerLane { role, learner, lane, is_up: false });
+                node.post(Part::Proposer, Letter::LearnerLane { role, learner, lane, up: None });
             }
         });
     }
@@ -140,8 +140,9 @@ impl World {
     pub(super) fn connected(&mut self, lane: u64) {
         let Some(it) = self.network.lanes.get(&lane) else { return };
         let ((learner, life, role), (leader, led, serves)) = (it.learner, it.leader);
+        let up = Some(self.members[&learner].node.as_ref().map_or(0, |node| node.reads));
         self.with(leader, led, |node| {
-            node.post(Part::Proposer, Letter::LearnerLane { role: serves, learner, lane, is_up: true });
+            node.post(Part::Proposer, Letter::LearnerLane { role: serves, learner, lane, up });
         });
         self.with(learner, life, |node| {
             node.post(Part::Learner, Letter::LeaderLane { role, lane, is_up: true });

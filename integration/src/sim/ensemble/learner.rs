@@ -104,7 +104,8 @@ impl Node {
                 let ensemble = it.facts.ensemble.unwrap_or(it.new_ensemble);
                 it.entering = ensemble;
                 let committed = it.core.watermark();
-                let lead = Lead { role, accepted, current_epoch, last, committed, ensemble };
+                let level = self.tree.read().feature_level().max(it.core.logged_level());
+                let lead = Lead { role, accepted, current_epoch, last, committed, ensemble, level };
                 self.post(Part::Proposer, Letter::Lead(lead));
             }
             RolePart::Follow { leader, had_vote } => {
@@ -112,7 +113,7 @@ impl Node {
                 let stay = Following::new(facts.accepted_epoch, facts.current_epoch, tail);
                 let stay = stay.of(belongs(&facts, last));
                 let stay = if had_vote { stay } else { stay.without_vote() };
-                let stay = stay.asking_for_tree(it.fence.is_due(self.now_ms));
+                let stay = stay.asking_for_tree(it.fence.is_due(self.now_ms)).reading(self.reads);
                 self.board.tell(role, stay.progress());
                 self.lp.mode =
                     Mode::Following(Box::new(Behind::new(leader, stay, self.setup.room().admitted)));

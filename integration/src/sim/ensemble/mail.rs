@@ -133,7 +133,8 @@ pub(super) enum Letter {
         role: u64,
         learner: ServerId,
         lane: u64,
-        is_up: bool,
+        /// What the learner's build reads, if it is up.
+        up: Option<u8>,
     },
     FromLearner {
         learner: ServerId,
@@ -300,8 +301,8 @@ impl Node {
             Letter::EpochKept(it) => self.on_epoch_kept(it),
             Letter::HistoryApplied(it) => self.on_history_applied(it),
             Letter::Internal(it) => self.on_internal(it),
-            Letter::LearnerLane { role, learner, lane, is_up: true } => {
-                self.on_learner_lane(role, learner, lane);
+            Letter::LearnerLane { role, learner, lane, up: Some(reads) } => {
+                self.on_learner_lane(role, learner, (lane, reads));
             }
             Letter::LearnerLane { learner, lane, .. } => self.on_learner_lane_down(learner, lane),
             Letter::FromLearner { learner, lane, packet } => self.on_packet_up(learner, lane, packet),

@@ -36,6 +36,8 @@
 //! - EN13 A member whose role has ended tells nobody that it has one, from the moment on at which its Election hears of
 //!   that: however long its log takes to finish.
 //! - EN14 A leader that hands over as it is stopped has numbered nothing that its successors lack.
+//! - EN15 Each raise of the feature level in the one history is to a higher one, and all members come to the same; what
+//!   [`level`](paddock_messages::level) says holds after every step, whichever builds lead and follow.
 
 mod applying;
 mod behind;
@@ -49,6 +51,7 @@ mod healing;
 mod hub;
 mod lanes;
 mod learner;
+mod levels;
 mod mail;
 mod network;
 mod node;
@@ -56,6 +59,7 @@ mod reigning;
 mod sessions;
 mod setup;
 mod space;
+mod starting;
 mod stopping;
 mod storage;
 mod synchronising;
@@ -126,11 +130,13 @@ pub enum EnsembleFault {
     HandOverEarly,
     /// An Election goes on saying that its member leads, or follows, until it looks.
     SayRoleOn,
+    /// The feature level is raised whoever is away, or cannot read it.
+    RaiseUnasked,
 }
 
 impl EnsembleFault {
     /// Every one.
-    pub const ALL: [Self; 29] = [
+    pub const ALL: [Self; 30] = [
         Self::AckBeforePersist,
         Self::NoSync,
         Self::CommitOnMinority,
@@ -160,6 +166,7 @@ impl EnsembleFault {
         Self::RollOverAlone,
         Self::HandOverEarly,
         Self::SayRoleOn,
+        Self::RaiseUnasked,
     ];
 }
 

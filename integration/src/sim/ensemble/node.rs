@@ -1,6 +1,6 @@
 //! One member's process: its parts, and what they have in common.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -8,14 +8,12 @@ use std::sync::Arc;
 use paddock_actors::learner::core::Learner;
 use paddock_actors::learner::session_ids::SessionIds;
 use paddock_actors::quorum_peer::{Board, OwnDigests};
-use paddock_actors::storage::snapshot_files::restore;
+use paddock_actors::storage::snapshot_files::{read_txn, restore};
 use paddock_actors::storage::{LogFailure, Logger, MemoryDisk, OpenError, open};
 use paddock_actors::tree::{SharedTree, TreeOptions};
-use paddock_messages::codec;
 use paddock_messages::ids::ServerId;
 use paddock_messages::quorum::{Heartbeat, Notification, ToLeader, ToLearner};
 use paddock_messages::roles::Part as RolePart;
-use paddock_messages::txn::Txn;
 use paddock_messages::zxid::Zxid;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
@@ -30,7 +28,7 @@ use super::reigning::Reigning;
 use super::sessions::Judging;
 use super::setup::Setup;
 use super::space::Room;
-use super::storage::{Command, TXN_LIMIT};
+use super::storage::Command;
 use super::synchronising::Transfer;
 use super::truth::Truth;
 use crate::sim::Met;
@@ -60,6 +58,10 @@ pub(super) enum Effect {
 pub(super) struct Node {
     pub(super) me: ServerId,
     pub(super) is_voter: bool,
+    /// The highest feature level that its build reads.
+    pub(super) reads: u8,
+    /// The level of its tree when it was looked at last.
+    pub(super) level: Cell<u8>,
     pub(super) setup: Arc<Setup>,
     pub(super) truth: Rc<RefCell<Truth>>,
     pub(super) rng: StdRng,
@@ -121,7 +123,7 @@ impl Node {
     pub(super) fn start(
         disk: &MemoryDisk,
         setup: &Arc<Setup>,
-        me: ServerId,
+        (me, reads): (ServerId, u8),
         (now_ms, clock_ahead_ms): (u64, i64),
         rng: &mut StdRng,
         truth: &Rc<RefCell<Truth>>,
@@ -129,7 +131,7 @@ impl Node {
     ) -> Result<Self, NoStart> {
         let (mut logger, recovered) = open(disk.clone(), setup.options(me))?;
         met.add("torn tails cut", u64::from(recovered.torn.is_some()));
-        let options = TreeOptions { hash_seed: rng.random(), enforce_quota: false };
+        let options = TreeOptions { hash_seed: rng.random(), enforce_quota: false, reads_level: reads };
         let restored = restore(disk, &mut logger, &recovered, options, recovered.watermark)?;
         let committed = recovered.watermark.max(restored.tree.last_zxid());
         let (mut applied, mut logged) = (recovered.log_start, Vec::new());
@@ -140,7 +142,7 @@ impl Node {
             if zxid <= committed {
                 applied = zxid;
             } else {
-                logged.push(codec::decode::<Txn, TXN_LIMIT>(payload).expect("what was logged is a txn"));
+                logged.push(read_txn(zxid, payload, options)?);
             }
         }
         met.add("logged and not known to be committed at a start", logged.len() as u64);
@@ -155,10 +157,13 @@ impl Node {
         board.accept(facts.accepted_epoch);
         board.move_at(now_ms);
         board.tell_digests(OwnDigests { tree: 0, latest: restored.tree.latest_digests() });
+        let level = Cell::new(restored.tree.feature_level());
         let tree = Arc::new(SharedTree::new(restored.tree, 1));
         let mut node = Self {
             me,
             is_voter: setup.voters.contains(&me),
+            reads,
+            level,
             setup: Arc::clone(setup),
             truth: Rc::clone(truth),
             disk: disk.clone(),
@@ -225,6 +230,7 @@ impl Node {
     /// Panics where a core's invariant does not hold.
     pub(super) fn check(&self) {
         self.ctl.election.check();
+        self.check_level();
         if let Some(reign) = &self.lead.reign {
             reign.check();
         }

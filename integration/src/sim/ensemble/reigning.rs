@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use paddock_actors::proposer::core::{Output as Proposed, Proposer};
+use paddock_actors::proposer::leadership::levels::UNREADABLE;
 use paddock_actors::proposer::leadership::{Leadership, Output as Led, Standing};
 use paddock_actors::tree::DataTree;
 use paddock_actors::tree::prep::PrepRules;
@@ -108,6 +109,9 @@ impl Node {
             Led::Ack(ack) => self.on_ack(ack),
             Led::Requests(from, items) => self.propose(from, items),
             Led::HangUp(on, why) => {
+                if why == UNREADABLE {
+                    self.note("learners of the build before turned back");
+                }
                 tracing_line(self, &format!("hangs up on {on}: {why}"));
                 self.close_lane(on);
             }
@@ -247,6 +251,7 @@ impl Node {
                     self.with_reign(|reign, out| reign.on_turned_away(member, all, out));
                 }
                 Proposed::HangUp(member) => panic!("{member} acks what was not proposed"),
+                Proposed::Level(level) => self.with_reign(|reign, _| reign.on_level(level)),
                 Proposed::BeginEpoch(epoch) => self.roll_over(epoch),
                 Proposed::NoEpochLeft => panic!("no seed lives so long"),
             }
@@ -270,11 +275,12 @@ impl Node {
     }
 
     pub(super) fn on_lead(&mut self, lead: Lead) {
-        let Lead { role, accepted, current_epoch, last, committed, ensemble } = lead;
+        let Lead { role, accepted, current_epoch, last, committed, ensemble, level } = lead;
         let standing = Standing { current_epoch, last };
         tracing_line(self, &format!("leads with {standing:?}"));
         let reign = Leadership::new(self.me, self.setup.quorum(), accepted, standing).of(ensemble);
-        self.lead.reign = Some(Box::new(reign.knowing(committed).sparing(self.setup.spares())));
+        self.lead.reign =
+            Some(Box::new(reign.knowing(committed).at_level(level).sparing(self.setup.spares())));
         self.lead.deferred = None;
         self.lead.lanes.clear();
         self.lead.acknowledged.clear();
@@ -311,6 +317,7 @@ impl Node {
         let rolls_over = self.lead.core.as_ref().is_some_and(|core| core.rolls_over());
         if !rolls_over {
             let core = Proposer::new(self.me, epoch, quorum, rules, room);
+            let core = core.with_level(self.tree.read().feature_level());
             let mut core = core.with_last_counter(self.setup.last_counter);
             core.on_disk_full(self.room.is_proposer_full);
             self.lead.core = Some(Box::new(core));
@@ -361,12 +368,12 @@ impl Node {
         self.publish();
     }
 
-    pub(super) fn on_learner_lane(&mut self, role: u64, learner: ServerId, lane: u64) {
+    pub(super) fn on_learner_lane(&mut self, role: u64, learner: ServerId, (lane, reads): (u64, u8)) {
         if self.is_current(role, self.lead.role) {
             self.forget(learner);
             self.lead.lanes.insert(learner, lane);
             self.post(Part::Sessions, Letter::MemberLane(MemberLane { member: learner, is_up: true }));
-            self.for_learner((learner, lane), |reign, _| reign.on_connected(learner));
+            self.for_learner((learner, lane), |reign, _| reign.on_connected(learner, reads));
         }
     }
 

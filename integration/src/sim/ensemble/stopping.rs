@@ -22,7 +22,7 @@ pub(super) fn drawn(seed: u64, fault: Option<EnsembleFault>) -> Option<StdRng> {
 
 impl Node {
     /// As whoever stops the process has it: clients first, then the role.
-    fn stop(&mut self) {
+    pub(super) fn stop(&mut self) {
         self.post(Part::Hub, Letter::Control(Control::Serve(false)));
         self.post(Part::Hub, Letter::Control(Control::CloseAll));
         self.post(Part::QuorumPeer, Letter::Retire(Retire));

@@ -187,7 +187,7 @@ impl Node {
     /// The leader's snapshot is whole: it becomes a file, and a tree.
     pub(super) fn on_received(&mut self, role: u64, zxid: Zxid, bytes: &[u8], log: Option<BehindSnapshot>) {
         let path = self.disk.path("received.tmp");
-        let options = TreeOptions { hash_seed: zxid.0, enforce_quota: false };
+        let options = TreeOptions { hash_seed: zxid.0, enforce_quota: false, reads_level: self.reads };
         let mut tree = match snapshot::load(&path, bytes, options) {
             Ok(tree) => tree,
             Err(error) => panic!("EN1: {} is sent a snapshot that cannot be loaded: {error}", self.me),

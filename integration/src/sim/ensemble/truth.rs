@@ -32,6 +32,8 @@ pub(super) struct Truth {
     latest: HashMap<SessionId, i32>,
     /// The last txn of those that leaders which handed over have numbered.
     handed_over: Zxid,
+    /// The feature level behind all that is applied.
+    pub(super) level: u8,
 }
 
 impl Truth {
@@ -91,6 +93,10 @@ impl Truth {
                 TxnBody::CreateSession { .. } => {
                     let session = txn.header.session;
                     assert!(self.begun.insert(session), "EN12: {session} begins twice");
+                }
+                TxnBody::FeatureLevel { level } => {
+                    assert!(*level > self.level, "EN15: {zxid:?} raises {} to {level}", self.level);
+                    self.level = *level;
                 }
                 TxnBody::Multi(_) => self.multis += 1,
                 TxnBody::CloseSession { ephemerals } => {

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BinaryHeap};
 use std::rc::Rc;
 use std::sync::Arc;
 
-use paddock_actors::storage::{Crash, LogFailure, MemoryDisk, OpenError};
+use paddock_actors::storage::MemoryDisk;
 use paddock_messages::ids::ServerId;
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
@@ -17,9 +17,10 @@ use super::clients::{Ears, Person};
 use super::clocks;
 use super::faults::{KINDS, Kind};
 use super::flapping::{self, Flapping};
+use super::levels;
 use super::mail::{Letter, Part, Thread};
 use super::network::{Ctl, Network, pair};
-use super::node::{Effect, NoStart, Node};
+use super::node::{Effect, Node};
 use super::setup::Setup;
 use super::space::Filling;
 use super::stopping;
@@ -48,6 +49,8 @@ pub(super) struct Member {
     pub(super) is_whole: bool,
     /// Its disk was replaced, and it does not again yet.
     pub(super) is_wiped: bool,
+    /// Its build cannot read its data.
+    pub(super) needs_upgrade: bool,
 }
 
 impl Member {
@@ -64,6 +67,7 @@ impl Member {
             clock_ahead_ms: 0,
             is_whole: false,
             is_wiped: false,
+            needs_upgrade: false,
         }
     }
 }
@@ -95,6 +99,7 @@ pub(super) enum Event {
     Clock,
     Stop,
     Flap,
+    Level,
 }
 
 /// The end of a lane, as one of its ends is told.
@@ -132,6 +137,8 @@ pub(super) struct World {
     /// When members are stopped in good order, and which.
     pub(super) stops: Option<StdRng>,
     pub(super) flaps: Option<Flapping>,
+    /// Of which build members are, and when the feature level is to be raised.
+    pub(super) builds: Option<StdRng>,
 }
 
 impl World {
@@ -171,6 +178,7 @@ impl World {
             clocks: clocks::drawn(seed, fault),
             stops: stopping::drawn(seed, fault),
             flaps: flapping::drawn(seed, fault),
+            builds: levels::drawn(seed, fault),
         }
     }
 
@@ -188,6 +196,7 @@ impl World {
         self.at(1_000_000, Event::Clock);
         self.at(1_000_000, Event::Stop);
         self.at(1_000_000, Event::Flap);
+        self.at(5_000_000, Event::Level);
         while self.now_us < TROUBLE_US {
             self.step();
         }
@@ -298,7 +307,7 @@ impl World {
         }
     }
 
-    fn after(&mut self, id: ServerId) {
+    pub(super) fn after(&mut self, id: ServerId) {
         let disk_us = self.setup.disk_us;
         loop {
             let Some(node) = &mut self.member(id).node else { return };
@@ -441,6 +450,7 @@ impl World {
             Event::Clock => self.set_a_clock(),
             Event::Stop => self.stop_one(),
             Event::Flap => self.flap(),
+            Event::Level => self.ask_for_level(),
             Event::Lanes => {
                 self.look_at_lanes();
                 self.at(25_000, Event::Lanes);
@@ -453,39 +463,6 @@ impl World {
             self.with(id, life, Node::on_time);
             self.dial(id, life);
             self.at(TICK_US, Event::Tick(id, life));
-        }
-    }
-
-    fn start(&mut self, id: ServerId) {
-        let now_ms = self.now_us / 1_000;
-        let Self { rng, setup, truth, members, met, .. } = self;
-        let member = members.get_mut(&id).expect("it is one of the members");
-        let times = (now_ms, member.clock_ahead_ms);
-        match Node::start(&member.disk, setup, id, times, rng, truth, met) {
-            Ok(node) => {
-                member.life += 1;
-                (member.node, member.disk_busy, member.applying) = (Some(Box::new(node)), false, false);
-                let life = member.life;
-                self.met.count("starts");
-                self.at(0, Event::Tick(id, life));
-                self.after(id);
-            }
-            Err(_) if member.disk.is_crashed() => {
-                met.count("crashes during recovery");
-                member.disk = member.disk.restart(Crash::PowerFailure);
-                self.restart_in(id, 100);
-            }
-            Err(NoStart::Open(OpenError::Full { .. }) | NoStart::Log(LogFailure::Full { .. })) => {
-                met.count("starts that a full disk refused");
-                member.disk = member.disk.restart(Crash::Kill);
-                self.restart_in(id, 500);
-            }
-            Err(NoStart::Open(OpenError::Io { .. }) | NoStart::Log(LogFailure::Io { .. })) => {
-                met.count("starts that a disk failed");
-                member.disk = member.disk.restart(Crash::PowerFailure);
-                self.restart_in(id, 100);
-            }
-            Err(error) => panic!("EN2: {id} does not start: {error}"),
         }
     }
 }

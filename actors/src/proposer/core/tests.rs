@@ -8,6 +8,7 @@ use super::super::Majority;
 use super::*;
 use crate::tree::prep::toy::{State, Toy, told, write_of};
 
+mod epochs;
 mod held;
 mod levels;
 mod local;
@@ -366,16 +367,6 @@ fn p8_an_epoch_is_asked_for_once_and_again_when_a_full_disk_refused_it() {
         ("epoch 3", "3.1 8 set /a v3"),
     ] {
         assert_eq!(bench.told(input), expected, "{input}");
-    }
-}
-
-/// Each is an order of the shell's that nothing asked for: the core must not take it.
-#[test]
-fn p8_an_answer_that_was_not_asked_for_is_not_taken() {
-    for answer in ["epoch 2", "refuse"] {
-        let taken = std::panic::catch_unwind(|| Bench::new(1).step(answer));
-        let message = *taken.unwrap_err().downcast::<String>().unwrap();
-        assert!(message.contains("P8"), "{answer}: {message}");
     }
 }
 

@@ -6,6 +6,7 @@ pub mod client;
 pub mod disk_watch;
 pub mod election;
 pub mod learner;
+pub mod membership;
 pub mod memory;
 pub mod peer_link;
 pub mod proposer;

@@ -10,10 +10,11 @@
 
 use std::collections::BTreeSet;
 
+use paddock_config::Members;
 use paddock_messages::ids::ServerId;
 
 /// The voters of an ensemble, and which sets of them decide: any two such sets have a member in common.
-pub trait Quorum {
+pub trait Quorum: Clone {
     /// Whether this server's acks and votes count.
     fn is_voter(&self, server: ServerId) -> bool;
 
@@ -24,6 +25,11 @@ pub trait Quorum {
     fn can_lead(&self, server: ServerId) -> bool {
         self.is_voter(server)
     }
+
+    /// Who decides among these members.
+    fn like(&self, members: &Members) -> Self
+    where
+        Self: Sized;
 }
 
 /// More than half of the voters.
@@ -38,6 +44,10 @@ impl Quorum for Majority {
     fn holds(&self, agrees: impl Fn(ServerId) -> bool) -> bool {
         self.0.iter().filter(|voter| agrees(**voter)).count() * 2 > self.0.len()
     }
+
+    fn like(&self, members: &Members) -> Self {
+        Self(members.voters())
+    }
 }
 
 /// A majority without groups; with them, more than half of the groups that weigh anything, each with more
@@ -49,6 +59,10 @@ impl Quorum for paddock_config::Quorum {
 
     fn holds(&self, agrees: impl Fn(ServerId) -> bool) -> bool {
         self.holds_if(agrees)
+    }
+
+    fn like(&self, members: &Members) -> Self {
+        members.quorum()
     }
 }
 

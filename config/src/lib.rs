@@ -31,6 +31,7 @@ mod machine;
 pub mod members;
 pub mod properties;
 pub mod quorum;
+pub mod reconfig;
 mod report;
 pub mod settings;
 mod toml_file;

@@ -20,7 +20,7 @@ use crate::kind::integer;
 use crate::quorum::{Group, Quorum};
 
 /// The highest id: a session id has one byte for it.
-const MAX_ID: i64 = 255;
+pub(crate) const MAX_ID: i64 = 255;
 const MAX_GROUP: i64 = i32::MAX as i64;
 const MAX_WEIGHT: i64 = 1_000_000;
 
@@ -109,13 +109,14 @@ impl Members {
                 findings.error(ConfigError::BadValue { at: line.at.clone(), key, value, expected: why });
             }
         }
-        if let (Err(why), Some(first)) = (members.check_groups(), lines.first()) {
+        if let (Err(why), Some(first)) = (members.complete(), lines.first()) {
             findings.error(ConfigError::Conflict { at: first.at.clone(), why });
         }
         members
     }
 
-    fn add(&mut self, key: &str, value: &str) -> Result<(), String> {
+    /// Takes one line. The error completes a sentence that begins "must be".
+    pub(crate) fn add(&mut self, key: &str, value: &str) -> Result<(), String> {
         let (what, number) = key.split_once('.').unwrap_or((key, ""));
         match what {
             "server" => {
@@ -136,6 +137,14 @@ impl Members {
             }
             _ => Err("a server.<id>, group.<number> or weight.<id> line".to_owned()),
         }
+    }
+
+    /// Behind the last line: checks what the lines say together, and keeps the weights that say anything (CM1).
+    pub(crate) fn complete(&mut self) -> Result<(), String> {
+        self.check_groups()?;
+        let voters = self.voters();
+        self.weights.retain(|id, weight| *weight != 1 && voters.contains(id));
+        Ok(())
     }
 
     /// CM2.
@@ -256,8 +265,8 @@ fn role(text: &str) -> Result<PeerType, String> {
 }
 
 fn port(text: &str) -> Result<u16, String> {
-    let number = integer(text.trim()).and_then(|number| u16::try_from(number).ok());
-    number.filter(|port| *port > 0).ok_or_else(|| format!("with ports from 1 to 65535, not {text}"))
+    let number = text.trim().parse().ok().filter(|port: &u16| *port > 0);
+    number.ok_or_else(|| format!("with ports from 1 to 65535, not {text}"))
 }
 
 /// Splits at colons, but not within an IPv6 literal in brackets, which are dropped.

@@ -7,11 +7,15 @@
 //!   session ids are masked, as [`crate::differential`] does (Y2): order, identity and "one txn has one
 //!   time" remain; nothing in the file is masked. Lists without an order are compared as sets.
 //! - U3  Every opcode and every error code is in a file, or in [`UNREACHABLE`] with its reason.
+//! - U4  A reconfig makes of a configuration what it does at Apache's, or is refused with the same code, but for
+//!   what a list names with its reason.
 //!
-//! `integration/golden/java-3.9-limits.txt` has the errors that take settings of their own ([`limits`]).
+//! `integration/golden/java-3.9-limits.txt` has the errors that take settings of their own ([`limits`]),
+//! `integration/golden/java-3.9-reconfig.txt` what three servers answer to reconfig ([`reconfig`]).
 
 pub mod file;
 pub mod limits;
+pub mod reconfig;
 pub mod records;
 pub mod script;
 
@@ -28,10 +32,9 @@ use file::Case;
 /// Below which the script works: as long as the drawn operations' own name.
 const PREFIX: &str = "/golden1";
 
-/// Errors that no client can be made to see by a server alone with its usual settings, and why.
+/// Errors that no client can be made to see by servers that are recorded, and why.
 pub const UNREACHABLE: &[(E, &str)] = &[
-    (E::NewConfigNoQuorum, "a server alone refuses every reconfig"),
-    (E::ReconfigInProgress, "a server alone refuses every reconfig"),
+    (E::ReconfigInProgress, "needs a reconfig that is proposed and not yet committed"),
     (E::SessionExpired, "needs a write in flight while its session is being closed by another"),
     (E::SessionMoved, "never on the wire: the connection is closed instead"),
     (E::NotReadOnly, "needs an ensemble that lost its quorum"),

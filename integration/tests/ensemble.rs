@@ -3,6 +3,8 @@
 //! the others hold.
 #![allow(missing_docs, clippy::unwrap_used, reason = "a test binary")]
 
+#[path = "ensemble/admin.rs"]
+mod admin;
 #[path = "ensemble/chaos/mod.rs"]
 mod chaos;
 #[path = "ensemble/config_znode.rs"]

@@ -3,6 +3,9 @@
 //! `cargo build -p paddock`.
 #![allow(missing_docs, reason = "a test binary")]
 
+#[path = "golden_bytes/reconfig.rs"]
+mod reconfig;
+
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
@@ -119,6 +122,7 @@ fn u3_every_opcode_and_error_is_recorded_or_cannot_be() {
     assert!(missing.is_empty(), "opcodes without a recording: {missing:?}");
 
     let mut errors: BTreeSet<i32> = limits().iter().map(|(_, answer)| answer.header.err).collect();
+    errors.extend(reconfig::recording().cases.iter().filter_map(|(_, told)| told.code()));
     for (_, opcode, frame) in answers(&cases) {
         let Frame::Reply { err, body, .. } = frame else { continue };
         errors.insert(*err);

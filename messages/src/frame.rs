@@ -32,7 +32,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::ids::ServerId;
 use crate::letters::Proposal;
-use crate::quorum::{Heartbeat, Notification, ToLeader, ToLearner};
+use crate::quorum::{Configuration, Heartbeat, Notification, ToLeader, ToLearner};
 
 pub use read::{Fault, FrameError, FrameReader};
 pub use table::{MOST_SNAPSHOT, can_say, kinds};
@@ -54,6 +54,8 @@ pub enum Frame {
     Notification(Notification),
     /// Down the ctl lane.
     Heartbeat(Heartbeat),
+    /// Down the ctl lane.
+    Configuration(Configuration),
     /// Down the data lane.
     ToLeader(ToLeader),
     /// Down the data lane.
@@ -153,6 +155,7 @@ kinds! {
     Hello = 0x01,
     Notification = 0x02,
     Heartbeat = 0x03,
+    Configuration = 0x04, // from version 4 on
     // ToLeader
     LearnerInfo = 0x10,
     AckEpoch = 0x11,
@@ -180,7 +183,7 @@ impl Kind {
     pub fn lane(self) -> Option<Lane> {
         match self {
             Self::Hello => None,
-            Self::Notification | Self::Heartbeat => Some(Lane::Ctl),
+            Self::Notification | Self::Heartbeat | Self::Configuration => Some(Lane::Ctl),
             _ => Some(Lane::Data),
         }
     }
@@ -200,6 +203,7 @@ impl Frame {
             Self::Hello(_) => Kind::Hello,
             Self::Notification(_) => Kind::Notification,
             Self::Heartbeat(_) => Kind::Heartbeat,
+            Self::Configuration(_) => Kind::Configuration,
             Self::ToLeader(packet) => match packet {
                 ToLeader::LearnerInfo { .. } => Kind::LearnerInfo,
                 ToLeader::AckEpoch { .. } => Kind::AckEpoch,

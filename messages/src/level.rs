@@ -12,6 +12,9 @@
 //! What a member can read goes by the frames it speaks: a level that needs more than older builds read comes with a
 //! version of frames of its own.
 
+/// From this level on the configuration is what the log says: there are reconfigs.
+pub const RECONFIG: u8 = 1;
+
 /// The highest level that this build reads.
 pub const KNOWN: u8 = 1;
 

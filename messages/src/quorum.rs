@@ -6,6 +6,7 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use crate::ids::{AttachNumber, ServerId, SessionId};
@@ -69,6 +70,16 @@ pub struct Notification {
     pub round: u64,
     /// What it remembers.
     pub memory: Memory,
+}
+
+/// What a member's log says of the configuration, as `/zookeeper/config` has it: its lines and its version. Not told before
+/// version 4.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Configuration {
+    /// Committed.
+    pub now: Bytes,
+    /// In the log to take its place, and not known to be committed.
+    pub next: Option<Bytes>,
 }
 
 /// A sign of life, and an answer to the other's: whoever gets `echo` back knows that its own heartbeat of

@@ -71,6 +71,17 @@ pub struct Retire;
 pub struct HandOver {
     /// Of which role.
     pub role: u64,
+    /// Who is to have all of it by then, too.
+    pub heir: Option<ServerId>,
+}
+
+/// To the QuorumPeer, from an operator: have another lead.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MoveLeader {
+    /// Numbers the orders; the answer repeats it.
+    pub number: u64,
+    /// Who; without, whoever is the most caught up.
+    pub to: Option<ServerId>,
 }
 
 /// To the QuorumPeer, from the actors of a role: it is over.

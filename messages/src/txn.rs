@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::client::request::CreateOp;
 use crate::error_code::ErrorCode;
 use crate::ids::{AttachNumber, SessionId};
+use crate::level;
 use crate::znode::{Acl, Owner};
 use crate::zxid::Zxid;
 
@@ -82,12 +83,23 @@ pub enum TxnBody {
         /// Above the one before.
         level: u8,
     },
+    /// Another configuration takes the place of the one in force: from here on, until this is committed, both decide.
+    Membership {
+        /// The whole text of the one in force, as `/zookeeper/config` has it.
+        from: Bytes,
+        /// The same of the one that takes its place.
+        to: Bytes,
+    },
 }
 
 impl TxnBody {
     /// The level of an ensemble in which it may stand; one that raises the level is of the level it raises to (FL1).
     pub fn level(&self) -> u8 {
-        if let Self::FeatureLevel { level } = self { *level } else { 0 }
+        match self {
+            Self::FeatureLevel { level } => *level,
+            Self::Membership { .. } => level::RECONFIG,
+            _ => 0,
+        }
     }
 }
 
@@ -149,6 +161,7 @@ impl Txn {
                 TxnBody::One(op) => FIXED + op.bound(),
                 TxnBody::SetAcl { path, acl, .. } => path.len() + acl_bound(acl),
                 TxnBody::Reconfig { text } => text.len(),
+                TxnBody::Membership { from, to } => from.len() + to.len() + 18,
                 TxnBody::DeleteContainer { path } => path.len(),
                 TxnBody::Multi(all) => ops(all),
                 TxnBody::FailedMulti(codes) => codes.len() * 6,

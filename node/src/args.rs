@@ -37,6 +37,11 @@ pub(crate) enum Command {
     CheckConfig(CheckConfig),
     /// Ask a node whether it serves: exit code 0 and one line if so, 1 and the reason if not.
     Health(Health),
+    /// Tell what the member that runs on a data directory knows of itself and its ensemble.
+    #[command(after_help = OF_OPERATORS)]
+    Status(Status),
+    /// Look at the members of the ensemble, or have another lead.
+    Member(Member),
     /// Measure any ZooKeeper server: load it, check every reply, print throughput and latencies.
     #[command(
         after_help = "Works below a znode of its own, which it removes at the end; Ctrl-C ends it early in the same \
@@ -89,6 +94,59 @@ pub(crate) struct Health {
     /// How long to wait for an answer, in ms.
     #[arg(long, default_value_t = 3000, value_name = "MS")]
     pub(crate) timeout_ms: u64,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Status {
+    #[command(flatten)]
+    pub(crate) at: Serve,
+    /// Show it anew every second, until Ctrl-C or the node has gone.
+    #[arg(long)]
+    pub(crate) watch: bool,
+    /// For scripts: one JSON object a line.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Member {
+    #[command(subcommand)]
+    pub(crate) command: MemberCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum MemberCommand {
+    /// Each member: role, address, links, and on the leader how far it is behind.
+    #[command(after_help = OF_OPERATORS)]
+    List(MemberList),
+    /// Have another voter lead; to be run on the leader's data directory.
+    #[command(after_help = format!(
+        "The leader numbers nothing more, and gives the lead up once all of it is committed and the heir has it; clients keep \
+         their sessions. Ends once this member follows the next leader, and says who that is. Refused, and nothing changed, \
+         where the heir has no vote, is not in sync, or lags. {OF_OPERATORS} 1 is also: refused, or another leads."
+    ))]
+    MoveLeader(MoveLeader),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct MoveLeader {
+    #[command(flatten)]
+    pub(crate) at: Serve,
+    /// Who is to lead. Without: the voter that lacks the least.
+    #[arg(long, value_name = "ID")]
+    pub(crate) to: Option<u64>,
+    /// For scripts: the outcome as one JSON object.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct MemberList {
+    #[command(flatten)]
+    pub(crate) at: Serve,
+    /// For scripts.
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 /// What `paddock bench` asks for, all the time.
@@ -157,6 +215,10 @@ pub(crate) struct Bench {
     pub(crate) json: bool,
 }
 
+/// What stands below the arguments of commands that speak with a node.
+const OF_OPERATORS: &str = "Takes what serve takes, or the data directory alone, and speaks with the node that runs there over the socket \
+     admin.sock in it, which is its owner's. Exit codes: 0 done, 1 no answer, 2 bad arguments or configuration.";
+
 /// What stands below the arguments of `serve`.
 fn of_serve() -> String {
     format!(
@@ -182,6 +244,14 @@ impl Serve {
         let mut loaded = Config::load(sources)?;
         loaded.notes.extend(not_yet::notes(&loaded));
         Ok(loaded)
+    }
+
+    /// The data directory that `serve` would use; one that is named by itself is taken as it is.
+    pub(crate) fn directory(&self) -> Result<PathBuf, ConfigError> {
+        match self.positional.as_slice() {
+            [directory] if directory.is_dir() => Ok(directory.clone()),
+            _ => Ok(self.load()?.config.data_dir),
+        }
     }
 
     /// The settings that flags override.

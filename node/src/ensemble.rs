@@ -5,7 +5,7 @@
 //! ctl            QuorumPeer, Election, a CtlLink for each other member; both listeners
 //! ```
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, ToSocketAddrs};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -18,6 +18,7 @@ use paddock_actors::election::Election;
 use paddock_actors::election::actor::{ElectionActor, SharedSearch};
 use paddock_actors::learner::actor::LearnerActor;
 use paddock_actors::learner::roles::DataLane;
+use paddock_actors::membership::{self, Deciders};
 use paddock_actors::peer_link::letters::{Accepted, FromLeader, FromLearner};
 use paddock_actors::peer_link::status::SharedStatus;
 use paddock_actors::peer_link::{
@@ -29,17 +30,22 @@ use paddock_actors::proposer::lag::SharedLag;
 use paddock_actors::proposer::reigning::LearnerLane;
 use paddock_actors::quorum_peer::actor::{Peers, QuorumPeerActor};
 use paddock_actors::quorum_peer::core::{QuorumPeer, Timing};
-use paddock_actors::quorum_peer::{Board, RoleTold};
+use paddock_actors::quorum_peer::{Board, MoveTold, RoleTold};
 use paddock_actors::runtime::{Clock, Duty, Env, Inbox, NamedArbiter, Place};
-use paddock_config::{Config, PeerAddress, Quorum};
+use paddock_config::members::Server;
+use paddock_config::{Config, Members, PeerAddress, Quorum};
 use paddock_messages::frame::Lane;
 use paddock_messages::ids::ServerId;
 use paddock_messages::mail::{Bound, Outbox};
+use paddock_messages::txn::Txn;
 use paddock_messages::zxid::Epoch;
 
 use crate::open::StartError;
 use crate::settings;
 use crate::wiring::{ADMITTED, thread};
+
+/// Which configuration a member goes by.
+pub(crate) type DecidedBy = membership::Membership<Quorum>;
 
 /// Votes and heartbeats that may wait; each is replaced by the next of its kind.
 const CTL: Bound = Bound::Entrance(4_096);
@@ -53,11 +59,10 @@ const READ_AHEAD: usize = 32 << 20;
 /// Who is in the ensemble, as the configuration has it.
 pub(crate) struct Membership {
     pub(crate) me: ServerId,
-    pub(crate) is_voter: bool,
-    pub(crate) quorum: Quorum,
-    /// By whether they vote.
-    voters: BTreeSet<ServerId>,
-    observers: BTreeSet<ServerId>,
+    /// The configuration in force, as far as the log says, or the file.
+    members: Members,
+    /// Whom there are links to, this member too.
+    pub(crate) links: Arc<BTreeMap<ServerId, Server>>,
     /// By lane, where each member is.
     addresses: BTreeMap<ServerId, [Vec<(String, u16)>; 2]>,
     identity: SharedIdentity,
@@ -68,28 +73,34 @@ pub(crate) struct Membership {
 }
 
 impl Membership {
-    pub(crate) fn new(config: &Config, me: ServerId, largest_txn: usize, ensemble: Option<u128>) -> Self {
-        let members = &config.members;
-        let addresses = members.servers.iter().map(|(id, server)| {
+    /// `committed` is the configuration that the log has put in force, if it ever has and the file does not say
+    /// `reconfigEnabled=false`, which keeps to the file.
+    pub(crate) fn new(
+        config: &Config,
+        me: ServerId,
+        largest_txn: usize,
+        (ensemble, committed): (Option<u128>, Option<Members>),
+    ) -> Self {
+        let members = committed.unwrap_or_else(|| config.members.clone());
+        // Links to whom either names: one that has left may come back.
+        let all = config.members.servers.iter().chain(&members.servers);
+        let links: BTreeMap<_, _> = all.map(|(id, server)| (*id, server.clone())).collect();
+        let addresses = links.iter().map(|(id, server)| {
             let ports = |port: fn(&PeerAddress) -> u16| {
                 server.addresses.iter().map(|at| (at.host.clone(), port(at))).collect()
             };
             (*id, [ports(|at| at.election_port), ports(|at| at.quorum_port)])
         });
-        let quorum = members.quorum();
-        let all = members.servers.keys().copied().collect();
+        let addresses: BTreeMap<_, _> = addresses.collect();
+        let all = addresses.keys().copied().collect();
         let speaks = settings::frames(std::env::var(settings::TEST_FRAMES).ok().as_deref());
         let identity = Identity { me, members: all, ensemble, largest_txn, speaks, level: 0 };
-        let voters = members.voters();
-        let observers = members.servers.keys().copied().filter(|id| !voters.contains(id)).collect();
         let ticks = |limit: u32| u64::from(limit) * u64::from(config.tick_ms);
         Self {
             me,
-            is_voter: quorum.weight(me) > 0,
-            quorum,
-            voters,
-            observers,
-            addresses: addresses.collect(),
+            members,
+            links: Arc::new(links),
+            addresses,
             identity: Arc::new(parking_lot::Mutex::new(identity)),
             timing: Timing {
                 peer_timeout_ms: u64::from(config.ensemble.peer_timeout_ms),
@@ -110,6 +121,15 @@ impl Membership {
 
     pub(crate) fn largest_txn(&self) -> usize {
         self.largest_txn
+    }
+
+    /// Who decides; `logged` is what the log holds and is not known to be committed.
+    pub(crate) fn decided_by(&self, logged: &[Txn]) -> DecidedBy {
+        let mut decided = DecidedBy::new(self.members.clone(), self.members.quorum());
+        for txn in logged {
+            decided.on_logged(txn);
+        }
+        decided
     }
 
     fn others(&self) -> impl Iterator<Item = ServerId> {
@@ -168,6 +188,7 @@ pub(crate) struct Mailboxes {
     search: SharedSearch,
     statuses: Statuses,
     pub(crate) lag: SharedLag,
+    pub(crate) moves: MoveTold,
 }
 
 /// By lane, what each link tells of itself.
@@ -185,6 +206,7 @@ impl Mailboxes {
             search: SharedSearch::default(),
             statuses: membership.others().map(|id| (id, Default::default())).collect(),
             lag: SharedLag::default(),
+            moves: MoveTold::default(),
         }
     }
 
@@ -192,8 +214,6 @@ impl Mailboxes {
     pub(crate) fn seen(&self, membership: &Membership) -> Ensemble {
         Ensemble {
             me: membership.me,
-            voters: membership.voters.clone(),
-            observers: membership.observers.clone(),
             role: self.told.clone(),
             board: self.board.clone(),
             search: Arc::clone(&self.search),
@@ -259,7 +279,7 @@ fn accept_on(
 
 /// Listens to the other members, and starts links, election and role.
 pub(crate) fn start(
-    (membership, mail): (Membership, Mailboxes),
+    (membership, mail, by): (Membership, Mailboxes, Deciders),
     (config, accepted): (&Config, Epoch),
     (learner, proposer): (&Inbox<LearnerActor>, &Inbox<ProposerActor>),
     hubs: Vec<Outbox<Control>>,
@@ -298,6 +318,8 @@ pub(crate) fn start(
     let of_lane = |lane| statuses.iter().map(move |(id, both)| (*id, Arc::clone(&both[lane_index(lane)])));
     let peers = Peers {
         links: mail.ctl.iter().map(|(id, link)| (*id, link.outbox(CTL))).collect(),
+        tell: mail.ctl.iter().map(|(id, link)| (*id, link.outbox(CTL))).collect(),
+        heard_configuration: learner.outbox(ADMITTED),
         look: mail.election.outbox(ADMITTED),
         settle: mail.election.outbox(ADMITTED),
         left: mail.election.outbox(ADMITTED),
@@ -308,8 +330,11 @@ pub(crate) fn start(
         round: proposer.outbox(ADMITTED),
         drop: proposer.outbox(ADMITTED),
         hand_over: proposer.outbox(ADMITTED),
+        decided_by: proposer.outbox(ADMITTED),
         data: of_lane(Lane::Data).map(|(_, status)| status).collect(),
         ctl: of_lane(Lane::Ctl).collect(),
+        lag: mail.lag,
+        moves: mail.moves,
         hubs,
     };
     let votes = mail.ctl.iter().map(|(id, link)| (*id, link.outbox(CTL))).collect();
@@ -318,14 +343,16 @@ pub(crate) fn start(
         down: mail.quorum_peer.outbox(ADMITTED),
         notification: mail.quorum_peer.outbox(CTL),
         heartbeat: mail.quorum_peer.outbox(CTL),
+        configuration: mail.quorum_peer.outbox(CTL),
     };
     let others = membership.others().collect();
     let now_ms = env.clock.now_ms();
-    let core = QuorumPeer::new(membership.me, &others, membership.quorum.clone(), membership.timing, now_ms);
-    let election = Election::new(membership.me, others, membership.quorum.clone());
+    mail.board.decide(by.clone());
+    let core = QuorumPeer::new(membership.me, &others, by.clone(), membership.timing, now_ms);
+    let election = Election::new(membership.me, others, by.clone());
     let election = ElectionActor::new(election, votes, mail.quorum_peer.outbox(ADMITTED), mail.search);
     let quorum_peer = QuorumPeerActor::new(
-        (membership.me, membership.is_voter),
+        (membership.me, by),
         core,
         (mail.board, mail.told),
         peers,

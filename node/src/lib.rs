@@ -2,6 +2,7 @@
 
 mod descriptors;
 mod ensemble;
+mod in_force;
 mod initialize;
 mod metrics;
 mod open;

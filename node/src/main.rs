@@ -1,5 +1,7 @@
-//! The `paddock` command: runs a node, lets one begin, checks its configuration, asks whether one serves, measures it.
+//! The `paddock` command: runs a node, lets one begin, checks its configuration, asks whether one serves and what it knows,
+//! measures it.
 
+mod admin;
 mod args;
 mod bench;
 mod check_config;
@@ -8,8 +10,10 @@ mod health;
 mod init;
 mod limits;
 mod logging;
+mod member;
 mod not_yet;
 mod serve;
+mod status;
 
 use std::process::ExitCode;
 
@@ -23,6 +27,8 @@ fn main() -> ExitCode {
         Command::Init(args) => init::run(&args),
         Command::CheckConfig(args) => check_config::run(&args),
         Command::Health(args) => health::run(&args),
+        Command::Status(args) => status::run(&args),
+        Command::Member(args) => member::run(&args.command),
         Command::Bench(args) => bench::run(&args),
     }
 }

@@ -1,22 +1,30 @@
 //! The member's metrics: what they are read from, for `mntr` and for `/metrics`.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 use paddock_actors::admin::actor::Metrics;
+use paddock_actors::admin::api::Api;
 use paddock_actors::admin::collect;
 use paddock_actors::admin::ensemble::{Ensemble, Sight};
-use paddock_actors::admin::http::MetricsServer;
+use paddock_actors::admin::guard::Guard;
+use paddock_actors::admin::http::{Content, Http, Listeners, Pages};
 use paddock_actors::admin::metrics::{
     Gauges, Meters, ProcessFacts, Provider, mailboxes, mntr, mntr_ensemble, mntr_refusals, prometheus,
     prometheus_ensemble, refusals,
 };
+use paddock_actors::admin::move_leader::Mover;
+use paddock_actors::admin::socket::{AdminSocket, SOCKET};
+use paddock_actors::admin::status::{MemberStatus, Status};
+use paddock_actors::auth::AuthRules;
 use paddock_actors::client::Entrance;
 use paddock_actors::disk_watch::actor::prometheus as disk;
-use paddock_actors::runtime::Env;
+use paddock_actors::runtime::{Env, ExitCode};
 use paddock_actors::storage::SyncWatch;
 use paddock_actors::tree::SharedTree;
-use paddock_config::Config;
+use paddock_config::{Config, PeerAddress};
+use paddock_messages::ids::ServerId;
 
 /// Everything that metrics are read from. Clones share it.
 #[derive(Clone)]
@@ -46,14 +54,66 @@ impl Sources {
         }
     }
 
-    /// Serves `/metrics` if Prometheus is the provider; without it nothing listens.
-    pub(crate) fn serve(&self, config: &Config) -> Option<MetricsServer> {
-        if self.provider != Provider::Prometheus {
-            return None;
+    /// Serves `/metrics` if Prometheus is the provider, and what operators ask at the data directory's socket. A member
+    /// goes on without either.
+    pub(crate) fn serve(
+        &self,
+        config: &Config,
+        rules: &Arc<AuthRules>,
+        mover: Option<Arc<Mover>>,
+    ) -> Option<Http> {
+        let mut listeners = Listeners::default();
+        let metrics_are_wanted = self.provider == Provider::Prometheus;
+        if metrics_are_wanted {
+            let address = (config.metrics.host.as_str(), config.metrics.port);
+            listeners = listeners.with_metrics(address, !config.is_distributed(), &self.env.fatal);
         }
-        let (page, is_alone) = (self.clone(), !config.is_distributed());
-        let address = (config.metrics.host.as_str(), config.metrics.port);
-        MetricsServer::start_or_report(address, Arc::new(move || page.page()), is_alone, &self.env.fatal)
+        match AdminSocket::bind(&config.data_dir) {
+            Ok(socket) => listeners = listeners.with_socket(socket),
+            Err(error) => tracing::warn!(
+                "{}: cannot be made: {error}; paddock status and paddock member do not reach this member",
+                config.data_dir.join(SOCKET).display()
+            ),
+        }
+        let page = self.clone();
+        let metrics = metrics_are_wanted.then(|| -> Content { Arc::new(move || page.page()) });
+        let guard = Guard {
+            rules: Arc::clone(rules),
+            tree: Arc::clone(&self.tree),
+            listens_at: config.metrics.host.clone(),
+        };
+        let pages = Pages { metrics, api: Api { status: self.status(config), guard, mover } };
+        let is_scraped = metrics_are_wanted && !config.is_distributed();
+        match Http::start(listeners, pages) {
+            Ok(http) => http,
+            Err(error) if is_scraped => {
+                self.env.fatal.end(ExitCode::AdminServer, &error.to_string());
+                None
+            }
+            Err(error) => {
+                tracing::error!("{error}: this member goes on without");
+                None
+            }
+        }
+    }
+
+    fn status(&self, config: &Config) -> Arc<dyn Fn() -> Status + Send + Sync> {
+        let addresses: BTreeMap<ServerId, String> =
+            config.members.servers.iter().map(|(id, server)| (*id, address(&server.addresses))).collect();
+        let own = alone(config);
+        let of = self.clone();
+        Arc::new(move || {
+            let zxid = of.tree.read().last_zxid();
+            match of.sight() {
+                Some(sight) => sight.status(zxid, &addresses),
+                None => Status {
+                    mode_seconds: of.env.clock.now_ms() / 1_000,
+                    epoch: Some(zxid.epoch().0),
+                    zxid: format!("{:#x}", zxid.0),
+                    ..own.clone()
+                },
+            }
+        })
     }
 
     fn page(&self) -> String {
@@ -96,4 +156,35 @@ impl Sources {
         collect::gauges_of_tree(&self.tree.read(), &mut gauges);
         gauges
     }
+}
+
+/// A server alone, but for what changes.
+fn alone(config: &Config) -> Status {
+    let server = config.server_id.unwrap_or(ServerId(1)).0;
+    let mode = "standalone".to_owned();
+    let own = MemberStatus {
+        server,
+        is_voter: true,
+        role: Some(mode.clone()),
+        address: config.client_addr.map_or_else(String::new, |at| at.to_string()),
+        ..MemberStatus::default()
+    };
+    Status {
+        server,
+        version: env!("CARGO_PKG_VERSION").into(),
+        mode,
+        is_serving: true,
+        leader: Some(server),
+        members: vec![own],
+        ..Status::default()
+    }
+}
+
+/// As a server line has it.
+fn address(all: &[PeerAddress]) -> String {
+    let all = all.iter().map(|at| {
+        let host = if at.host.contains(':') { format!("[{}]", at.host) } else { at.host.clone() };
+        format!("{host}:{}:{}", at.quorum_port, at.election_port)
+    });
+    all.collect::<Vec<_>>().join("|")
 }

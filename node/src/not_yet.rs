@@ -30,11 +30,6 @@ const NO_EFFECT: &[Row] = &[
     not_yet("tcp_keepalive", Some("true"), "keep-alive is on for every client"),
     not_yet("ensemble.leader_serves", Some("true"), "the leader serves clients as every member does"),
     not_yet("ensemble.observer_sync", Some("true"), "observers log and take snapshots as voters do"),
-    not_yet(
-        "ensemble.reconfig",
-        Some("false"),
-        "who is a member changes with the files and a restart: a request that would change it is refused with -6",
-    ),
     Row {
         name: "digest_enabled",
         behaves_as: Some("true"),

@@ -95,6 +95,22 @@ pub enum StartError {
     /// The new epoch cannot be made durable.
     #[error(transparent)]
     Log(#[from] LogFailure),
+    /// The others would look for it where it is not.
+    #[error(
+        "server.{me}={file} in the file, but the configuration of version {version:x}, which a reconfig has put in force, has \
+         {known}: have the file say the same, or change the configuration by a reconfig first (remove the server, add it at \
+         its new address); reconfigEnabled=false in every server's file would go by the files alone"
+    )]
+    OtherAddress {
+        /// This server.
+        me: ServerId,
+        /// Its line in the file.
+        file: String,
+        /// Its line in the configuration.
+        known: String,
+        /// The configuration's.
+        version: u64,
+    },
     /// 2^32 starts.
     #[error("all epochs are used up; export the data to a new ensemble")]
     NoEpochLeft,
@@ -116,7 +132,9 @@ impl StartError {
     pub fn exit_code(&self) -> ExitCode {
         use OpenError as O;
         match self {
-            Self::NoClientPort | Self::PidFile { .. } => ExitCode::BadConfiguration,
+            Self::NoClientPort | Self::PidFile { .. } | Self::OtherAddress { .. } => {
+                ExitCode::BadConfiguration
+            }
             Self::Directory { .. } | Self::Empty { .. } | Self::NotEmpty { .. } | Self::Marker { .. } => {
                 ExitCode::DataDirectory
             }

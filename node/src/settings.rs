@@ -16,7 +16,7 @@ use paddock_actors::proposer::sync_plan::Spares;
 use paddock_actors::snapshotter::core::Policy;
 use paddock_actors::storage::ThreadOptions;
 use paddock_actors::tree::prep::PrepRules;
-use paddock_config::{Config, DigestAlgorithm, MemoryLimit, PeerAddress, PeerType};
+use paddock_config::{Config, DigestAlgorithm, MemoryLimit, PeerAddress, PeerType, reconfig};
 use paddock_messages::frame::{SPOKEN, Versions};
 use paddock_messages::level;
 
@@ -53,7 +53,10 @@ pub(crate) fn prep(config: &Config) -> PrepRules {
     PrepRules {
         auth: auth(config),
         extended_types: config.extended_types_enabled,
-        reconfig_enabled: config.ensemble.reconfig == Some(true),
+        reconfig: (config.ensemble.reconfig == Some(true)).then_some(reconfig::Rules {
+            standalone_enabled: config.ensemble.standalone,
+            multi_address: config.ensemble.multi_address,
+        }),
         local_sessions: local_sessions(config),
         never_used_ms: config.container.max_never_used_ms,
     }

@@ -87,7 +87,7 @@ fn every_key_is_in_the_field_that_is_used() {
         PrepRules {
             auth: expected_auth(),
             extended_types: true,
-            reconfig_enabled: true,
+            reconfig: Some(reconfig::Rules { standalone_enabled: true, multi_address: false }),
             local_sessions: false,
             never_used_ms: 300_012,
         },

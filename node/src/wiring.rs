@@ -19,8 +19,9 @@ use std::time::Duration;
 
 use actix_rt::task::JoinHandle;
 use paddock_actors::admin::actor::{AdminActor, AdminSetup, PARTS};
-use paddock_actors::admin::http::MetricsServer;
+use paddock_actors::admin::http::Http;
 use paddock_actors::admin::metrics::{Meters, Recovered, Synced};
+use paddock_actors::admin::move_leader::Mover;
 use paddock_actors::client::hub::{ClientHub, Control, HubSetup, NewClient, WordAnswer, WordAsked};
 use paddock_actors::client::{Entrance, Gates, Serving, listener};
 use paddock_actors::disk_watch::actor::DiskWatchActor;
@@ -48,7 +49,8 @@ use paddock_messages::mail::{Bound, Outbox};
 use paddock_messages::roles::Over;
 
 use crate::descriptors;
-use crate::ensemble::{self, Membership};
+use crate::ensemble::{self, DecidedBy, Membership};
+use crate::in_force::in_force;
 use crate::metrics::Sources;
 use crate::open::{Begun, Opened, StartError, delete_markers, open_data, refusal};
 use crate::pid_file::PidFile;
@@ -60,6 +62,8 @@ pub(crate) const ADMITTED: Bound = Bound::Admitted(1 << 20);
 const NEW_CLIENTS: Bound = Bound::Entrance(4096);
 /// Four-letter words that may wait for the Admin; further ones are closed unanswered.
 const WORDS: Bound = Bound::Entrance(1024);
+/// Orders of operators: one is given after the other.
+const ORDERS: Bound = Bound::Entrance(4);
 /// One report of an arbiter may wait for each tick that the tracker is behind.
 const REPORTS: Bound = Bound::Entrance(64);
 /// A server alone has one role; answers of the Logger repeat it.
@@ -73,7 +77,7 @@ pub struct Node {
     log: LoggerThread,
     entrance: Arc<Entrance>,
     arbiters: Vec<NamedArbiter>,
-    metrics: Option<MetricsServer>,
+    http: Option<Http>,
     last: stop::LastRole,
     /// Deleted when the node has stopped.
     pid_file: Option<PidFile>,
@@ -155,12 +159,14 @@ impl Node {
             log_us: restored.log_took.as_micros() as u64,
             txns: restored.replayed,
         });
+        let in_force = in_force(config, server, restored.tree.membership())?;
         let tree = Arc::new(SharedTree::new(restored.tree, feeds));
         let mail = Mailboxes::open(feeds, &env);
         let room = settings::log_room(config);
-        let membership = epoch
-            .is_none()
-            .then(|| Membership::new(config, server, room.largest as usize, belongs(&facts, last)));
+        let membership = epoch.is_none().then(|| {
+            Membership::new(config, server, room.largest as usize, (belongs(&facts, last), in_force))
+        });
+        let decided_by = membership.as_ref().map(|of| of.decided_by(&logged));
         let ensemble = membership.as_ref().map(|of| ensemble::Mailboxes::open(of, &env));
         let events = log_events(&mail, &env, Arc::clone(&meters));
         let log = LoggerThread::start(logger, settings::log_thread(config), &env, events)
@@ -185,21 +191,32 @@ impl Node {
             confirmed: mail.learner.outbox(ADMITTED),
             keep: mail.learner.outbox(ADMITTED),
         };
-        let quorum = membership
-            .as_ref()
-            .map_or_else(|| Quorum::Majority(BTreeSet::from([server])), |of| of.quorum.clone());
+        let alone = || Quorum::Majority(BTreeSet::from([server])).into();
+        let by = decided_by.as_ref().map_or_else(alone, DecidedBy::view);
         let members = membership.is_some().then(|| config.members.to_string().into());
         let (spares, last_counter) = (settings::spares(config), config.epoch_txns);
         let (prep, sync_limit) = (settings::prep(config), settings::sync_limit(config));
+        let links = membership.as_ref().map(|of| Arc::clone(&of.links)).unwrap_or_default();
         let reads_level = tree_options.reads_level;
         let raises_to = settings::raises_to(std::env::var(settings::TEST_LEVEL).ok().as_deref());
-        let rules =
-            Rules { quorum, prep, room, last_counter, sync_limit, members, spares, reads_level, raises_to };
+        let rules = Rules {
+            by: by.clone(),
+            links,
+            prep,
+            room,
+            last_counter,
+            sync_limit,
+            members,
+            spares,
+            reads_level,
+            raises_to,
+        };
         let reigning = membership.as_ref().zip(ensemble.as_ref()).map(|(of, with)| {
             Reigning::new(reigning::Others {
                 lanes: with.learner_lanes(),
                 ended: with.quorum_peer.outbox(ADMITTED),
                 sync: with.quorum_peer.outbox(ADMITTED),
+                decide: with.quorum_peer.outbox(ADMITTED),
                 board: with.board.clone(),
                 establish: mail.learner.outbox(ADMITTED),
                 met: mail.sessions.outbox(ADMITTED),
@@ -295,13 +312,16 @@ impl Node {
             parts: mail.admin.outbox(PARTS),
         };
         let logging = (log.handle.clone(), Arc::clone(&meters));
-        let others = membership.as_ref().zip(ensemble.as_ref()).map(|(of, with)| roles::Others {
-            is_voter: of.is_voter,
+        let member = membership.as_ref().zip(ensemble.as_ref()).zip(decided_by);
+        let others = member.map(|((of, with), decided_by)| roles::Others {
+            membership: decided_by,
             lanes: with.leader_lanes(),
             log_room: room.admitted,
             stands: with.quorum_peer.outbox(ADMITTED),
             ended: with.quorum_peer.outbox(ADMITTED),
             settled: with.quorum_peer.outbox(ADMITTED),
+            decide: with.quorum_peer.outbox(ADMITTED),
+            decide_lead: mail.proposer.outbox(ADMITTED),
             board: with.board.clone(),
             identity: of.identity(),
             may_begin: marked.is_some(),
@@ -329,21 +349,25 @@ impl Node {
             server,
             (ROLE, facts, new_ensemble),
             learner,
-            (tree, auth),
+            (tree, Arc::clone(&auth)),
             logging,
             peers,
             others,
         );
         let tracker = SessionTrackerActor::new(tracker, silent, judged);
+        let mover = metrics.ensemble.clone().zip(ensemble.as_ref()).map(|(seen, with)| {
+            let order = with.quorum_peer.outbox(ORDERS);
+            Arc::new(Mover::new(order, with.moves.clone(), seen, Arc::clone(&env.clock)))
+        });
         let last = stop::LastRole {
             retire: ensemble.as_ref().map(|with| with.quorum_peer.outbox(ADMITTED)),
             begin: mail.learner.outbox(ADMITTED),
         };
         let ctl = start_guardian(config, &env)?;
-        if let Some(both) = membership.zip(ensemble) {
+        if let Some((membership, mailboxes)) = membership.zip(ensemble) {
             let begun = (config, facts.accepted_epoch);
             let (roles, runtime) = ((&mail.learner, &mail.proposer), (&env, &ctl, Arc::clone(&meters)));
-            ensemble::start(both, begun, roles, controls.clone(), runtime)?;
+            ensemble::start((membership, mailboxes, by), begun, roles, controls.clone(), runtime)?;
         } else {
             for hub in &controls {
                 // A hub that takes no mail has ended, which its guardian sees.
@@ -364,8 +388,8 @@ impl Node {
         arbiters.push(ctl); // the last: see `stop`
 
         let accepting = actix_rt::spawn(listener::accept(listener, clients, descriptors::room(), meters));
-        let metrics = metrics.serve(config);
-        Ok(Self { env, accepting, hubs: controls, log, entrance, arbiters, metrics, last, pid_file: None })
+        let http = metrics.serve(config, &auth, mover);
+        Ok(Self { env, accepting, hubs: controls, log, entrance, arbiters, http, last, pid_file: None })
     }
 }
 

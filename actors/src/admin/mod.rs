@@ -11,11 +11,16 @@
 //! - AD6  While the member does not serve, only words that ask nothing of the tree are answered.
 
 pub mod actor;
+pub mod api;
 pub mod collect;
 pub mod ensemble;
 pub mod four_letter;
+pub mod guard;
 pub mod http;
 pub mod metrics;
+pub mod move_leader;
+pub mod socket;
+pub mod status;
 
 use std::fmt::Write;
 

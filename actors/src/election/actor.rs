@@ -11,11 +11,12 @@ use parking_lot::Mutex;
 
 use super::core::{Election, Output};
 use super::memory::Waits;
+use crate::membership::Deciders;
 use crate::peer_link::letters::SendNotification;
 use crate::runtime::{Ctx, ExitCode, Serve, Service, TimerId};
 
 /// Mail to the Election: look for a leader.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Look {
     /// This member's vote for itself; `None` for one without a vote.
     pub own: Option<Vote>,
@@ -23,6 +24,8 @@ pub struct Look {
     pub memory: Memory,
     /// Whether it would follow whoever is elected; if not, nobody waits for that.
     pub joins: bool,
+    /// Who decides, as far as our log says.
+    pub by: Deciders,
 }
 
 /// Mail to the Election: the member has a role.
@@ -41,6 +44,8 @@ pub struct Settle {
 pub struct Left {
     /// It never will: the process is to end.
     pub for_good: bool,
+    /// Whom it would have lead in its place (EL11).
+    pub heir: Option<ServerId>,
 }
 
 /// Mail to the Election: a member said this.
@@ -75,7 +80,7 @@ pub type SharedSearch = Arc<Mutex<Option<Waits>>>;
 
 /// See the module.
 pub struct ElectionActor {
-    core: Election<paddock_config::Quorum>,
+    core: Election<Deciders>,
     links: BTreeMap<ServerId, Outbox<SendNotification>>,
     elected: Outbox<Elected>,
     search: SharedSearch,
@@ -87,7 +92,7 @@ pub struct ElectionActor {
 impl ElectionActor {
     /// Tells members through `links`, the QuorumPeer when it has decided, and operators what it waits for.
     pub fn new(
-        core: Election<paddock_config::Quorum>,
+        core: Election<Deciders>,
         links: BTreeMap<ServerId, Outbox<SendNotification>>,
         elected: Outbox<Elected>,
         search: SharedSearch,
@@ -147,9 +152,10 @@ impl ElectionActor {
 impl Service for ElectionActor {}
 
 impl Serve<Look> for ElectionActor {
-    fn serve(&mut self, Look { own, memory, joins }: Look, ctx: &mut Ctx<'_, Self>) {
+    fn serve(&mut self, Look { own, memory, joins, by }: Look, ctx: &mut Ctx<'_, Self>) {
         self.joins = joins;
         self.core.remember(memory);
+        self.core.decide_by(by);
         self.core.look(own, ctx.clock().now_ms(), &mut self.out);
         tracing::info!(round = self.core.round(), "looking for a leader");
         self.perform(ctx);
@@ -167,8 +173,8 @@ impl Serve<Settle> for ElectionActor {
 }
 
 impl Serve<Left> for ElectionActor {
-    fn serve(&mut self, Left { for_good }: Left, ctx: &mut Ctx<'_, Self>) {
-        self.core.leave(for_good, &mut self.out);
+    fn serve(&mut self, Left { for_good, heir }: Left, ctx: &mut Ctx<'_, Self>) {
+        self.core.leave(for_good, heir, &mut self.out);
         self.perform(ctx);
     }
 }

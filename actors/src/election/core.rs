@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use paddock_messages::ids::ServerId;
 use paddock_messages::quorum::{Memory, Notification, PeerState, Vote};
 
+use super::heir::Heir;
 use super::repeat::Repeat;
 pub use super::repeat::{MAX_REPEAT_MS, MIN_REPEAT_MS};
 use crate::quorum::Quorum;
@@ -51,7 +52,7 @@ enum Stage {
     /// It has a role.
     Settled(PeerState, Vote),
     /// Its role has ended, and it is yet to stand with what its log has, unless the process ends.
-    Left { for_good: bool },
+    Left { for_good: bool, heir: Option<ServerId> },
 }
 
 /// One member's part in all elections of its life.
@@ -72,6 +73,7 @@ pub struct Election<Q> {
     /// Its initial vote, if it ever has one.
     own: Option<Vote>,
     had_vote: bool,
+    heir: Heir,
 }
 
 impl<Q: Quorum> Election<Q> {
@@ -91,6 +93,7 @@ impl<Q: Quorum> Election<Q> {
             memory: Memory::Whole,
             own: None,
             had_vote: false,
+            heir: Heir::default(),
         }
     }
 
@@ -102,6 +105,11 @@ impl<Q: Quorum> Election<Q> {
     /// Whether it had a vote when it decided last.
     pub fn had_vote(&self) -> bool {
         self.had_vote
+    }
+
+    /// These decide, as our log says (MB1). To be called before it looks.
+    pub fn decide_by(&mut self, quorum: Q) {
+        self.quorum = quorum;
     }
 
     /// From now on it looks for a leader: a new round. `own` is its initial vote, for itself; `None` for a
@@ -126,18 +134,20 @@ impl<Q: Quorum> Election<Q> {
     pub fn settle(&mut self, state: PeerState, vote: Vote, out: &mut Vec<Output>) {
         assert!(state != PeerState::Looking, "EL5: a member that looks has no role");
         let before = self.current();
+        self.heir.on_settled(vote.leader);
         self.stage = Stage::Settled(state, vote);
         if before == self.current() { self.tell_listeners(out) } else { self.tell_all(out) }
     }
 
     /// Its role has ended: it has neither a leader nor a vote to tell of until it looks (EL10), which it will not if it
-    /// leaves `for_good`. One that has never looked goes on saying nothing.
-    pub fn leave(&mut self, for_good: bool, out: &mut Vec<Output>) {
+    /// leaves `for_good`. One that has never looked goes on saying nothing. A leader may name an `heir` (EL11).
+    pub fn leave(&mut self, for_good: bool, heir: Option<ServerId>, out: &mut Vec<Output>) {
         if matches!(self.stage, Stage::Idle) {
             return;
         }
         let before = self.current();
-        self.stage = Stage::Left { for_good };
+        self.heir.name(heir);
+        self.stage = Stage::Left { for_good, heir };
         if before != self.current() {
             self.tell_all(out);
         }
@@ -161,6 +171,9 @@ impl<Q: Quorum> Election<Q> {
             self.repeat.restart(now_ms);
         }
         let before = self.current();
+        if self.heir.on_word(from, &heard, &self.quorum) && matches!(self.stage, Stage::Looking(Some(_))) {
+            self.next_round(); // what was the greater vote may be the lesser now (EL2)
+        }
         self.step_from(before, out);
         // Whoever is behind hears from us; not twice, if our own word changed just now.
         if self.is_to_answer(&heard) && before == self.current() {
@@ -268,8 +281,10 @@ impl<Q: Quorum> Election<Q> {
             candidacy = Candidacy::new(candidacy.own);
         }
         let reachable = |vote: &Vote| self.heard.contains_key(&vote.leader);
-        let best = words.iter().filter(|(_, at)| *at == round).map(|(vote, _)| *vote).filter(reachable).max();
-        if let Some(best) = best.filter(|best| *best > candidacy.proposal) {
+        let rank = |vote: &Vote| self.heir.rank(vote);
+        let of_round = words.iter().filter(|(_, at)| *at == round).map(|(vote, _)| *vote);
+        let best = of_round.filter(reachable).max_by_key(rank);
+        if let Some(best) = best.filter(|best| rank(best) > rank(&candidacy.proposal)) {
             candidacy = Candidacy { proposal: best, quorum_since_ms: None, ..candidacy };
         }
         self.round = round;
@@ -407,9 +422,8 @@ impl<Q: Quorum> Election<Q> {
             Stage::Decided(vote) => (PeerState::Looking, vote),
             Stage::Settled(state, vote) => (state, Some(vote)),
             // Who looks and has no vote is not waited for (EL7).
-            Stage::Left { for_good } => {
-                (if for_good { PeerState::Looking } else { PeerState::Observing }, None)
-            }
+            Stage::Left { for_good: true, .. } => (PeerState::Looking, None),
+            Stage::Left { for_good: false, heir } => (PeerState::Observing, heir.map(Heir::vote)),
         };
         Some(Notification { state, vote, round: self.round, memory: self.memory })
     }
@@ -460,7 +474,8 @@ impl<Q: Quorum> Election<Q> {
         assert!(self.round > 0, "EL8: who looks is in a round");
         let Some(Candidacy { own, proposal, quorum_since_ms }) = candidacy else { return };
         assert_eq!(own.leader, self.me, "EL2: its own vote is for itself");
-        let follows = proposal > own && self.heard.contains_key(&proposal.leader);
+        let follows =
+            self.heir.rank(&proposal) > self.heir.rank(&own) && self.heard.contains_key(&proposal.leader);
         assert!(proposal == own || follows, "EL2: {proposal:?} of one that stands with {own:?}");
         assert!(self.quorum.can_lead(proposal.leader), "EL1: {proposal:?} cannot lead");
         let holds = self.quorum.holds(|voter| self.supports(voter, &proposal, proposal));

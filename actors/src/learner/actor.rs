@@ -195,6 +195,10 @@ impl LearnerActor {
         for order in std::mem::take(&mut self.out) {
             let sent = match order {
                 Output::Forward(items) => self.forward(items, ctx),
+                Output::Reconfigure(batch) => {
+                    self.reconfigure(&batch, ctx);
+                    Ok(())
+                }
                 Output::Append(batch) => self.append(batch, ctx.clock().now_us()),
                 Output::Ack(upto) => self.persisted(upto, ctx),
                 Output::Apply => continue, // once for all mail, in `drained`
@@ -303,6 +307,7 @@ impl LearnerActor {
             self.meters.written(&mut self.writes);
         }
         self.tell_digests(digests);
+        self.on_configured(ctx);
         self.tell_level(level);
         ctx.spend(u32::try_from(txns).unwrap_or(u32::MAX));
         let _ = self.peers.snapshotter.post(Applied {
@@ -444,9 +449,10 @@ impl Serve<TurnedAway> for LearnerActor {
 
 impl Serve<Durable> for LearnerActor {
     fn serve(&mut self, letter: Durable, ctx: &mut Ctx<'_, Self>) {
+        let is_voter = self.is_voter();
         for (txns, waited_us) in self.durable.on_durable(letter.upto, ctx.clock().now_us()) {
             self.meters.made_durable(txns, waited_us);
-            if self.others.as_ref().is_some_and(|others| others.is_voter) {
+            if is_voter {
                 self.meters.ack_made(txns, waited_us);
             }
         }

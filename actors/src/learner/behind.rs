@@ -70,6 +70,11 @@ impl Behind {
         self.stay.is_serving()
     }
 
+    /// The epoch in which clients are served, if they are.
+    pub(super) fn led(&self) -> Option<Epoch> {
+        self.stay.is_serving().then(|| self.stay.led())
+    }
+
     /// Whether it is this one.
     pub(super) fn is_on(&self, lane: u64) -> bool {
         self.lane == Some(lane)
@@ -108,6 +113,7 @@ impl LearnerActor {
             }
             Followed::Truncate(to) => {
                 self.core.on_truncated(to);
+                self.reconfigure_cut(to, ctx);
                 self.is_truncating = true;
                 self.command(Command::TruncateAfter { role: self.role, zxid: to }, ctx);
             }
@@ -142,13 +148,14 @@ impl LearnerActor {
             Followed::Serve(epoch) => {
                 self.has_asked(ctx);
                 self.core.on_epoch(epoch, &mut self.out);
+                self.on_served(ctx);
                 if self.facts.seed {
                     self.keep(KeptEpoch::Joined, ctx);
                 }
                 if let Mode::Following(behind) = &mut self.mode {
                     behind.opens = true;
                     let took_us = ctx.clock().now_us().saturating_sub(behind.sync_began_us);
-                    self.meters.synchronised(took_us, self.others().is_voter);
+                    self.meters.synchronised(took_us, self.is_voter());
                 }
                 self.settle(epoch);
             }
@@ -176,15 +183,15 @@ impl LearnerActor {
     /// Not those of a synchronisation, which may be old; and an observer is sent what is committed.
     fn count_proposals(&self, items: &[Proposal], ctx: &Ctx<'_, Self>) {
         let is_serving = matches!(&self.mode, Mode::Following(behind) if behind.is_up_to_date());
-        if is_serving && self.others().is_voter {
+        if is_serving && self.is_voter() {
             let (mut ages, wall_ms) = (Ages::default(), ctx.clock().wall_ms());
             items.iter().filter_map(Proposal::txn).for_each(|txn| ages.add(txn.header.time, wall_ms));
             self.meters.proposals_came(ages);
         }
     }
 
-    fn settle(&mut self, peer_epoch: Epoch) {
-        let is_voter = self.others().is_voter;
+    pub(super) fn settle(&mut self, peer_epoch: Epoch) {
+        let is_voter = self.is_voter();
         let Mode::Following(behind) = &self.mode else { return };
         let (leader, zxid) = (behind.leader, self.core.appended());
         let state = if is_voter { PeerState::Following } else { PeerState::Observing };

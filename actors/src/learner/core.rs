@@ -29,6 +29,8 @@ pub const READ_BYTES: usize = 1 << 20;
 pub enum Output {
     /// Send these to the leader's Proposer, in order.
     Forward(Vec<Request>),
+    /// There is a reconfig among these, which go to the log next (MB1).
+    Reconfigure(Arc<Vec<Proposal>>),
     /// Append the txns among these to the log, in order, and say when they are durable.
     Append(Arc<Vec<Proposal>>),
     /// Tell the leader that everything up to here is on our disk.
@@ -157,8 +159,14 @@ impl Learner {
 
     /// What the leader proposes, in order.
     pub fn on_proposals(&mut self, items: Arc<Vec<Proposal>>, out: &mut Vec<Output>) {
-        let before = self.appended;
-        items.iter().filter_map(Proposal::txn).for_each(|txn| self.follow(txn.header.zxid));
+        let (before, mut reconfigures) = (self.appended, false);
+        for txn in items.iter().filter_map(Proposal::txn) {
+            self.follow(txn.header.zxid);
+            reconfigures |= matches!(txn.body, TxnBody::Membership { .. });
+        }
+        if reconfigures {
+            out.push(Output::Reconfigure(Arc::clone(&items)));
+        }
         if self.appended != before {
             out.push(Output::Append(Arc::clone(&items)));
         }

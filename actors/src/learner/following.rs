@@ -197,6 +197,11 @@ impl Following {
         self.epoch
     }
 
+    /// The epoch in which clients are served.
+    pub fn led(&self) -> Epoch {
+        self.led
+    }
+
     /// Whether the leader has told its epoch.
     pub fn is_discovered(&self) -> bool {
         !matches!(self.phase, Phase::Dialling | Phase::Discovering)

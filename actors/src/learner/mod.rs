@@ -31,6 +31,7 @@ mod local;
 mod queue;
 mod reads_only;
 pub mod receiving;
+mod reconfiguring;
 pub mod roles;
 mod routes;
 pub mod session_ids;

@@ -23,6 +23,7 @@ use super::reads_only::Reads;
 use super::receiving::{Received, Receiving};
 use crate::client::Serving;
 use crate::client::hub::Control;
+use crate::membership::{Decide, Membership};
 use crate::peer_link::SharedIdentity;
 use crate::peer_link::letters::{Open, Send, Shut};
 use crate::quorum_peer::{Board, OwnDigests, belongs, entered, memory};
@@ -71,8 +72,8 @@ pub struct DataLane {
 
 /// Whom a member of several has beside those of a server alone.
 pub struct Others {
-    /// Whether this member votes.
-    pub is_voter: bool,
+    /// Which configuration it goes by.
+    pub membership: Membership<paddock_config::Quorum>,
     /// The other members' data lanes.
     pub lanes: BTreeMap<ServerId, DataLane>,
     /// What the log has room for and is not on disk, in bytes (L10): its `admitted_bytes`.
@@ -83,6 +84,10 @@ pub struct Others {
     pub ended: Outbox<RoleEnded>,
     /// The same.
     pub settled: Outbox<Settled>,
+    /// The same: who decides.
+    pub decide: Outbox<Decide>,
+    /// Our Proposer: who decides, before it leads.
+    pub decide_lead: Outbox<Decide>,
     /// What is published for it.
     pub board: Board,
     /// What hellos say of us.
@@ -182,7 +187,13 @@ impl LearnerActor {
                 let committed = self.core.watermark();
                 let level = self.level.max(self.core.logged_level());
                 let lead = Lead { role, accepted, current_epoch, last, committed, ensemble, level };
-                self.mail(ctx, |to| to.lead.post(lead).is_ok());
+                let by = self.others().membership.logged_view();
+                self.others().board.decide(by.clone());
+                let decide = Decide { role, told: by.told(), by };
+                self.mail(ctx, |to| {
+                    let judge = to.decide.post(decide.clone()).is_ok();
+                    judge && to.decide_lead.post(decide).is_ok() && to.lead.post(lead).is_ok()
+                });
             }
             Part::Follow { leader, had_vote } => {
                 let stay =
@@ -205,7 +216,7 @@ impl LearnerActor {
     }
 
     /// Posts what the member cannot be without.
-    fn mail(&self, ctx: &mut Ctx<'_, Self>, post: impl FnOnce(&Others) -> bool) {
+    pub(super) fn mail(&self, ctx: &mut Ctx<'_, Self>, post: impl FnOnce(&Others) -> bool) {
         if !post(self.others()) {
             ctx.fatal(ExitCode::ActorGone, "an actor that the learner needs has ended");
         }
@@ -261,7 +272,8 @@ impl LearnerActor {
                     if stands_low { (Epoch(0), Zxid::ZERO) } else { (current_epoch, last) };
                 let joins = !self.is_disk_full && now_ms >= self.no_room_until_ms; // L8
                 let stands = Stands { role, current_epoch, last, memory, has_room: joins, joins };
-                self.mail(ctx, |to| to.stands.post(stands).is_ok());
+                let decide = self.decides();
+                self.mail(ctx, |to| to.decide.post(decide).is_ok() && to.stands.post(stands).is_ok());
                 self.serve_reads();
             }
             Mode::Looking(_) => {}
@@ -346,6 +358,7 @@ impl LearnerActor {
     /// History has been replaced on disk, whichever role asked for it: the tree follows.
     pub(super) fn install(&mut self, now_ms: u64) {
         let Some(Received { zxid, tree, .. }) = self.installing.take() else { return };
+        self.on_configuration_installed(&tree);
         self.put_tree(tree, now_ms);
         self.core.on_installed(zxid);
         for hub in self.others.iter().flat_map(|others| &others.hubs) {

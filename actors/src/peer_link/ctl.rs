@@ -6,19 +6,21 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use paddock_messages::frame::{Frame, FrameWriter, Lane};
+use paddock_messages::frame::{Frame, FrameWriter, Kind, Lane, can_say};
 use paddock_messages::mail::Outbox;
 use paddock_messages::quorum::{Heartbeat, Notification};
 use tokio::io::{AsyncWrite, AsyncWriteExt};
 use tokio::sync::Notify;
 
 use super::letters::{
-    Accepted, CtlDown, CtlUp, HeardHeartbeat, HeardNotification, SendHeartbeat, SendNotification,
+    Accepted, CtlDown, CtlUp, HeardConfiguration, HeardHeartbeat, HeardNotification, SendConfiguration,
+    SendHeartbeat, SendNotification,
 };
 use super::link::{Greeted, Link, Newer, Peer, Task};
 use super::sides::told;
 use super::status::LinkState;
 use super::{dial, lane};
+use crate::membership::Told;
 use crate::runtime::{Clock, Ctx, Serve, Service};
 
 /// To whoever watches over the members.
@@ -32,6 +34,8 @@ pub struct CtlOutboxes {
     pub notification: Outbox<HeardNotification>,
     /// An entrance: over its bound they are dropped.
     pub heartbeat: Outbox<HeardHeartbeat>,
+    /// An entrance: over its bound they are dropped.
+    pub configuration: Outbox<HeardConfiguration>,
 }
 
 /// What a ctl link is made from.
@@ -68,6 +72,7 @@ struct Shared {
 struct Slots {
     notification: Cell<Option<Notification>>,
     heartbeat: Cell<Option<Heartbeat>>,
+    configuration: Cell<Option<Told>>,
     ready: Notify,
 }
 
@@ -129,6 +134,15 @@ impl Serve<SendHeartbeat> for CtlLink {
     }
 }
 
+impl Serve<SendConfiguration> for CtlLink {
+    fn serve(&mut self, letter: SendConfiguration, _: &mut Ctx<'_, Self>) {
+        if self.shared.current.get().is_some() {
+            self.shared.slots.configuration.set(Some(letter.0));
+            self.shared.slots.ready.notify_one();
+        }
+    }
+}
+
 impl Shared {
     fn is_dialler(&self) -> bool {
         self.link.peer.identity.lock().me > self.link.peer.id
@@ -152,6 +166,7 @@ impl Shared {
         if self.current.get() == Some(number) {
             self.current.set(None);
             self.slots.heartbeat.set(None);
+            self.slots.configuration.set(None);
             told(&self.to.down.post(CtlDown(self.link.peer.id)));
             self.link.on_down(number, why, self.resting());
         }
@@ -180,7 +195,7 @@ impl Shared {
         let each = async |frame, _| self.hear(frame);
         let why = tokio::select! {
             why = lane::read(from, frames, self.link.silence, count, each) => why,
-            why = self.write(to, self.link.writer(speaking), first) => why,
+            why = self.write(to, (self.link.writer(speaking), speaking), first) => why,
         };
         self.down(number, &why);
     }
@@ -193,6 +208,10 @@ impl Shared {
                 self.to.notification.post(HeardNotification { from, notification }).is_ok()
             }
             Frame::Heartbeat(heartbeat) => self.to.heartbeat.post(HeardHeartbeat { from, heartbeat }).is_ok(),
+            Frame::Configuration(configuration) => {
+                let told = Told::read(&configuration).ok_or("a configuration that is none")?;
+                self.to.configuration.post(HeardConfiguration { from, told }).is_ok()
+            }
             other => return Err(format!("{:?} does not belong there", other.kind())),
         };
         if !is_taken {
@@ -205,13 +224,15 @@ impl Shared {
     async fn write<W: AsyncWrite + Unpin>(
         &self,
         mut to: W,
-        writer: FrameWriter,
+        (writer, speaking): (FrameWriter, u8),
         mut buffer: Vec<u8>,
     ) -> String {
         loop {
             let notification = self.slots.notification.take().map(Frame::Notification);
             let heartbeat = self.slots.heartbeat.take().map(Frame::Heartbeat);
-            for frame in [notification, heartbeat].iter().flatten() {
+            let told = self.slots.configuration.take().filter(|_| can_say(Kind::Configuration, speaking));
+            let configuration = told.map(|told| Frame::Configuration(told.write()));
+            for frame in [notification, heartbeat, configuration].iter().flatten() {
                 if let Err(error) = writer.write(frame, &mut buffer) {
                     return format!("a packet cannot be written: {error}");
                 }

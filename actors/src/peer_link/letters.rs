@@ -11,6 +11,7 @@ use paddock_messages::quorum::{Heartbeat, Notification, ToLeader, ToLearner};
 
 use super::Room;
 pub use super::outgoing::{Chunks, Outgoing};
+use crate::membership::Told;
 
 /// To a link, from a listener: its peer has dialled, and may speak.
 #[derive(Debug)]
@@ -35,6 +36,20 @@ pub struct SendNotification(pub Notification);
 /// one that its lane leaves behind: it would speak for the past.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SendHeartbeat(pub Heartbeat);
+
+/// To a ctl link: tell the peer. One that is not written yet is replaced; without a lane, or to a peer whose build has no
+/// word for it, it is dropped: it is told anew with the next lane.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SendConfiguration(pub Told);
+
+/// From a ctl link: what the peer's log says of the configuration.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HeardConfiguration {
+    /// The peer.
+    pub from: ServerId,
+    /// What it said.
+    pub told: Told,
+}
 
 /// From a ctl link: the peer can be talked to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

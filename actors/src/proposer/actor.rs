@@ -1,8 +1,10 @@
 //! The Proposer's shell: proposals go to its own Learner by mail, to the others' as `reigning.rs` says.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use paddock_config::members::Server;
 use paddock_messages::client::request::Write;
 use paddock_messages::ids::ServerId;
 use paddock_messages::letters::{Ack, Commit, Internal, Proposals, Request, Requests, TurnedAway};
@@ -15,6 +17,7 @@ use super::handing_over::{DISK_FULL, OwnDisk};
 use super::reigning::Reigning;
 use super::sync_limit::SyncLimit;
 use crate::admin::metrics::{Meters, Prepared};
+use crate::membership::Deciders;
 use crate::proposer::sync_plan::Spares;
 use crate::runtime::{Ctx, ExitCode, Serve, Service};
 use crate::storage::Space;
@@ -93,8 +96,8 @@ pub struct OwnLearner {
 /// How a reign numbers and checks.
 #[derive(Clone)]
 pub struct Rules {
-    /// Who decides.
-    pub quorum: paddock_config::Quorum,
+    /// Who decides, as the Learner said before the lead began.
+    pub by: Deciders,
     /// How requests are checked.
     pub prep: PrepRules,
     /// What the log has room for.
@@ -105,6 +108,8 @@ pub struct Rules {
     pub sync_limit: Duration,
     /// The members, as `/zookeeper/config` names them; none for a server alone, which leaves it empty.
     pub members: Option<Arc<str>>,
+    /// Whom there are links to, this member too.
+    pub links: Arc<BTreeMap<ServerId, Server>>,
     /// When a learner is sent a snapshot instead of the log.
     pub spares: Spares,
     /// The highest feature level that this member reads.
@@ -116,9 +121,11 @@ pub struct Rules {
 impl Rules {
     /// A Proposer of `me` for this epoch, before which the history comes to this feature level.
     pub fn begin(&self, me: ServerId, epoch: Epoch, level: u8) -> Proposer<paddock_config::Quorum> {
-        Proposer::new(me, epoch, self.quorum.clone(), self.prep.clone(), self.room)
+        let core = Proposer::new(me, epoch, self.by.settled(), self.prep.clone(), self.room)
             .with_last_counter(self.last_counter)
             .with_level(level)
+            .with_links(Arc::clone(&self.links));
+        core.leading_with_vote()
     }
 }
 
@@ -136,7 +143,7 @@ pub struct ProposerActor {
     pub(super) learner: OwnLearner,
     reaping: Reaping,
     allowance: Allowance,
-    pub(super) out: Vec<Output>,
+    pub(super) out: Vec<Output<paddock_config::Quorum>>,
     pub(super) meters: Arc<Meters>,
     /// Proposed, and applied by the last look, as the meters were told.
     pub(super) told: (Zxid, Zxid),
@@ -208,6 +215,7 @@ impl ProposerActor {
                     self.with_reign(|reign, out| reign.on_committed(upto, out));
                     self.learner.commits.post(Commit { role, upto }).map_err(drop)
                 }
+                Output::Decide(by) => self.decide(by),
                 Output::TurnAway(member, handshakes) if member == self.me => {
                     self.learner.turned_away.post(TurnedAway { role, handshakes }).map_err(drop)
                 }
@@ -248,7 +256,7 @@ impl ProposerActor {
     }
 
     /// What was held back goes on as soon as it need not wait.
-    fn resume(&mut self, ctx: &mut Ctx<'_, Self>) {
+    pub(super) fn resume(&mut self, ctx: &mut Ctx<'_, Self>) {
         if self.core.as_ref().is_some_and(Proposer::can_resume) {
             let asked = Prepared::default(); // it was counted when it came
             self.prepare(asked, ctx, |core, tree, now_ms, out| core.resume(tree, now_ms, out));
@@ -282,7 +290,12 @@ impl ProposerActor {
         &mut self,
         asked: Prepared,
         ctx: &mut Ctx<'_, Self>,
-        run: impl FnOnce(&mut Proposer<paddock_config::Quorum>, &DataTree, i64, &mut Vec<Output>),
+        run: impl FnOnce(
+            &mut Proposer<paddock_config::Quorum>,
+            &DataTree,
+            i64,
+            &mut Vec<Output<paddock_config::Quorum>>,
+        ),
     ) {
         let Some(core) = &mut self.core else { return }; // nothing is led: whoever asked is told so elsewhere
         let began_us = ctx.clock().now_us();
@@ -292,6 +305,7 @@ impl ProposerActor {
         drop(tree);
         let checked_us = ctx.clock().now_us();
         self.perform(ctx);
+        self.raise_wanted(ctx);
         let (checked_in_us, posted_in_us) = (checked_us - began_us, ctx.clock().now_us() - checked_us);
         let Some(core) = &mut self.core else { return };
         let proposed = between(self.told.0, core.last());
@@ -362,6 +376,11 @@ impl ProposerActor {
             times.on_ack(from, upto, now_us, &self.meters);
             times.on_committed(core.committed(), now_us, &self.meters);
         }
+        self.committed(ctx);
+    }
+
+    /// What may be committed by now is told; what waited for that goes on.
+    pub(super) fn committed(&mut self, ctx: &mut Ctx<'_, Self>) {
         self.perform(ctx);
         self.resume(ctx);
         self.end_if_finished(ctx);

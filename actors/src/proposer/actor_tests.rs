@@ -23,6 +23,7 @@ use super::reigning::{Others, Reigning};
 use super::sync_plan::{Searched, Spares};
 use super::synchronising::{Found, SyncSent};
 use crate::admin::metrics::Meters;
+use crate::membership::{Decide, Deciders};
 use crate::runtime::{Ctx, Duty, Env, Inbox, Serve, Service, SystemClock};
 use crate::storage::{LoggerThread, MemoryDisk, Options, Space, ThreadOptions, open};
 use crate::tree::prep::PrepRules;
@@ -47,7 +48,8 @@ macro_rules! takes {
 }
 
 takes!(
-    Commit, TurnedAway, Confirmed, KeepEpoch, SyncAsked, Establish, MemberMet, MemberLane, Found, SyncSent
+    Commit, TurnedAway, Confirmed, KeepEpoch, SyncAsked, Decide, Establish, MemberMet, MemberLane, Found,
+    SyncSent
 );
 
 impl Serve<Proposals> for Rest {
@@ -68,10 +70,10 @@ fn three() -> Quorum {
 }
 
 /// Of member 1, behind which both others are in sync.
-fn reign() -> Leadership<Quorum> {
+fn reign() -> Leadership<Deciders> {
     let last = Zxid::new(Epoch(3), 7);
     let standing = Standing { current_epoch: Epoch(3), last };
-    let (mut reign, out) = (Leadership::new(ME, three(), Epoch(4), standing), &mut Vec::new());
+    let (mut reign, out) = (Leadership::new(ME, three().into(), Epoch(4), standing), &mut Vec::new());
     let others = [ServerId(2), ServerId(3)];
     let tail = Tail { committed: last, runs: vec![] };
     reign.start(out);
@@ -96,7 +98,7 @@ fn reign() -> Leadership<Quorum> {
 }
 
 /// What a leader of this reign proposes of two sessions that begin, one before it is told that its disk is full.
-async fn told_of(reign: Leadership<Quorum>) -> Vec<String> {
+async fn told_of(reign: Leadership<Deciders>) -> Vec<String> {
     let (env, _) = Env::recorded(Arc::new(SystemClock::new()));
     let mut tree = DataTree::new(TreeOptions::default());
     tree.begin_epoch(EPOCH);
@@ -107,6 +109,7 @@ async fn told_of(reign: Leadership<Quorum>) -> Vec<String> {
         lanes: BTreeMap::new(),
         ended: rest.outbox(BOUND),
         sync: rest.outbox(BOUND),
+        decide: rest.outbox(BOUND),
         board: Default::default(),
         establish: rest.outbox(BOUND),
         met: rest.outbox(BOUND),
@@ -125,7 +128,8 @@ async fn told_of(reign: Leadership<Quorum>) -> Vec<String> {
         keep: rest.outbox(BOUND),
     };
     let rules = Rules {
-        quorum: three(),
+        by: three().into(),
+        links: Default::default(),
         prep: PrepRules::default(),
         room: Room { admitted: 1 << 20, largest: 1 << 10 },
         last_counter: LAST_COUNTER,

@@ -4,29 +4,20 @@
 //!
 //! Source: compat: ZKDatabase.initConfigInZKDatabase; Paddock's text has the zxid of its own txn as version.
 
-use bytes::Bytes;
 use paddock_messages::letters::Internal;
 use paddock_messages::path;
 use paddock_messages::zxid::Zxid;
 
 use super::actor::ProposerActor;
 use super::core::Proposer;
+use crate::membership;
 use crate::runtime::Ctx;
 use crate::tree::DataTree;
 
-/// Begins the text's last line, which has no end of line.
-const VERSION: &str = "version=";
-
-/// The whole text: `members` is a line for each, each with its end.
-pub(super) fn text(members: &str, version: Zxid) -> Bytes {
-    format!("{members}{VERSION}{:x}", version.0).into()
-}
-
-/// Whether the tree's configuration names these members.
-fn names(tree: &DataTree, members: &str) -> bool {
-    let told = tree.node(path::CONFIG).and_then(|node| node.data());
-    let rest = told.and_then(|text| text.strip_prefix(members.as_bytes()));
-    rest.is_some_and(|rest| rest.starts_with(VERSION.as_bytes()))
+/// The version of the tree's configuration, if it names these members.
+fn version(tree: &DataTree, members: &str) -> Option<Zxid> {
+    let told = membership::members(tree.node(path::CONFIG).and_then(|node| node.data())?)?;
+    (told.to_string() == members).then_some(Zxid(told.version))
 }
 
 impl ProposerActor {
@@ -34,7 +25,10 @@ impl ProposerActor {
     /// proposed now is with the next tick.
     pub(super) fn configure(&mut self, ctx: &mut Ctx<'_, Self>) {
         let Some(members) = self.unproposed.clone() else { return };
-        if !names(&self.tree.read(), &members) {
+        let version = version(&self.tree.read(), &members);
+        if let (Some(version), Some(core)) = (version, &mut self.core) {
+            core.on_configured(version);
+        } else {
             let before = self.core.as_ref().map(Proposer::last);
             self.on_internal(Internal::Configure(members), ctx);
             if before == self.core.as_ref().map(Proposer::last) {
@@ -61,18 +55,18 @@ mod tests {
     #[test]
     fn the_members_are_compared_and_the_version_is_not() {
         let mut tree = DataTree::new(TreeOptions::default());
-        assert!(!names(&tree, THREE), "nobody has written it yet");
+        assert_eq!(version(&tree, THREE), None, "nobody has written it yet");
         let zxid = Zxid::new(Epoch(1), 1);
-        let written = text(THREE, zxid);
+        let written = membership::text(THREE, zxid);
         assert!(written.ends_with(b"participant\nversion=100000001"));
         let (session, attach) = (SessionId::NONE, AttachNumber::default());
         let header = TxnHeader { session, attach, cxid: 0, zxid, time: 0 };
         tree.apply(&Txn { header, body: TxnBody::Reconfig { text: written } }, &mut Events::default());
-        assert!(names(&tree, THREE));
+        assert_eq!(version(&tree, THREE), Some(zxid));
         let (two, _) = THREE.split_at(THREE.find("server.3").unwrap());
         for other in [two, &THREE.replace("c:1:2", "d:1:2"), &format!("{THREE}server.4=d:1:2:observer\n"), ""]
         {
-            assert!(!names(&tree, other), "{other}");
+            assert_eq!(version(&tree, other), None, "{other}");
         }
     }
 }

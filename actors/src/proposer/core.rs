@@ -1,8 +1,10 @@
 //! The Proposer's decisions: the txn and zxid of each write, and when it is committed.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
 
 use foldhash::fast::RandomState;
+use paddock_config::members::Server;
 use paddock_messages::client::request::Write;
 use paddock_messages::error_code::ErrorCode;
 use paddock_messages::ids::{AttachNumber, ServerId, SessionId};
@@ -10,11 +12,12 @@ use paddock_messages::letters::{Ack, Asker, Handshake, Internal, Proposal, Reque
 use paddock_messages::txn::{Txn, TxnBody, TxnHeader};
 use paddock_messages::zxid::{Epoch, Zxid};
 
+use self::reconfiguring::{LevelAsked, Reconfiguring};
 use self::sessions::Standing;
 use self::syncs::Syncs;
-use super::configuring;
 use super::credit::LogCredit;
 use super::held::Held;
+use crate::membership::{self, Joint};
 use crate::quorum::Quorum;
 use crate::tree::pending::Pending;
 use crate::tree::prep::{Place, Prep, PrepRules, View};
@@ -25,7 +28,7 @@ pub const LAST_COUNTER: u32 = 0xFFFF_0000;
 
 /// What the shell must do, in this order.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Output {
+pub enum Output<Q> {
     /// Send these to every learner, our own too, in order.
     Propose(Vec<Proposal>),
     /// Tell this member's Learner that these handshakes are not granted.
@@ -37,6 +40,8 @@ pub enum Output {
     Confirm(u64),
     /// Tell every learner that all up to here, and what stands right behind it, is committed.
     Commit(Zxid),
+    /// From here on these decide (MB1). While two do, what is committed waits for [`Proposer::on_decided_by`].
+    Decide(Joint<Q>),
     /// Close this member's link: it broke the protocol.
     HangUp(ServerId),
     /// Make this epoch durable, on a quorum; then call [`Proposer::on_new_epoch`], or, of a server alone,
@@ -73,7 +78,7 @@ pub struct Room {
 pub struct Proposer<Q> {
     me: ServerId,
     rules: PrepRules,
-    quorum: Q,
+    quorum: Joint<Q>,
     epoch: Epoch,
     last: Zxid,
     committed: Zxid,
@@ -90,7 +95,16 @@ pub struct Proposer<Q> {
     roll: Roll,
     /// Nothing more is numbered (P15).
     is_finishing: bool,
+    /// Who is to have all of it by then.
+    heir: Option<ServerId>,
     held: Held,
+    /// The reconfig that is not committed.
+    reconfigures: Option<Reconfiguring>,
+    level_asked: LevelAsked,
+    /// The members that have all that is proposed, or are sent it.
+    synchronised: BTreeSet<ServerId>,
+    /// Whom there are links to, if that is limited.
+    links: Option<Arc<BTreeMap<ServerId, Server>>>,
     /// Sessions expired since the metrics were told.
     expired: u64,
     syncs: Syncs,
@@ -101,7 +115,15 @@ pub struct Proposer<Q> {
 impl<Q: Quorum> Proposer<Q> {
     /// `me` leads `epoch`, which a quorum has agreed on and synchronised for: everything before it is
     /// committed.
-    pub fn new(me: ServerId, epoch: Epoch, quorum: Q, rules: PrepRules, room: Room) -> Self {
+    pub fn new(
+        me: ServerId,
+        epoch: Epoch,
+        quorum: impl Into<Joint<Q>>,
+        rules: PrepRules,
+        room: Room,
+    ) -> Self {
+        let quorum = quorum.into();
+        assert!(quorum.next().is_none(), "MB3: what led to this epoch is committed");
         Self {
             me,
             rules,
@@ -118,7 +140,12 @@ impl<Q: Quorum> Proposer<Q> {
             last_counter: LAST_COUNTER,
             roll: Roll::NotYet,
             is_finishing: false,
+            heir: None,
             held: Held::default(),
+            reconfigures: None,
+            level_asked: LevelAsked::No,
+            synchronised: BTreeSet::new(),
+            links: None,
             expired: 0,
             syncs: Syncs::default(),
             level: 0,
@@ -157,14 +184,16 @@ impl<Q: Quorum> Proposer<Q> {
         self.acked.get(&voter).copied()
     }
 
-    /// From now on nothing is numbered: what is asked waits, and is asked of the next leader (P15).
-    pub fn finish(&mut self) {
-        self.is_finishing = true;
+    /// From now on nothing is numbered: what is asked waits, and is asked of the next leader (P15), who should be `heir`.
+    pub fn finish(&mut self, heir: Option<ServerId>) {
+        (self.is_finishing, self.heir) = (true, heir.or(self.heir));
     }
 
-    /// Whether all that was numbered is committed, and nothing more will be (P15).
+    /// Whether all that was numbered is committed, and an heir has it, and nothing more will be (P15).
     pub fn has_finished(&self) -> bool {
-        self.is_finishing && self.committed == self.last
+        let is_start = self.last == self.epoch.start(); // which no ack is for
+        let has_all = |heir| is_start || self.acked(heir) == Some(self.last);
+        self.is_finishing && self.committed == self.last && self.heir.is_none_or(has_all)
     }
 
     /// The limits of quotas that writes passed since the last call: for the metrics and the log.
@@ -189,12 +218,19 @@ impl<Q: Quorum> Proposer<Q> {
 
     /// What a member's clients ask, in order, at `now_ms` since 1970: one batch of proposals, in the
     /// same order (P7).
-    pub fn on_requests(&mut self, view: &impl View, requests: Requests, now_ms: i64, out: &mut Vec<Output>) {
+    pub fn on_requests(
+        &mut self,
+        view: &impl View,
+        requests: Requests,
+        now_ms: i64,
+        out: &mut Vec<Output<Q>>,
+    ) {
         self.pending.forget(view.last_zxid());
         let (mut proposals, mut turned_away) = (Vec::with_capacity(requests.items.len()), Vec::new());
         let member = requests.member;
         for request in requests.items {
-            if self.must_wait() || !self.held.is_empty() {
+            let waits = self.must_wait() || !self.held.is_empty() || self.waits_alone(&request);
+            if waits || self.asks_for_level(view, &request, now_ms) {
                 turned_away.extend(self.hold(view, member, request));
             } else if let Some(handshake) = self.refused_handshake(&request) {
                 turned_away.push((member, handshake));
@@ -220,7 +256,7 @@ impl<Q: Quorum> Proposer<Q> {
         &mut self,
         proposals: Vec<Proposal>,
         mut turned_away: Vec<(ServerId, Handshake)>,
-        out: &mut Vec<Output>,
+        out: &mut Vec<Output<Q>>,
     ) {
         turned_away.sort_by_key(|(member, _)| *member); // stable: each member's in their order
         for of_one in turned_away.chunk_by(|(one, _), (other, _)| one == other) {
@@ -229,13 +265,22 @@ impl<Q: Quorum> Proposer<Q> {
         }
         if !proposals.is_empty() {
             self.credit.close(self.last);
+            if self.reconfigures.is_some_and(|it| it.zxid == self.last) {
+                out.push(Output::Decide(self.quorum.clone())); // before anybody has it (MB1)
+            }
             out.push(Output::Propose(proposals));
         }
         out.extend(self.syncs.begin_round().map(Output::BeginRound));
     }
 
     /// What the leader's own actors ask, at `now_ms` since 1970.
-    pub fn on_internal(&mut self, view: &impl View, internal: Internal, now_ms: i64, out: &mut Vec<Output>) {
+    pub fn on_internal(
+        &mut self,
+        view: &impl View,
+        internal: Internal,
+        now_ms: i64,
+        out: &mut Vec<Output<Q>>,
+    ) {
         self.pending.forget(view.last_zxid());
         let mut proposals = Vec::new();
         match internal {
@@ -263,7 +308,8 @@ impl<Q: Quorum> Proposer<Q> {
             Internal::Configure(members) => {
                 if !self.must_wait() && !self.is_full() {
                     let zxid = self.next();
-                    let body = TxnBody::Reconfig { text: configuring::text(&members, zxid) };
+                    let body = TxnBody::Reconfig { text: membership::text(&members, zxid) };
+                    self.on_configured(zxid);
                     let proposal = self.server_txn(SessionId::NONE, zxid, now_ms, body);
                     self.add(proposal, &mut proposals);
                 }
@@ -282,7 +328,7 @@ impl<Q: Quorum> Proposer<Q> {
     }
 
     /// A voter has everything up to `upto` on disk: links are FIFO, so one ack covers the earlier.
-    pub fn on_ack(&mut self, ack: Ack, out: &mut Vec<Output>) {
+    pub fn on_ack(&mut self, ack: Ack, out: &mut Vec<Output<Q>>) {
         if ack.upto > self.last {
             return out.push(Output::HangUp(ack.from)); // a peer's fault is an input, not a panic
         }
@@ -294,17 +340,23 @@ impl<Q: Quorum> Proposer<Q> {
         }
         let acked = self.acked.entry(ack.from).or_default();
         *acked = ack.upto.max(*acked);
+        self.commit(out);
+    }
+
+    /// All that a quorum has, by now.
+    fn commit(&mut self, out: &mut Vec<Output<Q>>) {
         let reached = self.acked.values().copied().filter(|&upto| upto > self.committed && self.holds(upto));
-        if let Some(upto) = reached.max() {
+        if let Some(upto) = reached.max().filter(|_| self.may_commit()) {
             self.committed = upto; // P2: greater than before
             out.extend(self.syncs.on_commit(upto).map(Output::Confirm));
             out.push(Output::Commit(upto));
+            self.settle_reconfig(out);
             self.roll_if_due(out);
         }
     }
 
     /// P8: the epoch ends with the commit of its last txn.
-    fn roll_if_due(&mut self, out: &mut Vec<Output>) {
+    fn roll_if_due(&mut self, out: &mut Vec<Output<Q>>) {
         if self.roll == Roll::Asked || !self.needs_new_epoch() || self.committed < self.last {
             return;
         }
@@ -325,14 +377,14 @@ impl<Q: Quorum> Proposer<Q> {
 
     /// The epoch asked for was not made durable: the disk is full. What waited for it is answered as on
     /// any full disk, in its order (P7); [`Self::on_tick`] asks again.
-    pub fn on_epoch_refused(&mut self, view: &impl View, now_ms: i64, out: &mut Vec<Output>) {
+    pub fn on_epoch_refused(&mut self, view: &impl View, now_ms: i64, out: &mut Vec<Output<Q>>) {
         assert_eq!(self.roll, Roll::Asked, "P8: an epoch is refused that was not asked for");
         self.roll = Roll::Refused;
         self.resume(view, now_ms, out);
     }
 
     /// A second or so has passed: asks again for an epoch that the disk refused (P8).
-    pub fn on_tick(&mut self, out: &mut Vec<Output>) {
+    pub fn on_tick(&mut self, out: &mut Vec<Output<Q>>) {
         if self.roll == Roll::Refused {
             self.roll_if_due(out);
         }
@@ -340,7 +392,7 @@ impl<Q: Quorum> Proposer<Q> {
 
     /// A quorum has agreed on this epoch and synchronised for it. What waited is proposed now, at
     /// `now_ms` since 1970.
-    pub fn on_new_epoch(&mut self, view: &impl View, epoch: Epoch, now_ms: i64, out: &mut Vec<Output>) {
+    pub fn on_new_epoch(&mut self, view: &impl View, epoch: Epoch, now_ms: i64, out: &mut Vec<Output<Q>>) {
         assert!(epoch > self.epoch, "P1: epoch {epoch} after {}", self.epoch);
         assert_eq!(self.committed, self.last, "P1: an epoch ends with its last commit");
         assert_eq!(self.roll, Roll::Asked, "P8: {epoch} begins and was not asked for");
@@ -398,7 +450,7 @@ impl<Q: Quorum> Proposer<Q> {
     }
 
     /// A quorum has answered a round that began after the sync of this number was asked (P11).
-    pub fn on_round(&mut self, upto: u64, out: &mut Vec<Output>) {
+    pub fn on_round(&mut self, upto: u64, out: &mut Vec<Output<Q>>) {
         if self.syncs.on_round(upto) {
             out.push(Output::Confirm(upto));
         }
@@ -415,7 +467,10 @@ impl<Q: Quorum> Proposer<Q> {
             standing => {
                 let is_live = standing == Standing::Lives;
                 let at = Place { session, is_live, is_local: false, ids: &from.ids, zxid, time: now_ms };
-                self.prep(view).write(at, write)
+                match write {
+                    Write::Reconfig(asked) if self.is_of_several() => self.reconfigure(view, at, &asked),
+                    write => self.prep(view).write(at, write),
+                }
             }
         };
         self.propose(TxnHeader { session, attach, cxid: xid, zxid, time: now_ms }, body)
@@ -473,7 +528,8 @@ impl<Q: Quorum> Proposer<Q> {
     pub fn check(&self, applied: Zxid) {
         assert!(self.last.epoch() == self.epoch && self.last.counter() <= self.last_counter, "P1, P6");
         assert!(self.committed <= self.last && self.committed >= self.epoch.start(), "P2");
-        assert!(self.committed == self.epoch.start() || self.holds(self.committed), "P3");
+        assert!(self.committed == self.epoch.start() || self.held_by_those_before(self.committed), "P3");
+        self.check_reconfig();
         assert!(self.newest.values().all(|newest| *newest <= self.latest_grant()), "P5");
         assert!(self.syncs.confirmed() <= self.syncs.asked(), "P11");
         assert!(!self.can_resume(), "P7: what was held back waits for nothing");
@@ -483,6 +539,7 @@ impl<Q: Quorum> Proposer<Q> {
     }
 }
 
+mod reconfiguring;
 mod sessions;
 mod syncs;
 mod waiting;

@@ -68,6 +68,18 @@ impl ProposerActor {
         }
     }
 
+    /// A reconfig waits for it.
+    pub(super) fn raise_wanted(&mut self, ctx: &mut Ctx<'_, Self>) {
+        let Some(level) = self.core.as_mut().and_then(Proposer::take_wanted_level) else { return };
+        let answer = self.answer_level(level, ctx);
+        if !matches!(answer, LevelAnswer::Numbered(_) | LevelAnswer::Already(_))
+            && let Some(core) = &mut self.core
+        {
+            core.on_level_refused();
+            self.resume(ctx);
+        }
+    }
+
     fn answer_level(&mut self, level: u8, ctx: &mut Ctx<'_, Self>) -> LevelAnswer {
         let answer = self.raise_level(level, ctx);
         if matches!(answer, LevelAnswer::InTheWay(_) | LevelAnswer::Unknown(_) | LevelAnswer::NotNow) {

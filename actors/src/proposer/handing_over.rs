@@ -20,7 +20,7 @@ const DISK_SILENT: &str = "the disk has answered no sync for syncLimit, and othe
 
 /// Whether our own disk answers, in one epoch.
 #[derive(Debug)]
-pub(super) struct OwnDisk {
+pub struct OwnDisk {
     limit_ticks: usize,
     silent_ticks: usize,
     acked: Zxid,
@@ -28,13 +28,13 @@ pub(super) struct OwnDisk {
 
 impl OwnDisk {
     /// It may be silent for so long, and a tick more than P12 gives the others at most.
-    pub(super) fn new(limit: Duration) -> Self {
+    pub fn new(limit: Duration) -> Self {
         let ticks = usize::try_from(limit.as_millis() / TICK.as_millis()).unwrap_or(usize::MAX).max(1);
         Self { limit_ticks: ticks.saturating_add(2), silent_ticks: 0, acked: Zxid::ZERO }
     }
 
     /// P14: whether it has been silent for too long at this tick, given what it has and what is committed.
-    pub(super) fn is_silent(&mut self, acked: Zxid, committed: Zxid) -> bool {
+    pub fn is_silent(&mut self, acked: Zxid, committed: Zxid) -> bool {
         // The start of an epoch is on no disk.
         let lacks = committed.counter() > 0 && acked < committed;
         let is_silent = lacks && acked == self.acked;
@@ -68,23 +68,26 @@ impl ProposerActor {
         hands_over
     }
 
-    /// P15: the lead is given up once nothing of it is left to do.
+    /// P15, Q8: the lead is given up once nothing of it is left to do.
     pub(super) fn end_if_finished(&mut self, ctx: &mut Ctx<'_, Self>) {
         if self.core.as_ref().is_some_and(Proposer::has_finished) {
             self.core = None;
-            self.resign("the process is to end, and all that this leader has numbered is committed", ctx);
+            self.resign(
+                "the lead is to be another's, and all that this leader has numbered is committed",
+                ctx,
+            );
         }
     }
 }
 
 impl Serve<HandOver> for ProposerActor {
-    fn serve(&mut self, HandOver { role }: HandOver, ctx: &mut Ctx<'_, Self>) {
+    fn serve(&mut self, HandOver { role, heir }: HandOver, ctx: &mut Ctx<'_, Self>) {
         if role != self.role || self.reigning.is_none() {
             return;
         }
         match &mut self.core {
-            Some(core) => core.finish(),
-            None => self.resign("the process is to end, and this leader has numbered nothing yet", ctx),
+            Some(core) => core.finish(heir),
+            None => self.resign("the lead is to be another's, and this leader has numbered nothing yet", ctx),
         }
         self.end_if_finished(ctx);
     }

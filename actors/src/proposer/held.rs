@@ -16,7 +16,7 @@ pub(super) const MOST_ATTACHING: usize = 4 * MOST_HELD;
 const KEPT_CAPACITY: usize = 1 << 10;
 
 /// Something that waits.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) enum Item {
     /// By this member's client.
     Asked(ServerId, Request),
@@ -95,6 +95,11 @@ impl Held {
         if self.expiring.insert(session) {
             self.items.push_back(Item::Expired(session, attach));
         }
+    }
+
+    /// What waits for longest.
+    pub(super) fn front(&self) -> Option<&Item> {
+        self.items.front()
     }
 
     pub(super) fn pop(&mut self) -> Option<Item> {

@@ -146,6 +146,15 @@ impl<Q: Quorum> Leadership<Q> {
         Self { ensemble, ..self }
     }
 
+    /// From here on these decide (MB1). Nothing is on its way that only those with a vote are sent (MB2).
+    ///
+    /// # Panics
+    /// If something that was proposed is not known to be committed (MB2).
+    pub fn decide_by(&mut self, quorum: Q) {
+        assert!(self.recent.informed() == self.recent.last(), "MB2: {:?}", self.recent);
+        self.quorum = quorum;
+    }
+
     /// Begins: a server alone is its own quorum.
     pub fn start(&mut self, out: &mut Vec<Output>) {
         self.discover(out);

@@ -25,8 +25,8 @@
 //!   by a round of heartbeats, or by its acks of a txn that was proposed after it.
 //! - P13 What a session asks that nobody here knows is done only if `localSessionsEnabled` says so, and the member
 //!   that asks made the session; it owns no ephemeral znode.
-//! - P15 A leader that is to hand over as its process ends numbers nothing more, and gives the lead up as soon as all that
-//!   it has numbered is committed: so it leaves nothing behind that only some have.
+//! - P15 A leader that is to hand over, as its process ends or for an heir, numbers nothing more, and gives the lead up as soon
+//!   as all that it has numbered is committed, and the heir has it: so it leaves nothing behind that only some have.
 //!
 //! Source: Junqueira et al., Zab (DSN 2011), local primary order; compat: Leader.java (propose,
 //! tryToCommit), PrepRequestProcessor, ZOOKEEPER-1277 (the counter must not wrap).
@@ -44,6 +44,7 @@ pub mod synchronising;
 
 pub use crate::quorum::{Majority, Quorum};
 pub use core::{LAST_COUNTER, Output, Proposer, Room};
+pub use handing_over::OwnDisk;
 
 mod announcing;
 mod configuring;
@@ -51,6 +52,7 @@ mod credit;
 mod handing_over;
 mod held;
 mod recent;
+mod reconfiguring;
 mod rolling_over;
 mod sync_limit;
 mod times;

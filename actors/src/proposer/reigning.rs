@@ -23,8 +23,9 @@ use super::leadership::{Leadership, Output as Led, Standing};
 use super::synchronising::{Found, SyncSent};
 use super::times::Times;
 use crate::admin::metrics::SyncKind;
+use crate::membership::{Decide, Deciders};
 use crate::peer_link::letters::{self, FromLearner, HangUp, LearnerLaneDown, LearnerLaneUp, Outgoing, Send};
-use crate::quorum_peer::Board;
+use crate::quorum_peer::{Board, Progress};
 use crate::runtime::{Ctx, ExitCode, Serve};
 use crate::storage::LoggerHandle;
 
@@ -47,6 +48,8 @@ pub struct Others {
     pub ended: Outbox<RoleEnded>,
     /// The same.
     pub sync: Outbox<SyncAsked>,
+    /// The same.
+    pub decide: Outbox<Decide>,
     /// What is published for it.
     pub board: Board,
     /// Our Learner.
@@ -77,7 +80,7 @@ pub(super) struct Lane {
 /// See the module.
 pub struct Reigning {
     pub(super) others: Others,
-    pub(super) reign: Option<Box<Leadership<paddock_config::Quorum>>>,
+    pub(super) reign: Option<Box<Leadership<Deciders>>>,
     pub(super) lanes: BTreeMap<ServerId, Lane>,
     led: Vec<Led>,
     /// What comes behind the establishment, while our own Learner applies all there is.
@@ -180,10 +183,7 @@ impl Reigning {
 
 impl ProposerActor {
     /// Lets the reign do one thing; [`Self::perform_reign`] does what comes of it.
-    pub(super) fn with_reign(
-        &mut self,
-        run: impl FnOnce(&mut Leadership<paddock_config::Quorum>, &mut Vec<Led>),
-    ) {
+    pub(super) fn with_reign(&mut self, run: impl FnOnce(&mut Leadership<Deciders>, &mut Vec<Led>)) {
         if let Some(Reigning { reign: Some(reign), led, .. }) = &mut self.reigning {
             run(reign, led);
         }
@@ -301,9 +301,13 @@ impl ProposerActor {
         }
     }
 
-    pub(super) fn publish(&self) {
+    pub(super) fn publish(&mut self) {
         if let Some(Reigning { others, reign: Some(reign), .. }) = &self.reigning {
-            others.board.tell(self.role, reign.progress());
+            let progress = reign.progress();
+            if let (Some(core), Progress::Leading(reign)) = (&mut self.core, &progress) {
+                core.on_synchronised(reign.synchronised.iter().copied());
+            }
+            others.board.tell(self.role, progress);
         }
     }
 
@@ -324,7 +328,7 @@ impl ProposerActor {
         &mut self,
         (learner, lane): (ServerId, u64),
         ctx: &mut Ctx<'_, Self>,
-        run: impl FnOnce(&mut Leadership<paddock_config::Quorum>, &mut Vec<Led>),
+        run: impl FnOnce(&mut Leadership<Deciders>, &mut Vec<Led>),
     ) {
         let is_current = |it: &Reigning| it.lanes.get(&learner).is_some_and(|its| its.number == lane);
         if self.reigning.as_ref().is_some_and(is_current) {
@@ -340,7 +344,7 @@ impl Serve<Lead> for ProposerActor {
         let Lead { role, accepted, current_epoch, last, committed, ensemble, level } = lead;
         let Some(reigning) = &mut self.reigning else { return };
         let standing = Standing { current_epoch, last };
-        let reign = Leadership::new(self.me, self.rules.quorum.clone(), accepted, standing)
+        let reign = Leadership::new(self.me, self.rules.by.clone(), accepted, standing)
             .of(ensemble)
             .knowing(committed)
             .at_level(level)

@@ -37,6 +37,7 @@ impl Serve<HistoryApplied> for ProposerActor {
         let is_next = self.core.as_ref().is_some_and(Proposer::rolls_over);
         if !is_next {
             self.propose_in(epoch);
+            self.settle_configuration();
         }
         let deferred = self.reigning.as_mut().and_then(|it| it.deferred.take());
         for order in deferred.into_iter().flatten() {
@@ -50,5 +51,6 @@ impl Serve<HistoryApplied> for ProposerActor {
         self.perform_reign(ctx);
         self.configure(ctx);
         self.publish();
+        self.end_if_finished(ctx);
     }
 }

@@ -51,7 +51,7 @@ impl ProposerActor {
     pub(super) fn drop_late(&mut self) {
         let (Some(core), Some(reigning)) = (&self.core, &self.reigning) else { return };
         let Some(reign) = &reigning.reign else { return };
-        let serves = |it: &ServerId| reign.is_serving(*it) && self.rules.quorum.is_voter(*it);
+        let serves = |it: &ServerId| reign.is_serving(*it) && self.rules.by.is_voter(*it);
         let voters = reigning.lanes.keys().copied().filter(serves);
         let acked = voters.filter_map(|voter| Some((voter, core.acked(voter)?))).collect();
         let late = self.sync_limit.on_tick(core.last(), &acked);

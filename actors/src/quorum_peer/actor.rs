@@ -8,25 +8,34 @@ use paddock_messages::ids::ServerId;
 use paddock_messages::mail::Outbox;
 use paddock_messages::quorum::{PeerState, Vote};
 use paddock_messages::roles::{
-    Begin, DropLearner, HandOver, Part, Retire, RoleEnded, RoundHeld, Settled, Stands, SyncAsked, TreeDiffers,
+    Begin, DropLearner, HandOver, MoveLeader, Part, Retire, RoleEnded, RoundHeld, Settled, Stands, SyncAsked,
+    TreeDiffers,
 };
 
 use super::core::{Output, QuorumPeer, Role};
 use super::digests::Finding;
-use super::office::{Aim, RoleTold, Told};
+use super::office::{Aim, MoveTold, RoleTold, Told};
 use super::progress::{Board, Progress};
 use super::round_trip::RoundTrip;
 use crate::admin::metrics::Meters;
 use crate::client::hub::Control;
 use crate::election::actor::{Elected, Heard, Left, LinkChange, Look, Settle};
-use crate::peer_link::letters::{CtlDown, CtlUp, HeardHeartbeat, HeardNotification, SendHeartbeat};
+use crate::membership::{self, ConfigurationHeard, Decide, DecidedBy, Deciders};
+use crate::peer_link::letters::{
+    CtlDown, CtlUp, HeardConfiguration, HeardHeartbeat, HeardNotification, SendConfiguration, SendHeartbeat,
+};
 use crate::peer_link::status::SharedStatus;
+use crate::proposer::lag::SharedLag;
 use crate::runtime::{Ctx, ExitCode, Serve, Service};
 
 /// Whom the QuorumPeer posts to.
 pub struct Peers {
     /// The ctl lanes.
     pub links: BTreeMap<ServerId, Outbox<SendHeartbeat>>,
+    /// The same.
+    pub tell: BTreeMap<ServerId, Outbox<SendConfiguration>>,
+    /// The Learner: what others tell.
+    pub heard_configuration: Outbox<ConfigurationHeard>,
     /// The Election.
     pub look: Outbox<Look>,
     /// The same.
@@ -47,10 +56,16 @@ pub struct Peers {
     pub drop: Outbox<DropLearner>,
     /// The same.
     pub hand_over: Outbox<HandOver>,
+    /// The same.
+    pub decided_by: Outbox<DecidedBy>,
     /// The data lanes: what is sent down them shows that synchronisation goes on.
     pub data: Vec<SharedStatus>,
     /// The ctl lanes: their round trips are told there.
     pub ctl: BTreeMap<ServerId, SharedStatus>,
+    /// What learners lack, while this member leads.
+    pub lag: SharedLag,
+    /// Where orders to move the lead are answered.
+    pub moves: MoveTold,
     /// Each client arbiter's hub: pings that waited for our word are answered.
     pub hubs: Vec<Outbox<Control>>,
 }
@@ -58,8 +73,11 @@ pub struct Peers {
 /// See the module.
 pub struct QuorumPeerActor {
     me: ServerId,
-    is_voter: bool,
-    core: QuorumPeer<paddock_config::Quorum>,
+    core: QuorumPeer<Deciders>,
+    /// As the core has it.
+    by: Deciders,
+    /// What the others are told.
+    tells: Option<membership::Told>,
     /// The generation of the role.
     role: u64,
     board: Board,
@@ -80,16 +98,17 @@ pub struct QuorumPeerActor {
 impl QuorumPeerActor {
     /// `timeout_ms` is `peerTimeout`.
     pub fn new(
-        (me, is_voter): (ServerId, bool),
-        core: QuorumPeer<paddock_config::Quorum>,
+        (me, by): (ServerId, Deciders),
+        core: QuorumPeer<Deciders>,
         (board, told): (Board, RoleTold),
         peers: Peers,
         (timeout_ms, meters): (u64, Arc<Meters>),
     ) -> Self {
         Self {
             me,
-            is_voter,
             core,
+            by,
+            tells: None,
             role: 0,
             board,
             told,
@@ -111,11 +130,12 @@ impl QuorumPeerActor {
         }
     }
 
-    fn begin(&mut self, part: Part, ctx: &mut Ctx<'_, Self>) {
-        self.enter(Begin { role: self.role + 1, part }, ctx);
+    /// `why` is told of a search.
+    fn begin(&mut self, part: Part, why: &'static str, ctx: &mut Ctx<'_, Self>) {
+        self.enter(Begin { role: self.role + 1, part }, why, ctx);
     }
 
-    fn enter(&mut self, begin: Begin, ctx: &mut Ctx<'_, Self>) {
+    fn enter(&mut self, begin: Begin, why: &'static str, ctx: &mut Ctx<'_, Self>) {
         let Begin { role, part } = begin;
         self.role = role;
         self.forget_trips();
@@ -126,14 +146,15 @@ impl QuorumPeerActor {
         } else {
             self.meters.elected(ctx.clock().now_us().saturating_sub(self.looks_since_us));
         }
-        self.told.aim(match part {
-            Part::Look => Aim::Search,
-            Part::Lead => Aim::Lead,
-            Part::Follow { leader, .. } => Aim::Follow(leader),
-        });
+        match part {
+            Part::Look => self.told.search(why, ctx.clock().now_ms()),
+            Part::Lead => self.told.aim(Aim::Lead, ctx.clock().now_ms()),
+            Part::Follow { leader, .. } => self.told.aim(Aim::Follow(leader), ctx.clock().now_ms()),
+        }
         if part == Part::Look {
             // At once: the log may take long to finish, and until then nobody is to come to us (EL10).
-            let left = self.peers.left.post(Left { for_good: begin == Begin::LAST }).map_err(drop);
+            let (for_good, heir) = (begin == Begin::LAST, self.core.take_heir());
+            let left = self.peers.left.post(Left { for_good, heir }).map_err(drop);
             self.must(left, ctx);
         }
         let begun = self.peers.begin.post(begin).map_err(drop);
@@ -166,22 +187,22 @@ impl QuorumPeerActor {
                 }
                 Output::Look(why) => {
                     tracing::warn!(why, "the role is over: nobody is served until there is a leader");
-                    self.begin(Part::Look, ctx);
+                    self.begin(Part::Look, why, ctx);
                 }
-                Output::HandOver => {
-                    tracing::info!("the lead is handed over: nothing more is numbered");
-                    let told = self.peers.hand_over.post(HandOver { role: self.role }).map_err(drop);
+                Output::HandOver(heir) => {
+                    tracing::info!(?heir, "the lead is handed over: nothing more is numbered");
+                    let told = self.peers.hand_over.post(HandOver { role: self.role, heir }).map_err(drop);
                     self.must(told, ctx);
                 }
                 Output::Retire(why) => {
                     tracing::info!(why, "the last role is over");
-                    self.enter(Begin::LAST, ctx);
+                    self.enter(Begin::LAST, why, ctx);
                 }
-                Output::Lead => self.begin(Part::Lead, ctx),
+                Output::Lead => self.begin(Part::Lead, "", ctx),
                 Output::Follow(leader) => {
                     let had_vote = self.had_vote;
                     tracing::info!(%leader, had_vote, "elected: to be followed");
-                    self.begin(Part::Follow { leader, had_vote }, ctx);
+                    self.begin(Part::Follow { leader, had_vote }, "", ctx);
                 }
                 Output::Differs(finding) => {
                     self.tell(&finding);
@@ -244,9 +265,23 @@ impl QuorumPeerActor {
     }
 }
 
+impl QuorumPeerActor {
+    fn hear_configuration(&self, from: ServerId, told: Option<membership::Told>, ctx: &mut Ctx<'_, Self>) {
+        let heard = ConfigurationHeard { from, told };
+        self.must(self.peers.heard_configuration.post(heard).map_err(drop), ctx);
+    }
+
+    /// What our log says of the configuration: down its ctl lane (MB4).
+    fn tell_configuration(&self, peer: ServerId) {
+        if let (Some(told), Some(link)) = (&self.tells, self.peers.tell.get(&peer)) {
+            let _ = link.post(SendConfiguration(told.clone())); // the newest replaces what is not on its way
+        }
+    }
+}
+
 impl Service for QuorumPeerActor {
     fn started(&mut self, ctx: &mut Ctx<'_, Self>) {
-        self.begin(Part::Look, ctx);
+        self.begin(Part::Look, "this member has started", ctx);
         ctx.every(Duration::from_millis((self.timeout_ms / 8).clamp(1, 1_000)), Self::tick);
     }
 }
@@ -277,10 +312,17 @@ impl Serve<HeardNotification> for QuorumPeerActor {
     }
 }
 
+impl Serve<HeardConfiguration> for QuorumPeerActor {
+    fn serve(&mut self, HeardConfiguration { from, told }: HeardConfiguration, ctx: &mut Ctx<'_, Self>) {
+        self.hear_configuration(from, Some(told), ctx);
+    }
+}
+
 impl Serve<CtlUp> for QuorumPeerActor {
     fn serve(&mut self, CtlUp(peer): CtlUp, ctx: &mut Ctx<'_, Self>) {
         self.core.on_lane(peer);
         self.trips.remove(&peer);
+        self.tell_configuration(peer);
         let told = self.peers.link.post(LinkChange { peer, is_up: true }).map_err(drop);
         self.must(told, ctx);
     }
@@ -288,6 +330,7 @@ impl Serve<CtlUp> for QuorumPeerActor {
 
 impl Serve<CtlDown> for QuorumPeerActor {
     fn serve(&mut self, CtlDown(peer): CtlDown, ctx: &mut Ctx<'_, Self>) {
+        self.hear_configuration(peer, None, ctx);
         let told = self.peers.link.post(LinkChange { peer, is_up: false }).map_err(drop);
         self.must(told, ctx);
     }
@@ -300,7 +343,7 @@ impl Serve<Elected> for QuorumPeerActor {
         }
         self.had_vote = had_vote;
         self.core.on_elected(vote.leader, ctx.clock().now_ms(), &mut self.out);
-        let state = match (vote.leader == self.me, self.is_voter) {
+        let state = match (vote.leader == self.me, self.core.is_voter()) {
             (true, _) => PeerState::Leading,
             (_, true) => PeerState::Following,
             _ => PeerState::Observing,
@@ -317,11 +360,30 @@ impl Serve<Stands> for QuorumPeerActor {
             return;
         }
         let own = Vote { peer_epoch: stands.current_epoch, zxid: stands.last, leader: self.me };
-        let votes = self.is_voter && stands.has_room;
+        let votes = self.core.is_voter() && stands.has_room;
         self.joins = stands.joins;
-        let look = Look { own: votes.then_some(own), memory: stands.memory, joins: stands.joins };
+        let (by, memory, joins) = (self.by.clone(), stands.memory, stands.joins);
+        let look = Look { own: votes.then_some(own), memory, joins, by };
         let looks = self.peers.look.post(look).map_err(drop);
         self.must(looks, ctx);
+    }
+}
+
+impl Serve<Decide> for QuorumPeerActor {
+    fn serve(&mut self, Decide { role, by, told }: Decide, ctx: &mut Ctx<'_, Self>) {
+        if role != self.role {
+            return;
+        }
+        self.core.decide_by(by.clone());
+        self.by = by;
+        if self.tells != told {
+            self.tells = told;
+            self.peers.links.keys().for_each(|peer| self.tell_configuration(*peer));
+        }
+        if self.core.role() == Role::Leading {
+            let told = self.peers.decided_by.post(DecidedBy { role }).map_err(drop);
+            self.must(told, ctx);
+        }
     }
 }
 
@@ -329,6 +391,16 @@ impl Serve<Retire> for QuorumPeerActor {
     fn serve(&mut self, Retire: Retire, ctx: &mut Ctx<'_, Self>) {
         let progress = self.board.progress(self.role);
         self.core.on_retire(ctx.clock().now_ms(), &progress, &mut self.out);
+        self.perform(ctx);
+    }
+}
+
+impl Serve<MoveLeader> for QuorumPeerActor {
+    fn serve(&mut self, MoveLeader { number, to }: MoveLeader, ctx: &mut Ctx<'_, Self>) {
+        let (progress, behind) = (self.board.progress(self.role), self.peers.lag.lock().learners());
+        let now_ms = ctx.clock().now_ms();
+        let answer = self.core.on_move(to, (&progress, &behind), now_ms, &mut self.out);
+        self.peers.moves.answer(number, answer);
         self.perform(ctx);
     }
 }

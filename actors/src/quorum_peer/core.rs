@@ -7,6 +7,7 @@ use paddock_messages::quorum::{Digests, Heartbeat};
 use paddock_messages::zxid::Epoch;
 
 use super::digests::{Comparison, Finding};
+use super::moving::Moving;
 use super::progress::{OwnDigests, Progress, Reign, Stay};
 use super::pulse::Pulse;
 use crate::quorum::Quorum;
@@ -31,8 +32,8 @@ pub enum Output {
     Follow(ServerId),
     /// Members' trees differ.
     Differs(Finding),
-    /// Have the Proposer end the role once all that it has numbered is committed (P15).
-    HandOver,
+    /// Have the Proposer end the role once all that it has numbered is committed (P15), and this one has it (Q8).
+    HandOver(Option<ServerId>),
     /// End the role, and begin none (Q7). Why is for the log.
     Retire(&'static str),
 }
@@ -87,6 +88,7 @@ pub struct QuorumPeer<Q> {
     told: Digests,
     /// The process is to end, and by then the role (Q7).
     retires_by_ms: Option<u64>,
+    pub(super) moving: Option<Moving>,
 }
 
 /// Rounds of heartbeats that confirm the lead: one on its way, and one for all that came meanwhile.
@@ -121,7 +123,18 @@ impl<Q: Quorum> QuorumPeer<Q> {
             digests,
             told: Digests::default(),
             retires_by_ms: None,
+            moving: None,
         }
+    }
+
+    /// From here on these decide (MB1). A round that is under way goes on: it is about what was asked before.
+    pub fn decide_by(&mut self, quorum: Q) {
+        self.quorum = quorum;
+    }
+
+    /// Whether this member has a vote.
+    pub fn is_voter(&self) -> bool {
+        self.quorum.is_voter(self.me)
     }
 
     /// This epoch is durable as accepted. To be called before anybody is told so (P11).
@@ -221,6 +234,22 @@ impl<Q: Quorum> QuorumPeer<Q> {
         self.role
     }
 
+    pub(super) fn retires(&self) -> bool {
+        self.retires_by_ms.is_some()
+    }
+
+    pub(super) fn peers(&self) -> impl Iterator<Item = ServerId> {
+        self.pulses.keys().copied()
+    }
+
+    pub(super) fn is_me(&self, id: ServerId) -> bool {
+        id == self.me
+    }
+
+    pub(super) fn may_be_led_by(&self, id: ServerId) -> bool {
+        self.pulses.contains_key(&id) && self.quorum.can_lead(id)
+    }
+
     /// Whether a role may begin (Q7).
     pub fn takes_role(&self) -> bool {
         self.role == Role::Looking && self.retires_by_ms.is_none()
@@ -232,7 +261,7 @@ impl<Q: Quorum> QuorumPeer<Q> {
             return;
         }
         (self.since_ms, self.serving_since_ms, self.rounds) = (now_ms, None, Rounds::default());
-        (self.rolls_over_since_ms, self.overtaken_since_ms) = (None, None);
+        (self.rolls_over_since_ms, self.overtaken_since_ms, self.moving) = (None, None, None);
         if leader == self.me {
             self.role = Role::Leading;
             out.push(Output::Lead);
@@ -258,7 +287,7 @@ impl<Q: Quorum> QuorumPeer<Q> {
         self.retires_by_ms = Some(now_ms + HAND_OVER_MS);
         match (self.role, progress) {
             (Role::Leading, Progress::Leading(reign)) if reign.established.is_some() => {
-                out.push(Output::HandOver);
+                out.push(Output::HandOver(None));
             }
             _ => {
                 self.role = Role::Looking;
@@ -319,6 +348,9 @@ impl<Q: Quorum> QuorumPeer<Q> {
             _ if self.retires_by_ms.is_some_and(|by| now_ms > by) => {
                 Some("the process is to end, and not all that was numbered was committed in time")
             }
+            (Role::Leading, _) if self.moving.is_some_and(|it| it.is_late(now_ms)) => {
+                Some("the lead is to be another's, and not all that was numbered was there in time")
+            }
             (Role::Leading, Progress::Leading(reign)) => self.why_not_lead(now_ms, reign),
             (Role::Following(leader), Progress::Following(stay)) => self.why_leave(now_ms, leader, stay),
             _ => None,
@@ -341,7 +373,7 @@ impl<Q: Quorum> QuorumPeer<Q> {
     }
 
     /// Whether a peer has answered within the timeout; in a role's first moments it may be yet to.
-    fn answers(&self, peer: ServerId, now_ms: u64) -> bool {
+    pub(super) fn answers(&self, peer: ServerId, now_ms: u64) -> bool {
         now_ms <= self.answered_until_ms(peer)
     }
 

@@ -453,7 +453,7 @@ fn q7_whoever_is_to_end_begins_no_role_and_a_leader_hands_over_first() {
         (None, Progress::Looking, Output::Retire("the process is to end")),
         (Some(2), stay(serving()).progress(), Output::Retire("the process is to end")),
         (Some(1), not_yet, Output::Retire("the process is to end")),
-        (Some(1), led, Output::HandOver),
+        (Some(1), led, Output::HandOver(None)),
     ] {
         let (mut member, mut out) = (peer(0), Vec::new());
         if let Some(leader) = elected {

@@ -12,6 +12,8 @@
 //!   role it closes all their connections.
 //! - Q7  A member whose process is to end begins no role any more, and gives up the one that it has: a leader once it has
 //!   handed the lead over (P15), or [`HAND_OVER_MS`] later.
+//! - Q8  A leader that an operator tells to gives the lead up for a voter that is in sync, answers and is little behind, which it
+//!   names (EL11), and for no other: once that one has all that was numbered (P15), or [`HAND_OVER_MS`] later.
 //!
 //! Source: compat zab, 6 and 11; QuorumPeer.java, ZOOKEEPER-4712 (roles that end in part).
 
@@ -20,6 +22,7 @@ pub mod alone;
 pub mod core;
 pub mod digests;
 mod memory;
+pub mod moving;
 pub mod office;
 pub mod progress;
 mod pulse;
@@ -28,5 +31,5 @@ mod round_trip;
 pub use alone::{Reign, reign};
 pub use core::HAND_OVER_MS;
 pub use memory::{belongs, entered, memory};
-pub use office::{Aim, Office, RoleTold, Told};
+pub use office::{Aim, MoveAnswer, MoveTold, Office, RoleTold, Search, Told};
 pub use progress::{Board, OwnDigests, Progress};

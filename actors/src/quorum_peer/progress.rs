@@ -8,6 +8,8 @@ use paddock_messages::quorum::Digests;
 use paddock_messages::zxid::Epoch;
 use parking_lot::Mutex;
 
+use crate::membership::Deciders;
+
 /// How far the role has come.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Progress {
@@ -78,6 +80,7 @@ struct Told {
     serves_reads: bool,
     digests: OwnDigests,
     is_fenced: bool,
+    decides: Option<Deciders>,
 }
 
 /// What is compared of the member's own tree.
@@ -148,6 +151,16 @@ impl Board {
     /// What was told of that last.
     pub fn is_fenced(&self) -> bool {
         self.0.lock().is_fenced
+    }
+
+    /// Who decides, as far as our log says: for those who tell operators.
+    pub fn decide(&self, by: Deciders) {
+        self.0.lock().decides = Some(by);
+    }
+
+    /// The same, as was told last.
+    pub fn decides(&self) -> Option<Deciders> {
+        self.0.lock().decides.clone()
     }
 
     /// The thread of the role's actors moves.

@@ -60,7 +60,7 @@ impl DataTree {
             TxnBody::CloseSession { ephemerals } => self.close_session(header, ephemerals, events),
             TxnBody::One(op) => self.apply_op(header, op, events).unwrap_or_else(Outcome::Refused),
             TxnBody::SetAcl { path, acl, version } => told(self.set_acl(header.zxid, path, acl, *version)),
-            TxnBody::Reconfig { text } => {
+            TxnBody::Reconfig { text } | TxnBody::Membership { to: text, .. } => {
                 let path = ByteString::from_static(path::CONFIG);
                 let stat = self.set_data(header, &path, Some(text), -1, events);
                 let told = |stat| Outcome::Reconfigured(Box::new((Some(text.clone()), stat)));

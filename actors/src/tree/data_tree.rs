@@ -3,12 +3,15 @@
 use std::sync::Arc;
 
 use bytestring::ByteString;
+use paddock_config::Members;
 use paddock_messages::ids::SessionId;
 use paddock_messages::level;
 use paddock_messages::path::{CONFIG, QUOTA, ZOOKEEPER};
 use paddock_messages::quorum::Digests;
 use paddock_messages::znode::{Acl, Owner};
 use paddock_messages::zxid::{Epoch, Zxid};
+
+use crate::membership;
 
 use super::acl_table::AclTable;
 use super::arena::Arena;
@@ -82,6 +85,12 @@ pub struct DataTree {
 }
 
 impl DataTree {
+    /// The configuration that the log has put in force, if it ever has.
+    pub fn membership(&self) -> Option<Members> {
+        let text = self.node(CONFIG)?.data().filter(|_| self.feature_level >= level::RECONFIG)?;
+        membership::members(text)
+    }
+
     /// A fresh one: the root and the reserved znodes, no session, zxid 0. Source: DataTree().
     pub fn new(options: TreeOptions) -> Self {
         let mut tree = Self::bare(options);

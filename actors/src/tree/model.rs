@@ -93,7 +93,7 @@ impl Model {
                 node.stat.aversion = *version;
                 Outcome::Stat(self.stat(path))
             }
-            TxnBody::Reconfig { text } => {
+            TxnBody::Reconfig { text } | TxnBody::Membership { to: text, .. } => {
                 let stat = self.set_data(header, "/zookeeper/config", Some(text), -1, events);
                 Outcome::Reconfigured(Box::new((Some(text.clone()), stat)))
             }

@@ -7,6 +7,7 @@ use paddock_actors::auth::{AuthRules, ip_id};
 use paddock_actors::tree::pending::Pending;
 use paddock_actors::tree::prep::{Place, Prep, PrepRules};
 use paddock_actors::tree::{DataTree, Events, TreeOptions};
+use paddock_config::reconfig;
 use paddock_messages::client::ops::{Create, SetData};
 use paddock_messages::client::request::{CreateOp, Write, WriteOp};
 use paddock_messages::ids::{AttachNumber, SessionId};
@@ -38,7 +39,7 @@ pub(super) fn prepared(tree: &DataTree, ids: &[Id], write: Write) -> Txn {
     let rules = PrepRules {
         auth: AuthRules::default(),
         extended_types: true,
-        reconfig_enabled: true,
+        reconfig: Some(reconfig::Rules { standalone_enabled: true, multi_address: false }),
         local_sessions: false,
         never_used_ms: 1_000,
     };

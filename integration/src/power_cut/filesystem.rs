@@ -9,7 +9,7 @@ use fuser::{
     FileAttr, FileType, Filesystem, ReplyAttr, ReplyCreate, ReplyData, ReplyDirectory, ReplyEmpty,
     ReplyEntry, ReplyOpen, ReplyStatfs, ReplyWrite, Request, TimeOrNow,
 };
-use rustix::fs::OFlags;
+use rustix::fs::{FileType as FileKind, OFlags};
 use rustix::io::Errno;
 
 use super::Disk;
@@ -147,6 +147,9 @@ impl Filesystem for Mounted {
         _: u32,
         reply: ReplyEntry,
     ) {
+        if FileKind::from_raw_mode(mode) != FileKind::RegularFile {
+            return reply.error(Errno::PERM.raw_os_error()); // as of a file system without sockets and the like
+        }
         let mut image = self.disk.image();
         let ino = image.create(parent, name, permissions(mode, umask), false);
         reply_entry(reply, &image, ino);

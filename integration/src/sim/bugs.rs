@@ -6,33 +6,12 @@ use EnsembleFault as Fault;
 use Kept::{Found, Impossible, NotBuilt};
 
 use super::ensemble::EnsembleFault;
+pub use our_own::OUR_OWN;
 pub use row::{Bug, Kept};
 use row::{bug, unnumbered};
 
+mod our_own;
 mod row;
-
-/// Mistakes that are no line of the table: nobody's history, and found all the same.
-pub const OUR_OWN: &[EnsembleFault] = &[
-    Fault::AckBeforePersist,
-    Fault::NoSync,
-    Fault::CommitOnMinority,
-    Fault::ForgetAccepted,
-    Fault::ForgetCurrent,
-    Fault::IgnoreAhead,
-    Fault::ExpireUnasked,
-    Fault::ExpireFound,
-    Fault::IgnoreRole,
-    Fault::IgnoreDigest,
-    Fault::IgnoreFullDisk,
-    Fault::AckUnwritten,
-    Fault::TellLate,
-    Fault::ParkUnasked,
-    Fault::JudgeByWallClock,
-    Fault::RollOverAlone,
-    Fault::HandOverEarly,
-    Fault::SayRoleOn,
-    Fault::RaiseUnasked,
-];
 
 /// A peer that takes nothing costs its own lane.
 const SLOW_PEERS: &[&str] = &[

@@ -30,6 +30,7 @@ pub(super) fn changes(txn: &Txn) -> Vec<Change> {
     match &txn.body {
         TxnBody::One(op) => of_op(op),
         TxnBody::Multi(ops) => ops.iter().flat_map(of_op).collect(),
+        TxnBody::Membership { .. } => vec![change(EventKind::DataChanged, path::CONFIG)],
         TxnBody::DeleteContainer { path } => with_parent(EventKind::Deleted, path),
         TxnBody::CloseSession { ephemerals } => {
             ephemerals.iter().flat_map(|path| with_parent(EventKind::Deleted, path)).collect()

@@ -25,7 +25,7 @@ use paddock_messages::wire::Wire;
 use paddock_messages::znode::Stat;
 use paddock_messages::zxid::Zxid;
 
-use super::met::Met;
+pub(super) use super::heard::Heard;
 use super::truth::Truth;
 use super::watching::{Kind, Watch, Watching};
 
@@ -64,6 +64,12 @@ pub(super) struct Session {
     pub(super) answered_ms: u64,
     /// The same for what promises that, whoever serves it: the handshake, and the answers to pings.
     pub(super) promised_ms: u64,
+    /// As far as its client can know, its member alone knows it.
+    pub(super) is_local: bool,
+    /// It has asked for an ephemeral znode.
+    pub(super) wants_ephemerals: bool,
+    /// It has asked for its end.
+    pub(super) wants_end: bool,
 }
 
 /// A request that is not answered.
@@ -93,6 +99,10 @@ pub(super) struct Client {
     /// The last zxid of this connection that a read was answered with.
     shown: Zxid,
     due_of_reads: DueOfReads,
+    /// It is content with a member that has no leader.
+    pub(super) may_read: bool,
+    /// It was told that it has such a one.
+    pub(super) reads_only: bool,
 }
 
 /// Of what was answered before it was asked, what a read must show (VC8).
@@ -119,58 +129,6 @@ impl Asked {
     }
 }
 
-/// What the run has met, for the minimums.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Heard {
-    pub(super) replies: u64,
-    pub(super) reads_checked: u64,
-    /// Those of them that stood between two writes of their session when they were answered.
-    pub(super) reads_between: u64,
-    pub(super) events: u64,
-    /// Those of them that a persistent watch was for.
-    pub(super) persistent_events: u64,
-    /// Those made up by setWatches.
-    pub(super) missed_events: u64,
-    /// Watches that setWatches registered again: one-shot ones, and persistent ones.
-    pub(super) set_again: u64,
-    pub(super) persistent_again: u64,
-    /// Replies to removeWatches and checkWatches that found something.
-    pub(super) removed: u64,
-    pub(super) found: u64,
-    /// And those that did not.
-    pub(super) no_watcher: u64,
-    pub(super) sequence_numbers: u64,
-    pub(super) syncs: u64,
-    /// Replies before those to earlier pings.
-    pub(super) overtaken: u64,
-    pub(super) refused: u64,
-    pub(super) expired: u64,
-}
-
-impl Heard {
-    pub(super) fn note(&self, met: &mut Met) {
-        for (what, many) in [
-            ("replies", self.replies),
-            ("reads checked", self.reads_checked),
-            ("reads between two writes", self.reads_between),
-            ("watch events", self.events),
-            ("persistent events", self.persistent_events),
-            ("events delivered by setWatches", self.missed_events),
-            ("watches set again after a reconnect", self.set_again),
-            ("persistent watches set again", self.persistent_again),
-            ("watches removed", self.removed),
-            ("watches found by checkWatches", self.found),
-            ("watches asked for that there were not", self.no_watcher),
-            ("numbers given", self.sequence_numbers),
-            ("clients told of expiry", self.expired),
-            ("syncs answered", self.syncs),
-            ("writes refused by a full disk", self.refused),
-        ] {
-            met.add(what, many);
-        }
-    }
-}
-
 impl Client {
     /// One whose reads must show so much.
     pub(super) fn of(due_of_reads: DueOfReads) -> Self {
@@ -186,6 +144,9 @@ impl Client {
     /// A request with this xid.
     pub(super) fn ask_as(&mut self, xid: i32, asked: Asked, floor: Zxid) -> i32 {
         let behind_write = self.due.iter().any(|due| matches!(due.asked, Asked::Write { .. }));
+        if let Some(session) = self.session.as_mut().filter(|_| asked == Asked::Close) {
+            session.wants_end = true;
+        }
         self.due.push_back(Due { xid, asked, floor, behind_write });
         xid
     }
@@ -217,7 +178,7 @@ impl Client {
             self.watching.origins.clear();
         }
         self.received.clear();
-        self.is_up = false;
+        (self.is_up, self.reads_only) = (false, false);
         self.shown = Zxid::ZERO;
     }
 
@@ -235,7 +196,7 @@ impl Client {
             if self.is_up {
                 self.packet(frame, now_ms, truth, numbers, heard);
             } else {
-                self.handshake(frame, now_ms, heard);
+                self.handshake(frame, now_ms, truth, heard);
             }
         }
     }
@@ -250,20 +211,28 @@ impl Client {
         Some(frame)
     }
 
-    fn handshake(&mut self, mut frame: Bytes, now_ms: u64, heard: &mut Heard) {
+    fn handshake(&mut self, mut frame: Bytes, now_ms: u64, truth: &Truth, heard: &mut Heard) {
         let response = ConnectResponse::read(&mut frame).expect("a handshake");
         if response.timeout_ms == 0 {
             heard.expired += 1;
             self.session = None;
             return;
         }
+        self.reads_only = frame.get_u8() == 1;
+        assert!(self.may_read || !self.reads_only, "EN16: who writes, too, is to read only");
+        heard.read_only_sessions += u64::from(self.reads_only);
+        let id = SessionId(response.session_id);
+        let before = self.session.take().filter(|session| session.id == id);
         self.is_up = true;
         self.session = Some(Session {
-            id: SessionId(response.session_id),
+            id,
             password: response.password.expect("a session has a password"),
             timeout_ms: response.timeout_ms as u64,
             answered_ms: now_ms,
             promised_ms: now_ms + response.timeout_ms as u64,
+            is_local: truth.begun_at(id).is_none(),
+            wants_ephemerals: before.as_ref().is_some_and(|session| session.wants_ephemerals),
+            wants_end: before.is_some_and(|session| session.wants_end),
         });
     }
 
@@ -291,7 +260,9 @@ impl Client {
             self.watching.nothing_missed();
         }
         // A leader with a full disk, deposed or not, refuses on the spot: that says nothing of what there is.
-        let says = asked.shows_all(self.due_of_reads) && header.err != REFUSED;
+        let ends_local = asked == Asked::Close && self.is_local();
+        let says =
+            asked.shows_all(self.due_of_reads) && header.err != REFUSED && !ends_local && !self.reads_only;
         assert!(
             zxid >= floor || !says,
             "VC8: {asked:?} was answered as of {zxid:?}, {floor:?} was known when it was asked"
@@ -305,12 +276,22 @@ impl Client {
         let is_read = matches!(asked, Asked::Data { .. } | Asked::Children { .. });
         let before_write = || self.due.iter().any(|due| matches!(due.asked, Asked::Write { .. }));
         heard.reads_between += u64::from(is_read && behind_write && before_write());
+        heard.read_only_reads += u64::from(is_read && self.reads_only);
         match asked {
+            Asked::Write { .. } | Asked::Sync if self.reads_only => {
+                assert!(
+                    header.err == REFUSED && frame.is_empty(),
+                    "EN16: {asked:?} is answered with {}",
+                    header.err
+                );
+                heard.read_only_refused += 1;
+            }
             Asked::Write { .. } if header.err == REFUSED => heard.refused += 1,
             Asked::Write { sequential, set } => {
                 assert!(zxid > self.shown, "VC5: a write at {zxid:?} after a read at {:?}", self.shown);
                 self.check_write(xid, zxid, header.err, truth);
                 truth.ack(zxid);
+                self.learn_whose(zxid, truth);
                 self.done.0 += 1;
                 if let Some(path) = set.filter(|_| header.err == 0) {
                     let (_, stat) = truth.at(&path, zxid).expect("VC7: what was set is there");
@@ -347,6 +328,11 @@ impl Client {
                 }
             }
             Asked::Close if header.err == REFUSED => heard.refused += 1,
+            Asked::Close if ends_local => {
+                assert_eq!(header.err, 0, "the end of a session of this member alone does not fail");
+                heard.local_ends += 1;
+                self.session = None;
+            }
             Asked::Close => {
                 self.check_write(xid, zxid, header.err, truth);
                 truth.ack(zxid);
@@ -376,6 +362,24 @@ impl Client {
             Asked::Other => {}
         }
         self.shown = self.shown.max(zxid);
+    }
+
+    fn is_local(&self) -> bool {
+        self.session.as_ref().is_some_and(|session| session.is_local)
+    }
+
+    /// A write that was numbered behind its session's beginning came behind it.
+    fn learn_whose(&mut self, zxid: Zxid, truth: &Truth) {
+        if let Some(session) = &mut self.session {
+            session.is_local &= truth.begun_at(session.id).is_none_or(|at| zxid < at);
+        }
+    }
+
+    /// It asks for an ephemeral znode.
+    pub(super) fn wants_ephemerals(&mut self) {
+        if let Some(session) = &mut self.session {
+            session.wants_ephemerals = true;
+        }
     }
 
     /// What is answered next (VC1).

@@ -14,6 +14,7 @@ mod client;
 mod crash;
 mod damage;
 pub mod ensemble;
+mod heard;
 mod link;
 mod mail;
 mod met;

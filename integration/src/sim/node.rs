@@ -279,12 +279,12 @@ impl Node {
                     self.post(Who::Learner, Who::Logger, Mail::Append { batch, committed });
                 }
                 Learned::Ack(upto) => self.post(Who::Learner, Who::Proposer, Mail::Ack(upto)),
-                Learned::Apply => {}
+                Learned::Apply | Learned::Reconfigure(_) => {}
             }
         }
     }
 
-    pub(super) fn perform_proposer(&mut self, out: Vec<Proposed>, truth: &mut Truth) {
+    pub(super) fn perform_proposer(&mut self, out: Vec<Proposed<Majority>>, truth: &mut Truth) {
         for order in out {
             match order {
                 Proposed::Propose(items) => {
@@ -307,6 +307,7 @@ impl Node {
                 Proposed::Commit(upto) => self.post(Who::Proposer, Who::Learner, Mail::Commit(upto)),
                 Proposed::HangUp(_) => panic!("our own Learner acked what was not proposed"),
                 Proposed::BeginRound(_) | Proposed::Confirm(_) => panic!("P11: we are the quorum"),
+                Proposed::Decide(_) => panic!("MB1: a server alone keeps its configuration"),
                 Proposed::BeginEpoch(epoch) => {
                     self.post(Who::Proposer, Who::Logger, Mail::KeepEpoch(epoch));
                 }

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use paddock_messages::client::ops::{
     AddWatch, Create, CreateTtl, MaybePath, MultiHeader, PathType, PathVersion, PathWatch, PersistentWatches,
-    SetAcl, SetData, SetWatches,
+    Reconfig, SetAcl, SetData, SetWatches,
 };
 use paddock_messages::client::session::{ConnectFields, ConnectRequest};
 use paddock_messages::client::{OpCode, RequestHeader, xid};
@@ -36,7 +36,7 @@ pub(super) fn handshake(client: &Client, timeout_ms: i32) -> Vec<u8> {
         password: Some(password),
     };
     let mut to = Vec::new();
-    frame(&mut to, |to| ConnectRequest { fields, read_only: Some(false) }.write(to));
+    frame(&mut to, |to| ConnectRequest { fields, read_only: Some(client.may_read) }.write(to));
     to
 }
 
@@ -98,6 +98,9 @@ fn create_request(
     most: usize,
     rng: &mut StdRng,
 ) -> Vec<u8> {
+    if matches!(flags, 1 | 3) {
+        client.wants_ephemerals();
+    }
     let xid = client.ask(Asked::Write { sequential: matches!(flags, 2 | 3), set: None }, floor);
     framed(xid, OpCode::Create, |to| create(path, flags, most, rng).write(to))
 }
@@ -111,6 +114,18 @@ fn read_data(client: &mut Client, floor: Zxid, path: String, watch: bool, exists
 pub(super) fn sync(client: &mut Client, floor: Zxid) -> Vec<u8> {
     let xid = client.ask(Asked::Sync, floor);
     framed(xid, OpCode::Sync, |to| MaybePath { path: Some("/".into()) }.write(to))
+}
+
+/// These are to be the members, whatever the configuration is.
+pub(super) fn reconfig(client: &mut Client, floor: Zxid, members: &str) -> Vec<u8> {
+    let xid = client.ask(Asked::Write { sequential: false, set: None }, floor);
+    let body = Reconfig {
+        joining_servers: None,
+        leaving_servers: None,
+        new_members: Some(members.into()),
+        current_config_id: -1,
+    };
+    framed(xid, OpCode::Reconfig, |to| body.write(to))
 }
 
 /// As much as one client may have under way, all of it large.
@@ -158,6 +173,7 @@ pub(super) fn any(client: &mut Client, floor: Zxid, most: usize, rng: &mut StdRn
             framed(xid, OpCode::Delete, |to| body.write(to))
         }
         58..64 => {
+            client.wants_ephemerals(); // it may
             let xid = client.ask(write, floor);
             framed(xid, OpCode::Multi, |to| multi(most, rng, to))
         }

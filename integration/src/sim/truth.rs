@@ -36,6 +36,8 @@ pub(super) struct Truth {
     changes: Vec<Change>,
     /// The highest zxid that any client was answered with.
     acked: Zxid,
+    /// Where each session began.
+    begun: BTreeMap<SessionId, Zxid>,
     epoch: Epoch,
     /// Each session's last write: through which attachment, with which xid.
     latest: BTreeMap<SessionId, (AttachNumber, i32)>,
@@ -60,6 +62,7 @@ impl Truth {
             states: BTreeMap::new(),
             changes: Vec::new(),
             acked: Zxid::ZERO,
+            begun: BTreeMap::new(),
             epoch: Epoch(0),
             latest: BTreeMap::new(),
             ended: Vec::new(),
@@ -79,6 +82,9 @@ impl Truth {
         assert_eq!(**proposed, *txn, "{zxid:?} is not what was proposed");
         self.applied.insert(zxid, Arc::clone(proposed));
         self.acls_set += u64::from(matches!(txn.body, TxnBody::SetAcl { .. }));
+        if matches!(txn.body, TxnBody::CreateSession { .. }) {
+            self.begun.insert(txn.header.session, zxid);
+        }
         if let TxnBody::CloseSession { ephemerals } = &txn.body {
             let owned: BTreeSet<_> = self.tree.ephemerals(txn.header.session).collect();
             let listed = ephemerals.iter().map(ToString::to_string).collect();
@@ -219,6 +225,11 @@ impl Truth {
         &self.changes
     }
 
+    /// The txn with which a session began, if it has.
+    pub(super) fn begun_at(&self, session: SessionId) -> Option<Zxid> {
+        self.begun.get(&session).copied()
+    }
+
     pub(super) fn lives(&self, session: SessionId) -> bool {
         self.tree.session_timeout(session).is_some()
     }
@@ -240,6 +251,7 @@ fn touched(txn: &Txn) -> Vec<String> {
         TxnBody::One(op) => of_op(op),
         TxnBody::Multi(ops) => ops.iter().flat_map(of_op).collect(),
         TxnBody::SetAcl { path, .. } => vec![path.to_string()],
+        TxnBody::Membership { .. } => vec![path::CONFIG.to_owned()],
         TxnBody::DeleteContainer { path } => with_parent(path).collect(),
         TxnBody::CloseSession { ephemerals } => {
             ephemerals.iter().flat_map(|path| with_parent(path)).collect()

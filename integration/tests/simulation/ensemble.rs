@@ -27,6 +27,7 @@ const LEAST_OF_200: &[(&str, u64)] = &[
     ("disks with room again", 80),
     ("elections misled", 1000),
     ("ephemerals that went with their session", 2500),
+    ("ephemerals refused to local sessions", 300),
     ("epochs discovered and not established", 10),
     ("elections won", 800),
     ("disks wiped", 20),
@@ -37,23 +38,29 @@ const LEAST_OF_200: &[(&str, u64)] = &[
     ("faults: a data lane reset", 150),
     ("faults: a failed sync", 150),
     ("faults: a leader far away", 150),
+    ("faults: a late disk", 50),
     ("faults: a link flaps", 150),
     ("faults: a member alone", 150),
     ("faults: a member frozen", 150),
     ("faults: a partition", 150),
     ("faults: a slow disk", 150),
+    ("faults: a silent disk", 150),
     ("faults: a slow link", 150),
     ("faults: a thread stands still", 150),
+    ("faults: a leader told to have another lead", 200),
     ("faults: a member told to stop", 300),
     ("faults: all crash", 150),
     ("faults: ctl messages lost", 150),
     ("faults: disks filled", 250),
     ("faults: one way", 150),
     ("faults: the leader crashes", 150),
+    ("handshakes without a leader", 15),
+    ("heirs that lead", 100),
     ("kills", 1200),
     ("leaders that handed over for a full disk", 15),
     ("leaders that refuse writes for a full disk", 6),
-    ("leaders that handed over as they were stopped", 150),
+    ("leaders that handed over in good order", 150),
+    ("leaders that handed over for a silent disk", 8),
     ("learners that left for a full disk", 70),
     ("letters delayed across a role's end", 8000),
     ("letters of an older lane ignored", 400),
@@ -63,9 +70,16 @@ const LEAST_OF_200: &[(&str, u64)] = &[
     ("levels not raised: a member is of the build before", 60),
     ("levels raised", 25),
     ("linearizable reads checked", 10000),
+    ("local sessions begun", 400),
+    ("local sessions ended by their clients", 10),
+    ("local sessions expired", 8),
+    ("local sessions found ended", 30),
+    ("local sessions that became everybody's", 150),
+    ("local sessions that came back", 15),
     ("logged and not known to be committed at a start", 10000),
     ("logs purged", 5000),
     ("logs truncated", 60),
+    ("members that served reads alone", 100),
     ("members stopped in good order", 250),
     ("multis committed", 1200),
     ("pings answered", 10000),
@@ -75,8 +89,11 @@ const LEAST_OF_200: &[(&str, u64)] = &[
     ("sessions closed", 250),
     ("sessions expired", 200),
     ("sessions moved", 2000),
+    ("sessions moved to another arbiter", 100),
     ("roll-overs given up", 5),
     ("reads checked", 50000),
+    ("reads answered without a leader", 60),
+    ("requests refused for want of a leader", 200),
     ("silences", 500),
     ("silent learners dropped", 20),
     ("snapshots installed", 40),
@@ -102,8 +119,8 @@ const LEAST_OF_200: &[(&str, u64)] = &[
 ];
 
 #[test]
-fn en1_to_en15_hold_whatever_happens() {
-    all_hold(FAILED_ONCE, &Runs { run: |seed| run(seed, None), test: "en1_to_en15" }, LEAST_OF_200);
+fn en1_to_en18_hold_whatever_happens() {
+    all_hold(FAILED_ONCE, &Runs { run: |seed| run(seed, None), test: "en1_to_en18" }, LEAST_OF_200);
 }
 
 #[test]

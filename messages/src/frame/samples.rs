@@ -12,8 +12,8 @@ use crate::error_code::ErrorCode;
 use crate::ids::{AttachNumber, ClientRef, ConnId, ServerId, SessionId};
 use crate::letters::{Asker, Handshake, Proposal, Request};
 use crate::quorum::{
-    DigestPoint, Digests, Heartbeat, Memory, Notification, PeerState, SyncStart, Tail, ToLeader, ToLearner,
-    Vote,
+    Configuration, DigestPoint, Digests, Heartbeat, Memory, Notification, PeerState, SyncStart, Tail,
+    ToLeader, ToLearner, Vote,
 };
 use crate::txn::{CreateTxn, Op, Txn, TxnBody, TxnHeader};
 use crate::znode::{Acl, AclEntry, Id, Owner, Perms};
@@ -38,6 +38,8 @@ const SESSION: SessionId = SessionId(0x0100_0190_8a3c_0001);
 const ATTACH: AttachNumber = AttachNumber { epoch: Epoch(3), counter: 70_000 };
 const CLIENT: ClientRef = ClientRef { arbiter: 1, conn: ConnId { slot: 300, generation: 2 } };
 const MEMBER: ServerId = ServerId(2);
+const FROM: Bytes = Bytes::from_static(b"server.1=a:2888:3888:participant;0.0.0.0:2181\nversion=300000001");
+const TO: Bytes = Bytes::from_static(b"server.2=b:2888:3888:observer;0.0.0.0:2181\nversion=3000000fb");
 
 pub(super) const HELLO: Hello = Hello {
     from: ServerId(1),
@@ -84,7 +86,10 @@ pub(super) fn of_version_4() -> Vec<(String, Frame)> {
         let packet = ToLearner::Proposals { after: Zxid::new(Epoch(4), 250 + at), items };
         (format!("proposals-level-1-{at:02}"), Frame::ToLearner(packet))
     });
-    named.collect()
+    let configurations = [("configuration", None), ("configuration-next", Some(TO))];
+    let told = configurations
+        .map(|(name, next)| (name.to_owned(), Frame::Configuration(Configuration { now: FROM, next })));
+    named.chain(told).collect()
 }
 
 fn ctl() -> Vec<(&'static str, Frame)> {
@@ -311,6 +316,7 @@ fn txn_bodies() -> Vec<TxnBody> {
         TxnBody::Multi(_) => TxnBody::Multi(ops()),
         TxnBody::FailedMulti(_) => TxnBody::FailedMulti(ErrorCode::ALL.iter().map(|it| Some(*it)).chain([None]).collect()),
         TxnBody::FeatureLevel { .. } => TxnBody::FeatureLevel { level: 1 },
+        TxnBody::Membership { .. } => TxnBody::Membership { from: FROM, to: TO },
     }
 }
 

@@ -81,6 +81,7 @@ pub(super) const TABLE: &[Row] = &[
     row!(1, SMALL, Notification),
     HEARTBEAT_1,
     row!(2, SMALL, Heartbeat),
+    row!(4, Limit::Of(4 * MIB), Configuration),
     LEARNER_INFO_1,
     row!(2, SMALL, ToLeader::LearnerInfo { accepted_epoch, counts, asks_for_tree }),
     row!(1, SMALL, ToLeader::AckEpoch { counts, current_epoch, tail }),

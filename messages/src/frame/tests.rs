@@ -185,6 +185,7 @@ fn fr2_a_length_beyond_its_types_limit_is_refused_by_the_header_alone() {
     for &kind in Kind::ALL {
         let limit = match kind {
             Kind::Hello => 4 << 10,
+            Kind::Configuration => 4 * MIB,
             Kind::Snapshot => MIB + 6,
             Kind::Proposals => 1 << 30,
             Kind::Requests | Kind::TurnedAway => 16 * MIB + LARGEST_TXN,
@@ -346,7 +347,11 @@ fn the_table_has_each_type_in_each_version_once_and_in_order() {
     let rows: Vec<_> = kinds().map(|(kind, version)| (kind as u8, version)).collect();
     assert!(rows.is_sorted_by(|a, b| a < b), "{rows:?}");
     for &kind in Kind::ALL {
-        let first = if kind == Kind::NewEpoch { 3 } else { SPOKEN.lowest };
+        let first = match kind {
+            Kind::NewEpoch => 3,
+            Kind::Configuration => 4,
+            _ => SPOKEN.lowest,
+        };
         for version in 0..=SPOKEN.highest {
             assert_eq!(can_say(kind, version), version >= first, "{kind:?} in version {version}");
         }
@@ -413,7 +418,7 @@ fn what_version_1_cannot_say_is_left_out_and_every_later_row_has_a_sample() {
     let of = |wanted| kinds().filter(move |(_, it)| *it == wanted).map(|(kind, _)| kind as u8);
     assert_eq!(met, of(2).collect());
     assert_eq!(of(3).collect::<Vec<_>>(), [Kind::NewEpoch as u8]);
-    assert_eq!(of(4).collect::<Vec<_>>(), [Kind::Proposals as u8]);
+    assert_eq!(of(4).collect::<Vec<_>>(), [Kind::Configuration as u8, Kind::Proposals as u8]);
 }
 
 #[test]

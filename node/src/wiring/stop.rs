@@ -44,8 +44,8 @@ impl Node {
             );
             return ExitCode::LogIo;
         }
-        if let Some(metrics) = self.metrics {
-            metrics.stop();
+        if let Some(http) = self.http {
+            http.stop();
         }
         tracing::info!(actors = self.env.registry.readings().len(), threads = self.arbiters.len(), "stopped");
         // The guardian's thread, before actors on others end: to it they would be gone, and that is no good end.

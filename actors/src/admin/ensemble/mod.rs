@@ -9,6 +9,7 @@
 
 mod links;
 mod outlook;
+mod status;
 #[cfg(test)]
 mod tests;
 
@@ -16,6 +17,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use paddock_messages::ids::ServerId;
 use paddock_messages::level;
+use paddock_messages::zxid::Epoch;
 
 use super::four_letter::Sizes;
 use super::metrics::{EnsembleGauges, LeaderGauges};
@@ -35,13 +37,9 @@ const LANES: [&str; 2] = ["ctl", "data"];
 pub struct Ensemble {
     /// This member.
     pub me: ServerId,
-    /// Who votes, as configured.
-    pub voters: BTreeSet<ServerId>,
-    /// Who does not.
-    pub observers: BTreeSet<ServerId>,
     /// What the member is.
     pub role: RoleTold,
-    /// How far its role has come.
+    /// How far its role has come, and who decides.
     pub board: Board,
     /// What its search for a leader waits for.
     pub search: SharedSearch,
@@ -61,11 +59,18 @@ impl Ensemble {
         if is_fenced {
             office.told = Told::Looking; // as far as clients are concerned
         }
-        let reign = match self.board.latest() {
-            Progress::Leading(reign) if office.told == Told::Leading => Some(reign),
-            _ => None,
+        let (reign, epoch) = match self.board.latest() {
+            Progress::Leading(reign) if office.told == Told::Leading => {
+                let epoch = reign.established;
+                (Some(reign), epoch)
+            }
+            Progress::Following(stay) if office.told != Told::Looking => (None, stay.epoch),
+            _ => (None, None),
         };
         let links = self.links.iter().map(|(id, both)| (*id, both.each_ref().map(|of| of.lock().clone())));
+        let members = self.board.decides().map(|by| by.now().members.clone()).unwrap_or_default();
+        let voters = members.voters();
+        let observers = members.servers.keys().filter(|id| !voters.contains(id)).copied().collect();
         let lag = self.lag.lock();
         let (level, spoken) = {
             let identity = self.identity.lock();
@@ -77,8 +82,8 @@ impl Ensemble {
             now_ms,
             me: self.me,
             is_fenced,
-            voters: self.voters.clone(),
-            observers: self.observers.clone(),
+            voters,
+            observers,
             office,
             waits: self.search.lock().clone(),
             links: links.collect(),
@@ -86,6 +91,7 @@ impl Ensemble {
             behind: if reign.is_some() { lag.learners() } else { BTreeMap::new() },
             pending_syncs: lag.pending_syncs(),
             reign,
+            epoch,
         }
     }
 }
@@ -103,6 +109,7 @@ pub struct Sight {
     links: BTreeMap<ServerId, [LinkStatus; 2]>,
     serves_reads: bool,
     reign: Option<Reign>,
+    epoch: Option<Epoch>,
     behind: BTreeMap<ServerId, Behind>,
     pending_syncs: u64,
     /// The ensemble's feature level, and the newest frames that this member speaks.

@@ -1,8 +1,10 @@
 //! One sight of three voters and an observer, told in each way.
 
-use paddock_messages::zxid::Epoch;
+use paddock_messages::zxid::{Epoch, Zxid};
 
 use super::*;
+use crate::admin::status::{QuorumStatus, Status};
+use crate::quorum_peer::Search;
 
 /// Server 1 at 100 s: 2 is connected, 3 is not, 4 observes.
 fn sight(told: Told) -> Sight {
@@ -28,7 +30,7 @@ fn sight(told: Told) -> Sight {
         is_fenced: false,
         voters: [1, 2, 3].map(ServerId).into(),
         observers: [ServerId(4)].into(),
-        office: Office { told, since_ms: 88_000, aim: Aim::Search },
+        office: Office { told, since_ms: 88_000, aim: Aim::Search, search: None },
         waits: None,
         links: BTreeMap::from([
             (ServerId(2), [LinkStatus { round_trip_us: Some(1_500), ..up(1_000) }, LinkStatus::default()]),
@@ -37,6 +39,7 @@ fn sight(told: Told) -> Sight {
         ]),
         serves_reads: false,
         reign: None,
+        epoch: None,
         behind: BTreeMap::new(),
         pending_syncs: 0,
         level: 0,
@@ -221,4 +224,63 @@ fn dg4_a_member_whose_tree_differs_says_that_and_not_that_it_waits_for_voters() 
     let outlook = sight.outlook().unwrap();
     assert!(outlook.contains("not the one that a quorum has, so nobody is served here"), "{outlook}");
     assert!(!outlook.contains("server 3"), "{outlook}");
+}
+
+fn addresses() -> BTreeMap<ServerId, String> {
+    (1..=4).map(|id| (ServerId(id), format!("10.0.0.{id}:2888:3888"))).collect()
+}
+
+/// Each member's role, and what it lacks.
+fn members(status: &Status) -> Vec<(u64, Option<&str>, Option<u64>)> {
+    status.members.iter().map(|it| (it.server, it.role.as_deref(), it.lag.map(|lag| lag.txns))).collect()
+}
+
+#[test]
+fn a_leader_s_status_tells_each_role_and_lag_and_who_is_in_sync() {
+    let mut it = sight(Told::Leading);
+    let all = |ids: &[u64]| ids.iter().copied().map(ServerId).collect::<BTreeSet<_>>();
+    it.reign = Some(Reign {
+        connected: all(&[2, 4]),
+        synchronised: all(&[2, 4]),
+        serving: all(&[2]),
+        ..Reign::default()
+    });
+    it.epoch = Some(Epoch(3));
+    it.behind.insert(ServerId(2), Behind { txns: 7, bytes: 700 });
+    it.office.search = Some(Search { why: "it was time", began_ms: 87_000, took_ms: Some(25) });
+    let status = it.status(Zxid(0x3_0000_0007), &addresses());
+    assert_eq!(
+        members(&status),
+        [
+            (1, Some("leader"), None),
+            (2, Some("follower"), Some(7)),
+            (3, Some("away"), None),
+            (4, Some("synchronising"), None),
+        ]
+    );
+    assert_eq!((status.leader, status.epoch, status.zxid.as_str()), (Some(1), Some(3), "0x300000007"));
+    let quorum = QuorumStatus { voters: vec![1, 2, 3], synchronised: Some(vec![1, 2]) };
+    assert_eq!(status.quorum, Some(quorum));
+    let election = status.election.unwrap();
+    assert_eq!((election.began_seconds_ago, election.took_ms), (13, Some(25)));
+    assert_eq!(
+        status.members[2].ctl.as_ref().unwrap().last_error.as_deref(),
+        Some("it said \"no\"\nand closed")
+    );
+    assert!(status.members[3].address == "10.0.0.4:2888:3888" && !status.members[3].is_voter);
+}
+
+#[test]
+fn a_follower_s_status_names_its_leader_and_guesses_nothing_of_the_others() {
+    let mut it = sight(Told::Following);
+    it.office.aim = Aim::Follow(ServerId(2));
+    let status = it.status(Zxid(7), &addresses());
+    let known = [(1, Some("follower"), None), (2, Some("leader"), None), (3, None, None), (4, None, None)];
+    assert_eq!(members(&status), known);
+    assert_eq!((status.leader, status.quorum.unwrap().synchronised), (Some(2), None));
+    let status = looking(Aim::Follow(ServerId(2)), &[], &[]).status(Zxid(7), &addresses());
+    assert_eq!((status.leader, status.mode.as_str(), status.is_serving), (None, "looking", false));
+    assert!(
+        status.outlook.is_some() && status.members.iter().all(|it| it.role.is_none() == (it.server != 1))
+    );
 }

@@ -129,7 +129,7 @@ impl Member {
         let prep = PrepRules {
             auth: (*rules).clone(),
             extended_types: false,
-            reconfig_enabled: false,
+            reconfig: None,
             local_sessions: settings.local_sessions,
             never_used_ms: 0,
         };
@@ -182,7 +182,7 @@ impl Member {
                         .extend(batch.iter().filter_map(Proposal::txn).last().map(|txn| txn.header.zxid));
                 }
                 Order::Ack(upto) => self.to_proposer.push_back(ToProposer::Acked(upto)),
-                Order::Apply => {}
+                Order::Apply | Order::Reconfigure(_) => {}
             }
         }
         true
@@ -212,7 +212,7 @@ impl Member {
         self.route(out);
     }
 
-    fn route(&mut self, out: Vec<Output>) {
+    fn route(&mut self, out: Vec<Output<Majority>>) {
         for output in out {
             match output {
                 Output::Propose(items) => self.to_learner.push_back(ToLearner::Proposed(items)),

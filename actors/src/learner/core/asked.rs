@@ -43,6 +43,11 @@ impl Learner {
         self.local.len()
     }
 
+    /// Whether a session is this member's alone.
+    pub fn has_local(&self, session: SessionId) -> bool {
+        self.local.get(session).is_some()
+    }
+
     /// Nobody leads, and clients are served what is here: no request is for anybody else until the next
     /// [`Self::on_leader_lost`].
     pub fn on_alone(&mut self) {

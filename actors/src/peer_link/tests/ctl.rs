@@ -2,6 +2,11 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
+use bytes::Bytes;
+use paddock_config::Members;
+use paddock_messages::frame::Versions;
+use paddock_messages::quorum::Configuration;
+
 use super::*;
 
 /// Of the members 1 and 2 it is 2 that dials.
@@ -148,4 +153,43 @@ async fn two_links_find_each_other() {
     assert!(matches!(lesser.ear.next().await, Heard::Notification(_)));
     lesser.beat.post(SendHeartbeat(heartbeat(1))).unwrap();
     assert!(matches!(greater.ear.next().await, Heard::Heartbeat(_)));
+}
+
+/// What goes from member to member of a configuration.
+fn told(next: Option<u64>) -> Told {
+    let members = |version| {
+        let lines = "server.1=a:2888:3888:participant;0.0.0.0:2181\n";
+        Members { version, ..Members::read(lines).unwrap() }
+    };
+    Told { now: members(0x1_0000_0007), next: next.map(members) }
+}
+
+#[actix::test]
+async fn a_configuration_is_told_and_heard_and_one_that_is_none_costs_the_lane() {
+    let (mut link, _, mut raw) = accepted().await;
+    for told in [told(None), told(Some(0x1_0000_0009))] {
+        link.tell.post(SendConfiguration(told.clone())).unwrap();
+        assert_eq!(raw.hear().await, Some(Frame::Configuration(told.write())));
+        raw.say(&Frame::Configuration(told.write())).await;
+        assert!(matches!(link.ear.next().await, Heard::Configuration(it) if it == told));
+    }
+    let nonsense = Configuration { now: Bytes::from_static(b"server.1=a"), next: None };
+    raw.say(&Frame::Configuration(nonsense)).await;
+    assert!(matches!(link.ear.next().await, Heard::CtlDown));
+    assert_eq!(raw.hear().await, None);
+}
+
+#[actix::test]
+async fn a_build_that_has_no_word_for_a_configuration_is_not_told_of_it() {
+    let us = identity(1, &[1, 2]);
+    let (port, at) = opened();
+    let mut link = ctl(peer(&us, 2, &[]), SILENCE);
+    route(port, Lane::Ctl, &us, 2, &link.accepted);
+    let mut raw = Raw::dial(at, Lane::Ctl).await;
+    let old = Versions { lowest: 1, highest: 3 };
+    raw.greet(Hello { speaks: old, ..hello(2, 1, Lane::Ctl) }).await;
+    assert!(matches!(link.ear.next().await, Heard::CtlUp));
+    link.tell.post(SendConfiguration(told(None))).unwrap();
+    link.beat.post(SendHeartbeat(heartbeat(5))).unwrap();
+    assert!(matches!(raw.hear().await, Some(Frame::Heartbeat(_))), "and nothing before it");
 }

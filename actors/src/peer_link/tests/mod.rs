@@ -26,6 +26,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use super::letters::*;
 use super::*;
+use crate::membership::Told;
 use crate::runtime::{Clock, Duty, Env, Inbox, SystemClock};
 
 const TXN: usize = 1 << 20;
@@ -44,6 +45,7 @@ enum Heard {
     CtlDown,
     Notification(Notification),
     Heartbeat(Heartbeat),
+    Configuration(Told),
     /// The lane of this number.
     Up(u64),
     Down(u64, String),
@@ -124,6 +126,7 @@ struct Ctl {
     accepted: Outbox<Accepted>,
     notify: Outbox<SendNotification>,
     beat: Outbox<SendHeartbeat>,
+    tell: Outbox<SendConfiguration>,
     peer: Peer,
     ear: Ear,
 }
@@ -142,14 +145,16 @@ fn ctl_to(peer: Peer, silence: Duration, change: impl FnOnce(&mut CtlOutboxes)) 
         down: ear.outbox(|_| Heard::CtlDown),
         notification: ear.outbox(|it: HeardNotification| Heard::Notification(it.notification)),
         heartbeat: ear.outbox(|it: HeardHeartbeat| Heard::Heartbeat(it.heartbeat)),
+        configuration: ear.outbox(|it: HeardConfiguration| Heard::Configuration(it.told)),
     };
     change(&mut to);
     let (env, _) = Env::recorded(clock());
     let inbox = Inbox::<CtlLink>::new("ctl", Duty::Alone, &env);
     let (accepted, notify, beat) = (inbox.outbox(MAIL), inbox.outbox(MAIL), inbox.outbox(MAIL));
+    let tell = inbox.outbox(MAIL);
     let setup = CtlSetup { peer: peer.clone(), silence, to };
     inbox.start_here(CtlLink::new(setup, env.clock));
-    Ctl { accepted, notify, beat, peer, ear }
+    Ctl { accepted, notify, beat, tell, peer, ear }
 }
 
 /// A link that runs, and whom it tells.

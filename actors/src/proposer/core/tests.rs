@@ -8,7 +8,6 @@ use super::super::Majority;
 use super::*;
 use crate::tree::prep::toy::{State, Toy, told, write_of};
 
-mod epochs;
 mod held;
 mod levels;
 mod local;
@@ -97,7 +96,7 @@ impl Bench {
         Self { toy: Toy::new(&[7, 8]), proposer, txns: VecDeque::new(), holds: Vec::new() }
     }
 
-    fn step(&mut self, input: &str) -> Vec<Output> {
+    fn step(&mut self, input: &str) -> Vec<Output<Majority>> {
         let mut out = Vec::new();
         let (verb, rest) = input.split_once(' ').unwrap_or((input, ""));
         let Self { toy, proposer, .. } = self;
@@ -163,7 +162,7 @@ impl Bench {
     }
 
     fn told(&mut self, input: &str) -> String {
-        let told = |out: Output| match out {
+        let told = |out: Output<Majority>| match out {
             Output::Propose(all) => all.iter().map(told_proposal).collect::<Vec<_>>().join(" | "),
             Output::TurnAway(_, all) => all.iter().map(told_handshake).collect::<Vec<_>>().join(" | "),
             Output::Commit(upto) => format!("commit {upto:?}"),
@@ -171,6 +170,9 @@ impl Bench {
             Output::BeginRound(number) => format!("begin round {number}"),
             Output::Confirm(upto) => format!("confirm {upto}"),
             Output::BeginEpoch(epoch) => format!("begin {epoch}"),
+            Output::Decide(by) => {
+                format!("decide {:x} {:?}", by.now().members.version, by.next().map(|it| it.members.version))
+            }
             Output::Level(level) => format!("from level {level} on"),
             Output::NoEpochLeft => "no epoch left".into(),
         };
@@ -367,6 +369,16 @@ fn p8_an_epoch_is_asked_for_once_and_again_when_a_full_disk_refused_it() {
         ("epoch 3", "3.1 8 set /a v3"),
     ] {
         assert_eq!(bench.told(input), expected, "{input}");
+    }
+}
+
+/// Each is an order of the shell's that nothing asked for: the core must not take it.
+#[test]
+fn p8_an_answer_that_was_not_asked_for_is_not_taken() {
+    for answer in ["epoch 2", "refuse"] {
+        let taken = std::panic::catch_unwind(|| Bench::new(1).step(answer));
+        let message = *taken.unwrap_err().downcast::<String>().unwrap();
+        assert!(message.contains("P8"), "{answer}: {message}");
     }
 }
 

@@ -1,6 +1,7 @@
 //! What must wait for the next epoch, for the disk or for another leader, what goes on, and who is turned away (P7,
 //! P10, P15).
 
+use paddock_messages::client::request::Write;
 use paddock_messages::ids::ServerId;
 use paddock_messages::letters::{Handshake, Request};
 
@@ -10,10 +11,14 @@ use crate::quorum::Quorum;
 use crate::tree::prep::View;
 
 impl<Q: Quorum> Proposer<Q> {
-    /// Whether a request must wait: for the next epoch, until our own disk has caught up (P9), or for another leader
-    /// (P15). A full disk, as when it did not take the epoch's file, refuses at once instead.
+    /// Whether a request must wait: for the next epoch, for a reconfig (MB2), until our own disk has caught up (P9), or
+    /// for another leader (P15). A full disk, as when it did not take the epoch's file, refuses at once instead.
     pub(super) fn must_wait(&self) -> bool {
-        !self.is_full() && (self.needs_new_epoch() || self.is_finishing || self.credit.is_spent())
+        !self.is_full()
+            && (self.needs_new_epoch()
+                || self.is_finishing
+                || self.reconfigures.is_some()
+                || self.credit.is_spent())
     }
 
     /// P10. Handshakes are no client's request yet, so nothing bounds how many are asked for. Gives the one
@@ -74,16 +79,21 @@ impl<Q: Quorum> Proposer<Q> {
 
     /// Whether something has waited long enough: call [`Self::resume`].
     pub fn can_resume(&self) -> bool {
-        !self.held.is_empty() && !self.must_wait()
+        self.held.front().is_some_and(|first| !self.must_wait() && !self.waits(first))
     }
 
     /// Proposes what waited, at `now_ms` since 1970, in its order (P7), as far as it goes.
-    pub fn resume(&mut self, view: &impl View, now_ms: i64, out: &mut Vec<Output>) {
+    pub fn resume(&mut self, view: &impl View, now_ms: i64, out: &mut Vec<Output<Q>>) {
         self.pending.forget(view.last_zxid());
         let (mut proposals, mut turned_away) = (Vec::new(), Vec::new());
-        while !self.must_wait()
-            && let Some(held) = self.held.pop()
-        {
+        while self.can_resume() {
+            if let Some(Item::Asked(_, Request::Write { write: Write::Reconfig(_), .. })) = self.held.front()
+                && let Some(Item::Asked(_, request)) = self.held.front().cloned()
+                && self.asks_for_level(view, &request, now_ms)
+            {
+                break;
+            }
+            let Some(held) = self.held.pop() else { break };
             match held {
                 Item::Asked(member, request) => match self.refused_handshake(&request) {
                     Some(handshake) => turned_away.push((member, handshake)),

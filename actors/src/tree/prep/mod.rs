@@ -30,9 +30,11 @@ mod sessions;
 use std::sync::Arc;
 
 use bytestring::ByteString;
+use paddock_config::reconfig;
 use paddock_messages::client::request::{Write, WriteOp};
 use paddock_messages::error_code::ErrorCode;
 use paddock_messages::ids::SessionId;
+use paddock_messages::path;
 use paddock_messages::txn::{Op, TxnBody};
 use paddock_messages::znode::{Acl, Id, Perms};
 use paddock_messages::zxid::Zxid;
@@ -63,8 +65,8 @@ pub struct PrepRules {
     pub auth: AuthRules,
     /// `zookeeper.extendedTypesEnabled`: whether there are TTL znodes.
     pub extended_types: bool,
-    /// `reconfigEnabled`.
-    pub reconfig_enabled: bool,
+    /// With `reconfigEnabled`: what configurations there may be.
+    pub reconfig: Option<reconfig::Rules>,
     /// `localSessionsEnabled`: whether members may have sessions that nobody else knows.
     pub local_sessions: bool,
     /// `znode.container.maxNeverUsedIntervalMs`: a container that never had a child is due after so
@@ -146,10 +148,17 @@ impl<V: View> Prep<'_, V> {
 
     /// A server alone changes no membership.
     fn reconfig(&self, at: Place<'_>) -> ErrorCode {
-        if !self.rules.reconfig_enabled {
-            return ErrorCode::ReconfigDisabled;
-        }
-        self.check_session(at).err().unwrap_or(ErrorCode::Unimplemented)
+        self.may_reconfigure(at).err().unwrap_or(ErrorCode::Unimplemented)
+    }
+
+    /// Whether there are reconfigs at all, and the session that asks for one.
+    pub fn may_reconfigure(&self, at: Place<'_>) -> Result<(), ErrorCode> {
+        if self.rules.reconfig.is_some() { self.check_session(at) } else { Err(ErrorCode::ReconfigDisabled) }
+    }
+
+    /// Whether whoever asks may write the configuration's znode.
+    pub fn may_write_configuration(&self, at: Place<'_>) -> Result<(), ErrorCode> {
+        self.check_acl(at, &self.image(path::CONFIG)?, Perms::WRITE)
     }
 
     /// The znode at `path` as it will be.

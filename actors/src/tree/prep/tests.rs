@@ -273,7 +273,8 @@ fn changes_are_checked_in_order() {
             ("reconfig as=9", "-123"),
         ],
     );
-    let rules = PrepRules { reconfig_enabled: true, ..PrepRules::default() };
+    let reconfig = Some(reconfig::Rules { standalone_enabled: true, multi_address: false });
+    let rules = PrepRules { reconfig, ..PrepRules::default() };
     check(&toy, &rules, &[("reconfig as=9", "-112"), ("reconfig", "-6")]);
 }
 

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use bytes::Bytes;
 use bytestring::ByteString;
 use paddock_messages::client::ops::{Create, PathVersion, Reconfig, SetAcl, SetData};
 use paddock_messages::client::request::{CreateOp, Write, WriteOp};
@@ -127,7 +128,8 @@ impl State for Toy {
             TxnBody::Error(_)
             | TxnBody::FailedMulti(_)
             | TxnBody::Reconfig { .. }
-            | TxnBody::FeatureLevel { .. } => {}
+            | TxnBody::FeatureLevel { .. }
+            | TxnBody::Membership { .. } => {}
             TxnBody::CreateSession { timeout_ms } => {
                 self.sessions.insert(header.session, *timeout_ms);
             }
@@ -228,6 +230,10 @@ pub(crate) fn told(body: &TxnBody) -> String {
         TxnBody::One(op) => told_op(op),
         TxnBody::SetAcl { path, acl, version } => format!("acl {path} {} v{version}", acl.len()),
         TxnBody::Reconfig { text } => format!("reconfig {}", String::from_utf8_lossy(text)),
+        TxnBody::Membership { from, to } => {
+            let text = |of: &Bytes| String::from_utf8_lossy(of).replace('\n', ",");
+            format!("membership {} -> {}", text(from), text(to))
+        }
         TxnBody::DeleteContainer { path } => format!("reap {path}"),
         TxnBody::FeatureLevel { level } => format!("level {level}"),
         TxnBody::Multi(ops) => format!("multi {}", list(ops.iter().map(told_op).collect())),

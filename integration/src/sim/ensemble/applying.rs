@@ -63,7 +63,7 @@ impl Node {
         let tree = Arc::clone(&self.tree);
         let mut writer = tree.write();
         let (me, applied, is_odd) = (self.me, self.lp.core.applied(), self.lp.is_odd);
-        let (truth, rules) = (&*self.truth, &*self.hub.rules);
+        let (truth, rules) = (&*self.truth, &*self.hubs[0].rules);
         let mut state =
             Live { me, writer: &mut writer, rules, truth, applied, txns: 0, is_odd, late_replies: 0 };
         self.lp.core.apply(&mut state, &mut changes);
@@ -72,6 +72,7 @@ impl Node {
         let digests = OwnDigests { latest: writer.latest_digests(), ..self.board.digests() };
         self.board.tell_digests(digests);
         self.commit(writer);
+        self.on_configured();
         if !changes.is_empty() {
             self.post(Part::Sessions, Letter::SessionChanges(SessionChanges(changes)));
         }

@@ -5,8 +5,8 @@ use std::collections::VecDeque;
 use paddock_actors::learner::ahead::{Ahead, bytes_in_log};
 use paddock_actors::learner::following::{Following, Output as Followed};
 use paddock_actors::quorum_peer::Progress;
-use paddock_messages::ids::{AttachNumber, ServerId, SessionId};
-use paddock_messages::letters::{Proposal, Silent};
+use paddock_messages::ids::ServerId;
+use paddock_messages::letters::Proposal;
 use paddock_messages::quorum::{PeerState, SyncStart, ToLeader, ToLearner, Vote};
 use paddock_messages::roles::{KeptEpoch, Settled};
 use paddock_messages::zxid::{Epoch, Zxid};
@@ -95,6 +95,7 @@ impl Node {
             }
             Followed::Truncate(to) => {
                 self.lp.core.on_truncated(to);
+                self.reconfigure_cut(to);
                 self.command(role, Command::Truncate(to));
             }
             Followed::Piece(bytes) => self.lp.incoming.extend_from_slice(&bytes),
@@ -111,10 +112,11 @@ impl Node {
             Followed::Unreadable(level) => {
                 panic!("FL3: {} reads {}, and is sent what raises the level to {level}", self.me, self.reads)
             }
-            Followed::Silent(silent) => self.ask_last_word(silent),
+            Followed::Silent(silent) => self.ask_last_words(silent),
             Followed::Serve(epoch) => {
                 self.has_asked();
                 self.lp.core.on_epoch(epoch, &mut Vec::new());
+                self.on_served();
                 if self.lp.facts.seed {
                     self.keep(KeptEpoch::Joined);
                 }
@@ -138,10 +140,10 @@ impl Node {
         }
     }
 
-    fn settle_behind(&mut self, peer_epoch: Epoch) {
+    pub(super) fn settle_behind(&mut self, peer_epoch: Epoch) {
         let Mode::Following(behind) = &self.lp.mode else { return };
         let (role, leader, zxid) = (self.lp.role, behind.leader, self.lp.core.appended());
-        let state = if self.is_voter { PeerState::Following } else { PeerState::Observing };
+        let state = if self.is_voter() { PeerState::Following } else { PeerState::Observing };
         let vote = Vote { peer_epoch, zxid, leader };
         self.post(Part::QuorumPeer, Letter::Settled(Settled { role, state, vote }));
     }
@@ -166,14 +168,6 @@ impl Node {
                 assert!(durable >= *upto, "EN8: {upto:?} is acked, {durable:?} is on disk");
             }
             _ => {}
-        }
-    }
-
-    fn ask_last_word(&mut self, mut silent: Vec<(SessionId, AttachNumber)>) {
-        silent.retain(|(session, attach)| self.lp.core.arbiter_of(*session, *attach).is_some());
-        if !silent.is_empty() {
-            let silent = Silent { role: self.lp.role, sessions: silent };
-            self.post(Part::Hub, Letter::Silent(silent));
         }
     }
 

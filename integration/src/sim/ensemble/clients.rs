@@ -4,12 +4,13 @@
 
 use std::collections::{HashMap, HashSet};
 
-use paddock_messages::ids::{ConnId, ServerId, SessionId};
+use paddock_messages::ids::{ClientRef, ServerId, SessionId};
 use paddock_messages::zxid::Zxid;
 use rand::Rng;
 use rand::rngs::StdRng;
 
 use super::EnsembleFault;
+use super::local::Reign;
 use super::node::Node;
 use super::setup::Setup;
 use super::truth::Truth;
@@ -26,7 +27,7 @@ const PATIENCE_MS: u64 = 4_000;
 /// A connection, as its client has it.
 pub(super) struct Link {
     pub(super) member: ServerId,
-    pub(super) conn: ConnId,
+    pub(super) conn: ClientRef,
     /// Not read yet.
     pub(super) to_server: Vec<u8>,
     /// Since when the server has something for it.
@@ -35,6 +36,8 @@ pub(super) struct Link {
     since_ms: u64,
     /// It has waited for a leader since it was last read.
     is_parked: bool,
+    /// It goes to another arbiter of the same member.
+    goes_round: bool,
 }
 
 /// What all clients know together.
@@ -51,7 +54,11 @@ pub(super) struct Person {
     pub(super) client: Client,
     pub(super) link: Option<Link>,
     /// Whom it was connected to last.
-    last: Option<ServerId>,
+    pub(super) last: Option<ServerId>,
+    /// And to which of its arbiters.
+    arbiter: u16,
+    /// Its session, if that is a member's alone, and under what it was granted.
+    pub(super) reign: Option<(SessionId, Reign)>,
     timeout_ms: u64,
     /// It says nothing before.
     pub(super) silent_until_ms: u64,
@@ -68,6 +75,8 @@ impl Person {
             client: Client::of(due_of_reads),
             link: None,
             last: None,
+            arbiter: 0,
+            reign: None,
             timeout_ms,
             silent_until_ms: 0,
             next_ping_ms: 0,
@@ -108,13 +117,16 @@ impl Person {
     }
 
     /// It has a connection: a handshake with its session, if it has one.
-    pub(super) fn connect(&mut self, member: ServerId, conn: ConnId, now_ms: u64) {
+    pub(super) fn connect(&mut self, member: ServerId, conn: ClientRef, now_ms: u64) {
+        let goes_round = self.last == Some(member) && self.arbiter != conn.arbiter;
+        self.arbiter = conn.arbiter;
         if self.last.replace(member) != Some(member) {
             self.client.watching.origins.move_on();
         }
         let to_server = requests::handshake(&self.client, self.timeout_ms as i32);
         let (answered_ms, is_parked) = (None, false);
-        self.link = Some(Link { member, conn, to_server, answered_ms, since_ms: now_ms, is_parked });
+        self.link =
+            Some(Link { member, conn, to_server, answered_ms, since_ms: now_ms, is_parked, goes_round });
     }
 
     /// Whether it has waited for an answer for too long.
@@ -152,6 +164,19 @@ impl Person {
         }
     }
 
+    /// Whether it has a session, and not too much under way.
+    pub(super) fn may_ask(&self) -> bool {
+        let client = &self.client;
+        self.link.is_some() && client.is_up && client.due.len() < MOST_DUE && !client.is_leaving()
+    }
+
+    /// It asks for this configuration.
+    pub(super) fn reconfigure(&mut self, floor: Zxid, members: &str) {
+        if let Some(link) = &mut self.link {
+            link.to_server.extend(requests::reconfig(&mut self.client, floor, members));
+        }
+    }
+
     /// What it has sent comes to `node`, if that reads it. Whether it had lost its leader since it was read last.
     pub(super) fn give(&mut self, node: &mut Node) -> bool {
         let Self { client, link: Some(link), .. } = self else { return false };
@@ -175,6 +200,7 @@ impl Person {
         (setup, rng): (&Setup, &mut StdRng),
     ) {
         let (was_up, before) = (self.client.is_up, self.session());
+        let was_local = self.client.session.as_ref().is_some_and(|session| session.is_local);
         let promised = self.promised_ms();
         let bytes = if was_up && setup.has(EnsembleFault::TellLate) { self.delay(&bytes) } else { bytes };
         self.client.receive(&bytes, sent_ms, &mut truth.history, &mut ears.numbers, &mut ears.heard);
@@ -188,11 +214,17 @@ impl Person {
             }
             (false, true) => {
                 met.count(if before == after { "sessions moved" } else { "sessions begun" });
+                let goes_round = before == after && link.goes_round;
+                met.add("sessions moved to another arbiter", u64::from(goes_round));
+                self.note_local(before == after, truth, met);
+                let Some(link) = &mut self.link else { return };
                 let floor = truth.acked();
                 link.to_server.extend(requests::set_watches(&mut self.client, floor, None, rng));
             }
             (false, false) => {
-                if let Some(session) = before.filter(|_| after.is_none()) {
+                if was_local && after.is_none() {
+                    met.count("local sessions found ended");
+                } else if let Some(session) = before.filter(|_| after.is_none()) {
                     assert!(truth.has_ended(session), "EN2: {session} was given and is not there any more");
                     met.count("sessions found ended");
                 }

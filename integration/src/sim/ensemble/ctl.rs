@@ -3,10 +3,11 @@
 
 use std::collections::BTreeSet;
 
-use paddock_actors::election::actor::{Elected, Heard, Left, LinkChange, Look, Settle};
+use paddock_actors::election::actor::{Elected, Heard, Left, LinkChange, Settle};
 use paddock_actors::election::{Election, Output as Decided};
+use paddock_actors::membership::{Joint, Told};
 use paddock_actors::quorum_peer::Progress;
-use paddock_actors::quorum_peer::core::{Output, QuorumPeer, Role};
+use paddock_actors::quorum_peer::core::{Output, QuorumPeer, Role, Timing};
 use paddock_actors::quorum_peer::digests::Finding;
 use paddock_messages::ids::ServerId;
 use paddock_messages::quorum::{Heartbeat, Memory, Notification, PeerState, Vote};
@@ -18,12 +19,16 @@ use paddock_messages::roles::{
 use super::EnsembleFault;
 use super::mail::{Control, Letter, Part};
 use super::node::{Effect, Node, tracing_line};
-use super::setup::{PEER_TIMEOUT_MS, Setup, SimQuorum};
+use super::setup::{PEER_TIMEOUT_MS, SimQuorum};
 
 /// See the module.
 pub(super) struct Ctl {
-    pub(super) peer: QuorumPeer<SimQuorum>,
-    pub(super) election: Election<SimQuorum>,
+    pub(super) peer: QuorumPeer<Joint<SimQuorum>>,
+    pub(super) election: Election<Joint<SimQuorum>>,
+    /// As the QuorumPeer has it.
+    pub(super) by: Joint<SimQuorum>,
+    /// What the other members are told.
+    pub(super) tells: Option<Told>,
     /// The generation of the role.
     pub(super) role: u64,
     had_vote: bool,
@@ -34,10 +39,17 @@ pub(super) struct Ctl {
 }
 
 impl Ctl {
-    pub(super) fn new(me: ServerId, peers: BTreeSet<ServerId>, setup: &Setup, now_ms: u64) -> Self {
+    pub(super) fn new(
+        me: ServerId,
+        peers: BTreeSet<ServerId>,
+        (by, timing): (Joint<SimQuorum>, Timing),
+        now_ms: u64,
+    ) -> Self {
         Self {
-            peer: QuorumPeer::new(me, &peers, setup.quorum(), setup.timing, now_ms),
-            election: Election::new(me, peers, setup.quorum()),
+            peer: QuorumPeer::new(me, &peers, by.clone(), timing, now_ms),
+            election: Election::new(me, peers, by.clone()),
+            by,
+            tells: None,
             role: 0,
             had_vote: false,
             joins: true,
@@ -55,7 +67,8 @@ impl Node {
     fn enter_role(&mut self, begin: Begin) {
         self.ctl.role = begin.role;
         if begin.part == RolePart::Look && !self.setup.has(EnsembleFault::SayRoleOn) {
-            self.post(Part::Election, Letter::Left(Left { for_good: begin == Begin::LAST }));
+            let (for_good, heir) = (begin == Begin::LAST, self.ctl.peer.take_heir());
+            self.post(Part::Election, Letter::Left(Left { for_good, heir }));
         }
         self.post(Part::Learner, Letter::Begin(begin));
     }
@@ -77,7 +90,9 @@ impl Node {
                     self.note("roles ended");
                     self.begin_role(RolePart::Look);
                 }
-                Output::HandOver => self.post(Part::Proposer, Letter::HandOver(HandOver { role })),
+                Output::HandOver(heir) => {
+                    self.post(Part::Proposer, Letter::HandOver(HandOver { role, heir }));
+                }
                 Output::Retire(why) => {
                     tracing_line(self, why);
                     self.enter_role(Begin::LAST);
@@ -110,13 +125,16 @@ impl Node {
         }
     }
 
-    fn with_peer(&mut self, run: impl FnOnce(&mut QuorumPeer<SimQuorum>, u64, &mut Vec<Output>)) {
+    pub(super) fn with_peer(
+        &mut self,
+        run: impl FnOnce(&mut QuorumPeer<Joint<SimQuorum>>, u64, &mut Vec<Output>),
+    ) {
         let mut out = Vec::new();
         run(&mut self.ctl.peer, self.now_ms, &mut out);
         self.perform_peer(out);
     }
 
-    fn with_election(&mut self, run: impl FnOnce(&mut Election<SimQuorum>, u64, &mut Vec<Decided>)) {
+    fn with_election(&mut self, run: impl FnOnce(&mut Election<Joint<SimQuorum>>, u64, &mut Vec<Decided>)) {
         let mut out = Vec::new();
         run(&mut self.ctl.election, self.now_ms, &mut out);
         for order in out {
@@ -140,7 +158,8 @@ impl Node {
 
     /// EN13.
     fn may_say(&self, it: &Notification) {
-        let tells_of_a_leader = it.state != PeerState::Looking && it.vote.is_some();
+        let names_an_heir = it.state == PeerState::Observing && self.is_voter();
+        let tells_of_a_leader = it.state != PeerState::Looking && it.vote.is_some() && !names_an_heir;
         let has_role = self.ctl.peer.role() != Role::Looking || self.has_left_waiting();
         assert!(!tells_of_a_leader || has_role, "EN13: {} says {it:?}, and its role has ended", self.me);
     }
@@ -179,7 +198,7 @@ impl Node {
         let until_ms = self.ctl.peer.promises_until_ms(&progress).unwrap_or(0);
         let vouched = until_ms >= self.now_ms;
         if vouched || self.ctl.vouched {
-            self.post(Part::Hub, Letter::Control(Control::Vouch { until_ms }));
+            self.tell_hubs(Control::Vouch { until_ms });
         }
         self.ctl.vouched = vouched;
     }
@@ -194,6 +213,9 @@ impl Node {
     pub(super) fn on_ctl_lane(&mut self, peer: ServerId, is_up: bool) {
         if is_up {
             self.ctl.peer.on_lane(peer);
+            self.tell_configuration(peer);
+        } else {
+            self.on_configuration(peer, None);
         }
         self.post(Part::Election, Letter::LinkChange(LinkChange { peer, is_up }));
     }
@@ -205,7 +227,7 @@ impl Node {
         self.ctl.had_vote = had_vote;
         let mut out = Vec::new();
         self.ctl.peer.on_elected(vote.leader, self.now_ms, &mut out);
-        let state = match (vote.leader == self.me, self.is_voter) {
+        let state = match (vote.leader == self.me, self.ctl.peer.is_voter()) {
             (true, _) => PeerState::Leading,
             (_, true) => PeerState::Following,
             _ => PeerState::Observing,
@@ -220,14 +242,12 @@ impl Node {
             return;
         }
         let own = Vote { peer_epoch: stands.current_epoch, zxid: stands.last, leader: self.me };
-        let votes = self.is_voter && stands.has_room;
+        let votes = self.ctl.peer.is_voter() && stands.has_room;
         self.ctl.joins = stands.joins;
         let forgives = self.setup.has(EnsembleFault::CountAmnesiac);
         let memory = if forgives { Memory::Whole } else { stands.memory };
-        self.post(
-            Part::Election,
-            Letter::Look(Look { own: votes.then_some(own), memory, joins: stands.joins }),
-        );
+        let (own, by) = (votes.then_some(own), self.ctl.by.clone());
+        self.post(Part::Election, Letter::Look { own, memory, by });
     }
 
     pub(super) fn on_retire(&mut self) {
@@ -255,8 +275,9 @@ impl Node {
         }
     }
 
-    pub(super) fn on_look(&mut self, Look { own, memory, .. }: Look) {
+    pub(super) fn on_look(&mut self, own: Option<Vote>, memory: Memory, by: Joint<SimQuorum>) {
         self.ctl.election.remember(memory);
+        self.ctl.election.decide_by(by);
         self.with_election(|election, now_ms, out| election.look(own, now_ms, out));
     }
 
@@ -267,8 +288,8 @@ impl Node {
         self.with_election(|election, _, out| election.settle(state, vote, out));
     }
 
-    pub(super) fn on_left(&mut self, Left { for_good }: Left) {
-        self.with_election(|election, _, out| election.leave(for_good, out));
+    pub(super) fn on_left(&mut self, Left { for_good, heir }: Left) {
+        self.with_election(|election, _, out| election.leave(for_good, heir, out));
     }
 
     pub(super) fn on_heard(&mut self, Heard { from, notification }: Heard) {

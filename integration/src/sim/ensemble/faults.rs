@@ -7,7 +7,7 @@ use rand::seq::IndexedRandom;
 
 use super::mail::Thread;
 use super::network::pair;
-use super::world::World;
+use super::world::{Event, World};
 
 /// A kind of fault; each run has at least three.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -167,8 +167,9 @@ impl World {
 
     /// Only where a quorum of the others remembers all: more than that no ensemble can lose.
     fn wipe(&mut self, id: ServerId) {
-        let others =
-            self.members.iter().filter(|(other, _)| **other != id && self.setup.voters.contains(other));
+        let others = self.members.iter().filter(|(other, _)| {
+            **other != id && (self.setup.reconfigures || self.setup.voters.contains(other))
+        });
         if others.clone().all(|(_, member)| member.is_whole) && self.members[&id].is_whole {
             self.crash(id);
             let disk = MemoryDisk::new(self.rng.random());
@@ -233,5 +234,28 @@ impl World {
         let soon = self.healing || self.rng.random_bool(0.5);
         let after = self.rng.random_range(10..if soon { 400 } else { 6_000 });
         self.restart_in(id, after);
+    }
+
+    pub(super) fn frozen(&self, id: ServerId) -> Option<u64> {
+        self.members[&id].frozen_us.checked_sub(self.now_us).filter(|left| *left > 0)
+    }
+
+    /// How long what this event is for stands still.
+    pub(super) fn held_up(&self, event: &Event) -> Option<u64> {
+        let (id, thread) = match event {
+            Event::Tick(id, _) | Event::Disk(id, _) | Event::Ctl(_, id, ..) | Event::Read(id, ..) => {
+                (*id, None)
+            }
+            Event::Apply(id, _) => (*id, Some(Thread::Core)),
+            Event::Mail(id, _, part) => (*id, Some(part.thread())),
+            Event::Closed(closed) => (closed.to.0, None),
+            Event::Up(lane) => (self.network.lanes.get(lane)?.leader.0, None),
+            Event::Down(lane) => (self.network.lanes.get(lane)?.learner.0, None),
+            _ => return None,
+        };
+        let until = thread.and_then(|it| self.members[&id].stalls.get(&it).copied());
+        let stalled = until.and_then(|until| until.checked_sub(self.now_us)).filter(|left| *left > 0);
+        let silent = if matches!(event, Event::Disk(..)) { self.silent(id) } else { None };
+        self.frozen(id).max(stalled).max(silent)
     }
 }

@@ -10,7 +10,7 @@ use paddock_messages::txn::{Op, Txn, TxnBody, TxnHeader};
 use paddock_messages::zxid::Zxid;
 
 use super::learner::Mode;
-use super::mail::{Came, Control, Letter, Part};
+use super::mail::{Came, Control};
 use super::node::Node;
 use super::storage::Command;
 
@@ -62,8 +62,8 @@ impl Node {
             return;
         }
         self.command(self.lp.role, Command::MarkTree);
-        self.post(Part::Hub, Letter::Control(Control::Serve(false)));
-        self.post(Part::Hub, Letter::Control(Control::CloseAll));
+        self.tell_hubs(Control::Serve(false));
+        self.tell_hubs(Control::CloseAll);
         match &mut self.lp.mode {
             Mode::Looking { is_told, .. } => *is_told = false,
             _ => self.leave("its tree is not the one that a quorum has"),

@@ -32,7 +32,7 @@ impl World {
             let member = self.member(id);
             member.disk.crash_in(u64::MAX);
             member.disk.fail_syncs(0);
-            member.frozen_us = 0;
+            (member.frozen_us, member.disk_silent_us, member.disk_late_us) = (0, 0, 0);
             member.stalls.clear();
         }
         self.upgrade_all();
@@ -45,7 +45,7 @@ impl World {
             assert!(
                 self.now_us < began + HEALED_US,
                 "EN5: clients are to have done {goals:?}, {dead:?} has {}ended: {}",
-                if dead.is_none_or(|it| self.truth.borrow().has_ended(it)) { "" } else { "not " },
+                if dead.is_none_or(|it| self.is_gone(it)) { "" } else { "not " },
                 self.what_is_not_well()
             );
             self.step();
@@ -92,7 +92,7 @@ impl World {
         }
         let level = self.truth.borrow().level;
         for (id, node) in self.members.iter().filter_map(|(id, it)| Some((id, it.node.as_ref()?))) {
-            assert_eq!(node.tree.read().feature_level(), level, "EN15: {id} has come to another level");
+            assert_eq!(node.tree.read().feature_level(), level, "EN18: {id} has come to another level");
         }
     }
 
@@ -108,7 +108,7 @@ impl World {
 
     pub(super) fn is_well(&self, goals: &[u64], dead: Option<SessionId>) -> bool {
         let served = !goals.is_empty() && self.people.iter().zip(goals).all(|(it, goal)| it.done() >= *goal);
-        let gone = dead.is_none_or(|session| self.truth.borrow().has_ended(session));
+        let gone = dead.is_none_or(|session| self.is_gone(session));
         served
             && gone
             && self.members.values().all(|it| it.node.as_ref().is_some_and(|node| node.is_serving()))

@@ -6,10 +6,10 @@ use paddock_actors::learner::core::{Learner, Output as Learned};
 use paddock_actors::learner::fence::Fence;
 use paddock_actors::learner::following::Following;
 use paddock_actors::learner::roles::Answered;
+use paddock_actors::membership::Membership;
 use paddock_actors::quorum_peer::{belongs, entered, memory};
 use paddock_actors::storage::Facts;
 use paddock_actors::tree::TreeWriter;
-use paddock_messages::letters::Internal;
 use paddock_messages::quorum::{PeerState, Vote};
 use paddock_messages::roles::{
     Asked, Begin, EpochKept, HistoryApplied, Judge, KeptEpoch, Lead, LeadOver, OwnAck, Part as RolePart,
@@ -21,6 +21,8 @@ use super::EnsembleFault;
 use super::behind::Behind;
 use super::mail::{Came, Control, Letter, Part};
 use super::node::{Effect, Node, tracing_line};
+use super::reads_only::Reading;
+use super::setup::SimQuorum;
 use super::storage::Command;
 
 /// What the member does.
@@ -37,6 +39,7 @@ pub(super) enum Mode {
 /// See the module.
 pub(super) struct LearnerPart {
     pub(super) core: Learner,
+    pub(super) membership: Membership<SimQuorum>,
     /// The generation of the role.
     pub(super) role: u64,
     pub(super) mode: Mode,
@@ -54,12 +57,19 @@ pub(super) struct LearnerPart {
     pub(super) fence: Fence,
     /// The tree was made another than everybody else's.
     pub(super) is_odd: bool,
+    pub(super) reading: Reading,
 }
 
 impl LearnerPart {
-    pub(super) fn new(core: Learner, facts: Facts, new_ensemble: u128) -> Self {
+    pub(super) fn new(
+        core: Learner,
+        membership: Membership<SimQuorum>,
+        facts: Facts,
+        new_ensemble: u128,
+    ) -> Self {
         Self {
             core,
+            membership,
             role: Begin::FIRST,
             mode: Mode::Looking { last: None, is_told: false },
             facts,
@@ -73,6 +83,7 @@ impl LearnerPart {
             incoming: Vec::new(),
             fence: Fence::new(facts.tree_differs),
             is_odd: false,
+            reading: Reading::default(),
         }
     }
 }
@@ -90,6 +101,7 @@ impl Node {
         match part {
             RolePart::Look if role == Begin::LAST.role => self.command(role, Command::Shutdown),
             RolePart::Look => {
+                it.reading = Reading::begun(&self.setup, self.now_ms);
                 it.mode = Mode::Looking { last: None, is_told: false };
                 if self.setup.has(EnsembleFault::LookWithoutDrain) {
                     let last = Some(self.logger.persisted().upto);
@@ -106,6 +118,10 @@ impl Node {
                 let committed = it.core.watermark();
                 let level = self.tree.read().feature_level().max(it.core.logged_level());
                 let lead = Lead { role, accepted, current_epoch, last, committed, ensemble, level };
+                let by = it.membership.logged_view();
+                let told = by.told();
+                self.post(Part::QuorumPeer, Letter::Decide { role, by: by.clone(), told: told.clone() });
+                self.post(Part::Proposer, Letter::Decide { role, by, told });
                 self.post(Part::Proposer, Letter::Lead(lead));
             }
             RolePart::Follow { leader, had_vote } => {
@@ -128,14 +144,20 @@ impl Node {
     /// Nobody is served any more, and what waited for an answer gets none.
     fn end_role(&mut self) {
         let role = self.lp.role;
+        let served_reads = std::mem::take(&mut self.lp.reading).is_served();
         match &self.lp.mode {
-            Mode::Looking { .. } => return,
+            Mode::Looking { .. } if !served_reads => return,
+            Mode::Looking { .. } => {}
             Mode::Leading => self.post(Part::Proposer, Letter::LeadOver(LeadOver { role })),
             Mode::Following(_) => self.effects.push(Effect::Shut(role)),
         }
         self.post(Part::Sessions, Letter::Judge(Judge { role, whose: Whose::Nobody }));
-        self.post(Part::Hub, Letter::Control(Control::Serve(false)));
-        self.post(Part::Hub, Letter::Control(Control::Park));
+        self.tell_hubs(Control::Serve(false));
+        if !served_reads {
+            self.tell_hubs(Control::Park);
+        } else if !self.setup.has(EnsembleFault::KeepReaders) {
+            self.tell_hubs(Control::CloseAll);
+        }
         self.lp.incoming.clear();
         self.lp.core.on_leader_lost();
         self.lp.mode = Mode::Looking { last: None, is_told: false };
@@ -164,7 +186,10 @@ impl Node {
                     if stands_low { (Epoch(0), Zxid::ZERO) } else { (facts.current_epoch, last) };
                 let joins = self.joins();
                 let stands = Stands { role, current_epoch, last, memory, has_room: joins, joins };
+                let (by, told) = (self.lp.membership.view(), self.lp.membership.logged_view().told());
+                self.post(Part::QuorumPeer, Letter::Decide { role, by, told });
                 self.post(Part::QuorumPeer, Letter::Stands(stands));
+                self.serve_reads();
             }
             Mode::Looking { .. } => {}
         }
@@ -173,9 +198,9 @@ impl Node {
     fn serve_everybody(&mut self, whose: Whose) {
         let role = self.lp.role;
         self.post(Part::Sessions, Letter::Judge(Judge { role, whose }));
-        self.post(Part::Hub, Letter::Control(Control::Begin(role)));
+        self.tell_hubs(Control::Begin(role));
         if !self.lp.fence.is_up() {
-            self.post(Part::Hub, Letter::Control(Control::Serve(true)));
+            self.tell_hubs(Control::Serve(true));
         }
     }
 
@@ -218,9 +243,10 @@ impl Node {
     /// History has been replaced on disk, whichever role asked for it: the tree follows.
     fn install(&mut self) {
         let Some(Came { zxid, tree, .. }) = self.lp.installing.take() else { return };
+        self.lp.membership.on_installed(tree.membership());
         self.put_tree(zxid, tree);
         self.lp.core.on_installed(zxid);
-        self.post(Part::Hub, Letter::Control(Control::CloseAll)); // C9: nobody knows which watches should have fired
+        self.tell_hubs(Control::CloseAll); // C9: nobody knows which watches should have fired
         self.note("snapshots installed");
     }
 
@@ -263,6 +289,7 @@ impl Node {
                     self.post(Part::Proposer, Letter::Asked(Asked { role, items }));
                 }
                 Learned::Forward(items) => self.with_stay(|stay, out| stay.on_requests(items, out)),
+                Learned::Reconfigure(batch) => self.reconfigure(&batch),
                 Learned::Append(_)
                     if self.room.is_learner_full && self.setup.has(EnsembleFault::AckUnwritten) =>
                 {
@@ -303,10 +330,10 @@ impl Node {
     }
 
     pub(super) fn commit(&mut self, writer: TreeWriter<'_>) {
-        let mut wakes = false;
-        writer.commit(|_| wakes = true);
-        if wakes {
-            self.post(Part::Hub, Letter::Control(Control::FeedReady));
+        let mut woken = Vec::new();
+        writer.commit(|arbiter| woken.push(arbiter));
+        for arbiter in woken {
+            self.post(Part::Hub(arbiter), Letter::Control(Control::FeedReady));
         }
     }
 
@@ -339,6 +366,7 @@ impl Node {
             Letter::Report(it) => {
                 self.with_stay(|stay, out| stay.on_touched(it.as_of_ms, it.sessions, out));
             }
+            Letter::ConfigurationHeard(from, told) => self.on_configuration_heard(from, told.as_ref()),
             letter => self.told_of_role(letter),
         }
     }
@@ -380,13 +408,7 @@ impl Node {
             Letter::Submissions(it) if self.is_ours(it.role) => {
                 self.with_learner(|learner, out| learner.on_submissions(it.items, out));
             }
-            Letter::Over(it) if self.is_ours(it.role) => {
-                if matches!(self.lp.mode, Mode::Leading) {
-                    self.post(Part::Proposer, Letter::Internal(Internal::Expire(it.sessions)));
-                } else {
-                    self.with_stay(|stay, out| stay.on_expire(it.sessions, out));
-                }
-            }
+            Letter::Over(it) if self.is_ours(it.role) => self.on_over(it),
             _ => {}
         }
     }

@@ -26,7 +26,7 @@ pub(super) fn drawn(seed: u64, fault: Option<EnsembleFault>) -> Option<StdRng> {
 
 impl Node {
     /// As its shell has it, which is asked by an operator.
-    fn raise_level(&mut self) {
+    pub(super) fn raise_level(&mut self) {
         let (Some(core), Some(reign)) = (&self.lead.core, &self.lead.reign) else { return };
         let last = core.last();
         if core.level() >= KNOWN {

@@ -7,25 +7,27 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use paddock_actors::election::actor::{Elected, Heard, Left, LinkChange, Look, Settle};
+use paddock_actors::election::actor::{Elected, Heard, Left, LinkChange, Settle};
 use paddock_actors::learner::roles::Answered;
+use paddock_actors::membership::{Joint, Told};
 use paddock_actors::proposer::sync_plan::Searched;
 use paddock_actors::tree::DataTree;
 use paddock_messages::ids::ServerId;
 use paddock_messages::letters::{
     Commit, Internal, Proposals, SessionChanges, Silent, Submissions, Touched, TurnedAway,
 };
-use paddock_messages::quorum::{Heartbeat, Notification, ToLeader, ToLearner};
+use paddock_messages::quorum::{Heartbeat, Memory, Notification, ToLeader, ToLearner, Vote};
 use paddock_messages::roles::{
     Asked, Begin, Confirmed, DropLearner, EpochKept, Establish, HandOver, HistoryApplied, Judge, KeepEpoch,
-    Lead, LeadOver, MemberLane, MemberMet, Over, OwnAck, Report, Retire, RoleEnded, RoundHeld, Settled,
-    SilentAt, Stands, SyncAsked, TreeDiffers,
+    Lead, LeadOver, MemberLane, MemberMet, MoveLeader, Over, OwnAck, Report, Retire, RoleEnded, RoundHeld,
+    Settled, SilentAt, Stands, SyncAsked, TreeDiffers,
 };
 use paddock_messages::zxid::Zxid;
 use rand::Rng;
 
 use super::EnsembleFault;
 use super::node::{Effect, Node};
+use super::setup::SimQuorum;
 
 /// Who gets mail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -35,8 +37,8 @@ pub(super) enum Part {
     Learner,
     Proposer,
     Sessions,
-    /// The one client arbiter.
-    Hub,
+    /// A client arbiter, by number.
+    Hub(u16),
     /// Writes the snapshot that a leader sends.
     Receiver,
 }
@@ -53,7 +55,7 @@ impl Part {
     pub(super) fn thread(self) -> Thread {
         match self {
             Self::QuorumPeer | Self::Election => Thread::Ctl,
-            Self::Learner | Self::Proposer | Self::Sessions | Self::Hub => Thread::Core,
+            Self::Learner | Self::Proposer | Self::Sessions | Self::Hub(_) => Thread::Core,
             Self::Receiver => Thread::Files,
         }
     }
@@ -64,7 +66,11 @@ impl Part {
 pub(super) enum Control {
     Begin(u64),
     Serve(bool),
-    Vouch { until_ms: u64 },
+    /// Those alone who only read.
+    ServeReads,
+    Vouch {
+        until_ms: u64,
+    },
     Park,
     CloseAll,
     FeedReady,
@@ -76,12 +82,30 @@ pub(super) enum Letter {
     Stands(Stands),
     RoleEnded(RoleEnded),
     Retire(Retire),
+    MoveLeader(MoveLeader),
     Settled(Settled),
     SyncAsked(SyncAsked),
     Heartbeat(ServerId, Heartbeat),
     Notification(ServerId, Notification),
     CtlLane(ServerId, bool),
-    Look(Look),
+    Look {
+        own: Option<Vote>,
+        memory: Memory,
+        by: Joint<SimQuorum>,
+    },
+    /// To the QuorumPeer and the Proposer.
+    Decide {
+        role: u64,
+        by: Joint<SimQuorum>,
+        told: Option<Told>,
+    },
+    DecidedBy {
+        role: u64,
+    },
+    /// To the QuorumPeer, from another member.
+    Configuration(ServerId, Told),
+    /// The same, to the Learner.
+    ConfigurationHeard(ServerId, Option<Told>),
     Settle(Settle),
     Left(Left),
     Heard(Heard),
@@ -261,12 +285,16 @@ impl Node {
     }
 
     fn handle(&mut self, part: Part, letter: Letter) {
+        if let Part::Hub(arbiter) = part {
+            return self.at_hub(arbiter, letter);
+        }
         match letter {
             Letter::DiskSpace { is_full } if part == Part::Proposer => self.on_proposer_disk_space(is_full),
             Letter::Elected(it) => self.on_elected(it),
             Letter::Stands(it) => self.on_stands(it),
             Letter::RoleEnded(it) => self.on_role_ended(it),
             Letter::Retire(Retire) => self.on_retire(),
+            Letter::MoveLeader(it) => self.on_move(it),
             Letter::Settled(it) => self.on_settled(it),
             Letter::SyncAsked(it) => self.on_sync_asked(it),
             Letter::Heartbeat(from, heard) => self.on_heartbeat(from, heard),
@@ -274,7 +302,9 @@ impl Node {
                 self.post(Part::Election, Letter::Heard(Heard { from, notification }));
             }
             Letter::CtlLane(peer, is_up) => self.on_ctl_lane(peer, is_up),
-            Letter::Look(it) => self.on_look(it),
+            Letter::Look { own, memory, by } => self.on_look(own, memory, by),
+            Letter::Decide { role, by, told } if part == Part::QuorumPeer => self.on_decide(role, by, told),
+            Letter::Configuration(from, told) => self.on_configuration(from, Some(told)),
             Letter::Settle(it) => self.on_settle(it),
             Letter::Left(it) => self.on_left(it),
             Letter::Heard(it) => self.on_heard(it),
@@ -284,8 +314,6 @@ impl Node {
             Letter::Touched(it) => self.on_touched(it),
             Letter::MemberMet(it) => self.on_member_met(it),
             Letter::MemberLane(it) => self.on_member_lane(it),
-            Letter::Control(it) => self.on_control(it),
-            Letter::Silent(it) => self.on_silent(it),
             Letter::Received { role, zxid, bytes } => self.on_received(role, zxid, &bytes, None),
             letter => self.handle_data(letter),
         }
@@ -294,6 +322,8 @@ impl Node {
     /// To the Learner and the Proposer.
     fn handle_data(&mut self, letter: Letter) {
         match letter {
+            Letter::Decide { by, .. } => self.lead.by = Some(by),
+            Letter::DecidedBy { role } => self.on_decided_by(role),
             Letter::Lead(it) => self.on_lead(it),
             Letter::LeadOver(it) => self.on_lead_over(it),
             Letter::Asked(it) => self.on_asked(it),

@@ -36,10 +36,19 @@
 //! - EN13 A member whose role has ended tells nobody that it has one, from the moment on at which its Election hears of
 //!   that: however long its log takes to finish.
 //! - EN14 A leader that hands over as it is stopped has numbered nothing that its successors lack.
-//! - EN15 Each raise of the feature level in the one history is to a higher one, and all members come to the same; what
+//! - EN15 A session of a member alone becomes everybody's only for what its client asked that needs it, right before
+//!   that; until then it is served by one member in one role, and is not ended before what it was promised. An
+//!   ephemeral znode's owner is known to everybody.
+//! - EN16 A member without a leader serves those who said that they would do with that, tells them so, and nobody else:
+//!   what they read is the committed state of one zxid, what they write is refused, and none of them stays once there is a
+//!   leader.
+//! - EN17 A leader gives the lead up within some seconds once its own disk answers nothing, where others can lead, and not
+//!   for a disk that answers late.
+//! - EN18 Each raise of the feature level in the one history is to a higher one, and all members come to the same; what
 //!   [`level`](paddock_messages::level) says holds after every step, whichever builds lead and follow.
 
 mod applying;
+mod arbiters;
 mod behind;
 mod clients;
 mod clocks;
@@ -52,12 +61,17 @@ mod hub;
 mod lanes;
 mod learner;
 mod levels;
+mod local;
 mod mail;
+mod moving;
 mod network;
 mod node;
+mod reads_only;
+mod reconfiguring;
 mod reigning;
 mod sessions;
 mod setup;
+mod silent_disk;
 mod space;
 mod starting;
 mod stopping;
@@ -130,13 +144,37 @@ pub enum EnsembleFault {
     HandOverEarly,
     /// An Election goes on saying that its member leads, or follows, until it looks.
     SayRoleOn,
+    /// A configuration decides alone as soon as it is proposed.
+    ActivateEarly,
+    /// The old configuration decides alone until the new one is committed.
+    CountOldAlone,
+    /// Members that have left count in quorums.
+    LetRemovedVote,
     /// The feature level is raised whoever is away, or cannot read it.
     RaiseUnasked,
+    /// What was a member's alone is served on when the leader is lost.
+    KeepLocalSessions,
+    /// An ephemeral znode is asked for before its owner is everybody's.
+    UpgradeBehind,
+    /// Sessions that are a member's alone are expired without its arbiter's last word.
+    ExpireLocalUnasked,
+    /// A member without a leader serves everybody.
+    ServeWithoutQuorum,
+    /// Who only reads stays when there is a leader.
+    KeepReaders,
+    /// Who only reads is shown what is logged.
+    ReadUncommitted,
+    /// The last word on a session is asked of an arbiter that does not serve it.
+    AskAnotherArbiter,
+    /// All arbiters of a member drain the feed of the first.
+    OneFeedForAll,
+    /// A leader whose disk answers nothing keeps the lead.
+    LeadOnSilentDisk,
 }
 
 impl EnsembleFault {
     /// Every one.
-    pub const ALL: [Self; 30] = [
+    pub const ALL: [Self; 42] = [
         Self::AckBeforePersist,
         Self::NoSync,
         Self::CommitOnMinority,
@@ -166,7 +204,19 @@ impl EnsembleFault {
         Self::RollOverAlone,
         Self::HandOverEarly,
         Self::SayRoleOn,
+        Self::ActivateEarly,
+        Self::CountOldAlone,
+        Self::LetRemovedVote,
         Self::RaiseUnasked,
+        Self::KeepLocalSessions,
+        Self::UpgradeBehind,
+        Self::ExpireLocalUnasked,
+        Self::ServeWithoutQuorum,
+        Self::KeepReaders,
+        Self::ReadUncommitted,
+        Self::AskAnotherArbiter,
+        Self::OneFeedForAll,
+        Self::LeadOnSilentDisk,
     ];
 }
 

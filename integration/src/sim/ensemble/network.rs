@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
+use paddock_actors::membership::Told;
 use paddock_messages::ids::ServerId;
 use paddock_messages::quorum::{Heartbeat, Notification, ToLeader, ToLearner};
 use rand::Rng;
@@ -10,10 +11,11 @@ use rand::rngs::StdRng;
 use super::world::Closed;
 
 /// What goes down a ctl lane.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) enum Ctl {
     Notification(Notification),
     Heartbeat(Heartbeat),
+    Configuration(Told),
 }
 
 /// A data lane, from a learner to a leader.

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use paddock_actors::learner::core::Learner;
 use paddock_actors::learner::session_ids::SessionIds;
+use paddock_actors::membership::Told;
 use paddock_actors::quorum_peer::{Board, OwnDigests};
 use paddock_actors::storage::snapshot_files::{read_txn, restore};
 use paddock_actors::storage::{LogFailure, Logger, MemoryDisk, OpenError, open};
@@ -37,6 +38,8 @@ use crate::sim::Met;
 pub(super) enum Effect {
     Notify(ServerId, Notification),
     Beat(ServerId, Heartbeat),
+    /// What is in force.
+    Configure(ServerId, Told),
     /// Down this lane, to a learner.
     ToLearner(u64, ToLearner),
     /// Down this lane, to the leader.
@@ -57,7 +60,6 @@ pub(super) enum Effect {
 
 pub(super) struct Node {
     pub(super) me: ServerId,
-    pub(super) is_voter: bool,
     /// The highest feature level that its build reads.
     pub(super) reads: u8,
     /// The level of its tree when it was looked at last.
@@ -81,7 +83,7 @@ pub(super) struct Node {
     pub(super) lp: LearnerPart,
     pub(super) lead: Reigning,
     pub(super) judging: Judging,
-    pub(super) hub: Hub,
+    pub(super) hubs: Vec<Hub>,
     /// Frames that went down data lanes.
     pub(super) sent: u64,
     pub(super) transfers: BTreeMap<u64, Transfer>,
@@ -149,7 +151,12 @@ impl Node {
         truth.borrow().install(me, applied, restored.tree.digest());
         let ids = SessionIds::new(me, wall_ms(now_ms, clock_ahead_ms), highest_session(&restored.tree, me));
         let learner = Learner::new(me, applied, ids);
+        let learner = if setup.settings.local_sessions { learner.with_local_sessions() } else { learner };
         let forget = setup.has(EnsembleFault::ForgetLogged);
+        let mut membership = setup.membership(&restored.tree);
+        logged.iter().for_each(|txn| {
+            membership.on_logged(txn);
+        });
         let learner = if forget { learner } else { learner.with_logged(logged) };
         let peers = setup.members.iter().copied().filter(|it| *it != me).collect();
         let facts = logger.facts();
@@ -158,10 +165,9 @@ impl Node {
         board.move_at(now_ms);
         board.tell_digests(OwnDigests { tree: 0, latest: restored.tree.latest_digests() });
         let level = Cell::new(restored.tree.feature_level());
-        let tree = Arc::new(SharedTree::new(restored.tree, 1));
+        let tree = Arc::new(SharedTree::new(restored.tree, usize::from(setup.arbiters)));
         let mut node = Self {
             me,
-            is_voter: setup.voters.contains(&me),
             reads,
             level,
             setup: Arc::clone(setup),
@@ -174,11 +180,11 @@ impl Node {
             mail: Mail::default(),
             stalled: Vec::new(),
             board,
-            ctl: Ctl::new(me, peers, setup, now_ms),
-            lp: LearnerPart::new(learner, facts, rng.random()),
+            ctl: Ctl::new(me, peers, (membership.view(), setup.timing), now_ms),
+            lp: LearnerPart::new(learner, membership, facts, rng.random()),
             lead: Reigning::default(),
-            judging: Judging::new(now_ms),
-            hub: Hub::new(setup, &tree, rng.random_range(0..1 << 20)),
+            judging: Judging::new(now_ms, setup.arbiters),
+            hubs: Hub::all(setup, &tree, rng.random_range(0..1 << 20)),
             sent: 0,
             transfers: BTreeMap::new(),
             next_transfer: 0,
@@ -206,7 +212,7 @@ impl Node {
 
     /// Whether clients are served here.
     pub(super) fn is_serving(&self) -> bool {
-        self.hub.is_open
+        self.hubs.iter().all(|hub| hub.is_open)
     }
 
     /// Whether it has begun to propose.
@@ -220,6 +226,8 @@ impl Node {
         if !self.stalled.contains(&Thread::Core) {
             self.board.move_at(self.now_ms);
             self.hub_time();
+            self.reading_time();
+            self.own_disk_time();
             self.ask_for_tree();
         }
         if !self.stalled.contains(&Thread::Ctl) {
@@ -237,6 +245,7 @@ impl Node {
         if let Mode::Following(behind) = &self.lp.mode {
             behind.stay.check();
         }
+        self.check_local();
     }
 }
 

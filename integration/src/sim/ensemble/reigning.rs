@@ -4,11 +4,13 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
+use paddock_actors::membership::Joint;
+use paddock_actors::proposer::Quorum;
 use paddock_actors::proposer::core::{Output as Proposed, Proposer};
 use paddock_actors::proposer::leadership::levels::UNREADABLE;
 use paddock_actors::proposer::leadership::{Leadership, Output as Led, Standing};
+use paddock_actors::quorum_peer::Progress;
 use paddock_actors::tree::DataTree;
-use paddock_actors::tree::prep::PrepRules;
 use paddock_messages::ids::ServerId;
 use paddock_messages::letters::{Ack, Commit, Internal, Proposal, Proposals, Request, Requests, TurnedAway};
 use paddock_messages::quorum::{ToLeader, ToLearner};
@@ -22,6 +24,7 @@ use super::EnsembleFault;
 use super::mail::{Letter, Part};
 use super::node::{Effect, Node, tracing_line};
 use super::setup::SimQuorum;
+use super::silent_disk::Watched;
 use super::world::TROUBLE_US;
 
 /// See the module.
@@ -29,29 +32,32 @@ use super::world::TROUBLE_US;
 pub(super) struct Reigning {
     /// The generation of the role.
     pub(super) role: u64,
-    pub(super) reign: Option<Box<Leadership<SimQuorum>>>,
+    pub(super) reign: Option<Box<Leadership<Joint<SimQuorum>>>>,
     pub(super) core: Option<Box<Proposer<SimQuorum>>>,
     /// The learners' lanes.
     pub(super) lanes: BTreeMap<ServerId, u64>,
     led: Vec<Led>,
     /// What comes behind the establishment, while our own Learner applies all there is.
     deferred: Option<VecDeque<Led>>,
+    /// Who decides, as the Learner said before the lead began, or as we have proposed.
+    pub(super) by: Option<Joint<SimQuorum>>,
     /// The role in which the lead was given up for others, if any.
     pub(super) handed_over: u64,
+    pub(super) own_disk: Option<Watched>,
     /// What the voters that have acknowledged our epoch stand with, as they told it.
     acknowledged: BTreeMap<ServerId, Standing>,
 }
 
 impl Node {
-    fn with_reign(&mut self, run: impl FnOnce(&mut Leadership<SimQuorum>, &mut Vec<Led>)) {
+    pub(super) fn with_reign(&mut self, run: impl FnOnce(&mut Leadership<Joint<SimQuorum>>, &mut Vec<Led>)) {
         if let Some(reign) = &mut self.lead.reign {
             run(reign, &mut self.lead.led);
         }
     }
 
-    fn with_proposer(
+    pub(super) fn with_proposer(
         &mut self,
-        run: impl FnOnce(&mut Proposer<SimQuorum>, &DataTree, i64, &mut Vec<Proposed>),
+        run: impl FnOnce(&mut Proposer<SimQuorum>, &DataTree, i64, &mut Vec<Proposed<SimQuorum>>),
     ) {
         let (tree, now) = (Arc::clone(&self.tree), self.wall_ms());
         let Some(core) = &mut self.lead.core else { return };
@@ -60,11 +66,16 @@ impl Node {
         run(core, &tree, now, &mut out);
         drop(tree);
         self.perform_proposer(out);
+        self.raise_wanted();
     }
 
-    fn publish(&self) {
+    fn publish(&mut self) {
         if let Some(reign) = &self.lead.reign {
-            self.board.tell(self.lead.role, reign.progress());
+            let progress = reign.progress();
+            if let (Some(core), Progress::Leading(reign)) = (&mut self.lead.core, &progress) {
+                core.on_synchronised(reign.synchronised.iter().copied());
+            }
+            self.board.tell(self.lead.role, progress);
         }
     }
 
@@ -123,9 +134,10 @@ impl Node {
         }
     }
 
-    /// EN9.
+    /// EN9. Of one that rolls over, what it has numbered goes to its log before the epoch does.
     fn has_most(&self, epoch: Epoch) {
-        let (last, facts) = (self.logger.persisted().upto, self.logger.facts());
+        let (durable, facts) = (self.logger.persisted().upto, self.logger.facts());
+        let last = self.lead.core.as_ref().map_or(durable, |core| core.last());
         let ours = Standing { current_epoch: facts.current_epoch, last };
         let ahead = self.lead.acknowledged.iter().find(|(_, its)| **its > ours);
         assert!(ahead.is_none(), "EN9: {epoch} is entered with {ours:?}, and {ahead:?} has more");
@@ -137,6 +149,12 @@ impl Node {
         let log_start = self.logger.log_start();
         let log = self.logged_after(log_start).expect("a disk that has not failed");
         self.truth.borrow_mut().establish(epoch, self.me, log_start, &log);
+        let heir = self.truth.borrow_mut().heir.take();
+        match heir {
+            Some(heir) if heir == self.me => self.note("heirs that lead"),
+            Some(_) => self.note("others that lead in an heir's place"),
+            None => {}
+        }
     }
 
     /// One learner may be of the build before, until all is to heal: with short epochs it is away so often that the
@@ -215,7 +233,7 @@ impl Node {
         }
     }
 
-    fn perform_proposer(&mut self, out: Vec<Proposed>) {
+    fn perform_proposer(&mut self, out: Vec<Proposed<SimQuorum>>) {
         let role = self.lead.role;
         for order in out {
             match order {
@@ -234,6 +252,7 @@ impl Node {
                     self.post(Part::Learner, Letter::Commit(Commit { role, upto }));
                     self.met_by_transfers(|it| it.committed = true);
                 }
+                Proposed::Decide(by) => self.decide(by),
                 Proposed::BeginRound(number) if self.setup.has(EnsembleFault::ConfirmUnasked) => {
                     self.on_round_held(RoundHeld { role, upto: number });
                 }
@@ -263,7 +282,7 @@ impl Node {
     pub(super) fn for_learner(
         &mut self,
         (learner, lane): (ServerId, u64),
-        run: impl FnOnce(&mut Leadership<SimQuorum>, &mut Vec<Led>),
+        run: impl FnOnce(&mut Leadership<Joint<SimQuorum>>, &mut Vec<Led>),
     ) {
         if self.lead.lanes.get(&learner) == Some(&lane) {
             self.with_reign(run);
@@ -278,7 +297,7 @@ impl Node {
         let Lead { role, accepted, current_epoch, last, committed, ensemble, level } = lead;
         let standing = Standing { current_epoch, last };
         tracing_line(self, &format!("leads with {standing:?}"));
-        let reign = Leadership::new(self.me, self.setup.quorum(), accepted, standing).of(ensemble);
+        let reign = Leadership::new(self.me, self.decides(), accepted, standing).of(ensemble);
         self.lead.reign =
             Some(Box::new(reign.knowing(committed).at_level(level).sparing(self.setup.spares())));
         self.lead.deferred = None;
@@ -312,13 +331,13 @@ impl Node {
             return;
         }
         assert_eq!(led, Some(epoch), "Z1: what was applied is not for the epoch that is led");
-        let rules = PrepRules { extended_types: true, ..PrepRules::default() };
-        let (quorum, room) = (self.setup.commit_quorum(), self.setup.room());
+        let (rules, room) = (self.setup.prep(), self.setup.room());
         let rolls_over = self.lead.core.as_ref().is_some_and(|core| core.rolls_over());
         if !rolls_over {
-            let core = Proposer::new(self.me, epoch, quorum, rules, room);
+            let by = self.settle_configuration();
+            let core = Proposer::new(self.me, epoch, by, rules, room);
             let core = core.with_level(self.tree.read().feature_level());
-            let mut core = core.with_last_counter(self.setup.last_counter);
+            let mut core = core.with_last_counter(self.setup.last_counter).leading_with_vote();
             core.on_disk_full(self.room.is_proposer_full);
             self.lead.core = Some(Box::new(core));
         }
@@ -330,6 +349,7 @@ impl Node {
         }
         self.perform_reign();
         self.publish();
+        self.end_if_finished(false);
     }
 
     pub(super) fn on_asked(&mut self, Asked { role, items }: Asked) {
@@ -395,7 +415,7 @@ impl Node {
             return; // taken for granted
         }
         if let ToLeader::AckEpoch { current_epoch, tail, .. } = &mut packet
-            && self.setup.voters.contains(&from)
+            && self.lead.by.as_ref().is_some_and(|by| by.is_voter(from))
         {
             let standing = Standing { current_epoch: *current_epoch, last: tail.last() };
             self.lead.acknowledged.insert(from, standing);

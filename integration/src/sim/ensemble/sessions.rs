@@ -4,10 +4,11 @@ use std::collections::BTreeSet;
 
 use paddock_actors::session::core::SessionTracker;
 use paddock_messages::ids::ServerId;
-use paddock_messages::letters::{Home, Internal, SessionChanges, Silent, Touched};
-use paddock_messages::roles::{Begin, Judge, MemberLane, MemberMet, Report, SilentAt, Whose};
+use paddock_messages::letters::{Home, Internal, SessionChanges, Touched};
+use paddock_messages::roles::{Begin, Judge, MemberLane, MemberMet, SilentAt, Whose};
 
 use super::EnsembleFault;
+use super::arbiters::Gathered;
 use super::mail::{Letter, Part};
 use super::node::Node;
 use super::setup::PEER_TIMEOUT_MS;
@@ -18,30 +19,41 @@ pub(super) const TICK_MS: u64 = 2_000;
 /// The SessionTracker.
 pub(super) struct Judging {
     core: SessionTracker,
+    /// Of the sessions that are this member's alone.
+    pub(super) local: Option<SessionTracker>,
     judge: Judge,
     members: BTreeSet<ServerId>,
+    /// For the leader.
+    gathered: Gathered,
 }
 
 impl Judging {
-    pub(super) fn new(now_ms: u64) -> Self {
+    pub(super) fn new(now_ms: u64, arbiters: u16) -> Self {
         let judge = Judge { role: Begin::FIRST, whose: Whose::Nobody };
-        Self { core: tracker(now_ms), judge, members: BTreeSet::new() }
+        let (members, gathered) = (BTreeSet::new(), Gathered::of(arbiters));
+        Self { core: tracker(arbiters, now_ms), local: None, judge, members, gathered }
+    }
+
+    pub(super) fn role(&self) -> u64 {
+        self.judge.role
     }
 }
 
-fn tracker(now_ms: u64) -> SessionTracker {
-    SessionTracker::new(1, TICK_MS, now_ms).among_members(PEER_TIMEOUT_MS)
+fn tracker(arbiters: u16, now_ms: u64) -> SessionTracker {
+    SessionTracker::new(usize::from(arbiters), TICK_MS, now_ms).among_members(PEER_TIMEOUT_MS)
 }
 
 impl Node {
-    pub(super) fn on_touched(&mut self, touched: Touched) {
+    pub(super) fn on_touched(&mut self, mut touched: Touched) {
+        self.on_local_touched(&mut touched);
         let role = self.judging.judge.role;
         match self.judging.judge.whose {
             Whose::All => {
                 let (mut sessions, mut expired) = (Vec::new(), Vec::new());
                 self.judging.core.on_touched(&touched, &mut sessions);
-                if !sessions.is_empty() {
-                    self.post(Part::Hub, Letter::Silent(Silent { role, sessions }));
+                self.ask_last_word_of(touched.arbiter, role, sessions);
+                if touched.arbiter != 0 {
+                    return;
                 }
                 let now_ms = self.judging_ms();
                 self.judging.core.on_tick(now_ms, &mut expired);
@@ -50,8 +62,9 @@ impl Node {
                 }
             }
             Whose::TheLeaders => {
-                let Touched { as_of_ms, sessions, .. } = touched;
-                self.post(Part::Learner, Letter::Report(Report { as_of_ms, sessions }));
+                if let Some(report) = self.judging.gathered.add(touched) {
+                    self.post(Part::Learner, Letter::Report(report));
+                }
             }
             Whose::Nobody => {}
         }
@@ -61,12 +74,18 @@ impl Node {
         if self.judging.judge.whose == Whose::All {
             self.judging.core.on_changes(&changes.0);
         }
+        if let Some(local) = &mut self.judging.local {
+            local.on_local_changes(&changes.0);
+        }
     }
 
     /// A new leader finds sessions that somebody else may have promised something.
     pub(super) fn on_judge(&mut self, judge: Judge) {
-        let Judging { core, members, judge: last } = &mut self.judging;
-        *core = tracker(self.now_ms);
+        let (now_ms, arbiters) = (self.now_ms, self.setup.arbiters);
+        let local = self.local_tracker(SessionTracker::new(usize::from(arbiters), TICK_MS, now_ms));
+        let Judging { core, local: ours, members, judge: last, gathered } = &mut self.judging;
+        (*ours, *gathered) = (local, Gathered::of(arbiters));
+        *core = tracker(arbiters, now_ms);
         if judge.whose == Whose::Nobody {
             members.clear();
         }
@@ -100,7 +119,7 @@ impl Node {
     }
 
     pub(super) fn on_member_lane(&mut self, MemberLane { member, is_up }: MemberLane) {
-        let Judging { core, members, judge } = &mut self.judging;
+        let Judging { core, members, judge, .. } = &mut self.judging;
         if is_up {
             members.insert(member);
         } else {

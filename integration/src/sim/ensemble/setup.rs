@@ -3,18 +3,25 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use paddock_actors::auth::AuthRules;
 use paddock_actors::client::Settings;
+use paddock_actors::membership::{Joint, Membership};
 use paddock_actors::proposer::core::LAST_COUNTER;
 use paddock_actors::proposer::sync_plan::Spares;
 use paddock_actors::proposer::{Majority, Quorum, Room};
 use paddock_actors::quorum_peer::core::Timing;
 use paddock_actors::storage::{Options, Reserve};
+use paddock_actors::tree::DataTree;
+use paddock_actors::tree::prep::PrepRules;
+use paddock_config::{Members, reconfig};
 use paddock_messages::ids::ServerId;
 use rand::Rng;
 use rand::rngs::StdRng;
 
 use super::EnsembleFault;
 
+/// Ids go from 1 to this.
+const MOST_MEMBERS: u64 = 9;
 /// More than any request of the simulated clients comes to in the log.
 const LARGEST: u64 = 1 << 10;
 /// After so long without an answer a peer counts as gone: the default.
@@ -26,18 +33,31 @@ pub(super) struct SimQuorum {
     majority: Majority,
     /// One is enough.
     any: bool,
+    /// Whoever has no vote counts, too.
+    all: bool,
+    /// Whoever counts, no more are needed than voters are.
+    strangers: bool,
 }
 
 impl Quorum for SimQuorum {
     fn is_voter(&self, server: ServerId) -> bool {
-        self.majority.is_voter(server)
+        self.strangers || self.majority.is_voter(server)
     }
 
     fn holds(&self, agrees: impl Fn(ServerId) -> bool) -> bool {
         if self.any {
             return self.majority.0.iter().any(|voter| agrees(*voter));
         }
+        if self.strangers {
+            let many = (1..=MOST_MEMBERS).filter(|id| agrees(ServerId(*id))).count();
+            return many * 2 > self.majority.0.len();
+        }
         self.majority.holds(agrees)
+    }
+
+    fn like(&self, members: &Members) -> Self {
+        let voters = if self.all { members.servers.keys().copied().collect() } else { members.voters() };
+        Self { majority: Majority(voters), ..self.clone() }
     }
 }
 
@@ -59,9 +79,15 @@ pub(super) struct Setup {
     pub(super) settings: Arc<Settings>,
     /// The counter of each epoch's last txn.
     pub(super) last_counter: u32,
+    /// Its configuration changes.
+    pub(super) reconfigures: bool,
     segment_bytes: u64,
     admitted_bytes: u64,
-    salt: u64,
+    /// Client arbiters of each member.
+    pub(super) arbiters: u16,
+    /// Members without a leader serve who only reads.
+    pub(super) reads_only: bool,
+    pub(super) salt: u64,
 }
 
 impl Setup {
@@ -86,11 +112,31 @@ impl Setup {
                 ..Settings::default()
             }),
             last_counter: LAST_COUNTER,
+            reconfigures: false,
             segment_bytes: [8 << 10, 32 << 10][rng.random_range(0..2)],
             admitted_bytes: [8 << 10, 32 << 10][rng.random_range(0..2)],
+            arbiters: 1,
+            reads_only: false,
             salt: rng.random(),
         }
         .with_short_epochs()
+        .with_local_sessions()
+        .with_readers()
+        .with_arbiters()
+        .with_reconfigs()
+    }
+
+    /// Configurations that change in every third seed, of two more members: not with a mistake that has nothing to do
+    /// with it.
+    fn with_reconfigs(self) -> Self {
+        use EnsembleFault::{ActivateEarly, CountOldAlone, LetRemovedVote};
+        let reconfigures = match self.fault {
+            None => (self.salt >> 20).is_multiple_of(3),
+            Some(fault) => [ActivateEarly, CountOldAlone, LetRemovedVote].contains(&fault),
+        };
+        let most = self.voters.len() as u64 + 2;
+        let members = if reconfigures { (1..=most).map(ServerId).collect() } else { self.members.clone() };
+        Self { reconfigures, members, ..self }
     }
 
     /// Epochs of few txns in every third seed: not with a mistake that has nothing to do with it.
@@ -115,11 +161,48 @@ impl Setup {
 
     pub(super) fn quorum(&self) -> SimQuorum {
         let counted = if self.has(EnsembleFault::CountObservers) { &self.members } else { &self.voters };
-        SimQuorum { majority: Majority(counted.clone()), any: false }
+        let strangers = self.has(EnsembleFault::LetRemovedVote);
+        let all = self.has(EnsembleFault::CountObservers);
+        SimQuorum { majority: Majority(counted.clone()), any: false, all, strangers }
     }
 
-    pub(super) fn commit_quorum(&self) -> SimQuorum {
-        SimQuorum { any: self.has(EnsembleFault::CommitOnMinority), ..self.quorum() }
+    /// The configuration that the log of a member has put in force, or its file's.
+    pub(super) fn membership(&self, tree: &DataTree) -> Membership<SimQuorum> {
+        match tree.membership() {
+            Some(members) => {
+                let quorum = self.quorum().like(&members);
+                Membership::new(members, quorum)
+            }
+            None => Membership::new(self.configuration(&self.voters, &self.members), self.quorum()),
+        }
+    }
+
+    /// As a file has it.
+    pub(super) fn configuration(&self, voters: &BTreeSet<ServerId>, all: &BTreeSet<ServerId>) -> Members {
+        let line = |id: &ServerId| {
+            let role = if voters.contains(id) { "participant" } else { "observer" };
+            format!("server.{id}=m{id}:2888:3888:{role};2181\n")
+        };
+        let text: String = all.union(voters).map(line).collect();
+        Members::read(&text).expect("these are members")
+    }
+
+    /// Of the Proposer; where the configuration changes anybody may do that.
+    pub(super) fn prep(&self) -> PrepRules {
+        let auth = AuthRules { skip_acl: self.reconfigures, ..AuthRules::default() };
+        let rules = reconfig::Rules { standalone_enabled: false, multi_address: false };
+        let reconfig = self.reconfigures.then_some(rules);
+        let local_sessions = self.settings.local_sessions;
+        PrepRules { auth, extended_types: true, reconfig, local_sessions, ..PrepRules::default() }
+    }
+
+    /// Who decides what is committed.
+    pub(super) fn commits_by(&self, by: Joint<SimQuorum>) -> Joint<SimQuorum> {
+        if !self.has(EnsembleFault::CommitOnMinority) {
+            return by;
+        }
+        let now = by.now();
+        Joint::of(now.members.clone(), SimQuorum { any: true, ..now.quorum.clone() })
     }
 
     pub(super) fn options(&self, server: ServerId) -> Options {

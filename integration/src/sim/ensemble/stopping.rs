@@ -23,18 +23,18 @@ pub(super) fn drawn(seed: u64, fault: Option<EnsembleFault>) -> Option<StdRng> {
 impl Node {
     /// As whoever stops the process has it: clients first, then the role.
     pub(super) fn stop(&mut self) {
-        self.post(Part::Hub, Letter::Control(Control::Serve(false)));
-        self.post(Part::Hub, Letter::Control(Control::CloseAll));
+        self.tell_hubs(Control::Serve(false));
+        self.tell_hubs(Control::CloseAll);
         self.post(Part::QuorumPeer, Letter::Retire(Retire));
     }
 
     /// The Proposer is told.
-    pub(super) fn on_hand_over(&mut self, HandOver { role }: HandOver) {
+    pub(super) fn on_hand_over(&mut self, HandOver { role, heir }: HandOver) {
         if !self.is_current(role, self.lead.role) {
             return;
         }
         match &mut self.lead.core {
-            Some(core) => core.finish(),
+            Some(core) => core.finish(heir),
             None => self.resign("the process is to end, and nothing is numbered yet"),
         }
         self.end_if_finished(self.setup.has(EnsembleFault::HandOverEarly));
@@ -46,7 +46,7 @@ impl Node {
         self.truth.borrow_mut().handed_over(core.last());
         self.lead.handed_over = self.lead.role;
         tracing_line(self, "hands over");
-        self.note("leaders that handed over as they were stopped");
+        self.note("leaders that handed over in good order");
         self.resign("the process is to end, and all that was numbered is committed");
     }
 }

@@ -8,6 +8,7 @@ use paddock_messages::ids::{ServerId, SessionId};
 use paddock_messages::txn::{Txn, TxnBody};
 use paddock_messages::zxid::{Epoch, Zxid};
 
+use super::local::Locals;
 use crate::sim::truth::Truth as History;
 
 /// Kept apart from all members.
@@ -34,9 +35,17 @@ pub(super) struct Truth {
     handed_over: Zxid,
     /// The feature level behind all that is applied.
     pub(super) level: u8,
+    /// Whom the last leader named that gave the lead up for another.
+    pub(super) heir: Option<ServerId>,
+    /// Sessions that are a member's alone, where there are any.
+    pub(super) locals: Locals,
 }
 
 impl Truth {
+    pub(super) fn with(locals: Locals) -> Self {
+        Self { locals, ..Self::default() }
+    }
+
     /// EN1.
     pub(super) fn propose(&mut self, txn: &Txn) {
         let zxid = txn.header.zxid;
@@ -44,18 +53,22 @@ impl Truth {
         assert!(before.is_none(), "EN1: {zxid:?} means two things: {before:?} and {txn:?}");
     }
 
-    /// EN3.
+    /// EN3. One that hears late that a quorum has its epoch may have been followed already: of what its followers have
+    /// committed it need not have anything.
     pub(super) fn establish(&mut self, epoch: Epoch, leader: ServerId, log_start: Zxid, log: &[Txn]) {
         let before = self.leaders.insert(epoch, leader);
         assert!(before.is_none(), "EN3: {epoch} is led by {before:?} and {leader}");
         let has: BTreeSet<Zxid> = log.iter().map(|txn| txn.header.zxid).collect();
+        let before = |zxid: Zxid| zxid.epoch() < epoch;
         let after = (Bound::Excluded(log_start), Bound::Unbounded);
-        let lost = self.applied.range(after).find(|(zxid, _)| !has.contains(zxid)).map(|(zxid, _)| *zxid);
+        let due = self.applied.range(after).take_while(|(zxid, _)| before(**zxid));
+        let lost = due.map(|(zxid, _)| *zxid).find(|zxid| !has.contains(zxid));
         let last = log.last().map_or(log_start, |txn| txn.header.zxid);
         let (acked, handed) = (self.acked(), self.handed_over);
-        assert!(last >= handed, "EN14: {leader} leads {epoch} up to {last:?}; {handed:?} was handed over");
+        let has_all = |due: Zxid| last >= due || !before(due);
+        assert!(has_all(handed), "EN14: {leader} leads {epoch} up to {last:?}; {handed:?} was handed over");
         assert!(
-            lost.is_none() && last >= acked,
+            lost.is_none() && has_all(acked),
             "EN2: {leader} leads {epoch} up to {last:?} without {lost:?}; {acked:?} was acknowledged"
         );
     }
@@ -89,13 +102,17 @@ impl Truth {
             self.in_order(txn);
             self.history.propose(txn);
             self.history.apply(txn);
+            if self.locals.are_wanted() {
+                self.locals.apply(txn);
+                self.history.check_ephemerals(); // EN15
+            }
             match &txn.body {
                 TxnBody::CreateSession { .. } => {
                     let session = txn.header.session;
                     assert!(self.begun.insert(session), "EN12: {session} begins twice");
                 }
                 TxnBody::FeatureLevel { level } => {
-                    assert!(*level > self.level, "EN15: {zxid:?} raises {} to {level}", self.level);
+                    assert!(*level > self.level, "EN18: {zxid:?} raises {} to {level}", self.level);
                     self.level = *level;
                 }
                 TxnBody::Multi(_) => self.multis += 1,

@@ -18,10 +18,14 @@ use super::clocks;
 use super::faults::{KINDS, Kind};
 use super::flapping::{self, Flapping};
 use super::levels;
+use super::local::Locals;
 use super::mail::{Letter, Part, Thread};
+use super::moving;
 use super::network::{Ctl, Network, pair};
 use super::node::{Effect, Node};
+use super::reconfiguring;
 use super::setup::Setup;
+use super::silent_disk;
 use super::space::Filling;
 use super::stopping;
 use super::truth::Truth;
@@ -42,6 +46,9 @@ pub(super) struct Member {
     pub(super) stalls: BTreeMap<Thread, u64>,
     pub(super) disk_busy: bool,
     pub(super) disk_slow_us: u64,
+    /// Until then it answers nothing, or very late.
+    pub(super) disk_silent_us: u64,
+    pub(super) disk_late_us: u64,
     pub(super) applying: bool,
     /// So much the machine's wall clock is ahead of a right one.
     pub(super) clock_ahead_ms: i64,
@@ -63,6 +70,8 @@ impl Member {
             stalls: BTreeMap::new(),
             disk_busy: false,
             disk_slow_us: 0,
+            disk_silent_us: 0,
+            disk_late_us: 0,
             applying: false,
             clock_ahead_ms: 0,
             is_whole: false,
@@ -98,8 +107,11 @@ pub(super) enum Event {
     Disks,
     Clock,
     Stop,
+    Move,
     Flap,
+    Reconfig,
     Level,
+    SilentDisk,
 }
 
 /// The end of a lane, as one of its ends is told.
@@ -136,9 +148,14 @@ pub(super) struct World {
     pub(super) clocks: Option<StdRng>,
     /// When members are stopped in good order, and which.
     pub(super) stops: Option<StdRng>,
+    /// When leads are moved, and to whom.
+    pub(super) moves: Option<StdRng>,
     pub(super) flaps: Option<Flapping>,
+    /// When the configuration changes, and to what.
+    pub(super) reconfigs: Option<StdRng>,
     /// Of which build members are, and when the feature level is to be raised.
     pub(super) builds: Option<StdRng>,
+    pub(super) silent_disks: Option<StdRng>,
 }
 
 impl World {
@@ -152,14 +169,17 @@ impl World {
         }
         let members = setup.members.iter().map(|id| (*id, Member::new(rng.random())));
         let members = members.collect();
-        let people = (0..rng.random_range(2..=4))
+        let mut people: Vec<Person> = (0..rng.random_range(2..=4))
             .map(|_| Person::new(rng.random_range(4_000..9_000), &setup))
             .collect();
+        people.extend(setup.readers(&mut rng));
         let filling = Filling::drawn(seed, &setup);
+        let reconfigs = reconfiguring::drawn(seed, &setup);
+        let truth = Truth::with(Locals::of(&setup.settings));
         Self {
             rng,
             setup,
-            truth: Rc::new(RefCell::new(Truth::default())),
+            truth: Rc::new(RefCell::new(truth)),
             members,
             network: Network::default(),
             people,
@@ -177,8 +197,11 @@ impl World {
             filling,
             clocks: clocks::drawn(seed, fault),
             stops: stopping::drawn(seed, fault),
+            moves: moving::drawn(seed, fault),
             flaps: flapping::drawn(seed, fault),
+            reconfigs,
             builds: levels::drawn(seed, fault),
+            silent_disks: silent_disk::drawn(seed, fault),
         }
     }
 
@@ -195,8 +218,11 @@ impl World {
         self.at(2_000_000, Event::Disks);
         self.at(1_000_000, Event::Clock);
         self.at(1_000_000, Event::Stop);
+        self.at(1_000_000, Event::Move);
         self.at(1_000_000, Event::Flap);
+        self.at(2_000_000, Event::Reconfig);
         self.at(5_000_000, Event::Level);
+        self.at(2_000_000, Event::SilentDisk);
         while self.now_us < TROUBLE_US {
             self.step();
         }
@@ -206,24 +232,13 @@ impl World {
         let truth = truth.borrow();
         self.met.add("txns committed", truth.many());
         self.met.add("multis committed", truth.multis);
+        truth.locals.note(&mut self.met);
         self.met.add("ephemerals that went with their session", truth.ephemerals);
         self.note_heard();
         for member in self.members.values().filter_map(|member| member.node.as_ref()) {
             member.met.iter().for_each(|(what, many)| self.met.add(what, *many));
         }
         self.met
-    }
-
-    /// What clients have met.
-    fn note_heard(&mut self) {
-        let Self { ears, met, people, setup, .. } = self;
-        ears.heard.note(met);
-        met.add("pings overtaken", ears.heard.overtaken);
-        met.add("writes acknowledged", people.iter().map(Person::done).sum());
-        let carried = people.iter().map(|it| it.client.watching.origins.carried()).sum();
-        met.add("watches fired during a failover", carried);
-        let fresh = if setup.settings.linearizable_reads { ears.heard.reads_checked } else { 0 };
-        met.add("linearizable reads checked", fresh);
     }
 
     pub(super) fn member(&mut self, id: ServerId) -> &mut Member {
@@ -287,28 +302,8 @@ impl World {
         }
     }
 
-    /// EN7.
-    fn look_at_ended(&mut self) {
-        let now_ms = self.now_us / 1_000;
-        let ended = self.truth.borrow_mut().history.take_ended();
-        for (session, by_servers) in ended {
-            self.met.count(if by_servers { "sessions expired" } else { "sessions closed" });
-            if !by_servers {
-                continue;
-            }
-            self.ears.ended.insert(session, now_ms);
-            for person in self.people.iter().filter(|person| person.session() == Some(session)) {
-                let promised = person.promised_ms();
-                assert!(
-                    now_ms >= promised,
-                    "EN7: {session} ends at {now_ms}, and was promised to live until {promised}"
-                );
-            }
-        }
-    }
-
     pub(super) fn after(&mut self, id: ServerId) {
-        let disk_us = self.setup.disk_us;
+        let (now_us, disk_us) = (self.now_us, self.setup.disk_us);
         loop {
             let Some(node) = &mut self.member(id).node else { return };
             let effects = std::mem::take(&mut node.effects);
@@ -319,7 +314,7 @@ impl World {
         }
         let member = self.member(id);
         let (life, disk_busy, applying, slow) =
-            (member.life, member.disk_busy, member.applying, member.disk_slow_us);
+            (member.life, member.disk_busy, member.applying, member.slow_us(now_us));
         let Some(node) = &mut member.node else { return };
         if node.ended.is_some() || node.disk.is_crashed() {
             self.met.count("processes that a disk ended");
@@ -350,6 +345,7 @@ impl World {
         match effect {
             Effect::Notify(to, notification) => self.send_ctl(id, to, Ctl::Notification(notification)),
             Effect::Beat(to, beat) => self.send_ctl(id, to, Ctl::Heartbeat(beat)),
+            Effect::Configure(to, told) => self.send_ctl(id, to, Ctl::Configuration(told)),
             Effect::ToLeader(lane, packet) => self.send_up(lane, packet),
             Effect::ToLearner(lane, packet) => self.send_down(lane, packet),
             Effect::HangUp(lane) => self.close(lane),
@@ -370,28 +366,6 @@ impl World {
                 self.at(us, Event::Read(id, life, number));
             }
         }
-    }
-
-    pub(super) fn frozen(&self, id: ServerId) -> Option<u64> {
-        self.members[&id].frozen_us.checked_sub(self.now_us).filter(|left| *left > 0)
-    }
-
-    /// How long what this event is for stands still.
-    fn held_up(&self, event: &Event) -> Option<u64> {
-        let (id, thread) = match event {
-            Event::Tick(id, _) | Event::Disk(id, _) | Event::Ctl(_, id, ..) | Event::Read(id, ..) => {
-                (*id, None)
-            }
-            Event::Apply(id, _) => (*id, Some(Thread::Core)),
-            Event::Mail(id, _, part) => (*id, Some(part.thread())),
-            Event::Closed(closed) => (closed.to.0, None),
-            Event::Up(lane) => (self.network.lanes.get(lane)?.leader.0, None),
-            Event::Down(lane) => (self.network.lanes.get(lane)?.learner.0, None),
-            _ => return None,
-        };
-        let until = thread.and_then(|it| self.members[&id].stalls.get(&it).copied());
-        let stalled = until.and_then(|until| until.checked_sub(self.now_us)).filter(|left| *left > 0);
-        self.frozen(id).max(stalled)
     }
 
     fn happen(&mut self, event: Event) {
@@ -419,6 +393,7 @@ impl World {
                 let letter = match message {
                     Ctl::Notification(heard) => Letter::Notification(from, heard),
                     Ctl::Heartbeat(heard) => Letter::Heartbeat(from, heard),
+                    Ctl::Configuration(told) => Letter::Configuration(from, told),
                 };
                 self.with(to, life, |node| node.post(Part::QuorumPeer, letter));
             }
@@ -449,8 +424,11 @@ impl World {
             Event::Disks => self.fill_or_free(),
             Event::Clock => self.set_a_clock(),
             Event::Stop => self.stop_one(),
+            Event::Move => self.move_lead(),
             Event::Flap => self.flap(),
+            Event::Reconfig => self.reconfigure_once(),
             Event::Level => self.ask_for_level(),
+            Event::SilentDisk => self.silence_a_disk(),
             Event::Lanes => {
                 self.look_at_lanes();
                 self.at(25_000, Event::Lanes);

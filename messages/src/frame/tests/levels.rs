@@ -5,7 +5,7 @@ use super::*;
 /// Not even where both ends would read it: what was agreed is what they keep to.
 #[test]
 fn fr6_a_txn_of_a_feature_level_is_neither_written_nor_read_in_frames_of_before() {
-    for (name, frame) in samples::of_version_4() {
+    for (name, frame) in samples::of_version_4().into_iter().filter(|(_, frame)| frame.level() > 0) {
         let first = level::frames_of(frame.level());
         for speaking in SPOKEN.lowest..first {
             let writer = FrameWriter::new(speaking, LARGEST_TXN);

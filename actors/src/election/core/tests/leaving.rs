@@ -72,3 +72,80 @@ fn el10_whose_process_ends_has_no_leader_and_no_vote_to_wait_for() {
         ],
     );
 }
+
+/// Two of three whose leader leaves: the other has the same log and a greater id.
+#[test]
+fn el11_whom_the_last_leader_names_wins_among_those_with_as_much_history_and_no_others() {
+    let begins = [
+        ("up 1 3", ""),
+        ("look 1.5", "looking 1 2@1.5 to 1 3"),
+        ("1: leading 1 1@2.0", ""),
+        ("3: following 1 1@2.0", "decided 1@2.0"),
+        ("settle following 1@2.0", "following 1 1@2.0 to 1 3"),
+    ];
+    let with = |steps: &[(&'static str, &'static str)]| check(2, 3, &[&begins[..], steps].concat());
+    // Named before it looks.
+    with(&[
+        ("1: observing 1 2@0.0", ""),
+        ("leave", "observing 1 - to 1 3"),
+        ("look 2.0", "looking 2 2@2.0 to 1 3"),
+        ("3: looking 2 3@2.0", ""),
+        ("3: looking 2 2@2.0", ""), // it has heard of it, too; the last leader is waited for, but not for long
+        ("at 20", "decided 2@2.0"),
+    ]);
+    // Named when it has turned to the other already: that was in a round of before.
+    with(&[
+        ("leave", "observing 1 - to 1 3"),
+        ("look 2.0", "looking 2 2@2.0 to 1 3"),
+        ("3: looking 2 3@2.0", "looking 2 3@2.0 to 1 3"),
+        ("1: observing 1 2@0.0", "looking 3 2@2.0 to 1 3"),
+        ("3: looking 3 2@2.0", ""),
+        ("1: looking 3 2@2.0", "decided 2@2.0"),
+    ]);
+    // More history wins.
+    with(&[
+        ("1: observing 1 2@0.0", ""),
+        ("leave", "observing 1 - to 1 3"),
+        ("look 2.0", "looking 2 2@2.0 to 1 3"),
+        ("3: looking 2 3@2.1", "looking 2 3@2.1 to 1 3"),
+        ("at 20", "decided 3@2.1"),
+    ]);
+    // Of others than the last leader it means nothing; nor does it in the search after the next.
+    with(&[
+        ("3: observing 1 2@0.0", ""),
+        ("leave", "observing 1 - to 1 3"),
+        ("look 2.0", "looking 2 2@2.0 to 1 3"),
+        ("3: looking 2 3@2.0", "looking 2 3@2.0 to 1 3"),
+    ]);
+    with(&[
+        ("1: observing 1 2@0.0", ""),
+        ("leave", "observing 1 - to 1 3"),
+        ("look 2.0", "looking 2 2@2.0 to 1 3"),
+        ("3: leading 2 3@2.0", ""),
+        ("1: following 2 3@2.0", "decided 3@2.0"),
+        ("settle following 3@2.0", "following 2 3@2.0 to 1 3"),
+        ("leave", "observing 2 - to 1 3"),
+        ("look 2.0", "looking 3 2@2.0 to 1 3"),
+        ("3: looking 3 3@2.0", "looking 3 3@2.0 to 1 3"),
+    ]);
+}
+
+#[test]
+fn el11_a_leader_names_its_heir_as_it_leaves_and_votes_for_it() {
+    check(
+        3,
+        3,
+        &[
+            ("up 1 2", ""),
+            ("look 1.5", "looking 1 3@1.5 to 1 2"),
+            ("1: looking 1 3@1.5", ""),
+            ("2: looking 1 3@1.5", "decided 3@1.5"),
+            ("settle leading 3@2.0", "leading 1 3@2.0 to 1 2"),
+            ("leave to 1", "observing 1 1@0.0 to 1 2"),
+            ("look 2.0", "looking 2 3@2.0 to 1 2"), // as long as nobody has heard of the heir
+            ("2: looking 2 2@2.0", ""),
+            ("1: looking 2 1@2.0", "looking 2 1@2.0 to 1 2"),
+            ("2: looking 2 1@2.0", "decided 1@2.0"),
+        ],
+    );
+}

@@ -1,7 +1,7 @@
 //! What is held back, and how much of it.
 
 use super::super::super::held::MOST_HELD;
-use super::{Bench, check, small};
+use super::{Bench, ServerId, check, small};
 
 #[test]
 fn p7_new_sessions_are_refused_while_too_much_is_held_back_and_an_expiry_is_held_once() {
@@ -96,7 +96,7 @@ fn p15_a_leader_that_is_to_hand_over_numbers_nothing_more_and_has_finished_once_
     let mut bench = Bench::new(3);
     assert_eq!(bench.told("7 0#1 create /a | 7 0#1 set /a"), "1.1 7 create /a p1 | 1.2 7 set /a v1");
     assert!(!bench.proposer.has_finished(), "it was not told to");
-    bench.proposer.finish();
+    bench.proposer.finish(None);
     for (input, expected) in [
         ("7 0#1 set /a | attach 7 | sync 7 0#1 | open 9", ""),
         ("expire 8", ""),
@@ -114,6 +114,22 @@ fn p15_a_leader_that_is_to_hand_over_numbers_nothing_more_and_has_finished_once_
     assert!(bench.proposer.has_finished() && bench.proposer.held() == 6, "{}", bench.proposer.held());
 
     let mut idle = Bench::new(3);
-    idle.proposer.finish();
+    idle.proposer.finish(None);
     assert!(idle.proposer.has_finished(), "it has numbered nothing");
+}
+
+#[test]
+fn p15_a_leader_with_an_heir_has_finished_once_that_one_has_all_of_it() {
+    let mut bench = Bench::new(3);
+    bench.proposer.finish(Some(ServerId(3)));
+    assert!(bench.proposer.has_finished(), "nothing is numbered");
+    let mut bench = Bench::new(3);
+    assert_eq!(bench.told("7 0#1 create /a"), "1.1 7 create /a p1");
+    bench.proposer.finish(Some(ServerId(3)));
+    for (input, expected, is_over) in
+        [("ack 1 1.1", "", false), ("ack 2 1.1", "commit 1.1", false), ("ack 3 1.1", "", true)]
+    {
+        assert_eq!(bench.told(input), expected, "{input}");
+        assert_eq!(bench.proposer.has_finished(), is_over, "{input}");
+    }
 }

@@ -32,7 +32,7 @@ fn ask(bench: &mut Bench, member: u64, items: Vec<Request>) -> Vec<String> {
     let (mut out, requests) = (Vec::new(), Requests { member: ServerId(member), items });
     bench.proposer.on_requests(&bench.toy, requests, NOW, &mut out);
     bench.proposer.check(bench.toy.last_zxid());
-    let told = |output: &Output| match output {
+    let told = |output: &Output<Majority>| match output {
         Output::Propose(all) => all.iter().map(told_proposal).collect(),
         Output::TurnAway(member, all) => {
             all.iter().map(|it| format!("{member}: {}", told_handshake(it))).collect()

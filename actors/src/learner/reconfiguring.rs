@@ -1,0 +1,97 @@
+//! The Learner's shell as another configuration takes the place of the one in force: it is the log that says so (MB1).
+
+use paddock_messages::letters::Proposal;
+use paddock_messages::zxid::Zxid;
+
+use super::actor::LearnerActor;
+use super::roles::Mode;
+use crate::membership::{ConfigurationHeard, Decide};
+use crate::quorum::Quorum;
+use crate::runtime::{Ctx, Serve};
+use crate::tree::DataTree;
+
+impl Serve<ConfigurationHeard> for LearnerActor {
+    fn serve(&mut self, ConfigurationHeard { from, told }: ConfigurationHeard, ctx: &mut Ctx<'_, Self>) {
+        let Some(others) = &mut self.others else { return };
+        if others.membership.on_heard(from, told.as_ref()) && !matches!(self.mode, Mode::Leading) {
+            let view = others.membership.view();
+            let (now, next) = (view.now().members.version, view.next().map(|it| it.members.version));
+            tracing::info!(
+                %from, votes = self.is_voter(), "another server's configuration: {now:x} is in force, {next:x?} on its way"
+            );
+            self.decide(ctx);
+            self.stand_anew();
+        }
+    }
+}
+
+impl LearnerActor {
+    /// Whether this member has a vote; a server alone has the only one.
+    pub(super) fn is_voter(&self) -> bool {
+        self.others.as_ref().is_none_or(|it| it.membership.view().is_voter(self.me))
+    }
+
+    /// There is a reconfig among these, which go to the log next.
+    pub(super) fn reconfigure(&mut self, batch: &[Proposal], ctx: &mut Ctx<'_, Self>) {
+        let Some(others) = &mut self.others else { return };
+        for txn in batch.iter().filter_map(Proposal::txn) {
+            if others.membership.on_logged(txn) {
+                tracing::info!(zxid = %txn.header.zxid, "a reconfig is logged");
+            }
+        }
+        self.decide(ctx);
+    }
+
+    /// The log is cut after this txn.
+    pub(super) fn reconfigure_cut(&mut self, to: Zxid, ctx: &mut Ctx<'_, Self>) {
+        if self.others.as_mut().is_some_and(|it| it.membership.on_truncated(to)) {
+            tracing::info!(after = %to, "a reconfig that was never committed is cut from the log");
+            self.decide(ctx);
+        }
+    }
+
+    /// What is committed is applied: perhaps a reconfig.
+    pub(super) fn on_configured(&mut self, ctx: &mut Ctx<'_, Self>) {
+        let applied = self.core.applied();
+        let Some(others) = &mut self.others else { return };
+        if others.membership.on_applied(applied) {
+            let version = others.membership.view().now().members.version;
+            tracing::info!(version = format_args!("{version:x}"), votes = self.is_voter(), "reconfigured");
+            self.decide(ctx);
+        }
+    }
+
+    /// Our leader serves us: its log says what is on its way.
+    pub(super) fn on_served(&mut self, ctx: &mut Ctx<'_, Self>) {
+        if self.others.as_mut().is_some_and(|it| it.membership.on_served()) {
+            self.decide(ctx);
+        }
+    }
+
+    /// Another tree and log take the place of ours.
+    pub(super) fn on_configuration_installed(&mut self, tree: &DataTree) {
+        if let Some(others) = &mut self.others {
+            others.membership.on_installed(tree.membership());
+            others.board.decide(others.membership.view());
+        }
+    }
+
+    /// As the QuorumPeer is told.
+    pub(super) fn decides(&self) -> Decide {
+        let membership = &self.others().membership;
+        Decide { role: self.role, by: membership.view(), told: membership.logged_view().told() }
+    }
+
+    /// Tells who has to know. A leader's Proposer knows before us.
+    fn decide(&mut self, ctx: &mut Ctx<'_, Self>) {
+        let decide = self.decides();
+        self.others().board.decide(decide.by.clone());
+        if let Mode::Following(behind) = &self.mode {
+            let epoch = behind.led();
+            self.mail(ctx, |to| to.decide.post(decide).is_ok());
+            if let Some(epoch) = epoch {
+                self.settle(epoch); // it may have got a vote, or lost it
+            }
+        }
+    }
+}

@@ -1,0 +1,235 @@
+//! From one configuration to the next (MB2, MB3): what a client asks, checked, and when it is committed.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use bytestring::ByteString;
+use paddock_config::Members;
+use paddock_config::members::Server;
+use paddock_config::reconfig::Change;
+use paddock_messages::client::ops::Reconfig;
+use paddock_messages::client::request::Write;
+use paddock_messages::error_code::ErrorCode;
+use paddock_messages::ids::ServerId;
+use paddock_messages::letters::Request;
+use paddock_messages::level;
+use paddock_messages::txn::TxnBody;
+use paddock_messages::zxid::Zxid;
+
+use super::super::held::Item;
+use super::{Output, Proposer};
+use crate::membership;
+use crate::quorum::Quorum;
+use crate::tree::prep::{Place, View};
+
+/// A reconfig that is numbered and not committed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Reconfiguring {
+    pub(super) zxid: Zxid,
+    /// Those who judge the lead go by both configurations.
+    is_decided_by: bool,
+}
+
+/// Whether the feature level is raised for a reconfig that waits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum LevelAsked {
+    No,
+    /// The shell is to be told.
+    Wanted,
+    /// It knows.
+    Asked,
+    /// A member is away, or cannot read it.
+    Refused,
+}
+
+/// Whether it is one that changes the configuration, if anything.
+fn is_reconfig(request: &Request) -> bool {
+    matches!(request, Request::Write { write: Write::Reconfig(_), .. })
+}
+
+impl<Q: Quorum> Proposer<Q> {
+    /// The configuration in force, and what is to take its place.
+    pub fn membership(&self) -> &membership::Joint<Q> {
+        &self.quorum
+    }
+
+    /// There are links to these alone, at these addresses, whatever part they have.
+    pub fn with_links(self, links: Arc<BTreeMap<ServerId, Server>>) -> Self {
+        Self { links: Some(links), ..self }
+    }
+
+    /// One of the members that cannot be reached as they say.
+    fn stranger(&self, members: &Members) -> Option<ServerId> {
+        let links = self.links.as_ref()?;
+        let is_known = |(id, server): &(&ServerId, &Server)| {
+            links.get(*id).is_some_and(|known| *known == Server { role: known.role, ..(*server).clone() })
+        };
+        members.servers.iter().find(|it| !is_known(it)).map(|(id, _)| *id)
+    }
+
+    /// `/zookeeper/config` names the configuration in force as of this version.
+    pub fn on_configured(&mut self, version: Zxid) {
+        self.quorum.renumber(version);
+    }
+
+    /// These members have all that is proposed, or are sent it: a configuration needs a quorum of them.
+    pub fn on_synchronised(&mut self, members: impl IntoIterator<Item = ServerId>) {
+        self.synchronised = members.into_iter().chain([self.me]).collect();
+    }
+
+    /// MB2: whether this waits until all before it is committed.
+    pub(super) fn waits_alone(&self, request: &Request) -> bool {
+        is_reconfig(request) && (self.committed < self.last || self.waits_for_level())
+    }
+
+    /// Whether this waits for the feature level at which there are reconfigs, which is asked for now. One that would be
+    /// refused anyway asks for none.
+    pub(super) fn asks_for_level(&mut self, view: &impl View, request: &Request, now_ms: i64) -> bool {
+        let Request::Write { from, write: Write::Reconfig(asked), .. } = request else { return false };
+        let is_over = self.level >= level::RECONFIG || self.level_asked == LevelAsked::Refused;
+        if is_over || !self.is_of_several() || self.is_full() {
+            return false;
+        }
+        let (session, zxid) = (from.session, self.next());
+        let at = Place { session, is_live: false, is_local: false, ids: &from.ids, zxid, time: now_ms };
+        if self.judge(view, at, asked).is_ok() {
+            self.level_asked = LevelAsked::Wanted;
+        }
+        self.waits_for_level()
+    }
+
+    fn waits_for_level(&self) -> bool {
+        let is_asked = matches!(self.level_asked, LevelAsked::Wanted | LevelAsked::Asked);
+        is_asked && self.level < level::RECONFIG
+    }
+
+    /// The feature level that a reconfig waits for, if it was not asked for yet: the shell finds out whether it may be raised,
+    /// and has it raised, or calls [`Self::on_level_refused`].
+    pub fn take_wanted_level(&mut self) -> Option<u8> {
+        let is_wanted = self.level_asked == LevelAsked::Wanted;
+        is_wanted.then(|| self.level_asked = LevelAsked::Asked).map(|()| level::RECONFIG)
+    }
+
+    /// It may not be.
+    pub fn on_level_refused(&mut self) {
+        self.level_asked = LevelAsked::Refused;
+    }
+
+    /// Whether there are other members.
+    pub(super) fn is_of_several(&self) -> bool {
+        self.quorum.now().members.servers.len() > 1
+    }
+
+    /// The same of what is held back.
+    pub(super) fn waits(&self, held: &Item) -> bool {
+        matches!(held, Item::Asked(_, request) if self.waits_alone(request))
+    }
+
+    /// Checks one, in the order of Apache's server. Source: compat ops, 6.4; PrepRequestProcessor.
+    fn judge(&mut self, view: &impl View, at: Place<'_>, asked: &Reconfig) -> Result<Members, ErrorCode> {
+        let members = self.changed(view, at, asked)?;
+        let next = self.quorum.now().quorum.like(&members);
+        if !next.holds(|server| server == self.me || self.synchronised.contains(&server)) {
+            return Err(ErrorCode::NewConfigNoQuorum);
+        }
+        self.prep(view).may_write_configuration(at).map(|()| members)
+    }
+
+    /// The txn of a reconfig, or of its refusal.
+    pub(super) fn reconfigure(&mut self, view: &impl View, at: Place<'_>, asked: &Reconfig) -> TxnBody {
+        let zxid = at.zxid;
+        self.level_asked = LevelAsked::No;
+        match self.judge(view, at, asked) {
+            Err(code) => TxnBody::Error(code),
+            Ok(_) if self.level < level::RECONFIG => TxnBody::Error(ErrorCode::NewConfigNoQuorum),
+            Ok(members) => {
+                let text = |members: &Members, version| membership::text(&members.to_string(), version);
+                let now = &self.quorum.now().members;
+                let body =
+                    TxnBody::Membership { from: text(now, Zxid(now.version)), to: text(&members, zxid) };
+                self.quorum.begin(Members { version: zxid.0, ..members });
+                self.reconfigures = Some(Reconfiguring { zxid, is_decided_by: false });
+                body
+            }
+        }
+    }
+
+    fn changed(&mut self, view: &impl View, at: Place<'_>, asked: &Reconfig) -> Result<Members, ErrorCode> {
+        self.prep(view).may_reconfigure(at)?;
+        let rules = self.rules.reconfig.ok_or(ErrorCode::ReconfigDisabled)?;
+        let refused = |why: &dyn std::fmt::Display| tracing::warn!(session = %at.session, "a reconfig is refused: {why}");
+        let now = &self.quorum.now().members;
+        if asked.current_config_id != -1 && asked.current_config_id as u64 != now.version {
+            return Err(ErrorCode::BadVersion);
+        }
+        let text = |of: &Option<ByteString>| of.as_ref().map(ToString::to_string);
+        let change = match text(&asked.new_members) {
+            Some(members) => Change::Full { members },
+            None => Change::Incremental {
+                joining: text(&asked.joining_servers),
+                leaving: text(&asked.leaving_servers),
+            },
+        };
+        let members = now.changed(&change, rules).map_err(|bad| {
+            refused(&bad);
+            bad.code()
+        })?;
+        match self.stranger(&members) {
+            Some(id) => {
+                refused(&format_args!(
+                    "server.{id} is not one that this process has links to, at the addresses that are asked for: it is to \
+                     stand in every server's file, and they are to be started anew with that, before it can be added"
+                ));
+                Err(ErrorCode::Unimplemented)
+            }
+            None => Ok(members),
+        }
+    }
+
+    /// Those who judge the lead go by both configurations now (MB3).
+    pub fn on_decided_by(&mut self, out: &mut Vec<Output<Q>>) {
+        if let Some(reconfig) = &mut self.reconfigures {
+            reconfig.is_decided_by = true;
+            self.commit(out);
+        }
+    }
+
+    /// MB3.
+    pub(super) fn may_commit(&self) -> bool {
+        self.reconfigures.is_none_or(|it| it.is_decided_by)
+    }
+
+    /// A reconfig is committed: the new configuration decides alone.
+    pub(super) fn settle_reconfig(&mut self, out: &mut Vec<Output<Q>>) {
+        if self.reconfigures.take_if(|it| it.zxid <= self.committed).is_some() {
+            self.quorum.settle();
+            self.give_up_without_vote();
+            out.push(Output::Decide(self.quorum.clone()));
+        }
+    }
+
+    /// MB3: who has no vote leads no longer.
+    pub(super) fn give_up_without_vote(&mut self) {
+        self.is_finishing |= !self.quorum.can_lead(self.me);
+    }
+
+    /// P3, of the configuration in force: what is committed was so before another was to take its place.
+    pub(super) fn held_by_those_before(&self, upto: Zxid) -> bool {
+        let has = |voter| self.acked.get(&voter).is_some_and(|acked| *acked >= upto);
+        self.quorum.now().quorum.holds(has)
+    }
+
+    /// It begins to lead; without a vote only to give the lead up (MB3).
+    pub fn leading_with_vote(mut self) -> Self {
+        self.give_up_without_vote();
+        self
+    }
+
+    pub(super) fn check_reconfig(&self) {
+        let (is_begun, next) = (self.reconfigures.is_some(), self.quorum.next());
+        assert_eq!(is_begun, next.is_some(), "MB1: both decide while a reconfig is not committed");
+        let last = self.reconfigures.map_or(self.last, |it| it.zxid);
+        assert_eq!(last, self.last, "MB2: something is numbered behind a reconfig");
+        assert!(self.is_finishing || self.quorum.can_lead(self.me), "MB3: it leads without a vote");
+    }
+}

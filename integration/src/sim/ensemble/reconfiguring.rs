@@ -1,0 +1,204 @@
+//! Configurations that change while everything else goes wrong: asked for by clients, and gone by as each member's log
+//! says.
+//!
+//! What is drawn comes from a sequence of its own: the seeds without it run as if there were none.
+
+use std::collections::BTreeSet;
+
+use paddock_actors::membership::{Joint, Told};
+use paddock_actors::proposer::Quorum;
+use paddock_actors::quorum_peer::core::Role;
+use paddock_messages::ids::ServerId;
+use paddock_messages::letters::Proposal;
+use paddock_messages::zxid::Zxid;
+use rand::rngs::StdRng;
+use rand::seq::IteratorRandom;
+use rand::{Rng, SeedableRng};
+
+use super::EnsembleFault;
+use super::learner::Mode;
+use super::mail::{Letter, Part};
+use super::node::{Effect, Node, tracing_line};
+use super::setup::{Setup, SimQuorum};
+use super::world::{Event, World};
+
+pub(super) fn drawn(seed: u64, setup: &Setup) -> Option<StdRng> {
+    setup.reconfigures.then(|| StdRng::seed_from_u64(seed ^ 0x2EC0))
+}
+
+impl World {
+    /// A client asks for another configuration: of at least three voters, for one that loses its disk must not be needed.
+    pub(super) fn reconfigure_once(&mut self) {
+        let Some(rng) = self.reconfigs.as_mut().filter(|_| !self.healing) else { return };
+        let all: Vec<ServerId> = self.setup.members.iter().copied().collect();
+        let many = rng.random_range(3..=all.len());
+        let voters: BTreeSet<ServerId> = all.iter().copied().choose_multiple(rng, many).into_iter().collect();
+        let members: BTreeSet<ServerId> =
+            all.into_iter().filter(|it| voters.contains(it) || rng.random()).collect();
+        let text = self.setup.configuration(&voters, &members).to_string();
+        let next_ms = rng.random_range(200..6_000);
+        let floor = self.truth.borrow().acked();
+        let up = self.people.iter_mut().filter(|it| it.may_ask()).choose(rng);
+        if let Some(person) = up {
+            person.reconfigure(floor, &text);
+            self.met.count("reconfigs asked for");
+        }
+        self.at(next_ms * 1_000, Event::Reconfig);
+    }
+}
+
+impl Node {
+    pub(super) fn is_voter(&self) -> bool {
+        self.lp.membership.view().is_voter(self.me)
+    }
+
+    /// The Learner: there is a reconfig among these, which go to the log next.
+    pub(super) fn reconfigure(&mut self, batch: &[Proposal]) {
+        if self.setup.has(EnsembleFault::CountOldAlone) {
+            return;
+        }
+        for txn in batch.iter().filter_map(Proposal::txn) {
+            if self.lp.membership.on_logged(txn) {
+                self.note("reconfigs logged");
+                if self.setup.has(EnsembleFault::ActivateEarly) {
+                    self.lp.membership.on_applied(txn.header.zxid);
+                }
+            }
+        }
+        self.tell_view();
+    }
+
+    pub(super) fn reconfigure_cut(&mut self, to: Zxid) {
+        if self.lp.membership.on_truncated(to) {
+            self.note("reconfigs cut");
+            self.tell_view();
+        }
+    }
+
+    pub(super) fn on_configured(&mut self) {
+        if self.setup.has(EnsembleFault::CountOldAlone) {
+            let tree = std::sync::Arc::clone(&self.tree);
+            if let Some(now) = tree.read().membership() {
+                self.lp.membership.on_heard(self.me, Some(&Told { now, next: None }));
+            }
+        }
+        if self.lp.membership.on_applied(self.lp.core.applied()) {
+            self.note("reconfigs activated");
+            tracing_line(self, &format!("goes by {:?}", self.lp.membership.view().now().members.voters()));
+            self.tell_view();
+        }
+    }
+
+    pub(super) fn on_served(&mut self) {
+        if self.lp.membership.on_served() {
+            self.tell_view();
+        }
+    }
+
+    pub(super) fn on_configuration_heard(&mut self, from: ServerId, told: Option<&Told>) {
+        if self.lp.membership.on_heard(from, told) && !matches!(self.lp.mode, Mode::Leading) {
+            self.note("configurations heard of");
+            self.tell_view();
+            if let Mode::Looking { is_told, .. } = &mut self.lp.mode {
+                *is_told = false;
+            }
+        }
+    }
+
+    /// A leader's Proposer knows before its Learner.
+    fn tell_view(&mut self) {
+        let (role, by) = (self.lp.role, self.lp.membership.view());
+        let told = self.lp.membership.logged_view().told();
+        if let Mode::Following(behind) = &self.lp.mode {
+            let (serves, led) = (behind.stay.is_serving(), behind.stay.led());
+            self.post(Part::QuorumPeer, Letter::Decide { role, by, told });
+            if serves {
+                self.settle_behind(led);
+            }
+        }
+    }
+
+    /// The QuorumPeer.
+    pub(super) fn on_decide(&mut self, role: u64, by: Joint<SimQuorum>, told: Option<Told>) {
+        if !self.is_current(role, self.ctl.role) {
+            return;
+        }
+        self.ctl.peer.decide_by(by.clone());
+        self.ctl.by = by;
+        let is_new = self.ctl.tells != told;
+        self.ctl.tells = told;
+        if self.ctl.peer.role() == Role::Leading {
+            self.post(Part::Proposer, Letter::DecidedBy { role });
+        }
+        let me = self.me;
+        for peer in self.setup.members.clone().into_iter().filter(|it| is_new && *it != me) {
+            self.tell_configuration(peer);
+        }
+    }
+
+    /// What is in force here.
+    pub(super) fn tell_configuration(&mut self, peer: ServerId) {
+        if let Some(told) = self.ctl.tells.clone() {
+            self.effects.push(Effect::Configure(peer, told));
+        }
+    }
+
+    /// The QuorumPeer hears what is in force elsewhere.
+    pub(super) fn on_configuration(&mut self, from: ServerId, told: Option<Told>) {
+        self.post(Part::Learner, Letter::ConfigurationHeard(from, told));
+    }
+
+    /// The Proposer: these decide from here on.
+    pub(super) fn decide(&mut self, by: Joint<SimQuorum>) {
+        let by = if self.setup.has(EnsembleFault::ActivateEarly) { by.settled() } else { by };
+        let role = self.lead.role;
+        match by.next() {
+            Some(_) => self.note("reconfigs proposed"),
+            None => self.note("reconfigs committed by their proposer"),
+        }
+        self.lead.by = Some(by.clone());
+        self.with_reign(|reign, _| reign.decide_by(by.clone()));
+        self.post(Part::QuorumPeer, Letter::Decide { role, told: by.told(), by });
+    }
+
+    /// Who decides, as the Learner has said.
+    pub(super) fn decides(&self) -> Joint<SimQuorum> {
+        self.lead.by.clone().expect("the Learner tells that before the lead begins")
+    }
+
+    /// All that is in our log is committed, a reconfig too. Who decides then what is committed.
+    pub(super) fn settle_configuration(&mut self) -> Joint<SimQuorum> {
+        let by = self.decides();
+        let settled = by.settled();
+        if by.next().is_some() {
+            self.note("reconfigs committed by a successor");
+            self.lead.by = Some(settled.clone());
+            self.with_reign(|reign, _| reign.decide_by(settled.clone()));
+            let role = self.lead.role;
+            self.post(Part::QuorumPeer, Letter::Decide { role, told: settled.told(), by: settled.clone() });
+        }
+        self.setup.commits_by(settled)
+    }
+
+    /// As its shell has it: a reconfig waits for the feature level.
+    pub(super) fn raise_wanted(&mut self) {
+        if self.lead.core.as_mut().and_then(|core| core.take_wanted_level()).is_none() {
+            return;
+        }
+        let before = self.lead.core.as_ref().map_or(0, |core| core.level());
+        self.raise_level();
+        let after = self.lead.core.as_ref().map_or(0, |core| core.level());
+        if let Some(core) = self.lead.core.as_mut().filter(|_| after <= before) {
+            core.on_level_refused();
+            self.resume();
+        }
+    }
+
+    pub(super) fn on_decided_by(&mut self, role: u64) {
+        if self.is_current(role, self.lead.role) {
+            self.with_proposer(|core, _, _, out| core.on_decided_by(out));
+            self.resume();
+            self.end_if_finished(false);
+        }
+    }
+}

@@ -1,0 +1,127 @@
+//! Disks that answer nothing, or late, for some seconds, a leader's most of all; and what its Proposer's shell does about it.
+//!
+//! What is drawn comes from a sequence of its own: the seeds without it run as if there were none.
+
+use std::time::Duration;
+
+use paddock_actors::proposer::OwnDisk;
+use paddock_messages::ids::ServerId;
+use paddock_messages::zxid::Zxid;
+use rand::rngs::StdRng;
+use rand::seq::IteratorRandom;
+use rand::{Rng, SeedableRng};
+
+use super::EnsembleFault;
+use super::node::{Node, tracing_line};
+use super::world::{Event, Member, World};
+
+/// `syncLimit`, in seconds.
+const LIMIT_S: u64 = 2;
+/// How often a leader looks at its own disk, in ms.
+const LOOK_MS: u64 = 1_000;
+/// EN17: it has given the lead up by so many looks, and not before so many ms.
+const MOST_LOOKS: u32 = LIMIT_S as u32 + 4;
+const LEAST_MS: u64 = LIMIT_S * LOOK_MS;
+/// A disk that was silent is looked at again as often, in us.
+const AGAIN_US: u64 = 100_000;
+/// What a job takes on one that answers late, in us: less than a look, and far more than others take.
+const LATE_US: u64 = 700_000;
+
+/// A sixth of the seeds have such disks, but for mistakes that have nothing to do with them.
+pub(super) fn drawn(seed: u64, fault: Option<EnsembleFault>) -> Option<StdRng> {
+    let is_ours = fault == Some(EnsembleFault::LeadOnSilentDisk);
+    let wanted = is_ours || fault.is_none() && seed % 6 == 2;
+    wanted.then(|| StdRng::seed_from_u64(seed ^ 0x511E))
+}
+
+/// What a leader knows of its own disk, and, apart from that, what there is to know.
+pub(super) struct Watched {
+    core: OwnDisk,
+    next_ms: u64,
+    /// What was durable at the last look, and since when; and at how many looks others could have led meanwhile.
+    durable: Zxid,
+    since_ms: u64,
+    looks: u32,
+}
+
+impl Watched {
+    fn new(now_ms: u64, durable: Zxid) -> Self {
+        let core = OwnDisk::new(Duration::from_secs(LIMIT_S));
+        Self { core, next_ms: now_ms + LOOK_MS, durable, since_ms: now_ms, looks: 0 }
+    }
+}
+
+impl Node {
+    /// A timer of the Proposer's.
+    pub(super) fn own_disk_time(&mut self) {
+        let Some(core) = &self.lead.core else { return };
+        let (acked, committed) = (core.acked(self.me).unwrap_or_default(), core.committed());
+        let (now_ms, durable) = (self.now_ms, self.logger.persisted().upto);
+        let can = self.lead.reign.as_ref().is_some_and(|reign| reign.can_hand_over());
+        let it = self.lead.own_disk.get_or_insert_with(|| Watched::new(now_ms, durable));
+        if now_ms < it.next_ms {
+            return;
+        }
+        it.next_ms = now_ms + LOOK_MS;
+        if it.durable != durable {
+            (it.durable, it.since_ms) = (durable, now_ms);
+        }
+        let is_behind = committed.counter() > 0 && durable < committed && it.since_ms < now_ms;
+        it.looks = if can && is_behind { it.looks + 1 } else { 0 };
+        assert!(
+            it.looks <= MOST_LOOKS,
+            "EN17: {} leads, and its disk is at {durable:?} since {} ms",
+            self.me,
+            it.since_ms
+        );
+        let hands_over = it.core.is_silent(acked, committed) && can;
+        if !hands_over || self.setup.has(EnsembleFault::LeadOnSilentDisk) {
+            return;
+        }
+        let silent_ms = now_ms - it.since_ms;
+        assert!(
+            silent_ms >= LEAST_MS,
+            "EN17: the disk of {} has been silent for {silent_ms} ms alone",
+            self.me
+        );
+        self.lead.core = None;
+        self.lead.handed_over = self.lead.role;
+        tracing_line(self, "hands over for its disk's sake");
+        self.note("leaders that handed over for a silent disk");
+        self.resign("the disk has answered no sync for syncLimit, and others can lead");
+    }
+}
+
+impl Member {
+    /// What each job of its disk takes longer than it might.
+    pub(super) fn slow_us(&self, now_us: u64) -> u64 {
+        let late_us = if now_us < self.disk_late_us { LATE_US } else { 0 };
+        self.disk_slow_us.max(late_us)
+    }
+}
+
+impl World {
+    /// One's disk answers nothing, or late, for a while.
+    pub(super) fn silence_a_disk(&mut self) {
+        let leading = self.setup.members.iter().copied().find(|it| self.is_leading(*it));
+        let Some(rng) = self.silent_disks.as_mut().filter(|_| !self.healing) else { return };
+        let any = self.setup.members.iter().copied().choose(rng).expect("there are members");
+        let id = leading.filter(|_| rng.random_bool(0.7)).unwrap_or(any);
+        let (lasts_ms, next_ms) = (rng.random_range(500..14_000), rng.random_range(3_000..12_000));
+        let (is_late, until_us) = (rng.random_bool(0.3), self.now_us + lasts_ms * 1_000);
+        let member = self.member(id);
+        if is_late {
+            member.disk_late_us = until_us;
+        } else {
+            member.disk_silent_us = until_us;
+        }
+        self.met.count(if is_late { "faults: a late disk" } else { "faults: a silent disk" });
+        self.at(next_ms * 1_000, Event::SilentDisk);
+    }
+
+    /// For how long what a disk is asked waits before it is looked at again.
+    pub(super) fn silent(&self, id: ServerId) -> Option<u64> {
+        let left = self.members[&id].disk_silent_us.checked_sub(self.now_us).filter(|left| *left > 0);
+        left.map(|left| left.min(AGAIN_US))
+    }
+}

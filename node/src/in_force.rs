@@ -1,0 +1,97 @@
+//! Which configuration is true at a start: the file's, or the one that the log has put in force.
+//!
+//! Until the first committed reconfig it is the file's, and with `reconfigEnabled=false` in the file always: members
+//! change with the files and a restart. From the first committed reconfig on it is the log's, and the file is where it
+//! began: that it names others is told, not followed. But a file that has this very server at another peer address than
+//! all others know is a mistake that would cost a member: it does not start.
+
+use paddock_config::Config;
+use paddock_config::members::Members;
+use paddock_messages::ids::ServerId;
+
+use crate::open::StartError;
+
+/// The configuration that the log has put in force, if it is to be gone by.
+pub(crate) fn in_force(
+    config: &Config,
+    me: ServerId,
+    logged: Option<Members>,
+) -> Result<Option<Members>, StartError> {
+    let Some(logged) = logged.filter(|_| config.is_distributed()) else { return Ok(None) };
+    let version = logged.version;
+    if config.ensemble.reconfig == Some(false) {
+        if logged.servers != config.members.servers {
+            tracing::warn!(
+                version = format_args!("{version:x}"),
+                "reconfigEnabled=false: the members are the file's, though a reconfig has put others in force; have all \
+                 servers' files name the same"
+            );
+        }
+        return Ok(None);
+    }
+    if let (Some(file), Some(known)) = (config.members.servers.get(&me), logged.servers.get(&me))
+        && file.addresses != known.addresses
+    {
+        let text = |server: &paddock_config::members::Server| server.to_string();
+        return Err(StartError::OtherAddress { me, file: text(file), known: text(known), version });
+    }
+    if logged.servers != config.members.servers || logged.groups != config.members.groups {
+        tracing::warn!(
+            version = format_args!("{version:x}"), members = %logged.to_string().trim_end().replace('\n', ", "),
+            "the file names other members than the configuration that a reconfig has put in force, which is gone by; have \
+             the file say the same (the znode /zookeeper/config has it), or change the configuration by a reconfig"
+        );
+    }
+    Ok(Some(logged))
+}
+
+#[cfg(test)]
+mod tests {
+    use paddock_config::Sources;
+
+    use super::*;
+
+    const FILE: &str = "server.1=a:1:2;2181\nserver.2=b:1:2;2181\nserver.3=c:1:2;2181\n";
+
+    /// Of server 1, whose log says this: how many members are gone by, none for the file's.
+    fn gone_by(more: &str, logged: Option<&str>) -> Result<Option<usize>, i32> {
+        let dir = tempfile::tempdir().expect("writable");
+        let file = dir.path().join("zoo.cfg");
+        let text = format!(
+            "dataDir={}\nclientPort=2181\ninitLimit=5\nsyncLimit=5\n{FILE}{more}\n",
+            dir.path().display()
+        );
+        std::fs::write(&file, text).expect("writable");
+        std::fs::write(dir.path().join("myid"), "1").expect("writable");
+        let sources =
+            Sources { file: Some(file), like_file: false, env: [], flags: [] as [(String, String); 0] };
+        let config = Config::load(sources).expect("a good configuration").config;
+        let logged = logged.map(|text| Members { version: 7, ..Members::read(text).expect("members") });
+        match in_force(&config, ServerId(1), logged) {
+            Ok(members) => Ok(members.map(|it| it.servers.len())),
+            Err(refused) => Err(refused.exit_code() as i32),
+        }
+    }
+
+    #[test]
+    fn the_file_is_true_until_a_reconfig_is_committed_and_the_log_from_then_on() {
+        let four = format!("{FILE}server.4=d:1:2;2181\n");
+        let without_us = FILE.split_once('\n').expect("lines").1;
+        let moved = FILE.replace("a:1:2", "a:1:9");
+        let client_moved = FILE.replacen("2181", "2182", 1);
+        for (more, logged, expected) in [
+            ("", None, Ok(None)),
+            ("", Some(FILE), Ok(Some(3))),
+            ("", Some(&*four), Ok(Some(4))),
+            ("", Some(without_us), Ok(Some(2))), // being absent is no disagreement
+            ("", Some(&*client_moved), Ok(Some(3))),
+            ("", Some(&*moved), Err(2)),
+            ("reconfigEnabled=true", Some(&*four), Ok(Some(4))),
+            ("reconfigEnabled=true", Some(&*moved), Err(2)),
+            ("reconfigEnabled=false", Some(&*four), Ok(None)),
+            ("reconfigEnabled=false", Some(&*moved), Ok(None)),
+        ] {
+            assert_eq!(gone_by(more, logged), expected, "{more} {logged:?}");
+        }
+    }
+}

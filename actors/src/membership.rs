@@ -13,7 +13,8 @@
 //!   reconfig: what the others have committed is committed. Else one that was away while the others changed would look
 //!   for a leader among those who have left. While it looks for a leader it also goes by a reconfig that it hears of
 //!   and lacks, which only asks for more; else who is to have a vote by it would withhold that from those who need it
-//!   to finish what is begun. One that leads goes by its own log alone.
+//!   to finish what is begun. One that leads goes by its own log alone. What is known to be committed stays so as the
+//!   log gets it: those who have left need not be asked again.
 //!
 //! Why that is safe: before the reconfig is committed, nothing is decided without a quorum of the old configuration.
 //! It is committed once a quorum of each has it on disk; since then every quorum of the old one has a member that has
@@ -23,13 +24,13 @@
 //! Source: compat zab, 10; Ongaro and Ousterhout, In Search of an Understandable Consensus Algorithm (2014), 6, whose
 //! joint consensus takes two entries of the log: here the commit of the first stands for the second.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use bytes::Bytes;
 use paddock_config::Members;
 use paddock_messages::ids::ServerId;
-use paddock_messages::quorum;
+use paddock_messages::quorum::{self, Memory};
 use paddock_messages::txn::{Txn, TxnBody};
 use paddock_messages::zxid::Zxid;
 
@@ -105,7 +106,8 @@ impl<Q: Quorum> Joint<Q> {
     /// What others are to hear of (MB4): what the log has put in force, and what is to take its place.
     pub fn told(&self) -> Option<Told> {
         let next = self.next.as_ref().map(|next| next.members.clone());
-        (self.now.members.version > 0).then(|| Told { now: self.now.members.clone(), next })
+        let is_logged = self.now.members.version > 0 || next.is_some();
+        is_logged.then(|| Told { now: self.now.members.clone(), next })
     }
 
     /// The same, once what is on its way is committed.
@@ -200,6 +202,8 @@ pub struct ConfigurationHeard {
 pub struct DecidedBy {
     /// The generation of the role.
     pub role: u64,
+    /// The reconfig that is on its way by that; what was told before another was begun says nothing about that one.
+    pub next: Option<Zxid>,
 }
 
 /// What a member's log says: the configuration in force as far as the member knows, and the reconfigs behind it.
@@ -208,22 +212,31 @@ pub struct Membership<Q> {
     committed: Arc<Configuration<Q>>,
     /// In the log and not applied, in order: each replaces the one before (MB2).
     logged: VecDeque<(Zxid, [Arc<Configuration<Q>>; 2])>,
-    /// A reconfig that another member has, and our log has not.
-    heard: Option<(ServerId, [Arc<Configuration<Q>>; 2])>,
+    /// Reconfigs that other members have, and our log has not, by who has told.
+    heard: BTreeMap<ServerId, [Arc<Configuration<Q>>; 2]>,
 }
 
 impl<Q: Quorum> Membership<Q> {
     /// Of a log whose applied part leaves this one in force; of version 0, if it comes from a file.
     pub fn new(members: Members, quorum: Q) -> Self {
-        Self { committed: Arc::new(Configuration { members, quorum }), logged: VecDeque::new(), heard: None }
+        Self {
+            committed: Arc::new(Configuration { members, quorum }),
+            logged: VecDeque::new(),
+            heard: BTreeMap::new(),
+        }
     }
 
     /// Who decides (MB1), with what was heard from others (MB4).
     pub fn view(&self) -> Joint<Q> {
-        match &self.heard {
-            Some((_, [from, to])) => Joint { now: Arc::clone(from), next: Some(Arc::clone(to)) },
+        match self.newest_heard() {
+            Some([from, to]) => Joint { now: Arc::clone(from), next: Some(Arc::clone(to)) },
             None => self.logged_view(),
         }
+    }
+
+    /// Of several that members have, those before the newest were never committed, or it would replace them (MB2).
+    fn newest_heard(&self) -> Option<&[Arc<Configuration<Q>>; 2]> {
+        self.heard.values().max_by_key(|[_, to]| to.members.version)
     }
 
     /// Who decides, as our own log says. Of several reconfigs in it all but the last are committed, known or not (MB2).
@@ -234,11 +247,18 @@ impl<Q: Quorum> Membership<Q> {
         }
     }
 
+    /// What a member that remembers so much tells of it. One without data that goes by a reconfig has lost what others
+    /// remember, even where it is the only voter: nothing may begin with it.
+    pub fn qualify(&self, memory: Memory) -> Memory {
+        let is_reconfigured = self.view().told().is_some();
+        if memory == Memory::Empty && is_reconfigured { Memory::Damaged } else { memory }
+    }
+
     /// A reconfig that was heard of is one that our log has, or is over: a later one is there.
     fn drop_heard(&mut self) {
         let known =
             self.logged.back().map_or(self.committed.members.version, |(_, [_, to])| to.members.version);
-        self.heard.take_if(|(_, [_, to])| to.members.version <= known);
+        self.heard.retain(|_, [_, to]| to.members.version > known);
     }
 
     /// This goes to the log. Whether the view is another now.
@@ -252,7 +272,11 @@ impl<Q: Quorum> Membership<Q> {
             let quorum = self.committed.quorum.like(&members);
             Arc::new(Configuration { members, quorum })
         };
-        self.logged.push_back((txn.header.zxid, [read(from), read(to)]));
+        let [from, to] = [read(from), read(to)];
+        if to.members.version <= self.committed.members.version {
+            return false; // known to be committed, or over, before our log has it (MB4)
+        }
+        self.logged.push_back((txn.header.zxid, [from, to]));
         self.drop_heard();
         true
     }
@@ -269,33 +293,30 @@ impl<Q: Quorum> Membership<Q> {
 
     /// Another member has told this, or tells nothing any more (MB4). Whether the view is another now.
     pub fn on_heard(&mut self, from: ServerId, told: Option<&Told>) -> bool {
-        let version_of = |heard: &Option<(ServerId, [Arc<Configuration<Q>>; 2])>| {
-            heard.as_ref().map(|(_, [_, to])| to.members.version)
-        };
-        let (before, mut any) = (version_of(&self.heard), false);
-        self.heard.take_if(|(it, _)| *it == from);
+        let version = |of: &Self| of.newest_heard().map(|[_, to]| to.members.version);
+        let (before, mut any) = (version(self), false);
+        self.heard.remove(&from);
         if let Some(Told { now, next }) = told {
-            let version = Zxid(now.version);
-            any = self.on_applied(version);
+            any = self.on_applied(Zxid(now.version));
             let read = |members: &Members| {
                 let quorum = self.committed.quorum.like(members);
                 Arc::new(Configuration { members: members.clone(), quorum })
             };
-            let heard = next.as_ref().map(|next| (from, [read(now), read(next)]));
-            if version.0 > self.committed.members.version {
-                (self.committed, any) = (read(now), true);
+            let (now, next) = (read(now), next.as_ref().map(read));
+            if let Some(next) = next {
+                self.heard.insert(from, [Arc::clone(&now), next]);
             }
-            if self.heard.is_none() {
-                self.heard = heard;
+            if now.members.version > self.committed.members.version {
+                (self.committed, any) = (now, true);
             }
         }
         self.drop_heard();
-        any || before != version_of(&self.heard)
+        any || before != version(self)
     }
 
     /// A leader serves us: its log says what is on its way. Whether the view is another now.
     pub fn on_served(&mut self) -> bool {
-        self.heard.take().is_some()
+        !std::mem::take(&mut self.heard).is_empty()
     }
 
     /// The log is cut after this txn. Whether the view is another now.
@@ -308,10 +329,14 @@ impl<Q: Quorum> Membership<Q> {
     /// A snapshot has taken the place of the log, and leaves this one in force, if the log's is at all.
     pub fn on_installed(&mut self, members: Option<Members>) {
         self.logged.clear();
-        self.heard = None;
+        self.heard.clear();
         if let Some(members) = members {
             let quorum = self.committed.quorum.like(&members);
             self.committed = Arc::new(Configuration { members, quorum });
         }
     }
 }
+
+#[cfg(test)]
+#[path = "membership_tests.rs"]
+pub(crate) mod tests;

@@ -45,6 +45,8 @@ mod parked;
 mod power;
 #[path = "ensemble/read_only.rs"]
 mod read_only;
+#[path = "ensemble/reconfig.rs"]
+mod reconfig;
 #[path = "ensemble/rejoin.rs"]
 mod rejoin;
 #[path = "ensemble/relay.rs"]

@@ -193,7 +193,7 @@ impl Node {
         };
         let alone = || Quorum::Majority(BTreeSet::from([server])).into();
         let by = decided_by.as_ref().map_or_else(alone, DecidedBy::view);
-        let members = membership.is_some().then(|| config.members.to_string().into());
+        let names_members = membership.is_some();
         let (spares, last_counter) = (settings::spares(config), config.epoch_txns);
         let (prep, sync_limit) = (settings::prep(config), settings::sync_limit(config));
         let links = membership.as_ref().map(|of| Arc::clone(&of.links)).unwrap_or_default();
@@ -206,7 +206,7 @@ impl Node {
             room,
             last_counter,
             sync_limit,
-            members,
+            names_members,
             spares,
             reads_level,
             raises_to,

@@ -58,10 +58,10 @@ enum Stage {
 /// One member's part in all elections of its life.
 #[derive(Clone, Debug)]
 pub struct Election<Q> {
-    me: ServerId,
+    pub(super) me: ServerId,
     /// Every other member, observers too.
-    peers: BTreeSet<ServerId>,
-    quorum: Q,
+    pub(super) peers: BTreeSet<ServerId>,
+    pub(super) quorum: Q,
     round: u64,
     stage: Stage,
     /// Who has a live link to us, and the newest that each said over it.
@@ -105,11 +105,6 @@ impl<Q: Quorum> Election<Q> {
     /// Whether it had a vote when it decided last.
     pub fn had_vote(&self) -> bool {
         self.had_vote
-    }
-
-    /// These decide, as our log says (MB1). To be called before it looks.
-    pub fn decide_by(&mut self, quorum: Q) {
-        self.quorum = quorum;
     }
 
     /// From now on it looks for a leader: a new round. `own` is its initial vote, for itself; `None` for a
@@ -213,7 +208,8 @@ impl<Q: Quorum> Election<Q> {
             _ => None,
         };
         let grace = quorum_since.map(|since| since.saturating_add(GRACE_MS));
-        repeat.into_iter().chain(grace).min()
+        let lapses = self.heir.until_ms().filter(|_| self.is_looking());
+        repeat.into_iter().chain(grace).chain(lapses).min()
     }
 
     /// It is `now_ms`.
@@ -250,6 +246,9 @@ impl<Q: Quorum> Election<Q> {
     /// Turns to what was heard, tells what is no longer as `before`, and decides.
     fn step_from(&mut self, before: Option<Notification>, out: &mut Vec<Output>) {
         self.reconsider();
+        if matches!(self.stage, Stage::Looking(Some(_))) && self.heir.lapses(self.now_ms) {
+            self.next_round(); // what was the greater vote may be the lesser now (EL2)
+        }
         self.turn_to_the_greatest();
         if before != self.current() {
             self.tell_all(out);
@@ -373,11 +372,6 @@ impl<Q: Quorum> Election<Q> {
     pub(super) fn memory_of(&self, voter: ServerId) -> Option<Memory> {
         let heard = || self.heard.get(&voter).copied().flatten().map(|heard| heard.memory);
         if voter == self.me { Some(self.memory) } else { heard() }
-    }
-
-    /// Every voter, this member too.
-    pub(super) fn voters(&self) -> impl Iterator<Item = ServerId> {
-        self.peers.iter().copied().chain([self.me]).filter(|it| self.quorum.is_voter(*it))
     }
 
     pub(super) fn quorum(&self) -> &Q {

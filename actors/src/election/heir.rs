@@ -6,22 +6,47 @@ use paddock_messages::zxid::{Epoch, Zxid};
 
 use crate::quorum::Quorum;
 
+/// So long a member ranks the heir first, in ms: those who have heard of it and those who have not would wait for each
+/// other for ever.
+const NAMED_MS: u64 = 500;
+
 /// Whom this member had for a leader last, and whom that one named.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Heir {
     last_leader: Option<ServerId>,
     named: Option<ServerId>,
+    /// Until when it is ranked first, once that is known.
+    until_ms: Option<u64>,
+    /// It is no more than others, whoever names it again.
+    is_over: bool,
 }
 
 impl Heir {
     /// The member has a role: this leads it.
     pub(super) fn on_settled(&mut self, leader: ServerId) {
-        *self = Self { last_leader: Some(leader), named: None };
+        *self = Self { last_leader: Some(leader), ..Self::default() };
     }
 
     /// This member, which led, names it.
     pub(super) fn name(&mut self, heir: Option<ServerId>) {
-        self.named = heir.or(self.named);
+        if heir.is_some() && heir != self.named {
+            (self.named, self.until_ms, self.is_over) = (heir, None, false);
+        }
+    }
+
+    /// Until when the heir is ranked first, if one is.
+    pub(super) fn until_ms(&self) -> Option<u64> {
+        self.until_ms.filter(|_| !self.is_over)
+    }
+
+    /// The member looks, and it is `now_ms`. Whether the heir is no more than others from now on.
+    pub(super) fn lapses(&mut self, now_ms: u64) -> bool {
+        if self.named.is_none() || self.is_over {
+            return false;
+        }
+        let until_ms = *self.until_ms.get_or_insert(now_ms.saturating_add(NAMED_MS));
+        self.is_over = now_ms >= until_ms;
+        self.is_over
     }
 
     /// `from` said this. Whether votes rank otherwise from now on.
@@ -36,12 +61,39 @@ impl Heir {
 
     /// The greater wins: by epoch, zxid, whether it is named, id.
     pub(super) fn rank(&self, vote: &Vote) -> (Epoch, Zxid, bool, ServerId) {
-        (vote.peer_epoch, vote.zxid, self.named == Some(vote.leader), vote.leader)
+        (vote.peer_epoch, vote.zxid, self.named == Some(vote.leader) && !self.is_over, vote.leader)
     }
 
     /// How a leader says whom it names. A voter that has a role or looks says nothing of this form, and builds that do not
     /// know it take it for no vote.
     pub(super) fn vote(heir: ServerId) -> Vote {
         Vote { peer_epoch: Epoch(0), zxid: Zxid::ZERO, leader: heir }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Those who have heard of it and those who have not would vote for different members for ever.
+    #[test]
+    fn el11_an_heir_is_ranked_first_for_half_a_second_of_a_search_and_once() {
+        let mut heir = Heir::default();
+        let vote = |id| Vote { peer_epoch: Epoch(3), zxid: Zxid(7), leader: ServerId(id) };
+        let is_first = |heir: &Heir| heir.rank(&vote(1)) > heir.rank(&vote(2));
+        heir.on_settled(ServerId(5));
+        assert!(!heir.lapses(0) && !is_first(&heir), "nobody is named");
+        heir.name(Some(ServerId(1)));
+        assert!(is_first(&heir));
+        assert_eq!(heir.until_ms(), None, "it does not look yet");
+        for (now_ms, lapses) in [(100, false), (599, false), (600, true), (601, false)] {
+            assert_eq!(heir.lapses(now_ms), lapses, "{now_ms}");
+            assert_eq!(is_first(&heir), now_ms < 600, "{now_ms}");
+            assert_eq!(heir.until_ms(), (now_ms < 600).then_some(600), "{now_ms}");
+        }
+        heir.name(Some(ServerId(1))); // the leader says so again: it is yet to end its role
+        assert!(!is_first(&heir));
+        heir.name(Some(ServerId(2)));
+        assert!(!heir.lapses(700) && heir.until_ms() == Some(1_200), "another one is new");
     }
 }

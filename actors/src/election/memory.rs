@@ -18,6 +18,16 @@ pub struct Waits {
 }
 
 impl<Q: Quorum> Election<Q> {
+    /// Every voter, this member too.
+    pub(super) fn voters(&self) -> impl Iterator<Item = ServerId> {
+        self.peers.iter().copied().chain([self.me]).filter(|it| self.quorum().is_voter(*it))
+    }
+
+    /// These decide, as our log says (MB1). To be called before it looks.
+    pub fn decide_by(&mut self, quorum: Q) {
+        self.quorum = quorum;
+    }
+
     /// Whether this member may have a vote.
     pub(super) fn may_vote(&self) -> bool {
         self.may_count(self.memory)

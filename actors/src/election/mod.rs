@@ -27,7 +27,8 @@
 //!   word, however long its log takes to finish. Its vote is to come, and waited for as EL7 says, unless its process
 //!   ends.
 //! - EL11 A leader that gives the lead up may name its heir: whoever followed it last ranks that one's vote above all others of
-//!   its epoch and zxid, whatever their ids, until it has a leader again. A vote with more history stays the greater.
+//!   its epoch and zxid, whatever their ids, for half a second of its search, or until it
+//!   has a leader again. A vote with more history stays the greater.
 //!
 //! Not promised: that one leader is elected. Words change while they travel, so two members may decide
 //! for two leaders, in one round too: a voter of both quorums then turned from the lesser vote to the

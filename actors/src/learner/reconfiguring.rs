@@ -73,6 +73,8 @@ impl LearnerActor {
         if let Some(others) = &mut self.others {
             others.membership.on_installed(tree.membership());
             others.board.decide(others.membership.view());
+            let decide = self.decides();
+            drop(self.others().decide.post(decide)); // one that is gone is the guardian's business
         }
     }
 

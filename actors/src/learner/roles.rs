@@ -267,6 +267,7 @@ impl LearnerActor {
                 *is_told = true; // Q4
                 let (role, current_epoch, last) = (self.role, self.facts.current_epoch, *last);
                 let memory = memory(&self.facts, last, self.others().may_begin);
+                let memory = self.others().membership.qualify(memory);
                 let stands_low = self.fence.stands_low(); // DG7
                 let (current_epoch, last) =
                     if stands_low { (Epoch(0), Zxid::ZERO) } else { (current_epoch, last) };

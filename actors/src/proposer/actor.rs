@@ -106,8 +106,8 @@ pub struct Rules {
     pub last_counter: u32,
     /// How long a voter that serves may take to acknowledge what is proposed (P12).
     pub sync_limit: Duration,
-    /// The members, as `/zookeeper/config` names them; none for a server alone, which leaves it empty.
-    pub members: Option<Arc<str>>,
+    /// Whether `/zookeeper/config` names the members: a server alone leaves it empty.
+    pub names_members: bool,
     /// Whom there are links to, this member too.
     pub links: Arc<BTreeMap<ServerId, Server>>,
     /// When a learner is sent a snapshot instead of the log.
@@ -150,8 +150,8 @@ pub struct ProposerActor {
     /// Of soft limits and of hard ones: the first refuse nobody, and must not hide the others.
     quotas: [Sparing; 2],
     pub(super) is_disk_full: bool,
-    /// Members that the tree's configuration may have to name, until it has been looked at in this epoch.
-    pub(super) unproposed: Option<Arc<str>>,
+    /// `/zookeeper/config` may have to name other members, until it has been looked at in this epoch.
+    pub(super) names_members: bool,
     pub(super) sync_limit: SyncLimit,
     pub(super) own_disk: OwnDisk,
 }
@@ -185,7 +185,7 @@ impl ProposerActor {
             told: (last, last),
             quotas: Default::default(),
             is_disk_full: false,
-            unproposed: None,
+            names_members: false,
             sync_limit,
             own_disk,
         }
@@ -197,7 +197,7 @@ impl ProposerActor {
         core.on_disk_full(self.is_disk_full);
         self.told = (core.last(), core.last());
         self.core = Some(core);
-        self.unproposed.clone_from(&self.rules.members);
+        self.names_members = self.rules.names_members;
         self.sync_limit = SyncLimit::new(self.rules.sync_limit);
         self.own_disk = OwnDisk::new(self.rules.sync_limit);
     }

@@ -134,7 +134,7 @@ async fn told_of(reign: Leadership<Deciders>) -> Vec<String> {
         room: Room { admitted: 1 << 20, largest: 1 << 10 },
         last_counter: LAST_COUNTER,
         sync_limit: Duration::from_secs(10),
-        members: None,
+        names_members: false,
         spares: Spares { factor_millionths: 0, least_bytes: 0 },
         reads_level: level::KNOWN,
         raises_to: 0,

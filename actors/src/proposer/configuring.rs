@@ -1,15 +1,16 @@
-//! `/zookeeper/config`: who is in the ensemble, for clients that look there. Until memberships change by requests,
-//! what the leader's file says is the truth, and a leader whose file says something else than the znode writes it,
-//! as a txn like any other: all members tell the same, and watches fire.
+//! `/zookeeper/config`: who is in the ensemble, for clients that look there. A new leader whose tree names others than
+//! the configuration in force, which comes from a file until a reconfig has made one, writes it, as a txn like any
+//! other: all members tell the same, and watches fire.
 //!
 //! Source: compat: ZKDatabase.initConfigInZKDatabase; Paddock's text has the zxid of its own txn as version.
+
+use std::sync::Arc;
 
 use paddock_messages::letters::Internal;
 use paddock_messages::path;
 use paddock_messages::zxid::Zxid;
 
 use super::actor::ProposerActor;
-use super::core::Proposer;
 use crate::membership;
 use crate::runtime::Ctx;
 use crate::tree::DataTree;
@@ -21,21 +22,21 @@ fn version(tree: &DataTree, members: &str) -> Option<Zxid> {
 }
 
 impl ProposerActor {
-    /// Proposes the members that the rules name, once in an epoch, if the tree names others. What cannot be
-    /// proposed now is with the next tick.
+    /// Proposes the members in force, once in an epoch, if the tree names others. What cannot be proposed now is with
+    /// the next tick.
     pub(super) fn configure(&mut self, ctx: &mut Ctx<'_, Self>) {
-        let Some(members) = self.unproposed.clone() else { return };
-        let version = version(&self.tree.read(), &members);
-        if let (Some(version), Some(core)) = (version, &mut self.core) {
+        let Some(core) = self.core.as_mut().filter(|_| self.names_members) else { return };
+        let members: Arc<str> = core.membership().now().members.to_string().into();
+        if let Some(version) = version(&self.tree.read(), &members) {
             core.on_configured(version);
         } else {
-            let before = self.core.as_ref().map(Proposer::last);
+            let before = core.last();
             self.on_internal(Internal::Configure(members), ctx);
-            if before == self.core.as_ref().map(Proposer::last) {
+            if self.core.as_ref().is_none_or(|core| core.last() == before) {
                 return;
             }
         }
-        self.unproposed = None;
+        self.names_members = false;
     }
 }
 

@@ -8,7 +8,7 @@ use paddock_config::members::Server;
 use paddock_messages::client::request::Write;
 use paddock_messages::error_code::ErrorCode;
 use paddock_messages::ids::{AttachNumber, ServerId, SessionId};
-use paddock_messages::letters::{Ack, Asker, Handshake, Internal, Proposal, Request, Requests};
+use paddock_messages::letters::{Asker, Handshake, Internal, Proposal, Request, Requests};
 use paddock_messages::txn::{Txn, TxnBody, TxnHeader};
 use paddock_messages::zxid::{Epoch, Zxid};
 
@@ -201,16 +201,6 @@ impl<Q: Quorum> Proposer<Q> {
         self.pending.take_over_quota()
     }
 
-    /// Whether the next epoch is on its way.
-    pub fn rolls_over(&self) -> bool {
-        self.roll == Roll::Asked
-    }
-
-    /// Whether the epoch's zxids are used up.
-    fn needs_new_epoch(&self) -> bool {
-        self.last.counter() >= self.last_counter
-    }
-
     /// Whether nothing may get a zxid for want of space.
     fn is_full(&self) -> bool {
         self.disk_full || self.roll == Roll::Refused
@@ -265,7 +255,7 @@ impl<Q: Quorum> Proposer<Q> {
         }
         if !proposals.is_empty() {
             self.credit.close(self.last);
-            if self.reconfigures.is_some_and(|it| it.zxid == self.last) {
+            if self.begins_reconfig(&proposals) {
                 out.push(Output::Decide(self.quorum.clone())); // before anybody has it (MB1)
             }
             out.push(Output::Propose(proposals));
@@ -327,78 +317,10 @@ impl<Q: Quorum> Proposer<Q> {
         self.send(proposals, Vec::new(), out);
     }
 
-    /// A voter has everything up to `upto` on disk: links are FIFO, so one ack covers the earlier.
-    pub fn on_ack(&mut self, ack: Ack, out: &mut Vec<Output<Q>>) {
-        if ack.upto > self.last {
-            return out.push(Output::HangUp(ack.from)); // a peer's fault is an input, not a panic
-        }
-        if ack.from == self.me {
-            self.credit.on_durable(ack.upto);
-        }
-        if !self.quorum.is_voter(ack.from) {
-            return;
-        }
-        let acked = self.acked.entry(ack.from).or_default();
-        *acked = ack.upto.max(*acked);
-        self.commit(out);
-    }
-
-    /// All that a quorum has, by now.
-    fn commit(&mut self, out: &mut Vec<Output<Q>>) {
-        let reached = self.acked.values().copied().filter(|&upto| upto > self.committed && self.holds(upto));
-        if let Some(upto) = reached.max().filter(|_| self.may_commit()) {
-            self.committed = upto; // P2: greater than before
-            out.extend(self.syncs.on_commit(upto).map(Output::Confirm));
-            out.push(Output::Commit(upto));
-            self.settle_reconfig(out);
-            self.roll_if_due(out);
-        }
-    }
-
-    /// P8: the epoch ends with the commit of its last txn.
-    fn roll_if_due(&mut self, out: &mut Vec<Output<Q>>) {
-        if self.roll == Roll::Asked || !self.needs_new_epoch() || self.committed < self.last {
-            return;
-        }
-        self.roll = Roll::Asked;
-        out.push(self.epoch.next().map_or(Output::NoEpochLeft, Output::BeginEpoch));
-    }
-
-    /// P3: whether a quorum has everything up to `upto` on disk.
-    fn holds(&self, upto: Zxid) -> bool {
-        self.quorum.holds(|voter| self.acked.get(&voter).is_some_and(|acked| *acked >= upto))
-    }
-
     /// While the disk is full nothing gets a zxid (P6), and nobody's session ends: what waits is refused
     /// by [`Self::resume`].
     pub fn on_disk_full(&mut self, full: bool) {
         self.disk_full = full;
-    }
-
-    /// The epoch asked for was not made durable: the disk is full. What waited for it is answered as on
-    /// any full disk, in its order (P7); [`Self::on_tick`] asks again.
-    pub fn on_epoch_refused(&mut self, view: &impl View, now_ms: i64, out: &mut Vec<Output<Q>>) {
-        assert_eq!(self.roll, Roll::Asked, "P8: an epoch is refused that was not asked for");
-        self.roll = Roll::Refused;
-        self.resume(view, now_ms, out);
-    }
-
-    /// A second or so has passed: asks again for an epoch that the disk refused (P8).
-    pub fn on_tick(&mut self, out: &mut Vec<Output<Q>>) {
-        if self.roll == Roll::Refused {
-            self.roll_if_due(out);
-        }
-    }
-
-    /// A quorum has agreed on this epoch and synchronised for it. What waited is proposed now, at
-    /// `now_ms` since 1970.
-    pub fn on_new_epoch(&mut self, view: &impl View, epoch: Epoch, now_ms: i64, out: &mut Vec<Output<Q>>) {
-        assert!(epoch > self.epoch, "P1: epoch {epoch} after {}", self.epoch);
-        assert_eq!(self.committed, self.last, "P1: an epoch ends with its last commit");
-        assert_eq!(self.roll, Roll::Asked, "P8: {epoch} begins and was not asked for");
-        (self.epoch, self.last, self.committed) = (epoch, epoch.start(), epoch.start());
-        (self.granted, self.roll) = (0, Roll::NotYet);
-        self.resume(view, now_ms, out);
     }
 
     fn request(&mut self, view: &impl View, member: ServerId, request: Request, now_ms: i64) -> Proposal {
@@ -539,6 +461,8 @@ impl<Q: Quorum> Proposer<Q> {
     }
 }
 
+mod committing;
+mod epochs;
 mod reconfiguring;
 mod sessions;
 mod syncs;

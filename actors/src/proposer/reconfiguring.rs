@@ -44,11 +44,11 @@ impl Serve<Decide> for ProposerActor {
 }
 
 impl Serve<DecidedBy> for ProposerActor {
-    fn serve(&mut self, DecidedBy { role }: DecidedBy, ctx: &mut Ctx<'_, Self>) {
+    fn serve(&mut self, DecidedBy { role, next }: DecidedBy, ctx: &mut Ctx<'_, Self>) {
         if role == self.role
             && let Some(core) = &mut self.core
         {
-            core.on_decided_by(&mut self.out);
+            core.on_decided_by(next, &mut self.out);
             self.committed(ctx);
         }
     }

@@ -11,6 +11,7 @@ use paddock_messages::roles::{
     Begin, DropLearner, HandOver, MoveLeader, Part, Retire, RoleEnded, RoundHeld, Settled, Stands, SyncAsked,
     TreeDiffers,
 };
+use paddock_messages::zxid::Zxid;
 
 use super::core::{Output, QuorumPeer, Role};
 use super::digests::Finding;
@@ -307,6 +308,9 @@ impl Serve<HeardNotification> for QuorumPeerActor {
         HeardNotification { from, notification }: HeardNotification,
         ctx: &mut Ctx<'_, Self>,
     ) {
+        if notification.state == PeerState::Looking {
+            self.tell_configuration(from); // it may look among those who have left
+        }
         let heard = self.peers.heard.post(Heard { from, notification }).map_err(drop);
         self.must(heard, ctx);
     }
@@ -375,13 +379,14 @@ impl Serve<Decide> for QuorumPeerActor {
             return;
         }
         self.core.decide_by(by.clone());
+        let next = by.next().map(|it| Zxid(it.members.version));
         self.by = by;
         if self.tells != told {
             self.tells = told;
             self.peers.links.keys().for_each(|peer| self.tell_configuration(*peer));
         }
         if self.core.role() == Role::Leading {
-            let told = self.peers.decided_by.post(DecidedBy { role }).map_err(drop);
+            let told = self.peers.decided_by.post(DecidedBy { role, next }).map_err(drop);
             self.must(told, ctx);
         }
     }

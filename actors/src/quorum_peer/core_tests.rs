@@ -6,11 +6,12 @@ use paddock_messages::zxid::{Epoch, Zxid};
 
 use super::*;
 use crate::learner::following::Following;
-use crate::proposer::leadership::Leadership;
-use crate::proposer::leadership::Standing;
+use crate::proposer::leadership::{Leadership, Standing};
 use crate::proposer::sync_plan::Searched;
 use crate::quorum::Majority;
 
+#[path = "reconfiguring_tests.rs"]
+mod reconfiguring;
 const TIMING: Timing = Timing { peer_timeout_ms: 800, init_ms: 5_000 };
 
 /// How often the shell looks at the clock.
@@ -87,7 +88,16 @@ fn answer(number: u64) -> Heartbeat {
 /// Runs the clock up to 20 s with a role that began at `since`: each of `peers` answers every heartbeat that
 /// is sent before its time. When and why it is over, if it is.
 fn run(since: u64, leader: u64, progress: &Progress, peers: &[(u64, u64)]) -> Option<(u64, &'static str)> {
-    let (mut member, mut out) = (peer(0), Vec::new());
+    run_as(peer(0), (since, leader), progress, peers)
+}
+
+fn run_as<Q: Quorum>(
+    mut member: QuorumPeer<Q>,
+    (since, leader): (u64, u64),
+    progress: &Progress,
+    peers: &[(u64, u64)],
+) -> Option<(u64, &'static str)> {
+    let mut out = Vec::new();
     for now in (0..20_000).step_by(STEP_MS as usize) {
         if now == since {
             member.on_elected(id(leader), now, &mut out);

@@ -185,10 +185,14 @@ pub const BUGS: &[Bug] = &[
     bug(
         &[2819, 2212, 1324, 1783],
         "the members are data: txns alone change them, and the later zxid wins",
-        &[NotBuilt(
-            "reconfig: the members are those of the file, and /zookeeper/config is one \
-                    server's",
-        )],
+        &[Impossible {
+            because: "a configuration comes from the log, or from another member's that is committed and later",
+            tests: &[
+                "mb1_both_decide_from_the_log_on_until_it_is_known_to_be_committed",
+                "mb1_the_txn_holds_both_configurations",
+                "mb4_what_others_have_committed_is_committed",
+            ],
+        }],
     ),
     bug(
         &[2355],
@@ -387,7 +391,13 @@ pub const BUGS: &[Bug] = &[
         &[3829, 2865, 1699],
         "without reconfig the file says who the members are, with it the later version does, and both \
          quorums count",
-        &[NotBuilt("reconfig: a list of members has no version that wins, and a leader one quorum")],
+        &[
+            Found(&[Fault::CountOldAlone]),
+            Impossible {
+                because: "a member that starts goes by the log's configuration unless its file forbids reconfigs",
+                tests: &["the_file_is_true_until_a_reconfig_is_committed_and_the_log_from_then_on"],
+            },
+        ],
     ),
     bug(
         &[2029, 2247, 3084, 3320, 4203],

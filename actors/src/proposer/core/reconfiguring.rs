@@ -11,7 +11,7 @@ use paddock_messages::client::ops::Reconfig;
 use paddock_messages::client::request::Write;
 use paddock_messages::error_code::ErrorCode;
 use paddock_messages::ids::ServerId;
-use paddock_messages::letters::Request;
+use paddock_messages::letters::{Proposal, Request};
 use paddock_messages::level;
 use paddock_messages::txn::TxnBody;
 use paddock_messages::zxid::Zxid;
@@ -77,9 +77,15 @@ impl<Q: Quorum> Proposer<Q> {
         self.synchronised = members.into_iter().chain([self.me]).collect();
     }
 
-    /// MB2: whether this waits until all before it is committed.
+    /// MB2: whether this waits until all before it is committed. A full disk refuses it at once instead.
     pub(super) fn waits_alone(&self, request: &Request) -> bool {
-        is_reconfig(request) && (self.committed < self.last || self.waits_for_level())
+        !self.is_full() && is_reconfig(request) && (self.committed < self.last || self.waits_for_level())
+    }
+
+    /// Whether the reconfig is among these: what is no txn may stand behind it while the disk is full.
+    pub(super) fn begins_reconfig(&self, proposals: &[Proposal]) -> bool {
+        let is_it = |zxid| proposals.iter().filter_map(Proposal::txn).any(|txn| txn.header.zxid == zxid);
+        self.reconfigures.is_some_and(|it| is_it(it.zxid))
     }
 
     /// Whether this waits for the feature level at which there are reconfigs, which is asked for now. One that would be
@@ -186,9 +192,9 @@ impl<Q: Quorum> Proposer<Q> {
         }
     }
 
-    /// Those who judge the lead go by both configurations now (MB3).
-    pub fn on_decided_by(&mut self, out: &mut Vec<Output<Q>>) {
-        if let Some(reconfig) = &mut self.reconfigures {
+    /// Those who judge the lead go by both configurations now (MB3), if `next` is the reconfig that is on its way.
+    pub fn on_decided_by(&mut self, next: Option<Zxid>, out: &mut Vec<Output<Q>>) {
+        if let Some(reconfig) = self.reconfigures.as_mut().filter(|it| Some(it.zxid) == next) {
             reconfig.is_decided_by = true;
             self.commit(out);
         }

@@ -2,16 +2,20 @@ use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use paddock_messages::ids::{ClientRef, ConnId};
+use paddock_messages::letters::Ack;
 use proptest::prelude::*;
 
 use super::super::Majority;
 use super::*;
 use crate::tree::prep::toy::{State, Toy, told, write_of};
 
+mod epochs;
 mod held;
 mod levels;
 mod local;
+mod reconfiguring;
 mod revalidated;
+mod room;
 
 const NOW: i64 = 10_000;
 
@@ -91,7 +95,7 @@ impl Bench {
         Self::with(quorum, Room { admitted: 1 << 20, largest: 4 << 10 })
     }
 
-    fn with(quorum: Majority, room: Room) -> Self {
+    fn with(quorum: impl Into<Joint<Majority>>, room: Room) -> Self {
         let proposer = Proposer::new(ServerId(1), Epoch(1), quorum, PrepRules::default(), room);
         Self { toy: Toy::new(&[7, 8]), proposer, txns: VecDeque::new(), holds: Vec::new() }
     }
@@ -121,6 +125,12 @@ impl Bench {
                 proposer.on_internal(toy, Internal::Reap(paths), NOW, &mut out);
             }
             "configure" => proposer.on_internal(toy, Internal::Configure(rest.into()), NOW, &mut out),
+            "synchronised" => {
+                proposer.on_synchronised(rest.split(' ').map(|id| ServerId(id.parse().unwrap())));
+            }
+            "decided" => proposer.on_decided_by((rest != "before").then(|| zxid(rest)), &mut out),
+            "configured" => proposer.on_configured(zxid(rest)),
+            "finish" => proposer.finish(None),
             "level" => {
                 let level = rest.parse().unwrap();
                 proposer.on_internal(toy, Internal::RaiseLevel(level), NOW, &mut out);
@@ -170,9 +180,7 @@ impl Bench {
             Output::BeginRound(number) => format!("begin round {number}"),
             Output::Confirm(upto) => format!("confirm {upto}"),
             Output::BeginEpoch(epoch) => format!("begin {epoch}"),
-            Output::Decide(by) => {
-                format!("decide {:x} {:?}", by.now().members.version, by.next().map(|it| it.members.version))
-            }
+            Output::Decide(by) => reconfiguring::told(&by),
             Output::Level(level) => format!("from level {level} on"),
             Output::NoEpochLeft => "no epoch left".into(),
         };
@@ -370,62 +378,6 @@ fn p8_an_epoch_is_asked_for_once_and_again_when_a_full_disk_refused_it() {
     ] {
         assert_eq!(bench.told(input), expected, "{input}");
     }
-}
-
-/// Each is an order of the shell's that nothing asked for: the core must not take it.
-#[test]
-fn p8_an_answer_that_was_not_asked_for_is_not_taken() {
-    for answer in ["epoch 2", "refuse"] {
-        let taken = std::panic::catch_unwind(|| Bench::new(1).step(answer));
-        let message = *taken.unwrap_err().downcast::<String>().unwrap();
-        assert!(message.contains("P8"), "{answer}: {message}");
-    }
-}
-
-/// With room for two writes of some 1,800 bytes, overhead included, and a request of up to 1,000; behind one
-/// write, for a few proposals that are not logged.
-fn small() -> Bench {
-    let overhead = crate::storage::ADMITTED_OVERHEAD;
-    Bench::with(
-        Majority([1, 2, 3].map(ServerId).into()),
-        Room { admitted: 2 * overhead + 2_200, largest: 1_000 },
-    )
-}
-
-#[test]
-fn p9_no_more_is_proposed_than_the_log_has_room_for() {
-    let mut bench = small();
-    for (input, expected) in [
-        // One is below the limit, two are not.
-        ("7 0#1 set / | 8 0#1 set / | 7 0#1 set /", "1.1 7 set / v1 | 1.2 8 set / v2"),
-        ("sync 8 0#1 | reads 5 | attach 8", ""), // in their order behind the third (P7)
-        ("expire 7", ""),
-        ("reap /nothing", ""),
-        ("ack 2 1.2", ""),           // another's disk
-        ("ack 1 1.1", "commit 1.1"), // part of a batch: the whole of it still counts
-        (
-            "ack 1 1.2",
-            "commit 1.2, 1.3 7 set / v3 | synced 8 | reads synced 5 | attached 8 1#1 | 1.4 7 close , begin round 2",
-        ),
-        ("8 1#1 set /", ""),
-        ("disk full", "refused 8 -119"),
-        ("8 1#1 set /", "refused 8 -119"),
-        ("disk free", ""),
-        ("8 1#1 set /", ""), // room is known to be there, but not that so much is durable
-        ("ack 1 1.4", "1.5 8 set / v4"),
-    ] {
-        assert_eq!(bench.told(input), expected, "{input}");
-    }
-}
-
-#[test]
-fn p9_what_is_larger_than_the_room_goes_alone() {
-    let mut bench = small();
-    let many = vec!["set /"; 40].join(" ; ");
-    let large = format!("7 0#1 multi {many}");
-    let out = bench.told(&format!("{large} | 8 0#1 set /"));
-    assert!(out.starts_with("1.1 7 multi") && !out.contains("1.2"), "{out}");
-    assert_eq!(bench.told("ack 1 1.1"), "1.2 8 set / v41");
 }
 
 fn step() -> impl Strategy<Value = String> {

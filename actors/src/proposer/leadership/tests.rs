@@ -8,15 +8,18 @@ use paddock_messages::txn::{Txn, TxnBody, TxnHeader};
 use paddock_messages::quorum::{SyncStart, Tail};
 
 use super::*;
+use crate::membership::Joint;
+use crate::membership::tests::joint;
 use crate::proposer::sync_plan::Searched;
 use crate::quorum::Majority;
 
 mod discovery;
 mod levels;
+mod reconfiguring;
 mod rolling_over;
 mod sync;
 
-struct Bench(Leadership<Majority>);
+struct Bench(Leadership<Joint<Majority>>);
 
 fn z(text: &str) -> Zxid {
     let (epoch, counter) = text.split_once('.').unwrap();
@@ -72,7 +75,7 @@ impl Bench {
     fn new(voters: u64, accepted: u32, current: u32, last: &str) -> Self {
         let quorum = Majority((1..=voters).map(ServerId).collect());
         let standing = Standing { current_epoch: Epoch(current), last: z(last) };
-        Self(Leadership::new(ServerId(1), quorum, Epoch(accepted), standing))
+        Self(Leadership::new(ServerId(1), quorum.into(), Epoch(accepted), standing))
     }
 
     fn step(&mut self, input: &str) -> Vec<Output> {
@@ -80,6 +83,7 @@ impl Bench {
         let words: Vec<_> = input.split(' ').collect();
         let id = |text: &str| ServerId(text.parse().unwrap());
         match words[..] {
+            ["decide", ref by @ ..] => lead.decide_by(joint(&by.join(" "))),
             ["start"] => lead.start(&mut out),
             ["accepted"] => lead.on_accepted_kept(&mut out),
             ["entered"] => lead.on_current_kept(&mut out),

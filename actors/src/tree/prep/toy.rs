@@ -164,7 +164,7 @@ pub(crate) fn id_of(text: &str) -> Id {
 }
 
 /// A request in words: `create /a flags=1 acl=31:world:anyone data=x`, `set /a v=3`, …; several, by
-/// ` ; `, are a multi.
+/// ` ; `, are a multi; `reconfig joining=server.4=… leaving=3`, `reconfig members=server.1=…,server.2=… version=1`.
 pub(crate) fn write_of(text: &str) -> Write {
     if let Some(ops) = text.strip_prefix("multi") {
         let ops = ops.split(';').map(str::trim).filter(|op| !op.is_empty() && !op.starts_with("as="));
@@ -177,10 +177,10 @@ pub(crate) fn write_of(text: &str) -> Write {
             Write::SetAcl(SetAcl { path: path(), acl: Some(acl), version: number(text, "v", -1) })
         }
         "reconfig" => Write::Reconfig(Box::new(Reconfig {
-            joining_servers: None,
-            leaving_servers: None,
-            new_members: None,
-            current_config_id: -1,
+            joining_servers: option(text, "joining").map(Into::into),
+            leaving_servers: option(text, "leaving").map(Into::into),
+            new_members: option(text, "members").map(Into::into),
+            current_config_id: option(text, "version").map_or(-1, |it| it.parse().unwrap()),
         })),
         "close" => Write::CloseSession,
         _ => Write::One(op_of(text)),

@@ -35,6 +35,5 @@ pub const OUR_OWN: &[EnsembleFault] = &[
     Fault::LeadOnSilentDisk,
     Fault::RaiseUnasked,
     Fault::ActivateEarly,
-    Fault::CountOldAlone,
     Fault::LetRemovedVote,
 ];

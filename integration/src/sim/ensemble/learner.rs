@@ -180,7 +180,7 @@ impl Node {
             Mode::Looking { last: Some(last), is_told } if !*is_told => {
                 *is_told = true; // Q4
                 let last = *last;
-                let memory = memory(&facts, last, false);
+                let memory = self.lp.membership.qualify(memory(&facts, last, false));
                 let stands_low = self.lp.fence.stands_low();
                 let (current_epoch, last) =
                     if stands_low { (Epoch(0), Zxid::ZERO) } else { (facts.current_epoch, last) };

@@ -16,7 +16,7 @@ use paddock_messages::ids::ServerId;
 use paddock_messages::letters::{
     Commit, Internal, Proposals, SessionChanges, Silent, Submissions, Touched, TurnedAway,
 };
-use paddock_messages::quorum::{Heartbeat, Memory, Notification, ToLeader, ToLearner, Vote};
+use paddock_messages::quorum::{Heartbeat, Memory, Notification, PeerState, ToLeader, ToLearner, Vote};
 use paddock_messages::roles::{
     Asked, Begin, Confirmed, DropLearner, EpochKept, Establish, HandOver, HistoryApplied, Judge, KeepEpoch,
     Lead, LeadOver, MemberLane, MemberMet, MoveLeader, Over, OwnAck, Report, Retire, RoleEnded, RoundHeld,
@@ -101,6 +101,7 @@ pub(super) enum Letter {
     },
     DecidedBy {
         role: u64,
+        next: Option<Zxid>,
     },
     /// To the QuorumPeer, from another member.
     Configuration(ServerId, Told),
@@ -299,6 +300,9 @@ impl Node {
             Letter::SyncAsked(it) => self.on_sync_asked(it),
             Letter::Heartbeat(from, heard) => self.on_heartbeat(from, heard),
             Letter::Notification(from, notification) => {
+                if notification.state == PeerState::Looking {
+                    self.tell_configuration(from);
+                }
                 self.post(Part::Election, Letter::Heard(Heard { from, notification }));
             }
             Letter::CtlLane(peer, is_up) => self.on_ctl_lane(peer, is_up),
@@ -323,7 +327,7 @@ impl Node {
     fn handle_data(&mut self, letter: Letter) {
         match letter {
             Letter::Decide { by, .. } => self.lead.by = Some(by),
-            Letter::DecidedBy { role } => self.on_decided_by(role),
+            Letter::DecidedBy { role, next } => self.on_decided_by(role, next),
             Letter::Lead(it) => self.on_lead(it),
             Letter::LeadOver(it) => self.on_lead_over(it),
             Letter::Asked(it) => self.on_asked(it),

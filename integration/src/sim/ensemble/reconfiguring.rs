@@ -124,11 +124,12 @@ impl Node {
             return;
         }
         self.ctl.peer.decide_by(by.clone());
+        let next = by.next().map(|it| Zxid(it.members.version));
         self.ctl.by = by;
         let is_new = self.ctl.tells != told;
         self.ctl.tells = told;
         if self.ctl.peer.role() == Role::Leading {
-            self.post(Part::Proposer, Letter::DecidedBy { role });
+            self.post(Part::Proposer, Letter::DecidedBy { role, next });
         }
         let me = self.me;
         for peer in self.setup.members.clone().into_iter().filter(|it| is_new && *it != me) {
@@ -194,9 +195,9 @@ impl Node {
         }
     }
 
-    pub(super) fn on_decided_by(&mut self, role: u64) {
+    pub(super) fn on_decided_by(&mut self, role: u64, next: Option<Zxid>) {
         if self.is_current(role, self.lead.role) {
-            self.with_proposer(|core, _, _, out| core.on_decided_by(out));
+            self.with_proposer(|core, _, _, out| core.on_decided_by(next, out));
             self.resume();
             self.end_if_finished(false);
         }

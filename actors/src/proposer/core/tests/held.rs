@@ -1,7 +1,8 @@
 //! What is held back, and how much of it.
 
 use super::super::super::held::MOST_HELD;
-use super::{Bench, ServerId, check, small};
+use super::room::small;
+use super::{Bench, ServerId, check};
 
 #[test]
 fn p7_new_sessions_are_refused_while_too_much_is_held_back_and_an_expiry_is_held_once() {

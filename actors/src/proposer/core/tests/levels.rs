@@ -57,15 +57,3 @@ fn fl1_what_needs_a_level_is_not_numbered_before_it() {
     let (zxid, body) = (Zxid::new(Epoch(1), 1), TxnBody::FeatureLevel { level: 1 });
     Bench::new(1).proposer.server_txn(SessionId::NONE, zxid, NOW, body);
 }
-
-#[test]
-fn p8_the_last_epoch_has_none_behind_it() {
-    let mut bench = Bench::new(1);
-    let quorum = Majority(BTreeSet::from([ServerId(1)]));
-    let room = Room { admitted: 1 << 20, largest: 4 << 10 };
-    let proposer = Proposer::new(ServerId(1), Epoch(u32::MAX), quorum, PrepRules::default(), room);
-    bench.proposer = proposer.with_last_counter(1);
-    let last = Zxid::new(Epoch(u32::MAX), 1);
-    assert_eq!(bench.told("7 0#1 set /"), format!("{last:?} 7 set / v1"));
-    assert_eq!(bench.told(&format!("ack 1 {last:?}")), format!("commit {last:?}, no epoch left"));
-}

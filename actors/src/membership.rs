@@ -52,6 +52,14 @@ pub fn members(text: &[u8]) -> Option<Members> {
     Some(Members { version, ..Members::read(lines).ok()? })
 }
 
+/// Whether the configurations in it, if it is a reconfig, are some: what a leader sends may be anything.
+pub fn is_sound(body: &TxnBody) -> bool {
+    match body {
+        TxnBody::Membership { from, to } => members(from).is_some() && members(to).is_some(),
+        _ => true,
+    }
+}
+
 /// A configuration, and who decides by it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Configuration<Q> {
@@ -264,7 +272,7 @@ impl<Q: Quorum> Membership<Q> {
     /// This goes to the log. Whether the view is another now.
     ///
     /// # Panics
-    /// If it is a reconfig whose text is none: its leader would have checked that.
+    /// If it is a reconfig whose text is none ([`is_sound`]).
     pub fn on_logged(&mut self, txn: &Txn) -> bool {
         let TxnBody::Membership { from, to } = &txn.body else { return false };
         let read = |text: &Bytes| {

@@ -25,6 +25,7 @@ use paddock_messages::level;
 use paddock_messages::quorum::{SyncStart, Tail, ToLeader, ToLearner};
 use paddock_messages::zxid::{Epoch, Zxid};
 
+use crate::membership;
 use crate::quorum_peer::progress::{Progress, Stay};
 
 /// What the shell must do, in this order. What goes to the log goes there in the order in which it stands
@@ -372,6 +373,9 @@ impl Following {
             if txn.body.level() > self.reads_level {
                 self.phase = Phase::Left;
                 return out.push(Output::Unreadable(txn.body.level()));
+            }
+            if !membership::is_sound(&txn.body) {
+                return self.leave("the leader sends a configuration that is none", out);
             }
             let follows = last.next() == Some(zxid) || (zxid.epoch() > last.epoch() && zxid.counter() == 1);
             if !follows || zxid.epoch() > self.epoch {

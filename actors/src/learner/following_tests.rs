@@ -449,3 +449,31 @@ fn dg5_one_that_asks_for_a_tree_keeps_its_log_unless_the_snapshot_has_all_of_it(
     let mut bench = acknowledged().run(&["DIFF"]);
     assert_eq!(bench.told("NEWLEADER 5 after 3.7"), "enter 5");
 }
+
+/// A peer's fault is an input: nothing of it is logged.
+#[test]
+fn mb1_a_leader_that_sends_a_configuration_that_is_none_is_left() {
+    let sound: &[u8] = b"server.1=a:1:2:participant;3\nversion=1";
+    for (from, to, is_taken) in [
+        (sound, sound, true),
+        (sound, b"server.1=a".as_slice(), false),
+        (b"\xff", sound, false),
+        (sound, b"server.1=a\nversion=x", false),
+    ] {
+        let bench = Bench(Bench::new().0.reading(1));
+        let mut stay = bench.run(&["connected", "LEADERINFO 5", "accepted", "DIFF"]).0;
+        let body = TxnBody::Membership { from: from.to_vec().into(), to: to.to_vec().into() };
+        let header = TxnHeader {
+            session: SessionId::NONE,
+            attach: AttachNumber::default(),
+            cxid: 0,
+            zxid: z("5.1"),
+            time: 0,
+        };
+        let items = Arc::new(vec![Proposal::Txn(Txn { header, body })]);
+        let mut out = Vec::new();
+        stay.on_packet(ToLearner::Proposals { after: z("3.7"), items }, &mut out);
+        assert_eq!(matches!(out[..], [Output::Proposals(_)]), is_taken, "{out:?}");
+        assert_eq!(matches!(out[..], [Output::Leave(_)]), !is_taken, "{out:?}");
+    }
+}

@@ -61,6 +61,8 @@ pub(crate) struct Membership {
     pub(crate) me: ServerId,
     /// The configuration in force, as far as the log says, or the file.
     members: Members,
+    /// `reconfigEnabled=false`: the file's are the members.
+    by_file: bool,
     /// Whom there are links to, this member too.
     pub(crate) links: Arc<BTreeMap<ServerId, Server>>,
     /// By lane, where each member is.
@@ -84,7 +86,8 @@ impl Membership {
         let members = committed.unwrap_or_else(|| config.members.clone());
         // Links to whom either names: one that has left may come back.
         let all = config.members.servers.iter().chain(&members.servers);
-        let links: BTreeMap<_, _> = all.map(|(id, server)| (*id, server.clone())).collect();
+        let mut links: BTreeMap<_, _> = all.map(|(id, server)| (*id, server.clone())).collect();
+        links.values_mut().for_each(|server: &mut Server| server.addresses.sort()); // as a reconfig has them
         let addresses = links.iter().map(|(id, server)| {
             let ports = |port: fn(&PeerAddress) -> u16| {
                 server.addresses.iter().map(|at| (at.host.clone(), port(at))).collect()
@@ -99,6 +102,7 @@ impl Membership {
         Self {
             me,
             members,
+            by_file: config.ensemble.reconfig == Some(false),
             links: Arc::new(links),
             addresses,
             identity: Arc::new(parking_lot::Mutex::new(identity)),
@@ -125,7 +129,8 @@ impl Membership {
 
     /// Who decides; `logged` is what the log holds and is not known to be committed.
     pub(crate) fn decided_by(&self, logged: &[Txn]) -> DecidedBy {
-        let mut decided = DecidedBy::new(self.members.clone(), self.members.quorum());
+        let decided = DecidedBy::new(self.members.clone(), self.members.quorum());
+        let mut decided = decided.by_file(self.by_file);
         for txn in logged {
             decided.on_logged(txn);
         }

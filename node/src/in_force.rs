@@ -5,8 +5,10 @@
 //! began: that it names others is told, not followed. But a file that has this very server at another peer address than
 //! all others know is a mistake that would cost a member: it does not start.
 
-use paddock_config::Config;
-use paddock_config::members::Members;
+use std::net::IpAddr;
+
+use paddock_config::members::{Members, Server};
+use paddock_config::{Config, PeerAddress};
 use paddock_messages::ids::ServerId;
 
 use crate::open::StartError;
@@ -30,9 +32,9 @@ pub(crate) fn in_force(
         return Ok(None);
     }
     if let (Some(file), Some(known)) = (config.members.servers.get(&me), logged.servers.get(&me))
-        && file.addresses != known.addresses
+        && is_elsewhere(file, known)
     {
-        let text = |server: &paddock_config::members::Server| server.to_string();
+        let text = |server: &Server| server.to_string();
         return Err(StartError::OtherAddress { me, file: text(file), known: text(known), version });
     }
     if logged.servers != config.members.servers || logged.groups != config.members.groups {
@@ -43,6 +45,17 @@ pub(crate) fn in_force(
         );
     }
     Ok(Some(logged))
+}
+
+/// Whether a server's own line has it at other peer addresses than the others know; one that listens everywhere may be at any.
+fn is_elsewhere(file: &Server, known: &Server) -> bool {
+    let sorted = |server: &Server| {
+        let mut all = server.addresses.clone();
+        all.sort();
+        all
+    };
+    let is_any = |at: &PeerAddress| at.host.parse::<IpAddr>().is_ok_and(|it| it.is_unspecified());
+    !file.addresses.iter().any(is_any) && sorted(file) != sorted(known)
 }
 
 #[cfg(test)]
@@ -86,6 +99,7 @@ mod tests {
             ("", Some(without_us), Ok(Some(2))), // being absent is no disagreement
             ("", Some(&*client_moved), Ok(Some(3))),
             ("", Some(&*moved), Err(2)),
+            ("0.0.0.0", Some(FILE), Ok(Some(3))), // one that listens everywhere
             ("reconfigEnabled=true", Some(&*four), Ok(Some(4))),
             ("reconfigEnabled=true", Some(&*moved), Err(2)),
             ("reconfigEnabled=false", Some(&*four), Ok(None)),

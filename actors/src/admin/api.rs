@@ -44,8 +44,8 @@ struct Failure {
 /// None of a connection that came over TCP, or of whom the system does not tell.
 pub(super) fn owner(connection: &dyn Any) -> Option<Owner> {
     let stream = connection.downcast_ref::<UnixStream>()?;
-    let known = rustix::net::sockopt::socket_peercred(stream).ok()?;
-    Some(Owner { uid: known.uid.as_raw(), pid: known.pid.as_raw_nonzero().get() })
+    let known = stream.peer_cred().ok()?;
+    Some(Owner { uid: known.uid(), pid: known.pid().unwrap_or_default() }) // 0: of another namespace
 }
 
 /// Each path.

@@ -385,7 +385,10 @@ impl<Q: Quorum> Proposer<Q> {
         }
         let zxid = self.next();
         let body = match self.standing(view, session, attach) {
-            Standing::Moved => TxnBody::Error(ErrorCode::SessionMoved),
+            Standing::Moved => {
+                self.forget_level(&write);
+                TxnBody::Error(ErrorCode::SessionMoved)
+            }
             standing => {
                 let is_live = standing == Standing::Lives;
                 let at = Place { session, is_live, is_local: false, ids: &from.ids, zxid, time: now_ms };

@@ -79,6 +79,8 @@ pub struct QuorumPeerActor {
     by: Deciders,
     /// What the others are told.
     tells: Option<membership::Told>,
+    /// What each has told in this role: said again it is no news.
+    told_by: BTreeMap<ServerId, membership::Told>,
     /// The generation of the role.
     role: u64,
     board: Board,
@@ -110,6 +112,7 @@ impl QuorumPeerActor {
             core,
             by,
             tells: None,
+            told_by: BTreeMap::new(),
             role: 0,
             board,
             told,
@@ -139,6 +142,7 @@ impl QuorumPeerActor {
     fn enter(&mut self, begin: Begin, why: &'static str, ctx: &mut Ctx<'_, Self>) {
         let Begin { role, part } = begin;
         self.role = role;
+        self.told_by.clear(); // the Learner forgets what it heard once it is served
         self.forget_trips();
         self.told.set(Told::Looking, ctx.clock().now_ms());
         if part == Part::Look {
@@ -267,7 +271,19 @@ impl QuorumPeerActor {
 }
 
 impl QuorumPeerActor {
-    fn hear_configuration(&self, from: ServerId, told: Option<membership::Told>, ctx: &mut Ctx<'_, Self>) {
+    fn hear_configuration(
+        &mut self,
+        from: ServerId,
+        told: Option<membership::Told>,
+        ctx: &mut Ctx<'_, Self>,
+    ) {
+        if self.told_by.get(&from) == told.as_ref() {
+            return;
+        }
+        match &told {
+            Some(told) => _ = self.told_by.insert(from, told.clone()),
+            None => _ = self.told_by.remove(&from),
+        }
         let heard = ConfigurationHeard { from, told };
         self.must(self.peers.heard_configuration.post(heard).map_err(drop), ctx);
     }

@@ -61,6 +61,9 @@ impl DataTree {
             TxnBody::One(op) => self.apply_op(header, op, events).unwrap_or_else(Outcome::Refused),
             TxnBody::SetAcl { path, acl, version } => told(self.set_acl(header.zxid, path, acl, *version)),
             TxnBody::Reconfig { text } | TxnBody::Membership { to: text, .. } => {
+                if let TxnBody::Membership { to, .. } = body {
+                    self.configuration = Some(to.clone());
+                }
                 let path = ByteString::from_static(path::CONFIG);
                 let stat = self.set_data(header, &path, Some(text), -1, events);
                 let told = |stat| Outcome::Reconfigured(Box::new((Some(text.clone()), stat)));

@@ -363,3 +363,22 @@ fn fl2_t6_a_level_that_comes_again_behind_a_higher_one_changes_nothing() {
         assert_eq!(tree.feature_level(), comes_to, "txn {counter}");
     }
 }
+
+/// Clients that may write `/zookeeper/config` show others a text; who votes is what the last reconfig says.
+#[test]
+fn mb1_the_configuration_is_the_last_reconfigs_and_no_clients() {
+    let mut tree = DataTree::new(TreeOptions::default());
+    let text = |id: u64| Bytes::from(format!("server.{id}=a:1:2:participant;3\nversion=10000000{id}"));
+    let of = |tree: &DataTree| tree.membership().map(|it| (it.servers.len(), it.version));
+    let reconfig = TxnBody::Reconfig { text: text(1) };
+    apply(&mut tree, &txn(1, reconfig));
+    assert_eq!(of(&tree), None, "what a file says informs");
+    apply(&mut tree, &txn(2, TxnBody::Membership { from: text(1), to: text(2) }));
+    assert_eq!(of(&tree), Some((1, 0x1_0000_0002)));
+    apply(
+        &mut tree,
+        &set_data(3, paddock_messages::path::CONFIG, b"server.9=a:1:2:participant;3\nversion=9ffffffff", -1),
+    );
+    apply(&mut tree, &txn(4, TxnBody::Reconfig { text: text(8) }));
+    assert_eq!(of(&tree), Some((1, 0x1_0000_0002)));
+}

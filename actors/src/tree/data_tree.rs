@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use bytestring::ByteString;
 use paddock_config::Members;
 use paddock_messages::ids::SessionId;
@@ -82,13 +83,14 @@ pub struct DataTree {
     pub(super) recent: Recent,
     pub(super) walk: Option<Arc<WalkState>>,
     pub(super) feature_level: u8,
+    /// What the last reconfig has put in force: not what `/zookeeper/config` has, which its ACL may let clients write.
+    pub(super) configuration: Option<Bytes>,
 }
 
 impl DataTree {
     /// The configuration that the log has put in force, if it ever has.
     pub fn membership(&self) -> Option<Members> {
-        let text = self.node(CONFIG)?.data().filter(|_| self.feature_level >= level::RECONFIG)?;
-        membership::members(text)
+        membership::members(self.configuration.as_ref()?)
     }
 
     /// A fresh one: the root and the reserved znodes, no session, zxid 0. Source: DataTree().
@@ -128,6 +130,7 @@ impl DataTree {
             recent: Recent::default(),
             walk: None,
             feature_level: 0,
+            configuration: None,
         }
     }
 

@@ -77,6 +77,7 @@ impl TreeLoader {
     pub fn new(options: TreeOptions, head: WalkHead) -> Self {
         let mut tree = DataTree::bare(options);
         (tree.last_zxid, tree.feature_level) = (head.zxid, head.feature_level);
+        tree.configuration.clone_from(&head.configuration);
         tree.sessions = head.sessions.iter().copied().collect();
         tree.arena.reserve(head.slots);
         let mut acls = HashMap::with_hasher(FixedState::with_seed(options.hash_seed));

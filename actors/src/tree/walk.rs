@@ -8,6 +8,7 @@
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock};
 
+use bytes::Bytes;
 use paddock_messages::ids::SessionId;
 use paddock_messages::znode::{Acl, Owner};
 use paddock_messages::zxid::Zxid;
@@ -41,6 +42,8 @@ pub struct WalkHead {
     pub acls: Vec<(u32, Arc<[Acl]>)>,
     /// Its feature level.
     pub feature_level: u8,
+    /// The configuration that a reconfig has put in force, as text.
+    pub configuration: Option<Bytes>,
 }
 
 /// How far a walk has come.
@@ -60,6 +63,7 @@ pub struct Walk {
     digest: u64,
     count: u32,
     feature_level: u8,
+    configuration: Option<Bytes>,
     sessions: Sessions,
     acls: ByNumber,
     /// Made of all that by whoever asks first: not under the lock.
@@ -155,6 +159,7 @@ impl DataTree {
             digest: self.digest(),
             count: self.arena.live(),
             feature_level: self.feature_level,
+            configuration: self.configuration.clone(),
             sessions: self.sessions.clone(),
             acls: self.acls.by_number(),
             head: OnceLock::new(),
@@ -202,6 +207,7 @@ impl Walk {
             sessions: self.sessions.iter().collect(),
             acls: self.acls.in_use().map(|(id, acl)| (id, acl.clone())).collect(),
             feature_level: self.feature_level,
+            configuration: self.configuration.clone(),
         })
     }
 

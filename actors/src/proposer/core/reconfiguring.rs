@@ -1,12 +1,13 @@
 //! From one configuration to the next (MB2, MB3): what a client asks, checked, and when it is committed.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use bytestring::ByteString;
-use paddock_config::Members;
 use paddock_config::members::Server;
 use paddock_config::reconfig::Change;
+use paddock_config::{Members, PeerAddress};
 use paddock_messages::client::ops::Reconfig;
 use paddock_messages::client::request::Write;
 use paddock_messages::error_code::ErrorCode;
@@ -40,6 +41,12 @@ pub(super) enum LevelAsked {
     Asked,
     /// A member is away, or cannot read it.
     Refused,
+}
+
+/// One of the members whose peer address is every machine's own.
+fn nowhere(members: &Members) -> Option<ServerId> {
+    let is_any = |at: &PeerAddress| at.host.parse::<IpAddr>().is_ok_and(|it| it.is_unspecified());
+    members.servers.iter().find(|(_, server)| server.addresses.iter().any(is_any)).map(|(id, _)| *id)
 }
 
 /// Whether it is one that changes the configuration, if anything.
@@ -121,9 +128,17 @@ impl<Q: Quorum> Proposer<Q> {
         self.level_asked = LevelAsked::Refused;
     }
 
+    /// A reconfig that waited is answered otherwise: the next one asks for itself.
+    pub(super) fn forget_level(&mut self, write: &Write) {
+        if matches!(write, Write::Reconfig(_)) {
+            self.level_asked = LevelAsked::No;
+        }
+    }
+
     /// Whether there are other members.
     pub(super) fn is_of_several(&self) -> bool {
-        self.quorum.now().members.servers.len() > 1
+        let links = self.links.as_ref().map_or(0, |links| links.len());
+        links.max(self.quorum.now().members.servers.len()) > 1
     }
 
     /// The same of what is held back.
@@ -153,6 +168,9 @@ impl<Q: Quorum> Proposer<Q> {
                 let now = &self.quorum.now().members;
                 let body =
                     TxnBody::Membership { from: text(now, Zxid(now.version)), to: text(&members, zxid) };
+                if !membership::is_sound(&body) {
+                    return TxnBody::Error(ErrorCode::BadArguments); // what the files have cannot be said again
+                }
                 self.quorum.begin(Members { version: zxid.0, ..members });
                 self.reconfigures = Some(Reconfiguring { zxid, is_decided_by: false });
                 body
@@ -180,6 +198,13 @@ impl<Q: Quorum> Proposer<Q> {
             refused(&bad);
             bad.code()
         })?;
+        if let Some(id) = nowhere(&members) {
+            refused(&format_args!(
+                "server.{id} would be looked for by each member on its own machine: name an address that the others reach, in \
+                 the files too"
+            ));
+            return Err(ErrorCode::BadArguments);
+        }
         match self.stranger(&members) {
             Some(id) => {
                 refused(&format_args!(

@@ -4,6 +4,7 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use bytestring::ByteString;
 use paddock_messages::ids::SessionId;
 use paddock_messages::znode::{Acl, Id, Perms};
@@ -15,7 +16,8 @@ use crate::tree::walk::WalkHead;
 pub(super) const MAGIC: &[u8; 8] = b"PDKSNAP\n";
 /// Of a tree at feature level 0, which every build reads.
 const PLAIN: u32 = 1;
-/// The head has the feature level as its last byte.
+/// The head ends with the feature level, and the configuration that a reconfig has put in force: its length, 0 for none,
+/// and its text.
 const WITH_LEVEL: u32 = 2;
 /// The newest that is read.
 pub(super) const VERSION: u32 = WITH_LEVEL;
@@ -196,6 +198,9 @@ pub(super) fn encode_head(head: &WalkHead, to: &mut Vec<u8>) {
     }
     if head.feature_level > 0 {
         to.push(head.feature_level);
+        let text = head.configuration.as_deref().unwrap_or_default();
+        put_len(text.len(), to);
+        to.extend_from_slice(text);
     }
 }
 
@@ -212,8 +217,23 @@ pub(super) fn decode_head(version: u32, mut from: &[u8]) -> Option<WalkHead> {
     for _ in 0..take_int(from)? {
         acls.push((take_int(from)?, take_acl(from)?));
     }
-    let feature_level = if version >= WITH_LEVEL { from.split_off_first().copied()? } else { 0 };
-    from.is_empty().then_some(WalkHead { zxid, digest, count, slots, sessions, acls, feature_level })
+    let (mut feature_level, mut configuration) = (0, None);
+    if version >= WITH_LEVEL {
+        feature_level = from.split_off_first().copied()?;
+        let length = take_int(from)? as usize;
+        let text = from.split_off(..length)?;
+        configuration = (!text.is_empty()).then(|| Bytes::copy_from_slice(text));
+    }
+    from.is_empty().then_some(WalkHead {
+        zxid,
+        digest,
+        count,
+        slots,
+        sessions,
+        acls,
+        feature_level,
+        configuration,
+    })
 }
 
 fn take_acl(from: &mut &[u8]) -> Option<Arc<[Acl]>> {

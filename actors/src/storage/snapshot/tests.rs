@@ -128,6 +128,7 @@ fn fl2_s21_the_feature_level_is_in_the_head_of_a_file_of_its_own_format() {
     let again = reload(&file).unwrap();
     assert_eq!(again.feature_level(), 1);
     assert_same(&raised, &again);
+    assert!(again.membership().is_none());
     for at in 0..file.len() {
         let mut changed = file.clone();
         changed[at] ^= 0x10;
@@ -139,6 +140,20 @@ fn fl2_s21_the_feature_level_is_in_the_head_of_a_file_of_its_own_format() {
         let error = reload(&mixed).unwrap_err().to_string();
         assert!(error.contains("the head is malformed"), "{error}");
     }
+}
+
+#[test]
+fn mb1_s21_a_configuration_that_a_reconfig_has_made_is_read_back() {
+    let text = Bytes::from_static(b"server.7=a:1:2:participant;3\nversion=64");
+    let mut reconfigured = tree(20, 10);
+    reconfigured.apply(&txn(100, TxnBody::FeatureLevel { level: 1 }), &mut Events::unwanted());
+    let body = TxnBody::Membership { from: text.clone(), to: text };
+    reconfigured.apply(&txn(101, body), &mut Events::unwanted());
+    let (reconfigured, file) = saved(reconfigured);
+    let again = reload(&file).unwrap();
+    assert_same(&reconfigured, &again);
+    let members = again.membership().expect("it is there");
+    assert_eq!((members.version, members.voters().len()), (0x64, 1));
 }
 
 #[test]

@@ -8,7 +8,6 @@
 //! - MB2 A leader numbers a reconfig only once all before it is committed, and nothing behind it until it is.
 //! - MB3 A reconfig is committed only with a quorum of each configuration, which the leader knows before anybody is
 //!   told. Whoever has no vote in a committed configuration leads no longer than it takes to give the lead up.
-//!
 //! - MB4 A member that hears of a committed configuration later than its own goes by that one, though its log lacks the
 //!   reconfig: what the others have committed is committed. Else one that was away while the others changed would look
 //!   for a leader among those who have left. While it looks for a leader it also goes by a reconfig that it hears of

@@ -10,6 +10,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::net::IpAddr;
 
 use paddock_messages::ids::ServerId;
 use serde::Serialize;
@@ -59,6 +60,13 @@ pub struct PeerAddress {
     pub quorum_port: u16,
     /// Carries votes and heartbeats; another than `quorum_port`.
     pub election_port: u16,
+}
+
+impl PeerAddress {
+    /// Whether it is every machine's own, `0.0.0.0` or `::`: one to listen at, and not to dial.
+    pub fn is_unspecified(&self) -> bool {
+        self.host.parse::<IpAddr>().is_ok_and(|host| host.is_unspecified())
+    }
 }
 
 /// A host, without brackets, and a TCP port.

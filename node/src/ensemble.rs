@@ -354,10 +354,10 @@ pub(crate) fn start(
     let now_ms = env.clock.now_ms();
     mail.board.decide(by.clone());
     let core = QuorumPeer::new(membership.me, &others, by.clone(), membership.timing, now_ms);
-    let election = Election::new(membership.me, others, by.clone());
+    let election = Election::new(membership.me, others, by);
     let election = ElectionActor::new(election, votes, mail.quorum_peer.outbox(ADMITTED), mail.search);
     let quorum_peer = QuorumPeerActor::new(
-        (membership.me, by),
+        membership.me,
         core,
         (mail.board, mail.told),
         peers,

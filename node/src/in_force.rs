@@ -5,8 +5,6 @@
 //! began: that it names others is told, not followed. But a file that has this very server at another peer address than
 //! all others know is a mistake that would cost a member: it does not start.
 
-use std::net::IpAddr;
-
 use paddock_config::members::{Members, Server};
 use paddock_config::{Config, PeerAddress};
 use paddock_messages::ids::ServerId;
@@ -54,8 +52,7 @@ fn is_elsewhere(file: &Server, known: &Server) -> bool {
         all.sort();
         all
     };
-    let is_any = |at: &PeerAddress| at.host.parse::<IpAddr>().is_ok_and(|it| it.is_unspecified());
-    !file.addresses.iter().any(is_any) && sorted(file) != sorted(known)
+    !file.addresses.iter().any(PeerAddress::is_unspecified) && sorted(file) != sorted(known)
 }
 
 #[cfg(test)]

@@ -15,6 +15,7 @@ use paddock_messages::zxid::{Epoch, Zxid};
 use super::core::{Output, Proposer, Room};
 use super::handing_over::{DISK_FULL, OwnDisk};
 use super::reigning::Reigning;
+use super::sparing::Spared;
 use super::sync_limit::SyncLimit;
 use crate::admin::metrics::{Meters, Prepared};
 use crate::membership::Deciders;
@@ -57,25 +58,6 @@ impl Allowance {
         let all = self.left_over + u64::from(reaping.max_per_minute) * round_ms;
         self.left_over = all % MINUTE_MS;
         (all / MINUTE_MS) as usize
-    }
-}
-
-/// At most a line a second.
-#[derive(Debug, Default)]
-struct Sparing {
-    next_ms: u64,
-    left_out: u64,
-}
-
-impl Sparing {
-    /// How many lines were left out since the last, if one may be written.
-    fn may_say(&mut self, now_ms: u64) -> Option<u64> {
-        if now_ms < self.next_ms {
-            self.left_out += 1;
-            return None;
-        }
-        self.next_ms = now_ms + 1_000;
-        Some(std::mem::take(&mut self.left_out))
     }
 }
 
@@ -147,8 +129,7 @@ pub struct ProposerActor {
     pub(super) meters: Arc<Meters>,
     /// Proposed, and applied by the last look, as the meters were told.
     pub(super) told: (Zxid, Zxid),
-    /// Of soft limits and of hard ones: the first refuse nobody, and must not hide the others.
-    quotas: [Sparing; 2],
+    pub(super) spared: Spared,
     pub(super) is_disk_full: bool,
     /// `/zookeeper/config` may have to name other members, until it has been looked at in this epoch.
     pub(super) names_members: bool,
@@ -183,7 +164,7 @@ impl ProposerActor {
             out: Vec::new(),
             meters,
             told: (last, last),
-            quotas: Default::default(),
+            spared: Spared::default(),
             is_disk_full: false,
             names_members: false,
             sync_limit,
@@ -313,14 +294,7 @@ impl ProposerActor {
         self.meters.settled(between(self.told.1, applied));
         self.told = (core.last(), applied.max(self.told.1));
         self.meters.sessions_expired(core.take_expired());
-        for over in core.take_over_quota() {
-            if over.is_hard {
-                self.meters.quota_exceeded(&over.path);
-            }
-            if let Some(left_out) = self.quotas[usize::from(over.is_hard)].may_say(ctx.clock().now_ms()) {
-                tracing::warn!(left_out, "{over}");
-            }
-        }
+        self.tell_refusals(ctx);
     }
 }
 

@@ -12,6 +12,7 @@ use paddock_messages::letters::{Asker, Handshake, Internal, Proposal, Request, R
 use paddock_messages::txn::{Txn, TxnBody, TxnHeader};
 use paddock_messages::zxid::{Epoch, Zxid};
 
+pub use self::reconfiguring::RefusedReconfig;
 use self::reconfiguring::{LevelAsked, Reconfiguring};
 use self::sessions::Standing;
 use self::syncs::Syncs;
@@ -101,6 +102,7 @@ pub struct Proposer<Q> {
     /// The reconfig that is not committed.
     reconfigures: Option<Reconfiguring>,
     level_asked: LevelAsked,
+    refused_reconfigs: Vec<RefusedReconfig>,
     /// The members that have all that is proposed, or are sent it.
     synchronised: BTreeSet<ServerId>,
     /// Whom there are links to, if that is limited.
@@ -144,6 +146,7 @@ impl<Q: Quorum> Proposer<Q> {
             held: Held::default(),
             reconfigures: None,
             level_asked: LevelAsked::No,
+            refused_reconfigs: Vec::new(),
             synchronised: BTreeSet::new(),
             links: None,
             expired: 0,

@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet, VecDeque};
 
 use foldhash::fast::RandomState;
+use paddock_messages::client::request::Write;
 use paddock_messages::ids::{AttachNumber, ClientRef, ServerId, SessionId};
 use paddock_messages::letters::Request;
 
@@ -21,6 +22,16 @@ pub(super) enum Item {
     /// By this member's client.
     Asked(ServerId, Request),
     Expired(SessionId, AttachNumber),
+}
+
+impl Item {
+    /// The request, if it is a reconfig.
+    pub(super) fn reconfig(&self) -> Option<&Request> {
+        match self {
+            Self::Asked(_, request @ Request::Write { write: Write::Reconfig(_), .. }) => Some(request),
+            _ => None,
+        }
+    }
 }
 
 /// What came of holding a request back.

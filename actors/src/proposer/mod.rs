@@ -43,7 +43,7 @@ pub mod sync_plan;
 pub mod synchronising;
 
 pub use crate::quorum::{Majority, Quorum};
-pub use core::{LAST_COUNTER, Output, Proposer, Room};
+pub use core::{LAST_COUNTER, Output, Proposer, RefusedReconfig, Room};
 pub use handing_over::OwnDisk;
 
 mod announcing;
@@ -54,5 +54,6 @@ mod held;
 mod recent;
 mod reconfiguring;
 mod rolling_over;
+mod sparing;
 mod sync_limit;
 mod times;

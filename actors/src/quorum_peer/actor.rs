@@ -18,6 +18,7 @@ use super::digests::Finding;
 use super::office::{Aim, MoveTold, RoleTold, Told};
 use super::progress::{Board, Progress};
 use super::round_trip::RoundTrip;
+use super::telling::Telling;
 use crate::admin::metrics::Meters;
 use crate::client::hub::Control;
 use crate::election::actor::{Elected, Heard, Left, LinkChange, Look, Settle};
@@ -75,12 +76,7 @@ pub struct Peers {
 pub struct QuorumPeerActor {
     me: ServerId,
     core: QuorumPeer<Deciders>,
-    /// As the core has it.
-    by: Deciders,
-    /// What the others are told.
-    tells: Option<membership::Told>,
-    /// What each has told in this role: said again it is no news.
-    told_by: BTreeMap<ServerId, membership::Told>,
+    telling: Telling,
     /// The generation of the role.
     role: u64,
     board: Board,
@@ -101,7 +97,7 @@ pub struct QuorumPeerActor {
 impl QuorumPeerActor {
     /// `timeout_ms` is `peerTimeout`.
     pub fn new(
-        (me, by): (ServerId, Deciders),
+        me: ServerId,
         core: QuorumPeer<Deciders>,
         (board, told): (Board, RoleTold),
         peers: Peers,
@@ -110,9 +106,7 @@ impl QuorumPeerActor {
         Self {
             me,
             core,
-            by,
-            tells: None,
-            told_by: BTreeMap::new(),
+            telling: Telling::default(),
             role: 0,
             board,
             told,
@@ -142,7 +136,7 @@ impl QuorumPeerActor {
     fn enter(&mut self, begin: Begin, why: &'static str, ctx: &mut Ctx<'_, Self>) {
         let Begin { role, part } = begin;
         self.role = role;
-        self.told_by.clear(); // the Learner forgets what it heard once it is served
+        self.telling.on_role();
         self.forget_trips();
         self.told.set(Told::Looking, ctx.clock().now_ms());
         if part == Part::Look {
@@ -210,7 +204,7 @@ impl QuorumPeerActor {
                     self.begin(Part::Follow { leader, had_vote }, "", ctx);
                 }
                 Output::Differs(finding) => {
-                    self.tell(&finding);
+                    self.report(&finding);
                     if matches!(finding, Finding::Ours(_)) {
                         let differs = TreeDiffers { tree: self.core.tree() };
                         let told = self.peers.differs.post(differs).map_err(drop);
@@ -221,7 +215,7 @@ impl QuorumPeerActor {
         }
     }
 
-    fn tell(&self, finding: &Finding) {
+    fn report(&self, finding: &Finding) {
         self.meters.trees_differ();
         match finding {
             Finding::Ours(what) => tracing::error!(
@@ -271,28 +265,15 @@ impl QuorumPeerActor {
 }
 
 impl QuorumPeerActor {
-    fn hear_configuration(
-        &mut self,
-        from: ServerId,
-        told: Option<membership::Told>,
-        ctx: &mut Ctx<'_, Self>,
-    ) {
-        if self.told_by.get(&from) == told.as_ref() {
-            return;
-        }
-        match &told {
-            Some(told) => _ = self.told_by.insert(from, told.clone()),
-            None => _ = self.told_by.remove(&from),
-        }
-        let heard = ConfigurationHeard { from, told };
-        self.must(self.peers.heard_configuration.post(heard).map_err(drop), ctx);
-    }
-
-    /// What our log says of the configuration: down its ctl lane (MB4).
-    fn tell_configuration(&self, peer: ServerId) {
-        if let (Some(told), Some(link)) = (&self.tells, self.peers.tell.get(&peer)) {
+    fn tell(&self, peer: ServerId, told: &membership::Told) {
+        if let Some(link) = self.peers.tell.get(&peer) {
             let _ = link.post(SendConfiguration(told.clone())); // the newest replaces what is not on its way
         }
+    }
+
+    fn hear(&self, from: ServerId, told: Option<membership::Told>, ctx: &mut Ctx<'_, Self>) {
+        let heard = self.peers.heard_configuration.post(ConfigurationHeard { from, told }).map_err(drop);
+        self.must(heard, ctx);
     }
 }
 
@@ -324,8 +305,8 @@ impl Serve<HeardNotification> for QuorumPeerActor {
         HeardNotification { from, notification }: HeardNotification,
         ctx: &mut Ctx<'_, Self>,
     ) {
-        if notification.state == PeerState::Looking {
-            self.tell_configuration(from); // it may look among those who have left
+        if let Some(told) = self.telling.on_notification(&notification) {
+            self.tell(from, told);
         }
         let heard = self.peers.heard.post(Heard { from, notification }).map_err(drop);
         self.must(heard, ctx);
@@ -334,7 +315,9 @@ impl Serve<HeardNotification> for QuorumPeerActor {
 
 impl Serve<HeardConfiguration> for QuorumPeerActor {
     fn serve(&mut self, HeardConfiguration { from, told }: HeardConfiguration, ctx: &mut Ctx<'_, Self>) {
-        self.hear_configuration(from, Some(told), ctx);
+        if self.telling.on_heard(from, &told) {
+            self.hear(from, Some(told), ctx);
+        }
     }
 }
 
@@ -342,7 +325,9 @@ impl Serve<CtlUp> for QuorumPeerActor {
     fn serve(&mut self, CtlUp(peer): CtlUp, ctx: &mut Ctx<'_, Self>) {
         self.core.on_lane(peer);
         self.trips.remove(&peer);
-        self.tell_configuration(peer);
+        if let Some(told) = self.telling.own() {
+            self.tell(peer, told);
+        }
         let told = self.peers.link.post(LinkChange { peer, is_up: true }).map_err(drop);
         self.must(told, ctx);
     }
@@ -350,7 +335,8 @@ impl Serve<CtlUp> for QuorumPeerActor {
 
 impl Serve<CtlDown> for QuorumPeerActor {
     fn serve(&mut self, CtlDown(peer): CtlDown, ctx: &mut Ctx<'_, Self>) {
-        self.hear_configuration(peer, None, ctx);
+        self.telling.on_lane_down(peer);
+        self.hear(peer, None, ctx);
         let told = self.peers.link.post(LinkChange { peer, is_up: false }).map_err(drop);
         self.must(told, ctx);
     }
@@ -382,7 +368,7 @@ impl Serve<Stands> for QuorumPeerActor {
         let own = Vote { peer_epoch: stands.current_epoch, zxid: stands.last, leader: self.me };
         let votes = self.core.is_voter() && stands.has_room;
         self.joins = stands.joins;
-        let (by, memory, joins) = (self.by.clone(), stands.memory, stands.joins);
+        let (by, memory, joins) = (self.core.quorum().clone(), stands.memory, stands.joins);
         let look = Look { own: votes.then_some(own), memory, joins, by };
         let looks = self.peers.look.post(look).map_err(drop);
         self.must(looks, ctx);
@@ -394,12 +380,12 @@ impl Serve<Decide> for QuorumPeerActor {
         if role != self.role {
             return;
         }
-        self.core.decide_by(by.clone());
         let next = by.next().map(|it| Zxid(it.members.version));
-        self.by = by;
-        if self.tells != told {
-            self.tells = told;
-            self.peers.links.keys().for_each(|peer| self.tell_configuration(*peer));
+        self.core.decide_by(by);
+        if self.telling.on_own(told)
+            && let Some(told) = self.telling.own()
+        {
+            self.peers.tell.keys().for_each(|peer| self.tell(*peer, told));
         }
         if self.core.role() == Role::Leading {
             let told = self.peers.decided_by.post(DecidedBy { role, next }).map_err(drop);

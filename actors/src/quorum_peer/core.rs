@@ -132,6 +132,11 @@ impl<Q: Quorum> QuorumPeer<Q> {
         self.quorum = quorum;
     }
 
+    /// Who decides.
+    pub fn quorum(&self) -> &Q {
+        &self.quorum
+    }
+
     /// Whether this member has a vote.
     pub fn is_voter(&self) -> bool {
         self.quorum.is_voter(self.me)

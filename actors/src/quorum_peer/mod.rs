@@ -27,6 +27,7 @@ pub mod office;
 pub mod progress;
 mod pulse;
 mod round_trip;
+pub mod telling;
 
 pub use alone::{Reign, reign};
 pub use core::HAND_OVER_MS;

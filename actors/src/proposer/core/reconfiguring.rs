@@ -1,7 +1,6 @@
 //! From one configuration to the next (MB2, MB3): what a client asks, checked, and when it is committed.
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use bytestring::ByteString;
@@ -11,7 +10,7 @@ use paddock_config::{Members, PeerAddress};
 use paddock_messages::client::ops::Reconfig;
 use paddock_messages::client::request::Write;
 use paddock_messages::error_code::ErrorCode;
-use paddock_messages::ids::ServerId;
+use paddock_messages::ids::{ServerId, SessionId};
 use paddock_messages::letters::{Proposal, Request};
 use paddock_messages::level;
 use paddock_messages::txn::TxnBody;
@@ -43,10 +42,43 @@ pub(super) enum LevelAsked {
     Refused,
 }
 
+/// At most so much of a reason is kept, in characters: it quotes what the client sent.
+const MAX_WHY: usize = 1_000;
+
+/// A reconfig that is refused, for the log.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a reconfig is refused: {why}")]
+pub struct RefusedReconfig {
+    /// Whose.
+    pub session: SessionId,
+    /// What the client is told.
+    pub code: ErrorCode,
+    /// At most 1,000 characters.
+    pub why: String,
+}
+
+/// Why one is refused.
+struct Refusal {
+    code: ErrorCode,
+    why: String,
+}
+
+impl Refusal {
+    fn new(code: ErrorCode, why: impl ToString) -> Self {
+        Self { code, why: why.to_string() }
+    }
+}
+
+impl From<ErrorCode> for Refusal {
+    fn from(code: ErrorCode) -> Self {
+        Self::new(code, code)
+    }
+}
+
 /// One of the members whose peer address is every machine's own.
 fn nowhere(members: &Members) -> Option<ServerId> {
-    let is_any = |at: &PeerAddress| at.host.parse::<IpAddr>().is_ok_and(|it| it.is_unspecified());
-    members.servers.iter().find(|(_, server)| server.addresses.iter().any(is_any)).map(|(id, _)| *id)
+    let is_nowhere = |server: &Server| server.addresses.iter().any(PeerAddress::is_unspecified);
+    members.servers.iter().find(|(_, server)| is_nowhere(server)).map(|(id, _)| *id)
 }
 
 /// Whether it is one that changes the configuration, if anything.
@@ -147,44 +179,60 @@ impl<Q: Quorum> Proposer<Q> {
     }
 
     /// Checks one, in the order of Apache's server. Source: compat ops, 6.4; PrepRequestProcessor.
-    fn judge(&mut self, view: &impl View, at: Place<'_>, asked: &Reconfig) -> Result<Members, ErrorCode> {
+    fn judge(&mut self, view: &impl View, at: Place<'_>, asked: &Reconfig) -> Result<Members, Refusal> {
         let members = self.changed(view, at, asked)?;
         let next = self.quorum.now().quorum.like(&members);
         if !next.holds(|server| server == self.me || self.synchronised.contains(&server)) {
-            return Err(ErrorCode::NewConfigNoQuorum);
+            let why =
+                "this leader has no quorum of it in sync: start those who join, and wait until they serve";
+            return Err(Refusal::new(ErrorCode::NewConfigNoQuorum, why));
         }
-        self.prep(view).may_write_configuration(at).map(|()| members)
+        self.prep(view).may_write_configuration(at)?;
+        Ok(members)
     }
 
     /// The txn of a reconfig, or of its refusal.
     pub(super) fn reconfigure(&mut self, view: &impl View, at: Place<'_>, asked: &Reconfig) -> TxnBody {
-        let zxid = at.zxid;
         self.level_asked = LevelAsked::No;
-        match self.judge(view, at, asked) {
-            Err(code) => TxnBody::Error(code),
-            Ok(_) if self.level < level::RECONFIG => TxnBody::Error(ErrorCode::NewConfigNoQuorum),
-            Ok(members) => {
-                let text = |members: &Members, version| membership::text(&members.to_string(), version);
-                let now = &self.quorum.now().members;
-                let body =
-                    TxnBody::Membership { from: text(now, Zxid(now.version)), to: text(&members, zxid) };
-                if !membership::is_sound(&body) {
-                    return TxnBody::Error(ErrorCode::BadArguments); // what the files have cannot be said again
-                }
-                self.quorum.begin(Members { version: zxid.0, ..members });
-                self.reconfigures = Some(Reconfiguring { zxid, is_decided_by: false });
-                body
-            }
-        }
+        self.begin(view, at, asked).unwrap_or_else(|Refusal { code, why }| {
+            let why = why.chars().take(MAX_WHY).collect();
+            self.refused_reconfigs.push(RefusedReconfig { session: at.session, code, why });
+            TxnBody::Error(code)
+        })
     }
 
-    fn changed(&mut self, view: &impl View, at: Place<'_>, asked: &Reconfig) -> Result<Members, ErrorCode> {
+    /// Those refused since the last call: at most one a request, so call it behind each batch of them.
+    pub fn take_refused_reconfigs(&mut self) -> Vec<RefusedReconfig> {
+        std::mem::take(&mut self.refused_reconfigs)
+    }
+
+    fn begin(&mut self, view: &impl View, at: Place<'_>, asked: &Reconfig) -> Result<TxnBody, Refusal> {
+        let members = self.judge(view, at, asked)?;
+        if self.level < level::RECONFIG {
+            let why =
+                "not every member is connected and of a build that can read it: see above who is in the way";
+            return Err(Refusal::new(ErrorCode::NewConfigNoQuorum, why));
+        }
+        let (zxid, now) = (at.zxid, &self.quorum.now().members);
+        let text = |members: &Members, version| membership::text(&members.to_string(), version);
+        let body = TxnBody::Membership { from: text(now, Zxid(now.version)), to: text(&members, zxid) };
+        if !membership::is_sound(&body) {
+            let why = "the lines that the files have for the members cannot be said again in a reconfig";
+            return Err(Refusal::new(ErrorCode::BadArguments, why));
+        }
+        self.quorum.begin(Members { version: zxid.0, ..members });
+        self.reconfigures = Some(Reconfiguring { zxid, is_decided_by: false });
+        Ok(body)
+    }
+
+    fn changed(&mut self, view: &impl View, at: Place<'_>, asked: &Reconfig) -> Result<Members, Refusal> {
         self.prep(view).may_reconfigure(at)?;
         let rules = self.rules.reconfig.ok_or(ErrorCode::ReconfigDisabled)?;
-        let refused = |why: &dyn std::fmt::Display| tracing::warn!(session = %at.session, "a reconfig is refused: {why}");
         let now = &self.quorum.now().members;
-        if asked.current_config_id != -1 && asked.current_config_id as u64 != now.version {
-            return Err(ErrorCode::BadVersion);
+        let (wanted, version) = (asked.current_config_id, now.version);
+        if wanted != -1 && wanted as u64 != version {
+            let why = format!("it is to change version {wanted:x}, and version {version:x} is in force");
+            return Err(Refusal::new(ErrorCode::BadVersion, why));
         }
         let text = |of: &Option<ByteString>| of.as_ref().map(ToString::to_string);
         let change = match text(&asked.new_members) {
@@ -194,24 +242,21 @@ impl<Q: Quorum> Proposer<Q> {
                 leaving: text(&asked.leaving_servers),
             },
         };
-        let members = now.changed(&change, rules).map_err(|bad| {
-            refused(&bad);
-            bad.code()
-        })?;
+        let members = now.changed(&change, rules).map_err(|bad| Refusal::new(bad.code(), bad))?;
         if let Some(id) = nowhere(&members) {
-            refused(&format_args!(
+            let why = format!(
                 "server.{id} would be looked for by each member on its own machine: name an address that the others reach, in \
                  the files too"
-            ));
-            return Err(ErrorCode::BadArguments);
+            );
+            return Err(Refusal::new(ErrorCode::BadArguments, why));
         }
         match self.stranger(&members) {
             Some(id) => {
-                refused(&format_args!(
+                let why = format!(
                     "server.{id} is not one that this process has links to, at the addresses that are asked for: it is to \
                      stand in every server's file, and they are to be started anew with that, before it can be added"
-                ));
-                Err(ErrorCode::Unimplemented)
+                );
+                Err(Refusal::new(ErrorCode::Unimplemented, why))
             }
             None => Ok(members),
         }

@@ -1,7 +1,6 @@
 //! What must wait for the next epoch, for the disk or for another leader, what goes on, and who is turned away (P7,
 //! P10, P15).
 
-use paddock_messages::client::request::Write;
 use paddock_messages::ids::ServerId;
 use paddock_messages::letters::{Handshake, Request};
 
@@ -87,10 +86,8 @@ impl<Q: Quorum> Proposer<Q> {
         self.pending.forget(view.last_zxid());
         let (mut proposals, mut turned_away) = (Vec::new(), Vec::new());
         while self.can_resume() {
-            if let Some(Item::Asked(_, Request::Write { write: Write::Reconfig(_), .. })) = self.held.front()
-                && let Some(Item::Asked(_, request)) = self.held.front().cloned()
-                && self.asks_for_level(view, &request, now_ms)
-            {
+            let reconfig = self.held.front().and_then(Item::reconfig).cloned();
+            if reconfig.is_some_and(|request| self.asks_for_level(view, &request, now_ms)) {
                 break;
             }
             let Some(held) = self.held.pop() else { break };

@@ -5,10 +5,11 @@ use std::collections::BTreeSet;
 
 use paddock_actors::election::actor::{Elected, Heard, Left, LinkChange, Settle};
 use paddock_actors::election::{Election, Output as Decided};
-use paddock_actors::membership::{Joint, Told};
+use paddock_actors::membership::Joint;
 use paddock_actors::quorum_peer::Progress;
 use paddock_actors::quorum_peer::core::{Output, QuorumPeer, Role, Timing};
 use paddock_actors::quorum_peer::digests::Finding;
+use paddock_actors::quorum_peer::telling::Telling;
 use paddock_messages::ids::ServerId;
 use paddock_messages::quorum::{Heartbeat, Memory, Notification, PeerState, Vote};
 use paddock_messages::roles::{
@@ -27,10 +28,7 @@ use super::setup::{PEER_TIMEOUT_MS, SimQuorum};
 pub(super) struct Ctl {
     pub(super) peer: QuorumPeer<Joint<SimQuorum>>,
     pub(super) election: Election<Joint<SimQuorum>>,
-    /// As the QuorumPeer has it.
-    pub(super) by: Joint<SimQuorum>,
-    /// What the other members are told.
-    pub(super) tells: Option<Told>,
+    pub(super) telling: Telling,
     /// The generation of the role.
     pub(super) role: u64,
     had_vote: bool,
@@ -49,9 +47,8 @@ impl Ctl {
     ) -> Self {
         Self {
             peer: QuorumPeer::new(me, &peers, by.clone(), timing, now_ms),
-            election: Election::new(me, peers, by.clone()),
-            by,
-            tells: None,
+            election: Election::new(me, peers, by),
+            telling: Telling::default(),
             role: 0,
             had_vote: false,
             joins: true,
@@ -68,6 +65,7 @@ impl Node {
 
     fn enter_role(&mut self, begin: Begin) {
         self.ctl.role = begin.role;
+        self.ctl.telling.on_role();
         if begin.part == RolePart::Look && !self.setup.has(EnsembleFault::SayRoleOn) {
             let (for_good, heir) = (begin == Begin::LAST, self.ctl.peer.take_heir());
             self.post(Part::Election, Letter::Left(Left { for_good, heir }));
@@ -216,9 +214,10 @@ impl Node {
     pub(super) fn on_ctl_lane(&mut self, peer: ServerId, is_up: bool) {
         if is_up {
             self.ctl.peer.on_lane(peer);
-            self.tell_configuration(peer);
+            self.tell_configuration(peer, self.ctl.telling.own().cloned());
         } else {
-            self.on_configuration(peer, None);
+            self.ctl.telling.on_lane_down(peer);
+            self.post(Part::Learner, Letter::ConfigurationHeard(peer, None));
         }
         self.post(Part::Election, Letter::LinkChange(LinkChange { peer, is_up }));
     }
@@ -249,7 +248,7 @@ impl Node {
         self.ctl.joins = stands.joins;
         let forgives = self.setup.has(EnsembleFault::CountAmnesiac);
         let memory = if forgives { Memory::Whole } else { stands.memory };
-        let (own, by) = (votes.then_some(own), self.ctl.by.clone());
+        let (own, by) = (votes.then_some(own), self.ctl.peer.quorum().clone());
         self.post(Part::Election, Letter::Look { own, memory, by });
     }
 

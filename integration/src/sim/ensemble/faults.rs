@@ -36,7 +36,7 @@ pub(super) enum Kind {
     Loss,
     /// Two members are far from each other.
     SlowLink,
-    /// The leader is far from everybody: what it logs is nowhere else for a while.
+    /// The leader is far from everybody: what it logs is nowhere else for a while, within which it may end.
     FarLeader,
     /// A disk takes long for everything.
     SlowDisk,
@@ -155,6 +155,10 @@ impl World {
                 let leaders: Vec<ServerId> = ids.iter().copied().filter(|it| self.is_leading(*it)).collect();
                 for leader in leaders {
                     ids.iter().for_each(|other| self.network.make_slow(leader, *other, us));
+                    if self.rng.random_bool(0.4) {
+                        let (life, after_us) = (self.member(leader).life, self.rng.random_range(0..2 * us));
+                        self.crash_in(leader, life, after_us);
+                    }
                 }
             }
             Kind::SlowDisk => self.member(any).disk_slow_us = self.rng.random_range(10..400) * 1_000,

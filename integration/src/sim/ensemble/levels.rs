@@ -77,9 +77,8 @@ impl World {
         let is_deaf = self.setup.is_deaf(id);
         match &mut self.builds {
             Some(rng) if !self.healing => {
-                let is_old = rng.random_bool(0.3) || is_deaf;
-                let must_be_new = std::mem::take(&mut self.member(id).needs_upgrade);
-                if is_old && !must_be_new { OLD } else { KNOWN }
+                let any = if rng.random_bool(0.3) || is_deaf { OLD } else { KNOWN };
+                self.member(id).next_build.take().unwrap_or(any)
             }
             _ => KNOWN,
         }
@@ -88,7 +87,7 @@ impl World {
     /// Its data is of a level that its build does not read: the next one does.
     pub(super) fn refuses_newer_data(&mut self, id: ServerId) {
         self.met.count("starts on data of a level that the build does not read");
-        self.member(id).needs_upgrade = true;
+        self.member(id).next_build = Some(KNOWN);
         self.restart_in(id, 200);
     }
 
@@ -100,14 +99,31 @@ impl World {
         let (asks, replaces, next_ms) =
             (rng.random_bool(0.4), rng.random_bool(0.3), rng.random_range(200..4_000));
         if let Some(leader) = leading.filter(|it| asks && self.frozen(*it).is_none()) {
-            let life = self.members[&leader].life;
+            let (life, before) = (self.members[&leader].life, self.level_of(leader));
             self.with(leader, life, Node::raise_level);
+            if self.level_of(leader) > before && !self.healing {
+                self.go_back_to_the_old(leader);
+            }
         }
         if replaces && !self.healing && self.frozen(any).is_none() {
             let life = self.members[&any].life;
             self.with(any, life, Node::stop);
         }
         self.at(next_ms * 1_000, Event::Level);
+    }
+
+    /// What is numbered there.
+    fn level_of(&self, leader: ServerId) -> Option<u8> {
+        self.members[&leader].node.as_ref()?.lead.core.as_ref().map(|core| core.level())
+    }
+
+    /// Before another has what `leader` has just raised, it may end, and start as of the build before.
+    fn go_back_to_the_old(&mut self, leader: ServerId) {
+        let others = self.setup.members.iter().copied().filter(|it| *it != leader);
+        let drawn = self.builds.as_mut().and_then(|rng| others.choose(rng).filter(|_| rng.random_bool(0.3)));
+        let Some(id) = drawn else { return };
+        self.member(id).next_build = Some(OLD);
+        self.crash(id);
     }
 
     /// Nobody is of the build before any more.

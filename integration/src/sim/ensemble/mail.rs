@@ -16,7 +16,7 @@ use paddock_messages::ids::ServerId;
 use paddock_messages::letters::{
     Commit, Internal, Proposals, SessionChanges, Silent, Submissions, Touched, TurnedAway,
 };
-use paddock_messages::quorum::{Heartbeat, Memory, Notification, PeerState, ToLeader, ToLearner, Vote};
+use paddock_messages::quorum::{Heartbeat, Memory, Notification, ToLeader, ToLearner, Vote};
 use paddock_messages::roles::{
     Asked, Begin, Confirmed, DropLearner, EpochKept, Establish, HandOver, HistoryApplied, Judge, KeepEpoch,
     Lead, LeadOver, MemberLane, MemberMet, MoveLeader, Over, OwnAck, Report, Retire, RoleEnded, RoundHeld,
@@ -300,15 +300,13 @@ impl Node {
             Letter::SyncAsked(it) => self.on_sync_asked(it),
             Letter::Heartbeat(from, heard) => self.on_heartbeat(from, heard),
             Letter::Notification(from, notification) => {
-                if notification.state == PeerState::Looking {
-                    self.tell_configuration(from);
-                }
+                self.tell_configuration(from, self.ctl.telling.on_notification(&notification).cloned());
                 self.post(Part::Election, Letter::Heard(Heard { from, notification }));
             }
             Letter::CtlLane(peer, is_up) => self.on_ctl_lane(peer, is_up),
             Letter::Look { own, memory, by } => self.on_look(own, memory, by),
             Letter::Decide { role, by, told } if part == Part::QuorumPeer => self.on_decide(role, by, told),
-            Letter::Configuration(from, told) => self.on_configuration(from, Some(told)),
+            Letter::Configuration(from, told) => self.on_configuration(from, told),
             Letter::Settle(it) => self.on_settle(it),
             Letter::Left(it) => self.on_left(it),
             Letter::Heard(it) => self.on_heard(it),

@@ -123,30 +123,30 @@ impl Node {
         if !self.is_current(role, self.ctl.role) {
             return;
         }
-        self.ctl.peer.decide_by(by.clone());
         let next = by.next().map(|it| Zxid(it.members.version));
-        self.ctl.by = by;
-        let is_new = self.ctl.tells != told;
-        self.ctl.tells = told;
+        self.ctl.peer.decide_by(by);
+        let is_new = self.ctl.telling.on_own(told);
         if self.ctl.peer.role() == Role::Leading {
             self.post(Part::Proposer, Letter::DecidedBy { role, next });
         }
         let me = self.me;
         for peer in self.setup.members.clone().into_iter().filter(|it| is_new && *it != me) {
-            self.tell_configuration(peer);
+            self.tell_configuration(peer, self.ctl.telling.own().cloned());
         }
     }
 
     /// What is in force here.
-    pub(super) fn tell_configuration(&mut self, peer: ServerId) {
-        if let Some(told) = self.ctl.tells.clone() {
+    pub(super) fn tell_configuration(&mut self, peer: ServerId, told: Option<Told>) {
+        if let Some(told) = told {
             self.effects.push(Effect::Configure(peer, told));
         }
     }
 
     /// The QuorumPeer hears what is in force elsewhere.
-    pub(super) fn on_configuration(&mut self, from: ServerId, told: Option<Told>) {
-        self.post(Part::Learner, Letter::ConfigurationHeard(from, told));
+    pub(super) fn on_configuration(&mut self, from: ServerId, told: Told) {
+        if self.ctl.telling.on_heard(from, &told) {
+            self.post(Part::Learner, Letter::ConfigurationHeard(from, Some(told)));
+        }
     }
 
     /// The Proposer: these decide from here on.

@@ -211,7 +211,7 @@ impl World {
         } else {
             full.drain(..).for_each(|id| self.members[&id].disk.set_capacity(u64::MAX));
         }
-        let next_ms = rng.random_range(500..8_000);
+        let next_ms = rng.random_range(if full.is_empty() { 500..4_000 } else { 2_000..10_000 });
         self.at(next_ms * 1_000, Event::Disks);
     }
 

@@ -56,8 +56,8 @@ pub(super) struct Member {
     pub(super) is_whole: bool,
     /// Its disk was replaced, and it does not again yet.
     pub(super) is_wiped: bool,
-    /// Its build cannot read its data.
-    pub(super) needs_upgrade: bool,
+    /// What its next process reads, if that is not drawn.
+    pub(super) next_build: Option<u8>,
 }
 
 impl Member {
@@ -76,7 +76,7 @@ impl Member {
             clock_ahead_ms: 0,
             is_whole: false,
             is_wiped: false,
-            needs_upgrade: false,
+            next_build: None,
         }
     }
 }

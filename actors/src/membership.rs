@@ -23,7 +23,7 @@
 //! Source: compat zab, 10; Ongaro and Ousterhout, In Search of an Understandable Consensus Algorithm (2014), 6, whose
 //! joint consensus takes two entries of the log: here the commit of the first stands for the second.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -141,6 +141,11 @@ impl<Q: Quorum> Quorum for Joint<Q> {
     fn holds(&self, agrees: impl Fn(ServerId) -> bool) -> bool {
         let holds = |it: &Arc<Configuration<Q>>| it.quorum.holds(&agrees);
         holds(&self.now) && self.next.as_ref().is_none_or(holds)
+    }
+
+    fn voters(&self) -> BTreeSet<ServerId> {
+        let next = self.next.iter().flat_map(|next| next.quorum.voters());
+        self.now.quorum.voters().into_iter().chain(next).collect()
     }
 
     /// Either may finish what is begun; one that has no vote afterwards gives the lead up then (MB3).

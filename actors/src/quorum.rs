@@ -21,6 +21,9 @@ pub trait Quorum: Clone {
     /// Whether the voters of which `agrees` is true are enough.
     fn holds(&self, agrees: impl Fn(ServerId) -> bool) -> bool;
 
+    /// Everyone of whom that is so.
+    fn voters(&self) -> BTreeSet<ServerId>;
+
     /// Whether this server may be elected: every voter, unless the quorum says otherwise.
     fn can_lead(&self, server: ServerId) -> bool {
         self.is_voter(server)
@@ -45,6 +48,10 @@ impl Quorum for Majority {
         self.0.iter().filter(|voter| agrees(**voter)).count() * 2 > self.0.len()
     }
 
+    fn voters(&self) -> BTreeSet<ServerId> {
+        self.0.clone()
+    }
+
     fn like(&self, members: &Members) -> Self {
         Self(members.voters())
     }
@@ -59,6 +66,10 @@ impl Quorum for paddock_config::Quorum {
 
     fn holds(&self, agrees: impl Fn(ServerId) -> bool) -> bool {
         self.holds_if(agrees)
+    }
+
+    fn voters(&self) -> BTreeSet<ServerId> {
+        self.voters().into_iter().filter(|id| self.is_voter(*id)).collect()
     }
 
     fn like(&self, members: &Members) -> Self {

@@ -21,7 +21,7 @@ use crate::kind::integer;
 use crate::quorum::{Group, Quorum};
 
 /// The highest id: a session id has one byte for it.
-pub(crate) const MAX_ID: i64 = 255;
+pub const MAX_ID: i64 = 255;
 const MAX_GROUP: i64 = i32::MAX as i64;
 const MAX_WEIGHT: i64 = 1_000_000;
 

@@ -132,6 +132,24 @@ impl Ensemble {
         self.members.iter().map(|(id, member)| (*id, seen(member))).collect()
     }
 
+    /// One more, which nobody's file names but its own. It is not started.
+    pub fn add_member(&mut self, votes: bool) -> Id {
+        let id = self.members.keys().last().map_or(1, |last| last + 1);
+        let ports = Ports::choose(1).into_iter().next().expect("one was asked for");
+        self.members.insert(id, Member::new(id, votes, ports, self.dir.join(id.to_string())));
+        self.write_files(id);
+        id
+    }
+
+    /// Has one that does not run listen elsewhere from its next start on, by its own file alone.
+    pub fn relocate(&mut self, id: Id) {
+        let ports = Ports::choose(1).into_iter().next().expect("one was asked for");
+        let member = self.member_mut(id);
+        assert!(member.process.is_none(), "member {id} runs");
+        member.ports = ports;
+        self.write_files(id);
+    }
+
     /// What the members dial each other through.
     ///
     /// # Panics

@@ -1,39 +1,35 @@
 //! What a member of several has beside a server alone: links to the others, the election, the role.
 //!
 //! ```text
-//! core arbiter   a DataLink for each other member
-//! ctl            QuorumPeer, Election, a CtlLink for each other member; both listeners
+//! core arbiter   a DataLink for each other member; its listener
+//! ctl            QuorumPeer, Election, LinkKeeper, a CtlLink for each other member; its listener
 //! ```
 
-use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, ToSocketAddrs};
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
+use actix_rt::Arbiter;
 use paddock_actors::admin::ensemble::Ensemble;
 use paddock_actors::admin::metrics::Meters;
 use paddock_actors::client::hub::Control;
 use paddock_actors::election::Election;
 use paddock_actors::election::actor::{ElectionActor, SharedSearch};
 use paddock_actors::learner::actor::LearnerActor;
-use paddock_actors::learner::roles::DataLane;
 use paddock_actors::membership::{self, Deciders};
-use paddock_actors::peer_link::letters::{Accepted, FromLeader, FromLearner};
-use paddock_actors::peer_link::status::SharedStatus;
+use paddock_actors::peer_link::letters::{FromLeader, FromLearner, Guest};
+use paddock_actors::peer_link::roster::Roster;
 use paddock_actors::peer_link::{
-    CtlLink, CtlOutboxes, CtlSetup, DataLink, DataSetup, Identity, LearnerOutboxes, Peer, ProposerOutboxes,
-    SharedIdentity, letters_ahead, listener,
+    CtlOutboxes, Identity, KeeperSetup, LearnerOutboxes, LinkKeeper, ProposerOutboxes, SharedIdentity,
+    SharedLinks, Users, letters_ahead, listener,
 };
 use paddock_actors::proposer::actor::ProposerActor;
 use paddock_actors::proposer::lag::SharedLag;
-use paddock_actors::proposer::reigning::LearnerLane;
 use paddock_actors::quorum_peer::actor::{Peers, QuorumPeerActor};
 use paddock_actors::quorum_peer::core::{QuorumPeer, Timing};
 use paddock_actors::quorum_peer::{Board, MoveTold, RoleTold};
 use paddock_actors::runtime::{Clock, Duty, Env, Inbox, NamedArbiter, Place};
-use paddock_config::members::Server;
-use paddock_config::{Config, Members, PeerAddress, Quorum};
+use paddock_config::{Config, Members, Quorum};
 use paddock_messages::frame::Lane;
 use paddock_messages::ids::ServerId;
 use paddock_messages::mail::{Bound, Outbox};
@@ -49,10 +45,10 @@ pub(crate) type DecidedBy = membership::Membership<Quorum>;
 
 /// Votes and heartbeats that may wait; each is replaced by the next of its kind.
 const CTL: Bound = Bound::Entrance(4_096);
-/// Connections that may wait for a link.
-const ACCEPTED: Bound = Bound::Entrance(16);
-/// Bytes that may wait for a learner before it is dropped, to be synchronised anew.
-const QUEUE_BYTES: usize = 64 << 20;
+/// Servers that have no link yet, and say that they are of our ensemble: they come again.
+const GUESTS: Bound = Bound::Entrance(16);
+/// An ensemble has at most as many members as there are ids.
+const MOST_MEMBERS: u64 = 256;
 /// Bytes that are read ahead of what is on disk.
 const READ_AHEAD: usize = 32 << 20;
 
@@ -61,12 +57,10 @@ pub(crate) struct Membership {
     pub(crate) me: ServerId,
     /// The configuration in force, as far as the log says, or the file.
     members: Members,
+    /// As the file has them.
+    file: Members,
     /// `reconfigEnabled=false`: the file's are the members.
     by_file: bool,
-    /// Whom there are links to, this member too.
-    pub(crate) links: Arc<BTreeMap<ServerId, Server>>,
-    /// By lane, where each member is.
-    addresses: BTreeMap<ServerId, [Vec<(String, u16)>; 2]>,
     identity: SharedIdentity,
     timing: Timing,
     largest_txn: usize,
@@ -83,28 +77,17 @@ impl Membership {
         largest_txn: usize,
         (ensemble, committed): (Option<u128>, Option<Members>),
     ) -> Self {
-        let members = committed.unwrap_or_else(|| config.members.clone());
-        // Links to whom either names: one that has left may come back.
-        let all = config.members.servers.iter().chain(&members.servers);
-        let mut links: BTreeMap<_, _> = all.map(|(id, server)| (*id, server.clone())).collect();
-        links.values_mut().for_each(|server: &mut Server| server.addresses.sort()); // as a reconfig has them
-        let addresses = links.iter().map(|(id, server)| {
-            let ports = |port: fn(&PeerAddress) -> u16| {
-                server.addresses.iter().map(|at| (at.host.clone(), port(at))).collect()
-            };
-            (*id, [ports(|at| at.election_port), ports(|at| at.quorum_port)])
-        });
-        let addresses: BTreeMap<_, _> = addresses.collect();
-        let all = addresses.keys().copied().collect();
+        let file = config.members.clone();
+        let members = committed.unwrap_or_else(|| file.clone());
         let speaks = settings::frames(std::env::var(settings::TEST_FRAMES).ok().as_deref());
-        let identity = Identity { me, members: all, ensemble, largest_txn, speaks, level: 0 };
+        let members_known = [me].into(); // the keeper of the links knows the others
+        let identity = Identity { me, members: members_known, ensemble, largest_txn, speaks, level: 0 };
         let ticks = |limit: u32| u64::from(limit) * u64::from(config.tick_ms);
         Self {
             me,
             members,
+            file,
             by_file: config.ensemble.reconfig == Some(false),
-            links: Arc::new(links),
-            addresses,
             identity: Arc::new(parking_lot::Mutex::new(identity)),
             timing: Timing {
                 peer_timeout_ms: u64::from(config.ensemble.peer_timeout_ms),
@@ -137,31 +120,21 @@ impl Membership {
         decided
     }
 
-    fn others(&self) -> impl Iterator<Item = ServerId> {
-        self.addresses.keys().copied().filter(|id| *id != self.me)
-    }
-
-    fn peer(&self, id: ServerId, lane: Lane, statuses: &Statuses) -> Peer {
-        let addresses = self.addresses.get(&id).map(|both| both[lane_index(lane)].clone());
-        Peer {
-            id,
-            addresses: addresses.unwrap_or_default(),
-            identity: Arc::clone(&self.identity),
-            status: statuses.get(&id).map(|both| Arc::clone(&both[lane_index(lane)])).unwrap_or_default(),
-        }
-    }
-
     /// Where this member listens for a lane: at its own line's addresses, or at all of the machine's.
     fn listens_at(&self, config: &Config, lane: Lane) -> Result<Vec<SocketAddr>, StartError> {
-        let own = self.addresses.get(&self.me).map(|both| both[lane_index(lane)].as_slice());
+        let own = self.file.servers.get(&self.me).or_else(|| self.members.servers.get(&self.me));
         let mut found = Vec::new();
-        for (host, port) in own.unwrap_or_default() {
+        for at in own.iter().flat_map(|own| &own.addresses) {
+            let (host, port) = match lane {
+                Lane::Ctl => (&at.host, at.election_port),
+                Lane::Data => (&at.host, at.quorum_port),
+            };
             if config.ensemble.listen_on_all_ips {
-                found.push(SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), *port));
+                found.push(SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), port));
                 continue;
             }
             let address = format!("{host}:{port}");
-            let at = (host.as_str(), *port).to_socket_addrs().map(|mut all| all.next());
+            let at = (host.as_str(), port).to_socket_addrs().map(|mut all| all.next());
             match at {
                 Ok(Some(at)) => found.push(at),
                 Ok(None) => {
@@ -175,41 +148,29 @@ impl Membership {
     }
 }
 
-fn lane_index(lane: Lane) -> usize {
-    match lane {
-        Lane::Ctl => 0,
-        Lane::Data => 1,
-    }
-}
-
 /// The mailboxes of the actors that only a member of several has.
 pub(crate) struct Mailboxes {
     pub(crate) quorum_peer: Inbox<QuorumPeerActor>,
     election: Inbox<ElectionActor>,
-    data: BTreeMap<ServerId, Inbox<DataLink>>,
-    ctl: BTreeMap<ServerId, Inbox<CtlLink>>,
+    keeper: Inbox<LinkKeeper>,
     pub(crate) board: Board,
     told: RoleTold,
     search: SharedSearch,
-    statuses: Statuses,
+    links: SharedLinks,
     pub(crate) lag: SharedLag,
     pub(crate) moves: MoveTold,
 }
 
-/// By lane, what each link tells of itself.
-type Statuses = BTreeMap<ServerId, [SharedStatus; 2]>;
-
 impl Mailboxes {
-    pub(crate) fn open(membership: &Membership, env: &Env) -> Self {
+    pub(crate) fn open(env: &Env) -> Self {
         Self {
             quorum_peer: Inbox::new("quorum_peer", Duty::Core, env),
             election: Inbox::new("election", Duty::Core, env),
-            data: membership.others().map(|id| (id, Inbox::new("data_link", Duty::Core, env))).collect(),
-            ctl: membership.others().map(|id| (id, Inbox::new("ctl_link", Duty::Core, env))).collect(),
+            keeper: Inbox::new("link_keeper", Duty::Core, env),
             board: Board::default(),
             told: RoleTold::default(),
             search: SharedSearch::default(),
-            statuses: membership.others().map(|id| (id, Default::default())).collect(),
+            links: SharedLinks::default(),
             lag: SharedLag::default(),
             moves: MoveTold::default(),
         }
@@ -222,34 +183,15 @@ impl Mailboxes {
             role: self.told.clone(),
             board: self.board.clone(),
             search: Arc::clone(&self.search),
-            links: self.statuses.clone(),
+            links: Arc::clone(&self.links),
             lag: Arc::clone(&self.lag),
             identity: membership.identity(),
         }
     }
-
-    /// As the Learner uses the data lanes.
-    pub(crate) fn leader_lanes(&self) -> BTreeMap<ServerId, DataLane> {
-        let lane = |link: &Inbox<DataLink>| DataLane {
-            open: link.outbox(ADMITTED),
-            shut: link.outbox(ADMITTED),
-            send: link.outbox(ADMITTED),
-        };
-        self.data.iter().map(|(id, link)| (*id, lane(link))).collect()
-    }
-
-    /// As the Proposer does.
-    pub(crate) fn learner_lanes(&self) -> BTreeMap<ServerId, LearnerLane> {
-        let lane = |link: &Inbox<DataLink>| LearnerLane {
-            serve: link.outbox(ADMITTED),
-            send: link.outbox(ADMITTED),
-            hang_up: link.outbox(ADMITTED),
-        };
-        self.data.iter().map(|(id, link)| (*id, lane(link))).collect()
-    }
 }
 
-type Routes = BTreeMap<ServerId, Outbox<Accepted>>;
+/// What listeners hand over to.
+type Routes = (SharedLinks, Outbox<Guest>);
 
 /// Listens for a lane, and accepts on the thread that calls.
 fn accept(
@@ -293,7 +235,7 @@ pub(crate) fn start(
     let (for_votes, for_data) =
         (membership.listens_at(config, Lane::Ctl)?, membership.listens_at(config, Lane::Data)?);
     // A lane that is replaced may still have some under way.
-    let ahead = Bound::Admitted(2 * letters_ahead(READ_AHEAD) * membership.addresses.len() as u64);
+    let ahead = Bound::Admitted(2 * letters_ahead(READ_AHEAD) * MOST_MEMBERS);
     let (to_learner, to_proposer) = (
         LearnerOutboxes {
             up: learner.outbox(ADMITTED),
@@ -307,23 +249,47 @@ pub(crate) fn start(
         },
     );
     mail.board.accept(accepted);
-    let lanes = Arc::new(AtomicU64::new(0));
-    let data_routes = mail.data.iter().map(|(id, link)| (*id, link.outbox(ACCEPTED))).collect();
-    let ctl_routes = mail.ctl.iter().map(|(id, link)| (*id, link.outbox(ACCEPTED))).collect();
     let identity = &membership.identity;
+    let to_peer = CtlOutboxes {
+        up: mail.quorum_peer.outbox(ADMITTED),
+        down: mail.quorum_peer.outbox(ADMITTED),
+        notification: mail.quorum_peer.outbox(CTL),
+        heartbeat: mail.quorum_peer.outbox(CTL),
+        configuration: mail.quorum_peer.outbox(CTL),
+    };
+    let setup = KeeperSetup {
+        identity: Arc::clone(identity),
+        links: Arc::clone(&mail.links),
+        users: Users {
+            quorum_peer: mail.quorum_peer.outbox(ADMITTED),
+            election: mail.election.outbox(ADMITTED),
+            learner: learner.outbox(ADMITTED),
+            proposer: proposer.outbox(ADMITTED),
+        },
+        ctl: to_peer,
+        learner: to_learner,
+        proposer: to_proposer,
+        data_place: Place::On(Arbiter::current()),
+        silence: Duration::from_millis(membership.timing.peer_timeout_ms),
+        untaken: membership.untaken,
+        read_ahead_bytes: READ_AHEAD,
+        bound: ADMITTED,
+        env: env.clone(),
+    };
+    let (go_by, routes) = (mail.keeper.outbox(ADMITTED), (mail.links, mail.keeper.outbox(GUESTS)));
+    // Before the listeners, so that whoever dials finds its link.
+    let keeper = LinkKeeper::new(Roster::new(membership.me, membership.file.clone()), by.clone(), setup);
+    mail.keeper.start(&ctl.place(), move || keeper).map_err(thread)?;
     let taken = |at: &[SocketAddr], error| {
         let address = at.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
         StartError::PeerPort { address, error }
     };
-    accept(&for_data, Lane::Data, (identity, &data_routes), &env.clock)
+    accept(&for_data, Lane::Data, (identity, &routes), &env.clock)
         .map_err(|error| taken(&for_data, error))?;
-    accept_on(ctl, for_votes.clone(), (Arc::clone(identity), ctl_routes), Arc::clone(&env.clock))
+    accept_on(ctl, for_votes.clone(), (Arc::clone(identity), routes), Arc::clone(&env.clock))
         .map_err(|error| taken(&for_votes, error))?;
-    let statuses = &mail.statuses;
-    let of_lane = |lane| statuses.iter().map(move |(id, both)| (*id, Arc::clone(&both[lane_index(lane)])));
     let peers = Peers {
-        links: mail.ctl.iter().map(|(id, link)| (*id, link.outbox(CTL))).collect(),
-        tell: mail.ctl.iter().map(|(id, link)| (*id, link.outbox(CTL))).collect(),
+        go_by,
         heard_configuration: learner.outbox(ADMITTED),
         look: mail.election.outbox(ADMITTED),
         settle: mail.election.outbox(ADMITTED),
@@ -336,26 +302,15 @@ pub(crate) fn start(
         drop: proposer.outbox(ADMITTED),
         hand_over: proposer.outbox(ADMITTED),
         decided_by: proposer.outbox(ADMITTED),
-        data: of_lane(Lane::Data).map(|(_, status)| status).collect(),
-        ctl: of_lane(Lane::Ctl).collect(),
         lag: mail.lag,
         moves: mail.moves,
         hubs,
     };
-    let votes = mail.ctl.iter().map(|(id, link)| (*id, link.outbox(CTL))).collect();
-    let to_peer = CtlOutboxes {
-        up: mail.quorum_peer.outbox(ADMITTED),
-        down: mail.quorum_peer.outbox(ADMITTED),
-        notification: mail.quorum_peer.outbox(CTL),
-        heartbeat: mail.quorum_peer.outbox(CTL),
-        configuration: mail.quorum_peer.outbox(CTL),
-    };
-    let others = membership.others().collect();
     let now_ms = env.clock.now_ms();
     mail.board.decide(by.clone());
-    let core = QuorumPeer::new(membership.me, &others, by.clone(), membership.timing, now_ms);
-    let election = Election::new(membership.me, others, by);
-    let election = ElectionActor::new(election, votes, mail.quorum_peer.outbox(ADMITTED), mail.search);
+    let core = QuorumPeer::new(membership.me, by.clone(), membership.timing, now_ms);
+    let election = Election::new(membership.me, by);
+    let election = ElectionActor::new(election, mail.quorum_peer.outbox(ADMITTED), mail.search);
     let quorum_peer = QuorumPeerActor::new(
         membership.me,
         core,
@@ -363,27 +318,6 @@ pub(crate) fn start(
         peers,
         (membership.timing.peer_timeout_ms, meters),
     );
-    for (id, link) in mail.data {
-        let setup = DataSetup {
-            peer: membership.peer(id, Lane::Data, statuses),
-            untaken: membership.untaken,
-            lanes: Arc::clone(&lanes),
-            queue_bytes: QUEUE_BYTES,
-            read_ahead_bytes: READ_AHEAD,
-            learner: to_learner.clone(),
-            proposer: to_proposer.clone(),
-        };
-        link.start_here(DataLink::new(setup, Arc::clone(&env.clock)));
-    }
-    for (id, link) in mail.ctl {
-        let setup = CtlSetup {
-            peer: membership.peer(id, Lane::Ctl, statuses),
-            silence: Duration::from_millis(membership.timing.peer_timeout_ms),
-            to: to_peer.clone(),
-        };
-        let clock = Arc::clone(&env.clock);
-        link.start(&ctl.place(), move || CtlLink::new(setup, clock)).map_err(thread)?;
-    }
     mail.election.start(&ctl.place(), move || election).map_err(thread)?;
     mail.quorum_peer.start(&ctl.place(), move || quorum_peer).map_err(thread)?;
     Ok(())

@@ -12,7 +12,7 @@
 mod stop;
 
 use std::cell::Cell;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -167,7 +167,7 @@ impl Node {
             Membership::new(config, server, room.largest as usize, (belongs(&facts, last), in_force))
         });
         let decided_by = membership.as_ref().map(|of| of.decided_by(&logged));
-        let ensemble = membership.as_ref().map(|of| ensemble::Mailboxes::open(of, &env));
+        let ensemble = membership.as_ref().map(|_| ensemble::Mailboxes::open(&env));
         let events = log_events(&mail, &env, Arc::clone(&meters));
         let log = LoggerThread::start(logger, settings::log_thread(config), &env, events)
             .map_err(StartError::Thread)?;
@@ -196,12 +196,10 @@ impl Node {
         let names_members = membership.is_some();
         let (spares, last_counter) = (settings::spares(config), config.epoch_txns);
         let (prep, sync_limit) = (settings::prep(config), settings::sync_limit(config));
-        let links = membership.as_ref().map(|of| Arc::clone(&of.links)).unwrap_or_default();
         let reads_level = tree_options.reads_level;
         let raises_to = settings::raises_to(std::env::var(settings::TEST_LEVEL).ok().as_deref());
         let rules = Rules {
             by: by.clone(),
-            links,
             prep,
             room,
             last_counter,
@@ -213,7 +211,7 @@ impl Node {
         };
         let reigning = membership.as_ref().zip(ensemble.as_ref()).map(|(of, with)| {
             Reigning::new(reigning::Others {
-                lanes: with.learner_lanes(),
+                lanes: BTreeMap::new(), // as the keeper of the links tells
                 ended: with.quorum_peer.outbox(ADMITTED),
                 sync: with.quorum_peer.outbox(ADMITTED),
                 decide: with.quorum_peer.outbox(ADMITTED),
@@ -315,7 +313,7 @@ impl Node {
         let member = membership.as_ref().zip(ensemble.as_ref()).zip(decided_by);
         let others = member.map(|((of, with), decided_by)| roles::Others {
             membership: decided_by,
-            lanes: with.leader_lanes(),
+            lanes: BTreeMap::new(), // the same
             log_room: room.admitted,
             stands: with.quorum_peer.outbox(ADMITTED),
             ended: with.quorum_peer.outbox(ADMITTED),

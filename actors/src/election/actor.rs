@@ -12,7 +12,7 @@ use parking_lot::Mutex;
 use super::core::{Election, Output};
 use super::memory::Waits;
 use crate::membership::Deciders;
-use crate::peer_link::letters::SendNotification;
+use crate::peer_link::letters::{Linked, SendNotification};
 use crate::runtime::{Ctx, ExitCode, Serve, Service, TimerId};
 
 /// Mail to the Election: look for a leader.
@@ -90,14 +90,11 @@ pub struct ElectionActor {
 }
 
 impl ElectionActor {
-    /// Tells members through `links`, the QuorumPeer when it has decided, and operators what it waits for.
-    pub fn new(
-        core: Election<Deciders>,
-        links: BTreeMap<ServerId, Outbox<SendNotification>>,
-        elected: Outbox<Elected>,
-        search: SharedSearch,
-    ) -> Self {
-        Self { core, links, elected, search, out: Vec::new(), timer: None, joins: true }
+    /// Tells members through the links that it is told of, the QuorumPeer when it has decided, and operators what it waits
+    /// for.
+    pub fn new(core: Election<Deciders>, elected: Outbox<Elected>, search: SharedSearch) -> Self {
+        let (links, out) = Default::default();
+        Self { core, links, elected, search, out, timer: None, joins: true }
     }
 
     fn perform(&mut self, ctx: &mut Ctx<'_, Self>) {
@@ -183,6 +180,12 @@ impl Serve<Heard> for ElectionActor {
     fn serve(&mut self, Heard { from, notification }: Heard, ctx: &mut Ctx<'_, Self>) {
         self.core.on_notification(from, notification, ctx.clock().now_ms(), &mut self.out);
         self.perform(ctx);
+    }
+}
+
+impl Serve<Linked<Outbox<SendNotification>>> for ElectionActor {
+    fn serve(&mut self, Linked { peer, link }: Linked<Outbox<SendNotification>>, _: &mut Ctx<'_, Self>) {
+        self.links.insert(peer, link);
     }
 }
 

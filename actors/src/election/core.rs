@@ -1,6 +1,6 @@
 //! What a member votes for, when it has decided, and what it tells the others.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use paddock_messages::ids::ServerId;
 use paddock_messages::quorum::{Memory, Notification, PeerState, Vote};
@@ -59,8 +59,6 @@ enum Stage {
 #[derive(Clone, Debug)]
 pub struct Election<Q> {
     pub(super) me: ServerId,
-    /// Every other member, observers too.
-    pub(super) peers: BTreeSet<ServerId>,
     pub(super) quorum: Q,
     round: u64,
     stage: Stage,
@@ -77,13 +75,11 @@ pub struct Election<Q> {
 }
 
 impl<Q: Quorum> Election<Q> {
-    /// A member that does nothing yet and has no link. `peers` are all the others, observers too.
-    pub fn new(me: ServerId, mut peers: BTreeSet<ServerId>, quorum: Q) -> Self {
-        peers.remove(&me);
+    /// A member that does nothing yet and has no link.
+    pub fn new(me: ServerId, quorum: Q) -> Self {
         let (heard, repeat) = (BTreeMap::new(), Repeat::default());
         Self {
             me,
-            peers,
             quorum,
             round: 0,
             stage: Stage::Idle,
@@ -148,7 +144,7 @@ impl<Q: Quorum> Election<Q> {
         }
     }
 
-    /// `from` said this. Ignored from strangers, over a link that is down, and from a round beyond EL8's
+    /// `from` said this. Ignored over a link that is down, and from a round beyond EL8's
     /// bound.
     pub fn on_notification(
         &mut self,
@@ -179,9 +175,6 @@ impl<Q: Quorum> Election<Q> {
     /// The ctl lane to a peer has come up (it is told at once what is current) or gone down (what it said
     /// does not count any more).
     pub fn on_link(&mut self, peer: ServerId, is_up: bool, now_ms: u64, out: &mut Vec<Output>) {
-        if !self.peers.contains(&peer) {
-            return;
-        }
         self.now_ms = now_ms;
         self.repeat.restart(now_ms);
         let before = self.current();
@@ -463,7 +456,6 @@ impl<Q: Quorum> Election<Q> {
 
     /// Panics where an invariant does not hold; for tests and simulation.
     pub fn check(&self) {
-        assert!(self.heard.keys().all(|peer| self.peers.contains(peer)), "EL1: only members are heard");
         let Stage::Looking(candidacy) = self.stage else { return };
         assert!(self.round > 0, "EL8: who looks is in a round");
         let Some(Candidacy { own, proposal, quorum_since_ms }) = candidacy else { return };

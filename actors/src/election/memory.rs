@@ -18,9 +18,9 @@ pub struct Waits {
 }
 
 impl<Q: Quorum> Election<Q> {
-    /// Every voter, this member too.
+    /// Every voter, this member too, linked or not.
     pub(super) fn voters(&self) -> impl Iterator<Item = ServerId> {
-        self.peers.iter().copied().chain([self.me]).filter(|it| self.quorum().is_voter(*it))
+        self.quorum().voters().into_iter()
     }
 
     /// These decide, as our log says (MB1). To be called before it looks.
@@ -116,7 +116,7 @@ mod tests {
     /// remember, each voting for the greatest of those that may: whom it has decided for, and by a vote or not.
     fn decided(own: Memory, others: [Option<Memory>; 2]) -> Option<(u64, bool)> {
         let voters: BTreeSet<_> = [1, 2, 3].map(ServerId).into();
-        let mut election = Election::new(ServerId(1), voters.clone(), Majority(voters));
+        let mut election = Election::new(ServerId(1), Majority(voters));
         election.remember(own);
         let (mut out, mut now_ms) = (Vec::new(), 0);
         election.look(Some(vote(1)), now_ms, &mut out);
@@ -191,7 +191,7 @@ mod tests {
     #[test]
     fn what_is_waited_for_is_told_by_name() {
         let voters: BTreeSet<_> = [1, 2, 3].map(ServerId).into();
-        let mut election = Election::new(ServerId(1), voters.clone(), Majority(voters));
+        let mut election = Election::new(ServerId(1), Majority(voters));
         let mut out = Vec::new();
         election.look(Some(vote(1)), 0, &mut out);
         election.on_link(ServerId(2), true, 0, &mut out);

@@ -25,7 +25,7 @@ use crate::client::Serving;
 use crate::client::hub::Control;
 use crate::membership::{Decide, Membership};
 use crate::peer_link::SharedIdentity;
-use crate::peer_link::letters::{Open, Send, Shut};
+use crate::peer_link::letters::{LeaderLane, Open, Shut};
 use crate::quorum_peer::{Board, OwnDigests, belongs, entered, memory};
 use crate::runtime::{Ctx, ExitCode};
 use crate::storage::{Command, Facts, Persisted};
@@ -59,23 +59,12 @@ pub enum Answered {
     Refused(String),
 }
 
-/// One member's data lane, as the Learner and the Proposer use it.
-#[derive(Clone)]
-pub struct DataLane {
-    /// To dial it.
-    pub open: Outbox<Open>,
-    /// To close what was dialled.
-    pub shut: Outbox<Shut>,
-    /// To send down it.
-    pub send: Outbox<Send>,
-}
-
 /// Whom a member of several has beside those of a server alone.
 pub struct Others {
     /// Which configuration it goes by.
     pub membership: Membership<paddock_config::Quorum>,
-    /// The other members' data lanes.
-    pub lanes: BTreeMap<ServerId, DataLane>,
+    /// The other members' data lanes, as far as there are links.
+    pub lanes: BTreeMap<ServerId, LeaderLane>,
     /// What the log has room for and is not on disk, in bytes (L10): its `admitted_bytes`.
     pub log_room: u64,
     /// The QuorumPeer.
@@ -95,7 +84,7 @@ pub struct Others {
     /// An operator has said that an ensemble may begin with an empty disk here.
     pub may_begin: bool,
     /// To be called once the member belongs to an ensemble, durably.
-    pub on_joined: Option<Box<dyn FnOnce() + std::marker::Send>>,
+    pub on_joined: Option<Box<dyn FnOnce() + Send>>,
     /// How often it is told that this thread moves.
     pub move_every: Duration,
     /// How long a search lasts before clients that only read are served what is here (`readonlymode.enabled`).

@@ -10,7 +10,7 @@ use super::actor::LearnerActor;
 use super::following::Following;
 use super::receiving::SnapshotCame;
 use super::roles::{Answered, LogAnswer, Mode};
-use crate::peer_link::letters::{FromLeader, LeaderLaneDown, LeaderLaneUp};
+use crate::peer_link::letters::{FromLeader, LeaderLane, LeaderLaneDown, LeaderLaneUp, Linked};
 use crate::runtime::{Ctx, ExitCode, Serve};
 use crate::storage::Command;
 
@@ -90,6 +90,14 @@ impl Serve<SnapshotCame> for LearnerActor {
                 tracing::error!(failure, "the leader's snapshot cannot be put in place: synchronised anew");
                 self.leave("the leader's snapshot could not be put in place", ctx);
             }
+        }
+    }
+}
+
+impl Serve<Linked<LeaderLane>> for LearnerActor {
+    fn serve(&mut self, Linked { peer, link }: Linked<LeaderLane>, _: &mut Ctx<'_, Self>) {
+        if let Some(others) = &mut self.others {
+            others.lanes.insert(peer, link);
         }
     }
 }

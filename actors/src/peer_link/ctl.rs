@@ -13,8 +13,8 @@ use tokio::io::{AsyncWrite, AsyncWriteExt};
 use tokio::sync::Notify;
 
 use super::letters::{
-    Accepted, CtlDown, CtlUp, HeardConfiguration, HeardHeartbeat, HeardNotification, SendConfiguration,
-    SendHeartbeat, SendNotification,
+    Accepted, CtlDown, CtlUp, HeardConfiguration, HeardHeartbeat, HeardNotification, LookAt,
+    SendConfiguration, SendHeartbeat, SendNotification,
 };
 use super::link::{Greeted, Link, Newer, Peer, Task};
 use super::sides::told;
@@ -58,6 +58,8 @@ pub struct CtlLink {
 /// What the actor and the task of its lane share, on their one thread.
 struct Shared {
     link: Link,
+    /// Nothing for so long ends a lane.
+    silence: Duration,
     to: CtlOutboxes,
     slots: Slots,
     newer: Newer,
@@ -79,22 +81,50 @@ struct Slots {
 impl CtlLink {
     /// To be called on the thread it will run on.
     pub fn new(setup: CtlSetup, clock: Arc<dyn Clock>) -> Self {
-        let link = Link::new(setup.peer, Lane::Ctl, (Some(setup.silence), setup.silence), clock);
+        let CtlSetup { peer, silence, to } = setup;
+        let link = Link::new(peer, Lane::Ctl, (Some(silence), silence), clock);
         let (slots, newer, made, current) = Default::default();
-        Self { shared: Rc::new(Shared { link, to: setup.to, slots, newer, made, current }), task: None }
+        Self { shared: Rc::new(Shared { link, silence, to, slots, newer, made, current }), task: None }
     }
 }
 
 impl Service for CtlLink {
     fn started(&mut self, _: &mut Ctx<'_, Self>) {
-        self.shared.link.rest(self.shared.resting());
-        if self.shared.is_dialler() {
-            let shared = Rc::clone(&self.shared);
-            let carry = async move |greeted| shared.carry(shared.up(&greeted), greeted).await;
-            let shared = Rc::clone(&self.shared);
-            let keep = async move { dial::keep(&shared.link, Duration::ZERO, carry).await };
-            self.task = Some(Task::start(keep));
+        self.begin();
+    }
+}
+
+/// Where the peer is may change, and with that who dials.
+impl Serve<LookAt> for CtlLink {
+    fn serve(&mut self, LookAt(addresses): LookAt, _: &mut Ctx<'_, Self>) {
+        let dialled = self.shared.is_dialler();
+        self.shared.link.look_at(addresses);
+        if dialled != self.shared.is_dialler() {
+            self.task = None;
+            self.shared.newer.clear();
+            if let Some(number) = self.shared.current.get() {
+                self.shared.down(number, "who dials has changed with the configuration");
+            }
+            self.begin();
         }
+    }
+}
+
+impl CtlLink {
+    /// Without a lane.
+    fn begin(&mut self) {
+        self.shared.link.rest(self.shared.resting());
+        let shared = Rc::clone(&self.shared);
+        self.task = Some(if shared.is_dialler() {
+            let carrying = Rc::clone(&shared);
+            let carry = async move |greeted| carrying.carry(carrying.up(&greeted), greeted).await;
+            Task::start(async move { dial::keep(&shared.link, Duration::ZERO, carry).await })
+        } else {
+            Task::start(async move {
+                let greeted = shared.ask().await;
+                shared.take_turns(shared.up(&greeted), greeted).await;
+            })
+        });
     }
 }
 
@@ -145,7 +175,12 @@ impl Serve<SendConfiguration> for CtlLink {
 
 impl Shared {
     fn is_dialler(&self) -> bool {
-        self.link.peer.identity.lock().me > self.link.peer.id
+        self.link.peer.identity.lock().me > self.link.peer.id && self.link.has_address()
+    }
+
+    /// A lane that the peer, who is to dial, does not open.
+    async fn ask(&self) -> Greeted {
+        dial::ask(&self.link, self.silence).await
     }
 
     /// What the link is about while no lane is up.
@@ -177,7 +212,10 @@ impl Shared {
         loop {
             let mut newer = pin!(self.newer.answered());
             greeted = tokio::select! {
-                () = self.carry(number, greeted) => newer.await,
+                () = self.carry(number, greeted) => tokio::select! {
+                    next = &mut newer => next,
+                    next = self.ask() => next,
+                },
                 next = &mut newer => {
                     self.down(number, "a newer connection replaces it");
                     next

@@ -10,7 +10,7 @@ use std::time::Duration;
 use paddock_messages::frame::Lane;
 use tokio::io::AsyncWriteExt;
 
-use super::letters::{self, Accepted, HangUp, Open, Shut};
+use super::letters::{self, Accepted, HangUp, LookAt, Open, Shut};
 use super::link::{Greeted, Link, Newer, Peer, Task};
 use super::outgoing::{self, Queue, Unsendable};
 use super::room::Rooms;
@@ -148,6 +148,12 @@ impl DataLink {
 }
 
 impl Service for DataLink {}
+
+impl Serve<LookAt> for DataLink {
+    fn serve(&mut self, LookAt(addresses): LookAt, _: &mut Ctx<'_, Self>) {
+        self.shared.link.look_at(addresses);
+    }
+}
 
 impl Serve<Open> for DataLink {
     fn serve(&mut self, Open { role }: Open, _: &mut Ctx<'_, Self>) {

@@ -25,11 +25,15 @@ pub(super) const SHORTEST_PAUSE: Duration = Duration::from_millis(20);
 /// Between two attempts, at last; also how long a lane has to last for the pauses to begin anew.
 pub(super) const LONGEST_PAUSE: Duration = Duration::from_millis(500);
 
+/// So many times as long as a lane may be silent lie between two attempts to reach one that is to dial us.
+const BETWEEN_ASKED: u32 = 5;
+
 /// Dials again and again, first after `wait`, and lets `carry` have each lane until it is down.
 pub(super) async fn keep(link: &Link, wait: Duration, mut carry: impl AsyncFnMut(Greeted)) {
     sleep(wait).await;
     let mut pause = SHORTEST_PAUSE;
     loop {
+        link.wait_for_address().await;
         match dial(link).await {
             Ok(greeted) => {
                 let since_ms = link.now_ms();
@@ -45,11 +49,29 @@ pub(super) async fn keep(link: &Link, wait: Duration, mut carry: impl AsyncFnMut
     }
 }
 
+/// Dials now and then one that is to dial us: it may not know where we are, if it has not heard of us (PL8). What is
+/// taken has answered, so it is no refusal.
+pub(super) async fn ask(link: &Link, silence: Duration) -> Greeted {
+    loop {
+        sleep(BETWEEN_ASKED * silence).await;
+        link.wait_for_address().await;
+        match dial(link).await {
+            Ok(mut greeted) => {
+                if matches!(timeout(super::HELLO_WITHIN, greeted.answer()).await, Ok(Ok(1..))) {
+                    return greeted;
+                }
+                link.complain("it dials us itself, and does not get through: its log says why");
+            }
+            Err(why) => link.complain(&why),
+        }
+    }
+}
+
 /// The first of the peer's addresses where the peer is; or why it is at none.
 async fn dial(link: &Link) -> Result<Greeted, String> {
     let mut failures = Vec::new();
-    for (host, port) in &link.peer.addresses {
-        match resolve(host, *port).await {
+    for (host, port) in link.addresses() {
+        match resolve(&host, port).await {
             Ok(found) => {
                 for at in found {
                     match greet(link, at).await {

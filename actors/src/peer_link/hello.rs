@@ -37,7 +37,9 @@ pub enum Refusal {
     #[error("it said no hello in its first {MOST_BEFORE} bytes")]
     Endless,
     /// Nobody of ours.
-    #[error("it is server {0}, which is no member here: compare the server.N lines of both")]
+    #[error(
+        "it is server {0}, which is no member here: add it by a reconfig, or compare the server.N lines of both"
+    )]
     Stranger(ServerId),
     /// A copied myid, or this server's own address under another's name.
     #[error("it is server {0}, as this one is: each server needs a myid of its own, and an address")]
@@ -72,7 +74,8 @@ pub enum Refusal {
     },
     /// It should wait to be dialled.
     #[error(
-        "server {0} has the lower id and dials all the same: both would, and each close the other's lane"
+        "server {0} has the lower id, so that this server dials it, and has not got through: see why a ctl lane with it does \
+         not come up"
     )]
     Direction(ServerId),
     /// It has other data.
@@ -142,6 +145,11 @@ where
     timeout(HELLO_WITHIN, hello).await.unwrap_or(Err(Refusal::Slow))
 }
 
+/// PL8: it is of our ensemble, and perhaps of a configuration that we have not heard of.
+fn is_guest(hello: &Hello, us: &Identity, lane: Lane) -> bool {
+    lane == Lane::Ctl && hello.ensemble.is_some() && hello.ensemble == us.ensemble
+}
+
 /// The version to speak with whoever sent `hello` down a lane of this kind, which was dialled to reach
 /// `dialled`, or else accepted.
 pub(super) fn judge(
@@ -154,9 +162,10 @@ pub(super) fn judge(
     if from == me {
         return Err(Refusal::Namesake(from));
     }
+    let is_known = us.members.contains(&from);
     match dialled {
         Some(expected) if from != expected => return Err(Refusal::Another { found: from, expected }),
-        None if !us.members.contains(&from) => return Err(Refusal::Stranger(from)),
+        None if !is_known && !is_guest(hello, us, lane) => return Err(Refusal::Stranger(from)),
         _ => {}
     }
     if hello.to != me {
@@ -165,7 +174,7 @@ pub(super) fn judge(
     if hello.lane != lane {
         return Err(Refusal::Lane { theirs: hello.lane, ours: lane });
     }
-    if dialled.is_none() && lane == Lane::Ctl && from < me {
+    if dialled.is_none() && lane == Lane::Ctl && from < me && is_known {
         return Err(Refusal::Direction(from));
     }
     if let (Some(theirs), Some(ours)) = (hello.ensemble, us.ensemble)

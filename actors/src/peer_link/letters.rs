@@ -7,11 +7,13 @@ use std::net::{SocketAddr, TcpStream};
 
 use paddock_messages::frame::{FrameReader, Hello};
 use paddock_messages::ids::ServerId;
+use paddock_messages::mail::Outbox;
 use paddock_messages::quorum::{Heartbeat, Notification, ToLeader, ToLearner};
 
 use super::Room;
+use super::SharedStatus;
 pub use super::outgoing::{Chunks, Outgoing};
-use crate::membership::Told;
+use crate::membership::{Deciders, Told};
 
 /// To a link, from a listener: its peer has dialled, and may speak.
 #[derive(Debug)]
@@ -26,6 +28,63 @@ pub struct Accepted {
     pub speaking: u8,
     /// Has what came behind the hello.
     pub frames: FrameReader,
+}
+
+/// To a link: its peer is looked for at these hosts and ports of its lane from now on, in this order; at none: it is
+/// waited for. A lane that is up stays so.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LookAt(pub Vec<(String, u16)>);
+
+/// To the keeper of the links, from a listener: somebody of whom nobody has told us says that it is of our ensemble.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Guest(pub ServerId);
+
+/// To the keeper of the links, from the QuorumPeer: the member goes by these from now on.
+#[derive(Clone, Debug)]
+pub struct GoBy(pub Deciders);
+
+/// From the keeper of the links, before anything comes from a link: there is one to this server.
+#[derive(Clone, Debug)]
+pub struct Linked<L> {
+    /// Which.
+    pub peer: ServerId,
+    /// As whoever is told uses it.
+    pub link: L,
+}
+
+/// A ctl link, as the QuorumPeer uses it.
+#[derive(Clone, Debug)]
+pub struct CtlLane {
+    /// To say that we live.
+    pub beat: Outbox<SendHeartbeat>,
+    /// To say what is in force.
+    pub tell: Outbox<SendConfiguration>,
+    /// The lane's state; round trips are told there.
+    pub status: SharedStatus,
+    /// The same, of the data lane: what is sent down it shows that synchronisation goes on.
+    pub data: SharedStatus,
+}
+
+/// A data link, as the Learner uses it.
+#[derive(Clone, Debug)]
+pub struct LeaderLane {
+    /// To dial it.
+    pub open: Outbox<Open>,
+    /// To close what was dialled.
+    pub shut: Outbox<Shut>,
+    /// To send down it.
+    pub send: Outbox<Send>,
+}
+
+/// The same, as the Proposer does.
+#[derive(Clone, Debug)]
+pub struct LearnerLane {
+    /// Whether lanes are taken.
+    pub serve: Outbox<Serve>,
+    /// To send down it.
+    pub send: Outbox<Send>,
+    /// To close it.
+    pub hang_up: Outbox<HangUp>,
 }
 
 /// To a ctl link: tell the peer. One that is not written yet is replaced; without a lane it waits for the next.

@@ -24,7 +24,8 @@ use crate::runtime::Clock;
 pub struct Peer {
     /// Another member.
     pub id: ServerId,
-    /// Hosts and the lane's ports. A name is resolved anew each time it is dialled.
+    /// Hosts and the lane's ports, until it is told otherwise ([`super::letters::LookAt`]). A name is resolved anew each
+    /// time it is dialled.
     pub addresses: Vec<(String, u16)>,
     /// This member's.
     pub identity: SharedIdentity,
@@ -81,9 +82,10 @@ impl Newer {
 
 impl Greeted {
     /// How many bytes have come, 1 at most, once something has: 0 is the end.
-    async fn answer(&mut self) -> io::Result<usize> {
+    pub(super) async fn answer(&mut self) -> io::Result<usize> {
         self.stream.write_all(&std::mem::take(&mut self.first)).await?; // into the socket's empty buffer
-        self.stream.peek(&mut [0]).await
+        let came_with_the_hello = self.frames.end().is_err();
+        if came_with_the_hello { Ok(1) } else { self.stream.peek(&mut [0]).await }
     }
 }
 
@@ -111,6 +113,9 @@ pub(super) struct Link {
     /// What the peer's system does not take for so long ends a lane.
     pub(super) untaken: Duration,
     clock: Arc<dyn Clock>,
+    addresses: RefCell<Vec<(String, u16)>>,
+    /// Somebody waits for an address.
+    has_address: Notify,
     quiet: RefCell<Quiet>,
     /// Of lines about lanes that come and go.
     lines: RefCell<Allowance>,
@@ -125,8 +130,31 @@ impl Link {
         (silence, untaken): (Option<Duration>, Duration),
         clock: Arc<dyn Clock>,
     ) -> Self {
-        let (quiet, lines, arrivals) = Default::default();
-        Self { peer, lane, silence, untaken, clock, quiet, lines, arrivals }
+        let (has_address, quiet, lines, arrivals) = Default::default();
+        let addresses = RefCell::new(peer.addresses.clone());
+        Self { peer, lane, silence, untaken, clock, addresses, has_address, quiet, lines, arrivals }
+    }
+
+    /// Where the peer is looked for.
+    pub(super) fn addresses(&self) -> Vec<(String, u16)> {
+        self.addresses.borrow().clone()
+    }
+
+    pub(super) fn has_address(&self) -> bool {
+        !self.addresses.borrow().is_empty()
+    }
+
+    /// The same from now on.
+    pub(super) fn look_at(&self, addresses: Vec<(String, u16)>) {
+        self.addresses.replace(addresses);
+        self.has_address.notify_one();
+    }
+
+    /// Waits until the peer can be looked for.
+    pub(super) async fn wait_for_address(&self) {
+        while !self.has_address() {
+            self.has_address.notified().await;
+        }
     }
 
     pub(super) fn now_ms(&self) -> u64 {

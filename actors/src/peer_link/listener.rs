@@ -17,9 +17,9 @@ use tokio::task::JoinSet;
 use tokio::time::sleep;
 
 use super::hello::{self, Refusal};
-use super::letters::Accepted;
+use super::letters::{Accepted, Guest};
 use super::status::Quiet;
-use super::{Identity, SharedIdentity};
+use super::{Identity, SharedIdentity, SharedLinks};
 use crate::client::listener::{Failed, PAUSE, Pauses};
 use crate::runtime::{Clock, listening};
 
@@ -42,16 +42,16 @@ pub fn bind(addresses: &[SocketAddr]) -> io::Result<Vec<TcpListener>> {
     addresses.iter().map(open).collect()
 }
 
-/// Accepts `lane`s until it is dropped: whoever may speak goes to the link that `routes` has for it. On the
-/// thread that drives it must be a local task set, as every arbiter has.
+/// Accepts `lane`s until it is dropped: whoever may speak goes to its link, and one without goes away, is told to
+/// `guests`, and comes again. On the thread that drives it must be a local task set, as every arbiter has.
 pub async fn accept(
     listener: TcpListener,
     lane: Lane,
     identity: SharedIdentity,
-    routes: BTreeMap<ServerId, Outbox<Accepted>>,
+    (links, guests): (SharedLinks, Outbox<Guest>),
     clock: Arc<dyn Clock>,
 ) {
-    let gate = Rc::new(Gate { lane, identity, routes, clock, quiet: RefCell::default() });
+    let gate = Rc::new(Gate { lane, identity, links, guests, clock, quiet: RefCell::default() });
     let places = Arc::new(Semaphore::new(MOST_STRANGERS));
     let mut pauses = Pauses::default();
     let mut greetings = JoinSet::new(); // they end with us
@@ -85,7 +85,8 @@ pub async fn accept(
 struct Gate {
     lane: Lane,
     identity: SharedIdentity,
-    routes: BTreeMap<ServerId, Outbox<Accepted>>,
+    links: SharedLinks,
+    guests: Outbox<Guest>,
     clock: Arc<dyn Clock>,
     /// By member; without one, all who are none.
     quiet: RefCell<BTreeMap<Option<ServerId>, Quiet>>,
@@ -123,8 +124,15 @@ impl Gate {
         frames: FrameReader,
     ) {
         let from = hello.from;
-        let Some(route) = self.routes.get(&from) else {
-            return self.refuse(Some(from), address, &format!("server {from} has no link here yet"));
+        let route = self.links.get(&from).map(|link| link.accepted(self.lane).clone());
+        let Some(route) = route else {
+            let _ = self.guests.post(Guest(from)); // over its bound it is told when that one comes again
+            let known = known(&self.identity.lock(), from);
+            return self.refuse(
+                known,
+                address,
+                &format!("server {from} has no link here yet: it is made now"),
+            );
         };
         let stream = match stream.into_std() {
             Ok(stream) => stream,

@@ -17,6 +17,9 @@
 //! - PL7  A lane that is up gives way to another connection only once the peer has answered our hello on that: the hello
 //!   of one that the peer has long given up, late on its way, ends nothing.
 //!
+//! - PL8  There is a link to each server that our file or a configuration that we go by names, and to each that says it is
+//!   of our ensemble: see [`roster`].
+//!
 //! Frames are read and written over any [`tokio::io::AsyncRead`] and `AsyncWrite`. Source: compat zab, 3;
 //! compat: QuorumCnxManager.java, Learner.java, LearnerHandler.java.
 
@@ -24,12 +27,14 @@ mod ctl;
 mod data;
 mod dial;
 mod hello;
+mod keeper;
 mod lane;
 pub mod letters;
 mod link;
 pub mod listener;
 mod outgoing;
 mod room;
+pub mod roster;
 mod sides;
 pub mod status;
 
@@ -44,17 +49,18 @@ use parking_lot::Mutex;
 pub use self::ctl::{CtlLink, CtlOutboxes, CtlSetup};
 pub use self::data::{DataLink, DataSetup};
 pub use self::hello::{HELLO_WITHIN, Refusal};
+pub use self::keeper::{KeeperSetup, LinkKeeper, Reach, SharedLinks, Users};
 pub use self::link::Peer;
 pub use self::room::{Room, letters_ahead};
 pub use self::sides::{LearnerOutboxes, ProposerOutboxes};
-pub use self::status::{LinkState, LinkStatus};
+pub use self::status::{LinkState, LinkStatus, SharedStatus};
 
 /// Who this member is, and who else belongs here: what hellos say and are judged by.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Identity {
     /// This member.
     pub me: ServerId,
-    /// All members, this one too.
+    /// Those whom the file and the configuration name, this member too.
     pub members: BTreeSet<ServerId>,
     /// The ensemble, once this member belongs to one.
     pub ensemble: Option<u128>,

@@ -1,10 +1,8 @@
 //! The Proposer's shell: proposals go to its own Learner by mail, to the others' as `reigning.rs` says.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use paddock_config::members::Server;
 use paddock_messages::client::request::Write;
 use paddock_messages::ids::ServerId;
 use paddock_messages::letters::{Ack, Commit, Internal, Proposals, Request, Requests, TurnedAway};
@@ -90,8 +88,6 @@ pub struct Rules {
     pub sync_limit: Duration,
     /// Whether `/zookeeper/config` names the members: a server alone leaves it empty.
     pub names_members: bool,
-    /// Whom there are links to, this member too.
-    pub links: Arc<BTreeMap<ServerId, Server>>,
     /// When a learner is sent a snapshot instead of the log.
     pub spares: Spares,
     /// The highest feature level that this member reads.
@@ -105,8 +101,7 @@ impl Rules {
     pub fn begin(&self, me: ServerId, epoch: Epoch, level: u8) -> Proposer<paddock_config::Quorum> {
         let core = Proposer::new(me, epoch, self.by.settled(), self.prep.clone(), self.room)
             .with_last_counter(self.last_counter)
-            .with_level(level)
-            .with_links(Arc::clone(&self.links));
+            .with_level(level);
         core.leading_with_vote()
     }
 }

@@ -129,7 +129,6 @@ async fn told_of(reign: Leadership<Deciders>) -> Vec<String> {
     };
     let rules = Rules {
         by: three().into(),
-        links: Default::default(),
         prep: PrepRules::default(),
         room: Room { admitted: 1 << 20, largest: 1 << 10 },
         last_counter: LAST_COUNTER,

@@ -1,10 +1,8 @@
 //! The Proposer's decisions: the txn and zxid of each write, and when it is committed.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::sync::Arc;
 
 use foldhash::fast::RandomState;
-use paddock_config::members::Server;
 use paddock_messages::client::request::Write;
 use paddock_messages::error_code::ErrorCode;
 use paddock_messages::ids::{AttachNumber, ServerId, SessionId};
@@ -105,8 +103,6 @@ pub struct Proposer<Q> {
     refused_reconfigs: Vec<RefusedReconfig>,
     /// The members that have all that is proposed, or are sent it.
     synchronised: BTreeSet<ServerId>,
-    /// Whom there are links to, if that is limited.
-    links: Option<Arc<BTreeMap<ServerId, Server>>>,
     /// Sessions expired since the metrics were told.
     expired: u64,
     syncs: Syncs,
@@ -148,7 +144,6 @@ impl<Q: Quorum> Proposer<Q> {
             level_asked: LevelAsked::No,
             refused_reconfigs: Vec::new(),
             synchronised: BTreeSet::new(),
-            links: None,
             expired: 0,
             syncs: Syncs::default(),
             level: 0,
@@ -395,13 +390,18 @@ impl<Q: Quorum> Proposer<Q> {
             standing => {
                 let is_live = standing == Standing::Lives;
                 let at = Place { session, is_live, is_local: false, ids: &from.ids, zxid, time: now_ms };
-                match write {
-                    Write::Reconfig(asked) if self.is_of_several() => self.reconfigure(view, at, &asked),
-                    write => self.prep(view).write(at, write),
-                }
+                self.body(view, at, write)
             }
         };
         self.propose(TxnHeader { session, attach, cxid: xid, zxid, time: now_ms }, body)
+    }
+
+    /// Of a write of a session that may ask for it.
+    fn body(&mut self, view: &impl View, at: Place<'_>, write: Write) -> TxnBody {
+        match write {
+            Write::Reconfig(asked) if self.is_of_ensemble() => self.reconfigure(view, at, &asked),
+            write => self.prep(view).write(at, write),
+        }
     }
 
     /// A session that has attached anew since its time was judged has a whole timeout from then.

@@ -28,10 +28,16 @@ impl Item {
     /// The request, if it is a reconfig.
     pub(super) fn reconfig(&self) -> Option<&Request> {
         match self {
-            Self::Asked(_, request @ Request::Write { write: Write::Reconfig(_), .. }) => Some(request),
+            Self::Asked(_, request) if is_reconfig(request) => Some(request),
             _ => None,
         }
     }
+}
+
+/// Whether it is one that changes the configuration, if anything.
+pub(super) fn is_reconfig(request: &Request) -> bool {
+    let (Request::Write { write, .. } | Request::LocalWrite { write, .. }) = request else { return false };
+    matches!(write, Write::Reconfig(_))
 }
 
 /// What came of holding a request back.

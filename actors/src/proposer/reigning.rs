@@ -24,25 +24,16 @@ use super::synchronising::{Found, SyncSent};
 use super::times::Times;
 use crate::admin::metrics::SyncKind;
 use crate::membership::{Decide, Deciders};
-use crate::peer_link::letters::{self, FromLearner, HangUp, LearnerLaneDown, LearnerLaneUp, Outgoing, Send};
+use crate::peer_link::letters::{
+    self, FromLearner, HangUp, LearnerLane, LearnerLaneDown, LearnerLaneUp, Linked, Outgoing, Send,
+};
 use crate::quorum_peer::{Board, Progress};
 use crate::runtime::{Ctx, ExitCode, Serve};
 use crate::storage::LoggerHandle;
 
-/// One learner's data lane, as the Proposer uses it.
-#[derive(Clone)]
-pub struct LearnerLane {
-    /// Whether lanes are taken.
-    pub serve: Outbox<letters::Serve>,
-    /// To send down it.
-    pub send: Outbox<Send>,
-    /// To close it.
-    pub hang_up: Outbox<HangUp>,
-}
-
 /// Whom a leader of several has beside those of a server alone.
 pub struct Others {
-    /// The other members.
+    /// The other members' data lanes, as far as there are links.
     pub lanes: BTreeMap<ServerId, LearnerLane>,
     /// The QuorumPeer.
     pub ended: Outbox<RoleEnded>,
@@ -376,6 +367,15 @@ impl Serve<LeadOver> for ProposerActor {
         for lane in reigning.others.lanes.values() {
             drop(lane.serve.post(letters::Serve { role: None }));
         }
+    }
+}
+
+impl Serve<Linked<LearnerLane>> for ProposerActor {
+    fn serve(&mut self, Linked { peer, link }: Linked<LearnerLane>, _: &mut Ctx<'_, Self>) {
+        let Some(reigning) = &mut self.reigning else { return };
+        let role = reigning.reign.is_some().then_some(self.role);
+        drop(link.serve.post(letters::Serve { role }));
+        reigning.others.lanes.insert(peer, link);
     }
 }
 

@@ -24,18 +24,16 @@ use crate::client::hub::Control;
 use crate::election::actor::{Elected, Heard, Left, LinkChange, Look, Settle};
 use crate::membership::{self, ConfigurationHeard, Decide, DecidedBy, Deciders};
 use crate::peer_link::letters::{
-    CtlDown, CtlUp, HeardConfiguration, HeardHeartbeat, HeardNotification, SendConfiguration, SendHeartbeat,
+    CtlDown, CtlLane, CtlUp, GoBy, HeardConfiguration, HeardHeartbeat, HeardNotification, Linked,
+    SendConfiguration, SendHeartbeat,
 };
-use crate::peer_link::status::SharedStatus;
 use crate::proposer::lag::SharedLag;
 use crate::runtime::{Ctx, ExitCode, Serve, Service};
 
 /// Whom the QuorumPeer posts to.
 pub struct Peers {
-    /// The ctl lanes.
-    pub links: BTreeMap<ServerId, Outbox<SendHeartbeat>>,
-    /// The same.
-    pub tell: BTreeMap<ServerId, Outbox<SendConfiguration>>,
+    /// The keeper of the links: whom we go by.
+    pub go_by: Outbox<GoBy>,
     /// The Learner: what others tell.
     pub heard_configuration: Outbox<ConfigurationHeard>,
     /// The Election.
@@ -60,10 +58,6 @@ pub struct Peers {
     pub hand_over: Outbox<HandOver>,
     /// The same.
     pub decided_by: Outbox<DecidedBy>,
-    /// The data lanes: what is sent down them shows that synchronisation goes on.
-    pub data: Vec<SharedStatus>,
-    /// The ctl lanes: their round trips are told there.
-    pub ctl: BTreeMap<ServerId, SharedStatus>,
     /// What learners lack, while this member leads.
     pub lag: SharedLag,
     /// Where orders to move the lead are answered.
@@ -82,6 +76,8 @@ pub struct QuorumPeerActor {
     board: Board,
     told: RoleTold,
     peers: Peers,
+    /// To each other member.
+    links: BTreeMap<ServerId, CtlLane>,
     out: Vec<Output>,
     timeout_ms: u64,
     vouched: bool,
@@ -111,6 +107,7 @@ impl QuorumPeerActor {
             board,
             told,
             peers,
+            links: BTreeMap::new(),
             out: Vec::new(),
             timeout_ms,
             vouched: true,
@@ -162,7 +159,7 @@ impl QuorumPeerActor {
 
     fn forget_trips(&mut self) {
         self.trips.clear();
-        self.peers.ctl.values().for_each(|lane| lane.lock().round_trip_us = None);
+        self.links.values().for_each(|link| link.status.lock().round_trip_us = None);
     }
 
     fn perform(&mut self, ctx: &mut Ctx<'_, Self>) {
@@ -173,7 +170,7 @@ impl QuorumPeerActor {
                         self.trips.entry(to).or_default().on_sent(beat.number, ctx.clock().now_us());
                     }
                     // The newest replaces what is not on its way.
-                    let _ = self.peers.links.get(&to).map(|link| link.post(SendHeartbeat(beat)));
+                    let _ = self.links.get(&to).map(|link| link.beat.post(SendHeartbeat(beat)));
                 }
                 Output::Confirmed(upto) => {
                     let held = self.peers.round.post(RoundHeld { role: self.role, upto }).map_err(drop);
@@ -244,7 +241,7 @@ impl QuorumPeerActor {
         self.core.on_digests(&self.board.digests());
         let mut progress = self.board.progress(self.role);
         if let Progress::Leading(reign) = &mut progress {
-            reign.steps = self.peers.data.iter().map(|lane| lane.lock().bytes_sent).sum();
+            reign.steps = self.links.values().map(|link| link.data.lock().bytes_sent).sum();
         }
         self.core.on_time(now_ms, &progress, &mut self.out);
         self.perform(ctx);
@@ -266,8 +263,8 @@ impl QuorumPeerActor {
 
 impl QuorumPeerActor {
     fn tell(&self, peer: ServerId, told: &membership::Told) {
-        if let Some(link) = self.peers.tell.get(&peer) {
-            let _ = link.post(SendConfiguration(told.clone())); // the newest replaces what is not on its way
+        if let Some(link) = self.links.get(&peer) {
+            let _ = link.tell.post(SendConfiguration(told.clone())); // the newest replaces what is not on its way
         }
     }
 
@@ -291,8 +288,8 @@ impl Serve<HeardHeartbeat> for QuorumPeerActor {
         }
         self.core.on_accepted(self.board.accepted()); // P11: before we answer
         let trip = self.trips.get_mut(&from).and_then(|it| it.on_echo(heartbeat.echo, ctx.clock().now_us()));
-        if let (Some(took_us), Some(lane)) = (trip, self.peers.ctl.get(&from)) {
-            lane.lock().round_trip_us = Some(took_us);
+        if let (Some(took_us), Some(link)) = (trip, self.links.get(&from)) {
+            link.status.lock().round_trip_us = Some(took_us);
         }
         self.core.on_heartbeat(from, heartbeat, ctx.clock().now_ms(), &mut self.out);
         self.perform(ctx);
@@ -318,6 +315,13 @@ impl Serve<HeardConfiguration> for QuorumPeerActor {
         if self.telling.on_heard(from, &told) {
             self.hear(from, Some(told), ctx);
         }
+    }
+}
+
+impl Serve<Linked<CtlLane>> for QuorumPeerActor {
+    fn serve(&mut self, Linked { peer, link }: Linked<CtlLane>, _: &mut Ctx<'_, Self>) {
+        self.links.insert(peer, link);
+        self.core.on_link(peer);
     }
 }
 
@@ -381,11 +385,13 @@ impl Serve<Decide> for QuorumPeerActor {
             return;
         }
         let next = by.next().map(|it| Zxid(it.members.version));
+        let linked = self.peers.go_by.post(GoBy(by.clone())).map_err(drop);
+        self.must(linked, ctx);
         self.core.decide_by(by);
         if self.telling.on_own(told)
             && let Some(told) = self.telling.own()
         {
-            self.peers.tell.keys().for_each(|peer| self.tell(*peer, told));
+            self.links.keys().for_each(|peer| self.tell(*peer, told));
         }
         if self.core.role() == Role::Leading {
             let told = self.peers.decided_by.post(DecidedBy { role, next }).map_err(drop);

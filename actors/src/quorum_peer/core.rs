@@ -1,6 +1,6 @@
 //! The member's role, decided: what elections and evidence make of it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use paddock_messages::ids::ServerId;
 use paddock_messages::quorum::{Digests, Heartbeat};
@@ -100,10 +100,10 @@ struct Rounds {
 }
 
 impl<Q: Quorum> QuorumPeer<Q> {
-    /// `me`, of an ensemble with these other members. It looks for a leader.
-    pub fn new(me: ServerId, peers: &BTreeSet<ServerId>, quorum: Q, timing: Timing, now_ms: u64) -> Self {
-        let pulses = peers.iter().map(|peer| (*peer, Pulse::default())).collect();
-        let digests = Comparison::new(me, peers, 2 * timing.peer_timeout_ms);
+    /// `me`, of an ensemble to whose other members there is no link yet. It looks for a leader.
+    pub fn new(me: ServerId, quorum: Q, timing: Timing, now_ms: u64) -> Self {
+        let pulses = BTreeMap::new();
+        let digests = Comparison::new(me, 2 * timing.peer_timeout_ms);
         Self {
             me,
             quorum,
@@ -315,6 +315,12 @@ impl<Q: Quorum> QuorumPeer<Q> {
             }
             self.confirm(now_ms, out);
         }
+    }
+
+    /// There is a link to this server from now on. Without effect if there was one.
+    pub fn on_link(&mut self, peer: ServerId) {
+        self.pulses.entry(peer).or_default();
+        self.digests.on_link(peer);
     }
 
     /// The ctl lane to a peer is a new one.

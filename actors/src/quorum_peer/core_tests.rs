@@ -26,7 +26,14 @@ fn quorum() -> Majority {
 }
 
 fn peer(now_ms: u64) -> QuorumPeer<Majority> {
-    QuorumPeer::new(id(1), &[2, 3, 4].map(ServerId).into(), quorum(), TIMING, now_ms)
+    linked(&[2, 3, 4], quorum(), now_ms)
+}
+
+/// Member 1, with links to these.
+fn linked<Q: Quorum>(peers: &[u64], quorum: Q, now_ms: u64) -> QuorumPeer<Q> {
+    let mut member = QuorumPeer::new(id(1), quorum, TIMING, now_ms);
+    peers.iter().for_each(|peer| member.on_link(id(*peer)));
+    member
 }
 
 /// A reign of epoch 1 with these learners; those of `synced` have acknowledged NEWLEADER.

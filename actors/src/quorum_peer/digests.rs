@@ -116,9 +116,9 @@ pub(super) struct Comparison {
 }
 
 impl Comparison {
-    /// Of `me` with these. A difference on which no quorum has agreed for `patience_ms` is told.
-    pub(super) fn new(me: ServerId, peers: &BTreeSet<ServerId>, patience_ms: u64) -> Self {
-        let others = peers.iter().map(|peer| (*peer, Points::default())).collect();
+    /// Of `me` with nobody yet. A difference on which no quorum has agreed for `patience_ms` is told.
+    pub(super) fn new(me: ServerId, patience_ms: u64) -> Self {
+        let others = BTreeMap::new();
         Self { me, tree: 0, own: Points::default(), others, standing: None, is_new: false, patience_ms }
     }
 
@@ -142,6 +142,11 @@ impl Comparison {
             points.note(told);
             self.is_new = true;
         }
+    }
+
+    /// With this one, too.
+    pub(super) fn on_link(&mut self, peer: ServerId) {
+        self.others.entry(peer).or_default();
     }
 
     /// The peer may be another process, with another tree.

@@ -6,7 +6,13 @@ use crate::quorum::Majority;
 const PEERS: [ServerId; 3] = [ServerId(2), ServerId(3), ServerId(4)];
 
 fn comparison() -> Comparison {
-    Comparison::new(ServerId(1), &PEERS.into(), 1_600)
+    linked(1, &PEERS)
+}
+
+fn linked(me: u64, peers: &[ServerId]) -> Comparison {
+    let mut comparison = Comparison::new(ServerId(me), 1_600);
+    peers.iter().for_each(|peer| comparison.on_link(*peer));
+    comparison
 }
 
 /// As of `zxid`, where it belongs by what divides it.
@@ -70,7 +76,7 @@ fn dg2_observers_are_no_quorum_and_one_that_differs_finds_itself() {
         (0, &[(1, 128, 7), (3, 128, 8), (4, 128, 8)], ""),
         (1_600, &[(4, 128, 8)], "undecided 128: 1=7 3=8 4=8"),
     ]);
-    let mut observer = Comparison::new(ServerId(4), &[1, 2, 3].map(ServerId).into(), 1_600);
+    let mut observer = linked(4, &[1, 2, 3].map(ServerId));
     observer.on_own(&OwnDigests { tree: 0, latest: told(128, 1) });
     [1, 3].iter().for_each(|voter| observer.on_peer(ServerId(*voter), &told(128, 2)));
     assert_eq!(judge(&mut observer, 0), "ours 128: 1=2 3=2 4=1");

@@ -155,7 +155,9 @@ mod tests {
 
     /// Server 1 of voters 1 to 4, with observer 5.
     fn member() -> QuorumPeer<Majority> {
-        QuorumPeer::new(ServerId(1), &ids(&[2, 3, 4, 5]), Majority(ids(&[1, 2, 3, 4])), TIMING, 0)
+        let mut member = QuorumPeer::new(ServerId(1), Majority(ids(&[1, 2, 3, 4])), TIMING, 0);
+        ids(&[2, 3, 4, 5]).into_iter().for_each(|peer| member.on_link(peer));
+        member
     }
 
     fn leader() -> QuorumPeer<Majority> {

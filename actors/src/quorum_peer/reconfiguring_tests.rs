@@ -4,7 +4,7 @@ use super::*;
 use crate::membership::tests::joint;
 
 fn member(by: &str) -> QuorumPeer<crate::membership::Joint<Majority>> {
-    let mut member = QuorumPeer::new(id(1), &[2, 3, 4, 5].map(ServerId).into(), joint("123@0"), TIMING, 0);
+    let mut member = linked(&[2, 3, 4, 5], joint("123@0"), 0);
     member.decide_by(joint(by));
     member
 }

@@ -21,11 +21,11 @@ use crate::load::{ANSWERED_WITHIN, under_load};
 use crate::world::{client, serving, those};
 
 /// The super user's password is "test".
-const LINES: &str = "reconfigEnabled=true\nstandaloneEnabled=false\n\
+pub(crate) const LINES: &str = "reconfigEnabled=true\nstandaloneEnabled=false\n\
     DigestAuthenticationProvider.superDigest=super:D/InIHSb7yEEbrWz8b9l71RjZJU=\n";
 
 /// A client of this member that may change the configuration.
-fn operator(ensemble: &Ensemble, id: Id) -> RawClient {
+pub(crate) fn operator(ensemble: &Ensemble, id: Id) -> RawClient {
     let mut client = client(ensemble, id);
     let auth = Some(Bytes::from_static(b"super:test"));
     let packet = AuthPacket { kind: 0, scheme: Some("digest".into()), auth };
@@ -35,7 +35,11 @@ fn operator(ensemble: &Ensemble, id: Id) -> RawClient {
     client
 }
 
-fn reconfig(client: &mut RawClient, of: [Option<&str>; 3], version: i64) -> Result<String, ClientError> {
+pub(crate) fn reconfig(
+    client: &mut RawClient,
+    of: [Option<&str>; 3],
+    version: i64,
+) -> Result<String, ClientError> {
     let [joining_servers, leaving_servers, new_members] = of.map(|text| text.map(ByteString::from));
     let request = Reconfig { joining_servers, leaving_servers, new_members, current_config_id: version };
     let body = client.call(OpCode::Reconfig, &request)?.ok()?;
@@ -44,7 +48,7 @@ fn reconfig(client: &mut RawClient, of: [Option<&str>; 3], version: i64) -> Resu
 }
 
 /// A line for each of these, which vote or not.
-fn members(ensemble: &Ensemble, voters: &[Id], observers: &[Id]) -> String {
+pub(crate) fn members(ensemble: &Ensemble, voters: &[Id], observers: &[Id]) -> String {
     let ids: BTreeSet<Id> = voters.iter().chain(observers).copied().collect();
     let line = |id: Id| {
         let [quorum, election] = ensemble.peer_addresses(id).map(|address| address.port());
@@ -55,7 +59,7 @@ fn members(ensemble: &Ensemble, voters: &[Id], observers: &[Id]) -> String {
 }
 
 /// The configuration that this member tells, and its version.
-fn told(ensemble: &Ensemble, id: Id) -> (String, i64) {
+pub(crate) fn told(ensemble: &Ensemble, id: Id) -> (String, i64) {
     let mut client = client(ensemble, id);
     client.sync("/").unwrap();
     let (data, stat) = client.get(CONFIG).unwrap();
@@ -74,7 +78,7 @@ fn code(answer: Result<String, ClientError>) -> ErrorCode {
 }
 
 /// Waits until each of these is that.
-fn await_modes(ensemble: &mut Ensemble, followers: &[Id], observers: &[Id]) -> Id {
+pub(crate) fn await_modes(ensemble: &mut Ensemble, followers: &[Id], observers: &[Id]) -> Id {
     ensemble.wait_for(&format!("{followers:?} to vote and {observers:?} not to"), |ensemble| {
         let leader = ensemble.leader()?;
         let follow = followers.iter().all(|id| *id == leader || ensemble.mode(*id) == Some(Mode::Follower));
@@ -146,16 +150,13 @@ fn what_is_refused_changes_nothing_and_is_answered_with_zookeepers_codes() {
     let leader = ensemble.await_leader();
     let before = told(&ensemble, 1);
     let follower = *ensemble.voters().iter().find(|id| **id != leader).unwrap();
-    let (three, stranger) = (members(&ensemble, &[1, 2, 3], &[]), "server.9=127.0.0.1:1:2;3");
-    let moved = three.replacen("server.1=127.0.0.1:", "server.1=localhost:", 1);
+    let three = members(&ensemble, &[1, 2, 3], &[]);
     for id in [leader, follower] {
         let mut asker = operator(&ensemble, id);
         for (of, version, expected) in [
             ([None, None, Some(&*three)], 7, ErrorCode::BadVersion),
             ([Some("nonsense"), None, None], -1, ErrorCode::BadArguments),
             ([None, Some("x"), None], -1, ErrorCode::Marshalling),
-            ([Some(stranger), None, None], -1, ErrorCode::Unimplemented),
-            ([None, None, Some(&*moved)], -1, ErrorCode::Unimplemented),
             ([None, Some("1,2,3"), None], -1, ErrorCode::BadArguments),
         ] {
             assert_eq!(code(reconfig(&mut asker, of, version)), expected, "member {id}: {of:?}");

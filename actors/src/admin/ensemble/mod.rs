@@ -23,8 +23,8 @@ use super::four_letter::Sizes;
 use super::metrics::{EnsembleGauges, LeaderGauges};
 use crate::election::Waits;
 use crate::election::actor::SharedSearch;
-use crate::peer_link::SharedIdentity;
-use crate::peer_link::status::{LinkState, LinkStatus, SharedStatus};
+use crate::peer_link::status::{LinkState, LinkStatus};
+use crate::peer_link::{SharedIdentity, SharedLinks};
 use crate::proposer::lag::{Behind, SharedLag};
 use crate::quorum_peer::progress::{Progress, Reign};
 use crate::quorum_peer::{Aim, Board, Office, RoleTold, Told};
@@ -44,7 +44,7 @@ pub struct Ensemble {
     /// What its search for a leader waits for.
     pub search: SharedSearch,
     /// The links to each other member: ctl, data.
-    pub links: BTreeMap<ServerId, [SharedStatus; 2]>,
+    pub links: SharedLinks,
     /// How far learners are behind, while this member leads.
     pub lag: SharedLag,
     /// What hellos say of this member: which frames it speaks, and the feature level.
@@ -67,15 +67,20 @@ impl Ensemble {
             Progress::Following(stay) if office.told != Told::Looking => (None, stay.epoch),
             _ => (None, None),
         };
-        let links = self.links.iter().map(|(id, both)| (*id, both.each_ref().map(|of| of.lock().clone())));
         let members = self.board.decides().map(|by| by.now().members.clone()).unwrap_or_default();
         let voters = members.voters();
         let observers = members.servers.keys().filter(|id| !voters.contains(id)).copied().collect();
         let lag = self.lag.lock();
-        let (level, spoken) = {
+        let (level, spoken, named) = {
             let identity = self.identity.lock();
-            (identity.level, identity.speaks.highest)
+            (identity.level, identity.speaks.highest, identity.members.clone())
         };
+        let links = self.links.iter().map(|link| {
+            let statuses = link.statuses.each_ref().map(|of| of.lock().clone());
+            (*link.key(), statuses)
+        });
+        // Whom nobody names any more is of interest as long as it is there.
+        let links = links.filter(|(id, [ctl, _])| named.contains(id) || ctl.state == LinkState::Up);
         Sight {
             level,
             spoken,

@@ -15,8 +15,8 @@ const WRONG: &[(&str, Spoil, &str)] = &[
     ("a newer build", |it| it.speaks = Versions { lowest: 200, highest: 201 }, "upgrade the older one"),
 ];
 const ACCEPTED: &[(&str, Spoil, &str)] = &[
-    ("nobody", |it| it.from = ServerId(9), "server 9, which is no member here"),
-    ("who is to be dialled", |it| it.from = ServerId(1), "the lower id and dials all the same"),
+    ("nobody", |it| (it.from, it.ensemble) = (ServerId(9), None), "server 9, which is no member here"),
+    ("who is to be dialled", |it| it.from = ServerId(1), "the lower id, so that this server dials it"),
 ];
 
 #[test]
@@ -43,6 +43,27 @@ fn pl1_hellos_are_judged_field_by_field() {
     let fresh = Identity { ensemble: None, ..us.clone() };
     assert!(judge(&data, &fresh, Lane::Data, None).is_ok());
     assert!(judge(&Hello { ensemble: None, ..data }, &us, Lane::Data, None).is_ok());
+}
+
+/// It may be of a configuration that we have not heard of; its data lanes are another matter.
+#[test]
+fn pl8_who_says_that_it_is_of_our_ensemble_is_heard_though_nobody_names_it() {
+    let us = identity(2, &[1, 2, 3]).lock().clone();
+    for from in [0, 9] {
+        let guest = hello(from, 2, Lane::Ctl);
+        assert_eq!(judge(&guest, &us, Lane::Ctl, None).unwrap(), SPOKEN.highest, "{from}");
+        for (hello, lane) in [
+            (hello(from, 2, Lane::Data), Lane::Data),
+            (Hello { ensemble: None, ..guest }, Lane::Ctl),
+            (Hello { ensemble: Some(8), ..guest }, Lane::Ctl),
+        ] {
+            let refusal = judge(&hello, &us, lane, None).unwrap_err();
+            assert!(matches!(refusal, Refusal::Stranger(ServerId(it)) if it == from), "{hello:?}");
+        }
+        let fresh = Identity { ensemble: None, ..us.clone() };
+        let nobodys = Hello { ensemble: None, ..guest };
+        assert!(matches!(judge(&nobodys, &fresh, Lane::Ctl, None), Err(Refusal::Stranger(_))));
+    }
 }
 
 /// What is wrong with them is told to members, so that both logs say it; never to a stranger.

@@ -6,9 +6,9 @@ mod data;
 mod flow;
 mod hello;
 mod hostile;
+mod linked;
 mod queue;
 
-use std::collections::BTreeMap;
 use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -127,6 +127,7 @@ struct Ctl {
     notify: Outbox<SendNotification>,
     beat: Outbox<SendHeartbeat>,
     tell: Outbox<SendConfiguration>,
+    look_at: Outbox<LookAt>,
     peer: Peer,
     ear: Ear,
 }
@@ -151,10 +152,10 @@ fn ctl_to(peer: Peer, silence: Duration, change: impl FnOnce(&mut CtlOutboxes)) 
     let (env, _) = Env::recorded(clock());
     let inbox = Inbox::<CtlLink>::new("ctl", Duty::Alone, &env);
     let (accepted, notify, beat) = (inbox.outbox(MAIL), inbox.outbox(MAIL), inbox.outbox(MAIL));
-    let tell = inbox.outbox(MAIL);
+    let (tell, look_at) = (inbox.outbox(MAIL), inbox.outbox(MAIL));
     let setup = CtlSetup { peer: peer.clone(), silence, to };
     inbox.start_here(CtlLink::new(setup, env.clock));
-    Ctl { accepted, notify, beat, tell, peer, ear }
+    Ctl { accepted, notify, beat, tell, look_at, peer, ear }
 }
 
 /// A link that runs, and whom it tells.
@@ -165,6 +166,7 @@ struct Data {
     hang_up: Outbox<HangUp>,
     serve: Outbox<Serve>,
     send: Outbox<Send>,
+    look_at: Outbox<LookAt>,
     peer: Peer,
     ear: Ear,
 }
@@ -189,11 +191,12 @@ fn data_of(peer: Peer, queue_bytes: usize, read_ahead_bytes: usize) -> Data {
     let inbox = Inbox::<DataLink>::new("data", Duty::Alone, &env);
     let (accepted, open, shut) = (inbox.outbox(MAIL), inbox.outbox(MAIL), inbox.outbox(MAIL));
     let (hang_up, serve, send) = (inbox.outbox(MAIL), inbox.outbox(MAIL), inbox.outbox(MAIL));
+    let look_at = inbox.outbox(MAIL);
     let lanes = Arc::new(AtomicU64::new(0));
     let (peer_of, untaken) = (peer.clone(), Duration::from_secs(60));
     let setup = DataSetup { peer: peer_of, lanes, untaken, queue_bytes, read_ahead_bytes, learner, proposer };
     inbox.start_here(DataLink::new(setup, env.clock));
-    Data { accepted, open, shut, hang_up, serve, send, peer, ear }
+    Data { accepted, open, shut, hang_up, serve, send, look_at, peer, ear }
 }
 
 impl Data {
@@ -211,8 +214,10 @@ fn opened() -> (TcpListener, SocketAddr) {
 
 /// Accepts for the link of member `id`.
 fn route(listener: TcpListener, lane: Lane, us: &SharedIdentity, id: u64, to: &Outbox<Accepted>) {
-    let routes = BTreeMap::from([(ServerId(id), to.clone())]);
-    actix_rt::spawn(listener::accept(listener, lane, us.clone(), routes, clock()));
+    let links = SharedLinks::default();
+    links.insert(ServerId(id), Reach::to([to.clone(), to.clone()]));
+    let guests = Ear::new().outbox(|guest: Guest| panic!("{guest:?}"));
+    actix_rt::spawn(listener::accept(listener, lane, us.clone(), (links, guests), clock()));
 }
 
 /// Member 1 follows member 2: their links, and the numbers that each has for the lane between them.

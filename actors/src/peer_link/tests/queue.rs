@@ -9,7 +9,7 @@ use crate::peer_link::outgoing::{self, Queue};
 #[actix::test]
 async fn pl5_all_bytes_leave_once_and_in_order_whatever_is_taken_at_a_time() {
     for taken in [1, 7, 100, 65_536, 1 << 20] {
-        let status = status::SharedStatus::default();
+        let status = SharedStatus::default();
         let queue = std::rc::Rc::new(Queue::new(FrameWriter::new(1, TXN), 1 << 30, status.clone()));
         let (near, mut far) = tokio::io::duplex(taken);
         let writing = queue.clone();

@@ -1,8 +1,5 @@
 //! From one configuration to the next (MB2, MB3): what a client asks, checked, and when it is committed.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
-
 use bytestring::ByteString;
 use paddock_config::members::Server;
 use paddock_config::reconfig::Change;
@@ -16,7 +13,7 @@ use paddock_messages::level;
 use paddock_messages::txn::TxnBody;
 use paddock_messages::zxid::Zxid;
 
-use super::super::held::Item;
+use super::super::held::{Item, is_reconfig};
 use super::{Output, Proposer};
 use crate::membership;
 use crate::quorum::Quorum;
@@ -81,29 +78,15 @@ fn nowhere(members: &Members) -> Option<ServerId> {
     members.servers.iter().find(|(_, server)| is_nowhere(server)).map(|(id, _)| *id)
 }
 
-/// Whether it is one that changes the configuration, if anything.
-fn is_reconfig(request: &Request) -> bool {
-    matches!(request, Request::Write { write: Write::Reconfig(_), .. })
-}
-
 impl<Q: Quorum> Proposer<Q> {
     /// The configuration in force, and what is to take its place.
     pub fn membership(&self) -> &membership::Joint<Q> {
         &self.quorum
     }
 
-    /// There are links to these alone, at these addresses, whatever part they have.
-    pub fn with_links(self, links: Arc<BTreeMap<ServerId, Server>>) -> Self {
-        Self { links: Some(links), ..self }
-    }
-
-    /// One of the members that cannot be reached as they say.
-    fn stranger(&self, members: &Members) -> Option<ServerId> {
-        let links = self.links.as_ref()?;
-        let is_known = |(id, server): &(&ServerId, &Server)| {
-            links.get(*id).is_some_and(|known| *known == Server { role: known.role, ..(*server).clone() })
-        };
-        members.servers.iter().find(|it| !is_known(it)).map(|(id, _)| *id)
+    /// Whether it is a member of an ensemble, even if of one.
+    pub(super) fn is_of_ensemble(&self) -> bool {
+        !self.quorum.now().members.servers.is_empty()
     }
 
     /// `/zookeeper/config` names the configuration in force as of this version.
@@ -130,13 +113,17 @@ impl<Q: Quorum> Proposer<Q> {
     /// Whether this waits for the feature level at which there are reconfigs, which is asked for now. One that would be
     /// refused anyway asks for none.
     pub(super) fn asks_for_level(&mut self, view: &impl View, request: &Request, now_ms: i64) -> bool {
-        let Request::Write { from, write: Write::Reconfig(asked), .. } = request else { return false };
+        let is_local = matches!(request, Request::LocalWrite { .. });
+        let (Request::Write { from, write, .. } | Request::LocalWrite { from, write, .. }) = request else {
+            return false;
+        };
+        let Write::Reconfig(asked) = write else { return false };
         let is_over = self.level >= level::RECONFIG || self.level_asked == LevelAsked::Refused;
-        if is_over || !self.is_of_several() || self.is_full() {
+        if is_over || !self.is_of_ensemble() || self.is_full() {
             return false;
         }
         let (session, zxid) = (from.session, self.next());
-        let at = Place { session, is_live: false, is_local: false, ids: &from.ids, zxid, time: now_ms };
+        let at = Place { session, is_live: is_local, is_local, ids: &from.ids, zxid, time: now_ms };
         if self.judge(view, at, asked).is_ok() {
             self.level_asked = LevelAsked::Wanted;
         }
@@ -165,12 +152,6 @@ impl<Q: Quorum> Proposer<Q> {
         if matches!(write, Write::Reconfig(_)) {
             self.level_asked = LevelAsked::No;
         }
-    }
-
-    /// Whether there are other members.
-    pub(super) fn is_of_several(&self) -> bool {
-        let links = self.links.as_ref().map_or(0, |links| links.len());
-        links.max(self.quorum.now().members.servers.len()) > 1
     }
 
     /// The same of what is held back.
@@ -250,16 +231,7 @@ impl<Q: Quorum> Proposer<Q> {
             );
             return Err(Refusal::new(ErrorCode::BadArguments, why));
         }
-        match self.stranger(&members) {
-            Some(id) => {
-                let why = format!(
-                    "server.{id} is not one that this process has links to, at the addresses that are asked for: it is to \
-                     stand in every server's file, and they are to be started anew with that, before it can be added"
-                );
-                Err(Refusal::new(ErrorCode::Unimplemented, why))
-            }
-            None => Ok(members),
-        }
+        Ok(members)
     }
 
     /// Those who judge the lead go by both configurations now (MB3), if `next` is the reconfig that is on its way.

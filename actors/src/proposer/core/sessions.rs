@@ -82,8 +82,9 @@ impl<Q: Quorum> Proposer<Q> {
         let body = if self.is_local_of(member, session) {
             let (is_live, is_local) = (true, true);
             let at = Place { session, is_live, is_local, ids: &from.ids, zxid, time: now_ms };
-            self.prep(view).write(at, write)
+            self.body(view, at, write)
         } else {
+            self.forget_level(&write);
             TxnBody::Error(ErrorCode::SessionExpired)
         };
         self.propose(TxnHeader { session, attach, cxid: xid, zxid, time: now_ms }, body)

@@ -35,5 +35,7 @@ pub const OUR_OWN: &[EnsembleFault] = &[
     Fault::LeadOnSilentDisk,
     Fault::RaiseUnasked,
     Fault::ActivateEarly,
+    Fault::LinkNoMore,
+    Fault::RefuseGuests,
     Fault::LetRemovedVote,
 ];

@@ -1,13 +1,12 @@
 //! The parts of a member on the thread that no data crosses: its QuorumPeer and its Election, as their shells have
 //! them.
 
-use std::collections::BTreeSet;
-
 use paddock_actors::election::actor::{Elected, Heard, Left, LinkChange, Settle};
 use paddock_actors::election::{Election, Output as Decided};
 use paddock_actors::membership::Joint;
+use paddock_actors::peer_link::roster::{Change, Roster};
 use paddock_actors::quorum_peer::Progress;
-use paddock_actors::quorum_peer::core::{Output, QuorumPeer, Role, Timing};
+use paddock_actors::quorum_peer::core::{Output, QuorumPeer, Role};
 use paddock_actors::quorum_peer::digests::Finding;
 use paddock_actors::quorum_peer::telling::Telling;
 use paddock_messages::ids::ServerId;
@@ -22,13 +21,14 @@ use paddock_messages::zxid::{Epoch, Zxid};
 use super::EnsembleFault;
 use super::mail::{Control, Letter, Part};
 use super::node::{Effect, Node, tracing_line};
-use super::setup::{PEER_TIMEOUT_MS, SimQuorum};
+use super::setup::{PEER_TIMEOUT_MS, Setup, SimQuorum};
 
 /// See the module.
 pub(super) struct Ctl {
     pub(super) peer: QuorumPeer<Joint<SimQuorum>>,
     pub(super) election: Election<Joint<SimQuorum>>,
     pub(super) telling: Telling,
+    pub(super) roster: Roster,
     /// The generation of the role.
     pub(super) role: u64,
     had_vote: bool,
@@ -39,26 +39,47 @@ pub(super) struct Ctl {
 }
 
 impl Ctl {
-    pub(super) fn new(
-        me: ServerId,
-        peers: BTreeSet<ServerId>,
-        (by, timing): (Joint<SimQuorum>, Timing),
-        now_ms: u64,
-    ) -> Self {
-        Self {
-            peer: QuorumPeer::new(me, &peers, by.clone(), timing, now_ms),
-            election: Election::new(me, peers, by),
+    pub(super) fn new(me: ServerId, setup: &Setup, by: Joint<SimQuorum>, now_ms: u64) -> Self {
+        let mut ctl = Self {
+            peer: QuorumPeer::new(me, by.clone(), setup.timing, now_ms),
+            election: Election::new(me, by.clone()),
+            roster: Roster::new(me, setup.file(me)),
             telling: Telling::default(),
             role: 0,
             had_vote: false,
             joins: true,
             vouched: true,
             next_tick_ms: now_ms,
-        }
+        };
+        ctl.link(&by);
+        ctl
+    }
+
+    /// As the keeper of the links does (PL8). How many are made.
+    fn link(&mut self, by: &Joint<SimQuorum>) -> usize {
+        let changes = self.roster.go_by(by);
+        let made =
+            changes.iter().filter_map(|it| if let Change::Make(peer, _) = it { Some(*peer) } else { None });
+        made.inspect(|peer| self.peer.on_link(*peer)).count()
     }
 }
 
 impl Node {
+    pub(super) fn link(&mut self, by: &Joint<SimQuorum>) {
+        if !self.setup.has(EnsembleFault::LinkNoMore) {
+            let made = self.ctl.link(by);
+            *self.met.entry("links made as the configuration changed").or_default() += made as u64;
+        }
+    }
+
+    /// A server of our ensemble has a ctl lane to us: its link is made now, if nobody names it.
+    pub(super) fn meet(&mut self, peer: ServerId) {
+        if self.ctl.roster.on_guest(peer).is_some() {
+            self.ctl.peer.on_link(peer);
+            self.note("links made for one that nobody named");
+        }
+    }
+
     pub(super) fn begin_role(&mut self, part: RolePart) {
         self.enter_role(Begin { role: self.ctl.role + 1, part });
     }

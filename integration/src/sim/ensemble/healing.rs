@@ -35,6 +35,7 @@ impl World {
             (member.frozen_us, member.disk_silent_us, member.disk_late_us) = (0, 0, 0);
             member.stalls.clear();
         }
+        self.lose_some();
         self.upgrade_all();
         self.people.iter_mut().for_each(|person| person.silent_until_ms = 0);
         // EN7: this client never comes back.
@@ -56,7 +57,8 @@ impl World {
         self.met.add("ms until all was well", (self.now_us - began) / 1_000);
         let is_wanted = self.setup.fault.is_none_or(|fault| fault == EnsembleFault::IgnoreDigest);
         let is_compared = self.setup.last_counter >= 256; // shorter epochs may have no txn whose digest is told
-        if is_wanted && self.rng.random() && is_compared {
+        let is_full = self.lost.is_empty(); // else who is odd may leave no quorum that agrees
+        if is_wanted && self.rng.random() && is_compared && is_full {
             self.be_odd();
         }
         self.be_quiet();
@@ -73,7 +75,7 @@ impl World {
         let began = self.now_us;
         let is_over = |world: &Self| {
             let all = |it: &Node| !it.lp.is_odd && it.is_serving();
-            world.members.values().all(|it| it.node.as_ref().is_some_and(|node| all(node)))
+            world.all_there(|node| all(node))
         };
         while !is_over(self) {
             assert!(self.now_us < began + HEALED_US, "EN10: {odd} differs: {}", self.what_is_not_well());
@@ -98,8 +100,8 @@ impl World {
 
     fn what_waits(&self) -> Option<String> {
         let last = self.truth.borrow().last();
-        self.members.iter().find_map(|(id, member)| {
-            let node = member.node.as_ref().expect("all are well");
+        self.there().iter().find_map(|id| {
+            let node = self.members[id].node.as_ref().expect("all are well");
             let (applied, waits) = (node.lp.core.applied(), node.lp.core.waiting());
             let is_done = applied == last && waits == 0;
             (!is_done).then(|| format!("{id} has applied {applied:?} of {last:?}, {waits} wait"))
@@ -109,9 +111,11 @@ impl World {
     pub(super) fn is_well(&self, goals: &[u64], dead: Option<SessionId>) -> bool {
         let served = !goals.is_empty() && self.people.iter().zip(goals).all(|(it, goal)| it.done() >= *goal);
         let gone = dead.is_none_or(|session| self.is_gone(session));
-        served
-            && gone
-            && self.members.values().all(|it| it.node.as_ref().is_some_and(|node| node.is_serving()))
+        served && gone && self.all_there(Node::is_serving)
+    }
+
+    fn all_there(&self, is_so: impl Fn(&Node) -> bool) -> bool {
+        self.there().iter().all(|id| self.members[id].node.as_ref().is_some_and(|node| is_so(node)))
     }
 
     pub(super) fn what_is_not_well(&self) -> String {

@@ -129,7 +129,9 @@ impl World {
             return;
         }
         let there = &self.members[&leader];
-        let serves = there.node.as_ref().and_then(|node| node.serves);
+        let is_linked = self.members[&id].node.as_ref().is_some_and(|node| node.ctl.roster.has_link(leader));
+        let welcomes = there.node.as_ref().filter(|node| is_linked && node.ctl.roster.names(id));
+        let serves = welcomes.and_then(|node| node.serves);
         let Some(serves) = serves.filter(|_| there.frozen_us <= self.now_us) else { return };
         let there = (leader, there.life, serves);
         let lane = self.network.open((id, life, role), there);
@@ -182,9 +184,10 @@ impl World {
                 let both = self.members[a].node.is_some() && self.members[b].node.is_some();
                 let whole = both && self.network.is_whole(*a, *b);
                 let since = self.network.ctl.get(&(*a, *b)).copied();
+                let may_come = whole && since.is_none() && self.may_speak(*a, *b);
                 let now = self.now_us;
                 let change = match since {
-                    None if whole => Some(true),
+                    None if may_come => Some(true),
                     Some(Some(cut)) if !whole && now > cut + PEER_TIMEOUT_MS * 1_000 => Some(false),
                     Some(None) if !whole => {
                         self.network.ctl.insert((*a, *b), Some(now));
@@ -205,6 +208,7 @@ impl World {
                 for (one, other) in [(*a, *b), (*b, *a)] {
                     let life = self.members[&one].life;
                     self.with(one, life, |node| {
+                        node.meet(other);
                         node.post(Part::QuorumPeer, Letter::CtlLane(other, is_up));
                     });
                 }

@@ -35,7 +35,7 @@ impl Node {
         if self.reads < KNOWN {
             return self.note("levels not raised: the leader is of the build before");
         }
-        let in_the_way = reign.in_the_way(KNOWN, self.setup.members.iter().copied());
+        let in_the_way = reign.in_the_way(KNOWN, self.linked());
         if !in_the_way.is_empty() && !self.setup.has(EnsembleFault::RaiseUnasked) {
             let is_old = in_the_way.iter().any(|it: &InTheWay| it.reads.is_some());
             return self.note(if is_old {

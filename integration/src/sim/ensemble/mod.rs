@@ -62,6 +62,7 @@ mod lanes;
 mod learner;
 mod levels;
 mod local;
+mod losing;
 mod mail;
 mod moving;
 mod network;
@@ -150,6 +151,10 @@ pub enum EnsembleFault {
     CountOldAlone,
     /// Members that have left count in quorums.
     LetRemovedVote,
+    /// Links are to those alone whom a configuration named when the process began.
+    LinkNoMore,
+    /// A server of our ensemble whom nobody here names is not heard.
+    RefuseGuests,
     /// The feature level is raised whoever is away, or cannot read it.
     RaiseUnasked,
     /// What was a member's alone is served on when the leader is lost.
@@ -174,7 +179,7 @@ pub enum EnsembleFault {
 
 impl EnsembleFault {
     /// Every one.
-    pub const ALL: [Self; 42] = [
+    pub const ALL: [Self; 44] = [
         Self::AckBeforePersist,
         Self::NoSync,
         Self::CommitOnMinority,
@@ -207,6 +212,8 @@ impl EnsembleFault {
         Self::ActivateEarly,
         Self::CountOldAlone,
         Self::LetRemovedVote,
+        Self::LinkNoMore,
+        Self::RefuseGuests,
         Self::RaiseUnasked,
         Self::KeepLocalSessions,
         Self::UpgradeBehind,

@@ -153,12 +153,11 @@ impl Node {
         let learner = Learner::new(me, applied, ids);
         let learner = if setup.settings.local_sessions { learner.with_local_sessions() } else { learner };
         let forget = setup.has(EnsembleFault::ForgetLogged);
-        let mut membership = setup.membership(&restored.tree);
+        let mut membership = setup.membership(me, &restored.tree);
         logged.iter().for_each(|txn| {
             membership.on_logged(txn);
         });
         let learner = if forget { learner } else { learner.with_logged(logged) };
-        let peers = setup.members.iter().copied().filter(|it| *it != me).collect();
         let facts = logger.facts();
         let board = Board::default();
         board.accept(facts.accepted_epoch);
@@ -180,7 +179,7 @@ impl Node {
             mail: Mail::default(),
             stalled: Vec::new(),
             board,
-            ctl: Ctl::new(me, peers, (membership.view(), setup.timing), now_ms),
+            ctl: Ctl::new(me, setup, membership.view(), now_ms),
             lp: LearnerPart::new(learner, membership, facts, rng.random()),
             lead: Reigning::default(),
             judging: Judging::new(now_ms, setup.arbiters),

@@ -7,7 +7,9 @@ use std::collections::BTreeSet;
 
 use paddock_actors::membership::{Joint, Told};
 use paddock_actors::proposer::Quorum;
+use paddock_actors::quorum_peer::belongs;
 use paddock_actors::quorum_peer::core::Role;
+use paddock_config::Members;
 use paddock_messages::ids::ServerId;
 use paddock_messages::letters::Proposal;
 use paddock_messages::zxid::Zxid;
@@ -28,15 +30,28 @@ pub(super) fn drawn(seed: u64, setup: &Setup) -> Option<StdRng> {
 
 impl World {
     /// A client asks for another configuration: of at least three voters, for one that loses its disk must not be needed.
+    /// Mostly they are such as are members, and who joins observes; in the end all are to be there.
     pub(super) fn reconfigure_once(&mut self) {
-        let Some(rng) = self.reconfigs.as_mut().filter(|_| !self.healing) else { return };
-        let all: Vec<ServerId> = self.setup.members.iter().copied().collect();
-        let many = rng.random_range(3..=all.len());
-        let voters: BTreeSet<ServerId> = all.iter().copied().choose_multiple(rng, many).into_iter().collect();
-        let members: BTreeSet<ServerId> =
-            all.into_iter().filter(|it| voters.contains(it) || rng.random()).collect();
-        let text = self.setup.configuration(&voters, &members).to_string();
+        let in_force = self.in_force();
+        let Some(rng) = self.reconfigs.as_mut().filter(|_| !self.quiet) else { return };
         let next_ms = rng.random_range(200..6_000);
+        let Some(in_force) = in_force else { return self.at(next_ms * 1_000, Event::Reconfig) };
+        let all = &self.setup.members;
+        let there: BTreeSet<ServerId> = all.difference(&self.lost).copied().collect();
+        let known: BTreeSet<ServerId> = in_force.servers.keys().copied().collect();
+        let (voters, members) = if self.healing {
+            (in_force.voters(), there.union(&known).copied().collect())
+        } else {
+            let from = if known.len() >= 3 && rng.random_bool(0.8) { &known } else { all };
+            let many = rng.random_range(3..=from.len());
+            let voters: BTreeSet<_> = from.iter().copied().choose_multiple(rng, many).into_iter().collect();
+            let members = all.iter().copied().filter(|it| voters.contains(it) || rng.random()).collect();
+            (voters, members)
+        };
+        if self.healing && known == members {
+            return;
+        }
+        let text = self.setup.configuration(&voters, &members).to_string();
         let floor = self.truth.borrow().acked();
         let up = self.people.iter_mut().filter(|it| it.may_ask()).choose(rng);
         if let Some(person) = up {
@@ -47,7 +62,39 @@ impl World {
     }
 }
 
+impl World {
+    /// What a leader goes by, and no other has a later one.
+    fn in_force(&self) -> Option<Members> {
+        let cores = self.members.values().filter_map(|it| it.node.as_ref()?.lead.core.as_ref());
+        let views = cores.map(|core| core.membership().now().members.clone());
+        views.max_by_key(|members| members.version)
+    }
+
+    /// PL8: whether a ctl lane comes up between these, the lower id first, where both live and reach each other.
+    pub(super) fn may_speak(&self, lower: ServerId, greater: ServerId) -> bool {
+        let both = self.members[&lower].node.as_ref().zip(self.members[&greater].node.as_ref());
+        let Some((lower_node, greater_node)) = both else { return false };
+        let ensembles = (lower_node.ensemble(), greater_node.ensemble());
+        let are_one = ensembles.0.is_some() && ensembles.0 == ensembles.1;
+        let is_guest = are_one && !self.setup.has(EnsembleFault::RefuseGuests);
+        let (knows, is_known) = (lower_node.ctl.roster.names(greater), greater_node.ctl.roster.names(lower));
+        // The greater dials, or the lower asks one that has not heard of it.
+        if is_known { knows || is_guest } else { knows && is_guest }
+    }
+}
+
 impl Node {
+    /// Those to whom there are links.
+    pub(super) fn linked(&self) -> Vec<ServerId> {
+        let all = self.setup.members.iter().copied();
+        all.filter(|it| self.ctl.roster.has_link(*it)).collect()
+    }
+
+    /// To which ensemble its hellos say that it belongs.
+    pub(super) fn ensemble(&self) -> Option<u128> {
+        belongs(&self.lp.facts, self.lp.core.tail().last())
+    }
+
     pub(super) fn is_voter(&self) -> bool {
         self.lp.membership.view().is_voter(self.me)
     }
@@ -124,13 +171,13 @@ impl Node {
             return;
         }
         let next = by.next().map(|it| Zxid(it.members.version));
+        self.link(&by);
         self.ctl.peer.decide_by(by);
         let is_new = self.ctl.telling.on_own(told);
         if self.ctl.peer.role() == Role::Leading {
             self.post(Part::Proposer, Letter::DecidedBy { role, next });
         }
-        let me = self.me;
-        for peer in self.setup.members.clone().into_iter().filter(|it| is_new && *it != me) {
+        for peer in self.linked().into_iter().filter(|_| is_new) {
             self.tell_configuration(peer, self.ctl.telling.own().cloned());
         }
     }
@@ -183,6 +230,11 @@ impl Node {
 
     /// As its shell has it: a reconfig waits for the feature level.
     pub(super) fn raise_wanted(&mut self) {
+        let refused = self.lead.core.as_mut().map(|core| core.take_refused_reconfigs());
+        for refused in refused.into_iter().flatten() {
+            self.note("reconfigs refused");
+            tracing_line(self, &refused.to_string());
+        }
         if self.lead.core.as_mut().and_then(|core| core.take_wanted_level()).is_none() {
             return;
         }

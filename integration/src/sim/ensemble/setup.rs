@@ -44,6 +44,10 @@ impl Quorum for SimQuorum {
         self.strangers || self.majority.is_voter(server)
     }
 
+    fn voters(&self) -> BTreeSet<ServerId> {
+        if self.strangers { (1..=MOST_MEMBERS).map(ServerId).collect() } else { self.majority.0.clone() }
+    }
+
     fn holds(&self, agrees: impl Fn(ServerId) -> bool) -> bool {
         if self.any {
             return self.majority.0.iter().any(|voter| agrees(*voter));
@@ -64,6 +68,8 @@ impl Quorum for SimQuorum {
 pub(super) struct Setup {
     pub(super) voters: BTreeSet<ServerId>,
     pub(super) members: BTreeSet<ServerId>,
+    /// Those whom every member's file names.
+    pub(super) named: BTreeSet<ServerId>,
     pub(super) fault: Option<EnsembleFault>,
     pub(super) timing: Timing,
     /// A member takes a snapshot after so many txns, and keeps so many.
@@ -98,6 +104,7 @@ impl Setup {
         Self {
             voters: (1..=many).map(ServerId).collect(),
             members: (1..=many + observers).map(ServerId).collect(),
+            named: (1..=many + observers).map(ServerId).collect(),
             fault,
             timing: Timing { peer_timeout_ms: PEER_TIMEOUT_MS, init_ms: 5_000 },
             snapshot_every: [20, 60, 200][rng.random_range(0..3)],
@@ -126,17 +133,30 @@ impl Setup {
         .with_reconfigs()
     }
 
-    /// Configurations that change in every third seed, of two more members: not with a mistake that has nothing to do
-    /// with it.
+    /// Configurations that change in every third seed, of two more members, whom half of the time no file but their own
+    /// names: not with a mistake that has nothing to do with it.
     fn with_reconfigs(self) -> Self {
-        use EnsembleFault::{ActivateEarly, CountOldAlone, LetRemovedVote};
+        use EnsembleFault::{ActivateEarly, CountOldAlone, LetRemovedVote, LinkNoMore, RefuseGuests};
         let reconfigures = match self.fault {
             None => (self.salt >> 20).is_multiple_of(3),
-            Some(fault) => [ActivateEarly, CountOldAlone, LetRemovedVote].contains(&fault),
+            Some(fault) => {
+                [ActivateEarly, CountOldAlone, LetRemovedVote, LinkNoMore, RefuseGuests].contains(&fault)
+            }
         };
         let most = self.voters.len() as u64 + 2;
         let members = if reconfigures { (1..=most).map(ServerId).collect() } else { self.members.clone() };
-        Self { reconfigures, members, ..self }
+        let are_named = (self.salt >> 28).is_multiple_of(2);
+        let named = if reconfigures && !are_named { self.voters.clone() } else { members.clone() };
+        Self { reconfigures, members, named, ..self }
+    }
+
+    /// As a member's file has the ensemble: one that the others' do not name is in its own, with a vote or not.
+    pub(super) fn file(&self, me: ServerId) -> Members {
+        let (mut voters, mut all) = (self.voters.clone(), self.named.clone());
+        if all.insert(me) && (self.salt >> 32).is_multiple_of(2) {
+            voters.insert(me);
+        }
+        self.configuration(&voters, &all)
     }
 
     /// Epochs of few txns in every third seed: not with a mistake that has nothing to do with it.
@@ -167,14 +187,10 @@ impl Setup {
     }
 
     /// The configuration that the log of a member has put in force, or its file's.
-    pub(super) fn membership(&self, tree: &DataTree) -> Membership<SimQuorum> {
-        match tree.membership() {
-            Some(members) => {
-                let quorum = self.quorum().like(&members);
-                Membership::new(members, quorum)
-            }
-            None => Membership::new(self.configuration(&self.voters, &self.members), self.quorum()),
-        }
+    pub(super) fn membership(&self, me: ServerId, tree: &DataTree) -> Membership<SimQuorum> {
+        let members = tree.membership().unwrap_or_else(|| self.file(me));
+        let quorum = self.quorum().like(&members);
+        Membership::new(members, quorum)
     }
 
     /// As a file has it.

@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap};
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -137,6 +137,8 @@ pub(super) struct World {
     pub(super) kinds: Vec<Kind>,
     pub(super) met: Met,
     pub(super) healing: bool,
+    /// Who never comes back.
+    pub(super) lost: BTreeSet<ServerId>,
     /// No client asks anything any more.
     pub(super) quiet: bool,
     /// How many are still to come.
@@ -191,6 +193,7 @@ impl World {
             kinds,
             met: Met::default(),
             healing: false,
+            lost: BTreeSet::new(),
             quiet: false,
             ambushes: 0,
             misled: Vec::new(),
@@ -407,7 +410,9 @@ impl World {
                     self.with(id, life, |node| node.post(Part::QuorumPeer, Letter::CtlLane(peer, false)));
                 }
             }
-            Event::Start(id, life) if self.members[&id].life == life => self.start(id),
+            Event::Start(id, life) if self.members[&id].life == life && !self.lost.contains(&id) => {
+                self.start(id)
+            }
             Event::Crash(..) | Event::Start(..) => {}
             Event::Client(at) => self.client(at),
             Event::Fault if self.healing => {}

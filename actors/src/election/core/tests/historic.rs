@@ -42,7 +42,7 @@ fn zookeeper_3769_and_4787_no_notification_stops_who_receives_it() {
         odd.extend(states.iter().flat_map(|state| heard(*state)));
     }
     for own in [Some(vote(1, 1, 5)), None] {
-        let mut table = Table::of(1, 4, members(4, &[4], ""));
+        let mut table = Table::of(1, members(4, &[4], ""));
         table.step("up 2 3 4");
         for (from, heard) in numbers.iter().flat_map(|from| odd.iter().map(move |heard| (*from, *heard))) {
             if !table.election.is_looking() {

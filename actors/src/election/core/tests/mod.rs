@@ -38,9 +38,8 @@ struct Table {
 }
 
 impl Table {
-    fn of(me: u64, servers: u64, quorum: paddock_config::Quorum) -> Self {
-        let peers = (1..=servers).map(ServerId).collect();
-        Self { me: ServerId(me), election: Election::new(ServerId(me), peers, quorum), now_ms: 0 }
+    fn of(me: u64, quorum: paddock_config::Quorum) -> Self {
+        Self { me: ServerId(me), election: Election::new(ServerId(me), quorum), now_ms: 0 }
     }
 
     fn step(&mut self, what: &str) -> String {
@@ -91,7 +90,7 @@ impl Table {
 
 /// The member `me` of so many voters.
 fn check(me: u64, voters: u64, steps: &[(&str, &str)]) {
-    Table::of(me, voters, members(voters, &[], "")).check(steps);
+    Table::of(me, members(voters, &[], "")).check(steps);
 }
 
 fn read_state(text: &str) -> PeerState {

@@ -4,7 +4,7 @@
 //! What stands for the roles around the core: an elected leader that a quorum follows begins an epoch, which
 //! its followers learn; whoever has no such leader after a time, or loses it, looks again.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
@@ -71,10 +71,9 @@ pub(super) struct World {
 impl World {
     pub(super) fn new(seed: u64, voters: u64, observers: u64) -> Self {
         let mut rng = StdRng::seed_from_u64(seed);
-        let ids: BTreeSet<ServerId> = (1..=voters + observers).map(ServerId).collect();
         let quorum: BTreeSet<ServerId> = (1..=voters).map(ServerId).collect();
         let member = |id: u64| {
-            let election = Election::new(ServerId(id), ids.clone(), Majority(quorum.clone()));
+            let election = Election::new(ServerId(id), Majority(quorum.clone()));
             let own = vote(id, rng.random_range(1..4), rng.random_range(1..4));
             let own = (id <= voters).then_some(own);
             let (words, up, told) = Default::default();
@@ -236,10 +235,9 @@ impl World {
         for other in self.ids() {
             self.link_both(id, other, false);
         }
-        let ids = self.ids().into_iter().map(ServerId).collect();
         let quorum = Majority(self.voters.clone());
         let member = self.member(id);
-        member.election = Election::new(ServerId(id), ids, quorum);
+        member.election = Election::new(ServerId(id), quorum);
         (member.role, member.voted) = (Role::Off, None);
     }
 

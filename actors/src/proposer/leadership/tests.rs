@@ -178,6 +178,20 @@ fn told_packet(packet: &ToLearner) -> String {
     }
 }
 
+/// Leads epoch 5 with voter 2, of three; nothing is proposed yet.
+fn established() -> Bench {
+    Bench::new(3, 4, 3, "3.7").run(&[
+        "start",
+        "2 connects",
+        "2 info 4",
+        "accepted",
+        "2 acks-epoch 3 3.7",
+        "entered",
+        "2 found 0.0 3.7",
+        "2 acks-new 3.7",
+    ])
+}
+
 /// How learner 3, one of five voters, comes to each stage, on top of what stands before it. It lacks 3.6 and
 /// 3.7; members 1 to 3 are a quorum.
 const WAY: &[(&str, &[&str])] = &[

@@ -2,20 +2,6 @@
 
 use super::*;
 
-/// Leads epoch 5 with voter 2, of three; nothing is proposed yet.
-fn established() -> Bench {
-    Bench::new(3, 4, 3, "3.7").run(&[
-        "start",
-        "2 connects",
-        "2 info 4",
-        "accepted",
-        "2 acks-epoch 3 3.7",
-        "entered",
-        "2 found 0.0 3.7",
-        "2 acks-new 3.7",
-    ])
-}
-
 impl Bench {
     /// A learner with this log knocks.
     fn knock(self, learner: u64, tail: &str) -> Self {

@@ -16,6 +16,7 @@ mod local;
 mod reconfiguring;
 mod revalidated;
 mod room;
+mod wanted_level;
 
 const NOW: i64 = 10_000;
 
@@ -131,6 +132,7 @@ impl Bench {
             "decided" => proposer.on_decided_by((rest != "before").then(|| zxid(rest)), &mut out),
             "configured" => proposer.on_configured(zxid(rest)),
             "finish" => proposer.finish(None),
+            "level" if rest == "refused" => proposer.on_level_refused(),
             "level" => {
                 let level = rest.parse().unwrap();
                 proposer.on_internal(toy, Internal::RaiseLevel(level), NOW, &mut out);

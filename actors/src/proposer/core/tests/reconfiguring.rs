@@ -26,12 +26,12 @@ fn lines(servers: &str) -> String {
 }
 
 /// `reconfig` to these, all of them named anew.
-fn anew(servers: &str) -> String {
+pub(super) fn anew(servers: &str) -> String {
     format!("7 0#1 reconfig members={}", lines(servers).trim_end().replace('\n', ","))
 }
 
 /// Voters by their digits, `o` for an observer, 9; the first of them leads if `leads` says so.
-fn bench(servers: &str, me: u64) -> Bench {
+pub(super) fn bench(servers: &str, me: u64) -> Bench {
     let members = Members { version: Zxid::new(Epoch(1), 0).0, ..Members::read(&lines(servers)).unwrap() };
     let quorum = Majority(members.voters());
     let rules = reconfig::Rules { standalone_enabled: false, multi_address: false };
@@ -49,7 +49,7 @@ fn bench(servers: &str, me: u64) -> Bench {
 
 impl Bench {
     /// Each input, and all that comes out, but for what txns a reconfig's text makes.
-    fn check(&mut self, cases: &[(&str, &str)]) {
+    pub(super) fn check(&mut self, cases: &[(&str, &str)]) {
         for (input, expected) in cases {
             let out = self.told(input);
             let brief: Vec<_> =
@@ -276,4 +276,35 @@ fn mb3_one_voter_becomes_two_and_two_become_one() {
         ("7 0#1 set / | sync 7 0#1", "1.2 7 set / v1 | synced 7"),
         ("ack 1 1.2", "commit 1.2"),
     ]);
+}
+
+/// For the log: who asked, what is answered, and why, once.
+#[test]
+fn each_refusal_of_a_reconfig_is_told_once_with_its_reason() {
+    let mut bench = bench("123", 1);
+    let reasons = [
+        (
+            "7 0#1 reconfig version=5 leaving=3",
+            "it is to change version 5, and version 100000000 is in force",
+        ),
+        ("8 0#1 reconfig leaving=x", "leaving: \"x\" is no whole number"),
+        (&*anew("167"), "this leader has no quorum of it in sync: start those who join"),
+        ("9 0#1 reconfig leaving=3", "the session has expired"),
+    ];
+    for (input, _) in reasons {
+        bench.step(input);
+        for voter in [1, 2] {
+            bench.step(&format!("ack {voter} {:?}", bench.proposer.last()));
+        }
+    }
+    let told = bench.proposer.take_refused_reconfigs();
+    let whom: Vec<_> = told.iter().map(|it| (it.session.0, it.code.code())).collect();
+    assert_eq!(whom, [(7, -103), (8, -5), (7, -13), (9, -112)]);
+    for (refused, (input, why)) in told.iter().zip(reasons) {
+        assert!(refused.why.starts_with(why), "{input}: {}", refused.why);
+        assert_eq!(refused.to_string(), format!("a reconfig is refused: {}", refused.why));
+    }
+    assert_eq!(bench.proposer.take_refused_reconfigs(), []);
+    bench.check(&[(&anew("134"), "decide 123@1.0 and 134@1.5, 1.5 7")]);
+    assert_eq!(bench.proposer.take_refused_reconfigs(), [], "it is not refused");
 }

@@ -379,6 +379,7 @@ impl<Q: Quorum> Proposer<Q> {
     fn write(&mut self, view: &impl View, from: &Asker, xid: i32, write: Write, now_ms: i64) -> Proposal {
         let (session, attach) = (from.session, from.attach);
         if self.is_full() {
+            self.forget_level(&write);
             return Proposal::Refused { session, attach, xid, code: ErrorCode::NotReadOnly };
         }
         let zxid = self.next();

@@ -14,6 +14,7 @@ use paddock_messages::txn::TxnBody;
 use paddock_messages::zxid::Zxid;
 
 use super::super::held::{Item, is_reconfig};
+use super::sessions::Standing;
 use super::{Output, Proposer};
 use crate::membership;
 use crate::quorum::Quorum;
@@ -120,6 +121,9 @@ impl<Q: Quorum> Proposer<Q> {
         let Write::Reconfig(asked) = write else { return false };
         let is_over = self.level >= level::RECONFIG || self.level_asked == LevelAsked::Refused;
         if is_over || !self.is_of_ensemble() || self.is_full() {
+            return false;
+        }
+        if !is_local && self.standing(view, from.session, from.attach) == Standing::Moved {
             return false;
         }
         let (session, zxid) = (from.session, self.next());

@@ -86,12 +86,14 @@ fn fl4_where_the_level_may_not_rise_a_reconfig_is_refused_and_nothing_waits_for_
 #[test]
 fn fl2_a_reconfig_that_is_refused_anyway_asks_for_no_level() {
     let mut bench = below();
+    bench.step("heard 8 0#3"); // its newest attachment
     for (input, expected) in [
         ("7 0#1 reconfig version=5 leaving=3", "1.1 7 -103"),
         ("7 0#1 reconfig leaving=x", "1.2 7 -5"),
         ("7 0#1 reconfig leaving=1,2,3", "1.3 7 -8"),
         (&anew("167"), "1.4 7 -13"), // 6 and 7 are not there
         ("9 0#1 reconfig leaving=3", "1.5 9 -112"),
+        ("8 0#1 reconfig leaving=3", "1.6 8 -118"),
     ] {
         bench.check(&[(input, expected)]);
         assert_eq!(wanted(&mut bench), NONE, "{input}");
@@ -125,5 +127,14 @@ fn p5_one_whose_session_moves_while_it_waits_leaves_nothing_for_the_next() {
         ("ack 2 1.1", "commit 1.1"),
         (&anew("145").replace("0#1", "0#3"), ""),
     ]);
+    assert_eq!(wanted(&mut bench), ONCE, "it asks for itself");
+}
+
+#[test]
+fn p6_one_that_a_full_disk_refuses_while_it_waits_leaves_nothing_for_the_next() {
+    let mut bench = below();
+    bench.check(&[(&anew("145"), "")]);
+    assert_eq!(wanted(&mut bench), ONCE);
+    bench.check(&[("disk full", "refused 7 -119"), ("disk free", ""), (&anew("145"), "")]);
     assert_eq!(wanted(&mut bench), ONCE, "it asks for itself");
 }

@@ -18,6 +18,7 @@ use paddock_messages::path::CONFIG;
 use paddock_messages::wire::Wire;
 
 use crate::load::{ANSWERED_WITHIN, under_load};
+use crate::operators::mntr;
 use crate::world::{client, serving, those};
 
 /// The super user's password is "test".
@@ -169,16 +170,12 @@ fn what_is_refused_changes_nothing_and_is_answered_with_zookeepers_codes() {
     // A quorum of those that are to decide must be there.
     ensemble.kill(4);
     let others: Vec<Id> = ensemble.voters().into_iter().filter(|id| *id != leader).collect();
-    ensemble.wait_for("the observer to be missed", |ensemble| {
-        let told = ensemble.srvr(leader)?;
-        (ensemble.mode(leader) == Some(Mode::Leader) && !told.is_empty()).then_some(())
+    ensemble.wait_for("the leader to miss the observer", |ensemble| {
+        (mntr(ensemble, leader)["zk_synced_observers"] == "0.0").then_some(())
     });
     let two = members(&ensemble, &[leader, 4], &[]);
     let mut asker = operator(&ensemble, leader);
-    ensemble.wait_for("a refusal", |_| match reconfig(&mut asker, [None, None, Some(&two)], -1) {
-        Err(ClientError::Refused(ErrorCode::NewConfigNoQuorum)) => Some(()),
-        other => panic!("{other:?}"),
-    });
+    assert_eq!(code(reconfig(&mut asker, [None, None, Some(&two)], -1)), ErrorCode::NewConfigNoQuorum);
     assert_eq!(told(&ensemble, others[0]), before);
 }
 

@@ -79,7 +79,12 @@ mod tests {
         let logged = logged.map(|text| Members { version: 7, ..Members::read(text).expect("members") });
         match in_force(&config, ServerId(1), logged) {
             Ok(members) => Ok(members.map(|it| it.servers.len())),
-            Err(refused) => Err(refused.exit_code() as i32),
+            Err(refused) => {
+                let (text, order) =
+                    (refused.to_string(), "(reconfig -add server.1=a:1:2:participant;0.0.0.0:2181)");
+                assert!(text.contains("has a:1:9:participant") && text.contains(order), "{text}");
+                Err(refused.exit_code() as i32)
+            }
         }
     }
 

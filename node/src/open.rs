@@ -98,8 +98,8 @@ pub enum StartError {
     /// The others would look for it where it is not.
     #[error(
         "server.{me}={file} in the file, but the configuration of version {version:x}, which a reconfig has put in force, has \
-         {known}: have the file say the same, or change the configuration by a reconfig first (remove the server, add it at \
-         its new address); reconfigEnabled=false in every server's file would go by the files alone"
+         {known}: correct the file, or have a running member take the server's new address into the configuration (reconfig -add \
+         server.{me}={file}); reconfigEnabled=false in every server's file would go by the files alone"
     )]
     OtherAddress {
         /// This server.

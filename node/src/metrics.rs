@@ -1,6 +1,5 @@
 //! The member's metrics: what they are read from, for `mntr` and for `/metrics`.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -23,7 +22,7 @@ use paddock_actors::disk_watch::actor::prometheus as disk;
 use paddock_actors::runtime::{Env, ExitCode};
 use paddock_actors::storage::SyncWatch;
 use paddock_actors::tree::SharedTree;
-use paddock_config::{Config, PeerAddress};
+use paddock_config::Config;
 use paddock_messages::ids::ServerId;
 
 /// Everything that metrics are read from. Clones share it.
@@ -98,18 +97,20 @@ impl Sources {
     }
 
     fn status(&self, config: &Config) -> Arc<dyn Fn() -> Status + Send + Sync> {
-        let addresses: BTreeMap<ServerId, String> =
-            config.members.servers.iter().map(|(id, server)| (*id, address(&server.addresses))).collect();
-        let own = alone(config);
+        let (filed, own) = (config.members.servers.clone(), alone(config));
         let of = self.clone();
         Arc::new(move || {
-            let zxid = of.tree.read().last_zxid();
+            let (zxid, level) = {
+                let tree = of.tree.read();
+                (tree.last_zxid(), tree.feature_level())
+            };
             match of.sight() {
-                Some(sight) => sight.status(zxid, &addresses),
+                Some(sight) => sight.status(zxid, &filed),
                 None => Status {
                     mode_seconds: of.env.clock.now_ms() / 1_000,
                     epoch: Some(zxid.epoch().0),
                     zxid: format!("{:#x}", zxid.0),
+                    feature_level: Some(level),
                     ..own.clone()
                 },
             }
@@ -178,13 +179,4 @@ fn alone(config: &Config) -> Status {
         members: vec![own],
         ..Status::default()
     }
-}
-
-/// As a server line has it.
-fn address(all: &[PeerAddress]) -> String {
-    let all = all.iter().map(|at| {
-        let host = if at.host.contains(':') { format!("[{}]", at.host) } else { at.host.clone() };
-        format!("{host}:{}:{}", at.quorum_port, at.election_port)
-    });
-    all.collect::<Vec<_>>().join("|")
 }

@@ -21,6 +21,8 @@ pub struct Status {
     pub epoch: Option<u32>,
     /// The last txn applied here: `0x` and the number in hexadecimal.
     pub zxid: String,
+    /// What all members can read, as they have agreed; none from a build that does not tell.
+    pub feature_level: Option<u8>,
     /// Who leads.
     pub leader: Option<u64>,
     /// Who decides; none for a server alone.
@@ -112,9 +114,10 @@ impl Status {
         let told = |what: Option<String>| what.unwrap_or_else(|| UNKNOWN.to_owned());
         let leader = told(self.leader.map(|id| id.to_string()));
         lines.push(format!(
-            "leader {leader}, epoch {}, zxid {}",
+            "leader {leader}, epoch {}, zxid {}, feature level {}",
             told(self.epoch.map(|it| it.to_string())),
-            self.zxid
+            self.zxid,
+            told(self.feature_level.map(|it| it.to_string()))
         ));
         lines.extend(self.quorum.as_ref().map(QuorumStatus::line));
         lines.extend(self.election.as_ref().map(ElectionStatus::line));
@@ -242,6 +245,7 @@ mod tests {
             outlook: None,
             epoch: Some(5),
             zxid: "0x500000007".into(),
+            feature_level: Some(1),
             leader: Some(1),
             quorum: Some(QuorumStatus { voters: vec![1, 2, 3], synchronised: Some(vec![1, 2]) }),
             election: Some(ElectionStatus {
@@ -257,7 +261,7 @@ mod tests {
     fn a_leader_s_text_has_a_line_a_member_and_nothing_that_steers_a_terminal() {
         let expected = "\
 server 1 (paddock 0.1.0): leader for 12 s
-leader 1, epoch 5, zxid 0x500000007
+leader 1, epoch 5, zxid 0x500000007, feature level 1
 quorum of voters 1, 2, 3; in sync: 1, 2
 last election 13 s ago, took 25 ms: the leader does not answer
 

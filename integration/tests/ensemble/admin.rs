@@ -54,6 +54,7 @@ fn status_tells_what_a_leader_a_follower_and_one_that_is_left_alone_know() {
     });
     assert!(of_leader.is_serving && of_leader.leader == Some(leader) && of_leader.mode == "leader");
     assert!(of_leader.epoch.is_some_and(|epoch| of_leader.zxid.starts_with(&format!("{epoch:#x}"))));
+    assert_eq!(of_leader.feature_level, Some(0), "nobody has asked for more");
     assert_eq!(of_leader.quorum.unwrap().synchronised, Some(vec![1, 2, 3]));
     let election = of_leader.election.unwrap();
     assert!(election.took_ms.is_some() && !election.why.is_empty(), "{election:?}");
@@ -101,6 +102,7 @@ fn a_server_alone_has_a_status_which_is_watched_until_it_ends() {
     for _ in 0..2 {
         let status: Status = serde_json::from_str(&lines.next().unwrap().unwrap()).unwrap();
         assert!(status.mode == "standalone" && status.is_serving && status.members.len() == 1, "{status:?}");
+        assert_eq!(status.feature_level, Some(0));
     }
     assert!(server.terminate().unwrap().success());
     lines.for_each(drop);

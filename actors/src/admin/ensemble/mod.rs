@@ -15,6 +15,7 @@ mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use paddock_config::members::Server;
 use paddock_messages::ids::ServerId;
 use paddock_messages::level;
 use paddock_messages::zxid::Epoch;
@@ -89,6 +90,7 @@ impl Ensemble {
             is_fenced,
             voters,
             observers,
+            servers: members.servers,
             office,
             waits: self.search.lock().clone(),
             links: links.collect(),
@@ -109,6 +111,8 @@ pub struct Sight {
     is_fenced: bool,
     voters: BTreeSet<ServerId>,
     observers: BTreeSet<ServerId>,
+    /// The members of the configuration in force.
+    servers: BTreeMap<ServerId, Server>,
     office: Office,
     waits: Option<Waits>,
     links: BTreeMap<ServerId, [LinkStatus; 2]>,

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use paddock_config::members::Server;
 use paddock_messages::ids::ServerId;
 use paddock_messages::zxid::{Epoch, Zxid};
 
@@ -11,8 +12,9 @@ use crate::peer_link::status::{LinkState, LinkStatus};
 use crate::quorum_peer::{Aim, Told};
 
 impl Sight {
-    /// For operators. `zxid` is the last that this member has applied, `addresses` are those of all members.
-    pub fn status(&self, zxid: Zxid, addresses: &BTreeMap<ServerId, String>) -> Status {
+    /// For operators. `zxid` is the last that this member has applied; `filed` are the servers of its file, for those that the
+    /// configuration in force does not name.
+    pub fn status(&self, zxid: Zxid, filed: &BTreeMap<ServerId, Server>) -> Status {
         let mode = match self.told() {
             Told::Leading => "leader",
             Told::Following => "follower",
@@ -29,6 +31,7 @@ impl Sight {
             outlook: self.outlook(),
             epoch: self.epoch.map(|Epoch(epoch)| epoch),
             zxid: format!("{:#x}", zxid.0),
+            feature_level: Some(self.level),
             leader: self.leader().map(|id| id.0),
             quorum: Some(self.quorum_status()),
             election: self.office.search.map(|search| ElectionStatus {
@@ -38,7 +41,10 @@ impl Sight {
             }),
             members: self
                 .everybody()
-                .map(|id| self.member_status(id, mode, addresses.get(&id).cloned().unwrap_or_default()))
+                .map(|id| {
+                    let server = self.servers.get(&id).or_else(|| filed.get(&id));
+                    self.member_status(id, mode, server.map(address).unwrap_or_default())
+                })
                 .collect(),
         }
     }
@@ -104,4 +110,13 @@ impl Sight {
             last_error: link.last_error.clone(),
         }
     }
+}
+
+/// As a server line has it.
+fn address(of: &Server) -> String {
+    let all = of.addresses.iter().map(|at| {
+        let host = if at.host.contains(':') { format!("[{}]", at.host) } else { at.host.clone() };
+        format!("{host}:{}:{}", at.quorum_port, at.election_port)
+    });
+    all.collect::<Vec<_>>().join("|")
 }

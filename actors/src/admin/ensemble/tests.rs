@@ -1,5 +1,8 @@
 //! One sight of three voters and an observer, told in each way.
 
+use std::ops::RangeInclusive;
+
+use paddock_config::Members;
 use paddock_messages::zxid::{Epoch, Zxid};
 
 use super::*;
@@ -30,6 +33,7 @@ fn sight(told: Told) -> Sight {
         is_fenced: false,
         voters: [1, 2, 3].map(ServerId).into(),
         observers: [ServerId(4)].into(),
+        servers: servers(1..=3, "10.0.0"),
         office: Office { told, since_ms: 88_000, aim: Aim::Search, search: None },
         waits: None,
         links: BTreeMap::from([
@@ -226,8 +230,10 @@ fn dg4_a_member_whose_tree_differs_says_that_and_not_that_it_waits_for_voters() 
     assert!(!outlook.contains("server 3"), "{outlook}");
 }
 
-fn addresses() -> BTreeMap<ServerId, String> {
-    (1..=4).map(|id| (ServerId(id), format!("10.0.0.{id}:2888:3888"))).collect()
+/// Each at this network's address of its number.
+fn servers(ids: RangeInclusive<u64>, network: &str) -> BTreeMap<ServerId, Server> {
+    let line = |id| format!("server.{id}={network}.{id}:2888:3888;2181\n");
+    Members::read(&ids.map(line).collect::<String>()).unwrap().servers
 }
 
 /// Each member's role, and what it lacks.
@@ -248,7 +254,8 @@ fn a_leader_s_status_tells_each_role_and_lag_and_who_is_in_sync() {
     it.epoch = Some(Epoch(3));
     it.behind.insert(ServerId(2), Behind { txns: 7, bytes: 700 });
     it.office.search = Some(Search { why: "it was time", began_ms: 87_000, took_ms: Some(25) });
-    let status = it.status(Zxid(0x3_0000_0007), &addresses());
+    it.level = 1;
+    let status = it.status(Zxid(0x3_0000_0007), &servers(2..=4, "10.9.9"));
     assert_eq!(
         members(&status),
         [
@@ -259,6 +266,7 @@ fn a_leader_s_status_tells_each_role_and_lag_and_who_is_in_sync() {
         ]
     );
     assert_eq!((status.leader, status.epoch, status.zxid.as_str()), (Some(1), Some(3), "0x300000007"));
+    assert_eq!(status.feature_level, Some(1));
     let quorum = QuorumStatus { voters: vec![1, 2, 3], synchronised: Some(vec![1, 2]) };
     assert_eq!(status.quorum, Some(quorum));
     let election = status.election.unwrap();
@@ -267,18 +275,22 @@ fn a_leader_s_status_tells_each_role_and_lag_and_who_is_in_sync() {
         status.members[2].ctl.as_ref().unwrap().last_error.as_deref(),
         Some("it said \"no\"\nand closed")
     );
-    assert!(status.members[3].address == "10.0.0.4:2888:3888" && !status.members[3].is_voter);
+    // The configuration in force knows better than the file, which names one that it does not.
+    let addresses: Vec<&str> = status.members.iter().map(|it| it.address.as_str()).collect();
+    let expected = ["10.0.0.1", "10.0.0.2", "10.0.0.3", "10.9.9.4"].map(|at| format!("{at}:2888:3888"));
+    assert_eq!(addresses, expected);
+    assert!(!status.members[3].is_voter);
 }
 
 #[test]
 fn a_follower_s_status_names_its_leader_and_guesses_nothing_of_the_others() {
     let mut it = sight(Told::Following);
     it.office.aim = Aim::Follow(ServerId(2));
-    let status = it.status(Zxid(7), &addresses());
+    let status = it.status(Zxid(7), &BTreeMap::new());
     let known = [(1, Some("follower"), None), (2, Some("leader"), None), (3, None, None), (4, None, None)];
     assert_eq!(members(&status), known);
     assert_eq!((status.leader, status.quorum.unwrap().synchronised), (Some(2), None));
-    let status = looking(Aim::Follow(ServerId(2)), &[], &[]).status(Zxid(7), &addresses());
+    let status = looking(Aim::Follow(ServerId(2)), &[], &[]).status(Zxid(7), &BTreeMap::new());
     assert_eq!((status.leader, status.mode.as_str(), status.is_serving), (None, "looking", false));
     assert!(
         status.outlook.is_some() && status.members.iter().all(|it| it.role.is_none() == (it.server != 1))

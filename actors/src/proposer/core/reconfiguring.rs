@@ -62,14 +62,14 @@ struct Refusal {
 }
 
 impl Refusal {
-    fn new(code: ErrorCode, why: impl ToString) -> Self {
-        Self { code, why: why.to_string() }
+    fn new(code: ErrorCode, why: impl Into<String>) -> Self {
+        Self { code, why: why.into() }
     }
 }
 
 impl From<ErrorCode> for Refusal {
     fn from(code: ErrorCode) -> Self {
-        Self::new(code, code)
+        Self::new(code, code.to_string())
     }
 }
 
@@ -227,7 +227,7 @@ impl<Q: Quorum> Proposer<Q> {
                 leaving: text(&asked.leaving_servers),
             },
         };
-        let members = now.changed(&change, rules).map_err(|bad| Refusal::new(bad.code(), bad))?;
+        let members = now.changed(&change, rules).map_err(|bad| Refusal::new(bad.code(), bad.to_string()))?;
         if let Some(id) = nowhere(&members) {
             let why = format!(
                 "server.{id} would be looked for by each member on its own machine: name an address that the others reach, in \

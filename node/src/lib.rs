@@ -6,6 +6,7 @@ mod in_force;
 mod initialize;
 mod metrics;
 mod open;
+mod orders;
 mod pid_file;
 mod settings;
 mod wiring;

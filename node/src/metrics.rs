@@ -13,7 +13,6 @@ use paddock_actors::admin::metrics::{
     Gauges, Meters, ProcessFacts, Provider, mailboxes, mntr, mntr_ensemble, mntr_refusals, prometheus,
     prometheus_ensemble, refusals,
 };
-use paddock_actors::admin::move_leader::Mover;
 use paddock_actors::admin::socket::{AdminSocket, SOCKET};
 use paddock_actors::admin::status::{MemberStatus, Status};
 use paddock_actors::auth::AuthRules;
@@ -24,6 +23,8 @@ use paddock_actors::storage::SyncWatch;
 use paddock_actors::tree::SharedTree;
 use paddock_config::Config;
 use paddock_messages::ids::ServerId;
+
+use crate::orders::Orders;
 
 /// Everything that metrics are read from. Clones share it.
 #[derive(Clone)]
@@ -59,7 +60,7 @@ impl Sources {
         &self,
         config: &Config,
         rules: &Arc<AuthRules>,
-        mover: Option<Arc<Mover>>,
+        Orders { mover, changer }: Orders,
     ) -> Option<Http> {
         let mut listeners = Listeners::default();
         let metrics_are_wanted = self.provider == Provider::Prometheus;
@@ -81,7 +82,7 @@ impl Sources {
             tree: Arc::clone(&self.tree),
             listens_at: config.metrics.host.clone(),
         };
-        let pages = Pages { metrics, api: Api { status: self.status(config), guard, mover } };
+        let pages = Pages { metrics, api: Api { status: self.status(config), guard, mover, changer } };
         let is_scraped = metrics_are_wanted && !config.is_distributed();
         match Http::start(listeners, pages) {
             Ok(http) => http,

@@ -50,13 +50,16 @@ fn digest_alg(configured: DigestAlgorithm) -> DigestAlg {
 }
 
 pub(crate) fn prep(config: &Config) -> PrepRules {
+    let reconfig = reconfig::Rules {
+        standalone_enabled: config.ensemble.standalone,
+        multi_address: config.ensemble.multi_address,
+    };
+    let is_written = config.ensemble.reconfig;
     PrepRules {
         auth: auth(config),
         extended_types: config.extended_types_enabled,
-        reconfig: (config.ensemble.reconfig == Some(true)).then_some(reconfig::Rules {
-            standalone_enabled: config.ensemble.standalone,
-            multi_address: config.ensemble.multi_address,
-        }),
+        reconfig: (is_written == Some(true)).then_some(reconfig),
+        reconfig_by_operators: (is_written != Some(false)).then_some(reconfig),
         local_sessions: local_sessions(config),
         never_used_ms: config.container.max_never_used_ms,
     }

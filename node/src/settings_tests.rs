@@ -79,6 +79,20 @@ fn expected_auth() -> AuthRules {
 }
 
 #[test]
+fn reconfigs_are_for_operators_unless_the_file_says_for_all_or_for_nobody() {
+    for (line, by_clients, by_operators) in
+        [("", false, true), ("reconfigEnabled=true", true, true), ("reconfigEnabled=false", false, false)]
+    {
+        let rules = prep(&load(&ZOO_CFG.replace("reconfigEnabled=true", line)));
+        assert_eq!(
+            (rules.reconfig.is_some(), rules.reconfig_by_operators.is_some()),
+            (by_clients, by_operators),
+            "{line}"
+        );
+    }
+}
+
+#[test]
 fn every_key_is_in_the_field_that_is_used() {
     let config = &load(ZOO_CFG);
     same(auth(config), expected_auth());
@@ -88,6 +102,7 @@ fn every_key_is_in_the_field_that_is_used() {
             auth: expected_auth(),
             extended_types: true,
             reconfig: Some(reconfig::Rules { standalone_enabled: true, multi_address: false }),
+            reconfig_by_operators: Some(reconfig::Rules { standalone_enabled: true, multi_address: false }),
             local_sessions: false,
             never_used_ms: 300_012,
         },

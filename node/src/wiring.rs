@@ -21,7 +21,6 @@ use actix_rt::task::JoinHandle;
 use paddock_actors::admin::actor::{AdminActor, AdminSetup, PARTS};
 use paddock_actors::admin::http::Http;
 use paddock_actors::admin::metrics::{Meters, Recovered, Synced};
-use paddock_actors::admin::move_leader::Mover;
 use paddock_actors::client::hub::{ClientHub, Control, HubSetup, NewClient, WordAnswer, WordAsked};
 use paddock_actors::client::{Entrance, Gates, Serving, listener};
 use paddock_actors::disk_watch::actor::DiskWatchActor;
@@ -53,6 +52,7 @@ use crate::ensemble::{self, DecidedBy, Membership};
 use crate::in_force::in_force;
 use crate::metrics::Sources;
 use crate::open::{Begun, Opened, StartError, delete_markers, open_data, refusal};
+use crate::orders::{ORDERS, Orders};
 use crate::pid_file::PidFile;
 use crate::settings;
 
@@ -62,8 +62,6 @@ pub(crate) const ADMITTED: Bound = Bound::Admitted(1 << 20);
 const NEW_CLIENTS: Bound = Bound::Entrance(4096);
 /// Four-letter words that may wait for the Admin; further ones are closed unanswered.
 const WORDS: Bound = Bound::Entrance(1024);
-/// Orders of operators: one is given after the other.
-const ORDERS: Bound = Bound::Entrance(4);
 /// One report of an arbiter may wait for each tick that the tracker is behind.
 const REPORTS: Bound = Bound::Entrance(64);
 /// A server alone has one role; answers of the Logger repeat it.
@@ -252,6 +250,7 @@ impl Node {
         let mut arbiters = Vec::new();
         let (mut controls, mut answers, mut clients) = (Vec::new(), Vec::new(), Vec::new());
         let mut silent = Vec::new();
+        let operators = mail.hubs.first().map(|hub| hub.outbox(ORDERS));
         for (at, (hub, dispatcher)) in (0..).zip(mail.hubs.into_iter().zip(mail.dispatchers)) {
             let place = if own_arbiters == 0 {
                 Place::Here
@@ -353,10 +352,8 @@ impl Node {
             others,
         );
         let tracker = SessionTrackerActor::new(tracker, silent, judged);
-        let mover = metrics.ensemble.clone().zip(ensemble.as_ref()).map(|(seen, with)| {
-            let order = with.quorum_peer.outbox(ORDERS);
-            Arc::new(Mover::new(order, with.moves.clone(), seen, Arc::clone(&env.clock)))
-        });
+        let orders = ensemble.as_ref().zip(metrics.ensemble.clone()).zip(operators);
+        let orders = orders.map(|(of, hub)| Orders::new(of, hub, &metrics.tree, &env.clock));
         let last = stop::LastRole {
             retire: ensemble.as_ref().map(|with| with.quorum_peer.outbox(ADMITTED)),
             begin: mail.learner.outbox(ADMITTED),
@@ -386,7 +383,7 @@ impl Node {
         arbiters.push(ctl); // the last: see `stop`
 
         let accepting = actix_rt::spawn(listener::accept(listener, clients, descriptors::room(), meters));
-        let http = metrics.serve(config, &auth, mover);
+        let http = metrics.serve(config, &auth, orders.unwrap_or_default());
         Ok(Self { env, accepting, hubs: controls, log, entrance, arbiters, http, last, pid_file: None })
     }
 }

@@ -6,15 +6,19 @@ use std::sync::Arc;
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};
 use paddock_messages::ids::ServerId;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use tokio::net::UnixStream;
 
-use super::guard::{Asked, Guard, Owner};
+use super::guard::{Asked, Guard, Owner, Who};
+use super::members::{ChangeOrder, Changer};
 use super::move_leader::Mover;
 use super::status::Status;
 
 /// The bytes of an order, at most.
 const LONGEST_ORDER: usize = 4_096;
+/// The same of one that may name all members.
+const LONGEST_CHANGE: usize = 64 << 10;
 
 /// What `/api/…` answers from. Clones share it.
 #[derive(Clone)]
@@ -25,6 +29,8 @@ pub struct Api {
     pub guard: Guard,
     /// Moves the lead; none of a server alone.
     pub mover: Option<Arc<Mover>>,
+    /// Changes the members; none of a server alone.
+    pub changer: Option<Arc<Changer>>,
 }
 
 /// `POST /api/leader`: have another lead.
@@ -39,6 +45,9 @@ pub struct MoveOrder {
 #[derive(Serialize)]
 struct Failure {
     error: String,
+    /// What a client would be told, if it is the leader who refuses.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    code: Option<i32>,
 }
 
 /// None of a connection that came over TCP, or of whom the system does not tell.
@@ -55,9 +64,18 @@ pub(super) fn routes(routes: &mut web::ServiceConfig, api: Api) {
         let status = look();
         async move { HttpResponse::Ok().json(status) }
     };
+    let (of_leader, of_members, in_force) = (api.clone(), api.clone(), api);
     let leader = move |request: HttpRequest, body: web::Bytes| {
-        let api = api.clone();
+        let api = of_leader.clone();
         async move { move_leader(&api, &request, &body).await }
+    };
+    let change = move |request: HttpRequest, body: web::Bytes| {
+        let api = of_members.clone();
+        async move { change_members(&api, &request, &body).await }
+    };
+    let members = move || {
+        let members = in_force.changer.as_ref().map(|changer| changer.in_force());
+        async move { members.map_or_else(alone, |members| HttpResponse::Ok().json(members)) }
     };
     routes.app_data(web::PayloadConfig::new(LONGEST_ORDER));
     routes.route("/api/status", web::get().to(status));
@@ -66,21 +84,67 @@ pub(super) fn routes(routes: &mut web::ServiceConfig, api: Api) {
             .route(web::post().to(leader))
             .default_service(web::to(|| async { failure(405, "an order is a POST".into()) })),
     );
+    routes.service(
+        web::resource("/api/members")
+            .app_data(web::PayloadConfig::new(LONGEST_CHANGE))
+            .route(web::get().to(members))
+            .route(web::post().to(change))
+            .default_service(web::to(|| async { failure(405, "an order is a POST".into()) })),
+    );
 }
 
 fn failure(status: u16, error: String) -> HttpResponse {
+    failed(status, Failure { error, code: None })
+}
+
+fn failed(status: u16, failure: Failure) -> HttpResponse {
     let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    HttpResponse::build(status).json(Failure { error })
+    HttpResponse::build(status).json(failure)
+}
+
+fn alone() -> HttpResponse {
+    let why = "this server is alone, and none can be added to it yet: begin an ensemble with files that name all its servers";
+    failure(409, why.to_owned())
+}
+
+/// What is ordered, and by whom, if that may be (AD9); else HTTP's number for why not, and that in words.
+fn order<T: DeserializeOwned>(
+    api: &Api,
+    request: &HttpRequest,
+    body: &[u8],
+) -> Result<(Who, T), (u16, String)> {
+    let who = api.guard.judge(&asked(request));
+    let who = who.map_err(|refused| (refused.status(), refused.to_string()))?;
+    let order = serde_json::from_slice(body);
+    order.map(|order| (who, order)).map_err(|error| (400, format!("this is no such order: {error}")))
+}
+
+async fn change_members(api: &Api, request: &HttpRequest, body: &[u8]) -> HttpResponse {
+    let (who, order) = match order::<ChangeOrder>(api, request, body) {
+        Ok(ordered) => ordered,
+        Err((status, why)) => return failure(status, why),
+    };
+    let Some(changer) = &api.changer else { return alone() };
+    let ChangeOrder { join, leave, members, version } = &order;
+    tracing::info!(%who, join, leave, members, version, "order: the members are to be others");
+    match changer.change(&order).await {
+        Ok(configuration) => {
+            let (version, members) = (&configuration.version, configuration.members.join(", "));
+            tracing::info!(%who, version, members, "the members are others, as ordered");
+            HttpResponse::Ok().json(configuration)
+        }
+        Err(why) => {
+            let error = why.to_string();
+            tracing::warn!(%who, why = error, "the members were not changed as ordered");
+            failed(why.status(), Failure { error, code: why.code() })
+        }
+    }
 }
 
 async fn move_leader(api: &Api, request: &HttpRequest, body: &[u8]) -> HttpResponse {
-    let who = match api.guard.judge(&asked(request)) {
-        Ok(who) => who,
-        Err(refused) => return failure(refused.status(), refused.to_string()),
-    };
-    let order: MoveOrder = match serde_json::from_slice(body) {
-        Ok(order) => order,
-        Err(error) => return failure(400, format!("this is no such order: {error}")),
+    let (who, order) = match order::<MoveOrder>(api, request, body) {
+        Ok(ordered) => ordered,
+        Err((status, why)) => return failure(status, why),
     };
     let Some(mover) = &api.mover else {
         return failure(409, "this server is alone: there is nobody else to lead".to_owned());

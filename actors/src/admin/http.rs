@@ -249,7 +249,7 @@ mod tests {
             tree: Arc::new(SharedTree::new(DataTree::new(TreeOptions::default()), 1)),
             listens_at: String::new(),
         };
-        Pages { metrics: Some(metrics), api: Api { status, guard, mover: None } }
+        Pages { metrics: Some(metrics), api: Api { status, guard, mover: None, changer: None } }
     }
 
     fn on(host: &str) -> Http {
@@ -291,10 +291,13 @@ mod tests {
     }
 
     /// With these headers and this body.
-    fn ordered(mut stream: impl Read + Write, headers: &str, body: &str) -> String {
+    fn ordered(stream: impl Read + Write, headers: &str, body: &str) -> String {
+        posted("/api/leader", stream, headers, body)
+    }
+
+    fn posted(path: &str, mut stream: impl Read + Write, headers: &str, body: &str) -> String {
         let length = body.len();
-        write!(stream, "POST /api/leader HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n{headers}")
-            .unwrap();
+        write!(stream, "POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n{headers}").unwrap();
         write!(stream, "Content-Length: {length}\r\n\r\n{body}").unwrap();
         let mut answer = String::new();
         stream.read_to_string(&mut answer).unwrap();
@@ -311,6 +314,7 @@ mod tests {
         let address = server.address().unwrap();
         let socket = || socket::connect(dir.path()).unwrap();
         let alone = "this server is alone";
+        let changed = |headers, body| posted("/api/members", socket(), headers, body);
         for (answer, status, says) in [
             (ordered(socket(), JSON, "{\"to\":2}"), 409, alone),
             (ordered(socket(), JSON, "{}"), 409, alone),
@@ -331,6 +335,15 @@ mod tests {
             ),
             (ask(socket(), "GET /api/leader"), 405, "is a POST"),
             (ask(socket(), "DELETE /api/leader"), 405, "is a POST"),
+            (changed(JSON, "{\"leave\":\"2\"}"), 409, alone),
+            (changed(JSON, "{\"leave\":2}"), 400, "no such order"),
+            (changed(JSON, "{\"leaves\":\"2\"}"), 400, "no such order"),
+            (changed(JSON, &format!("{{{}}}", " ".repeat(60_000))), 409, alone), // as all members may take
+            (changed(JSON, &" ".repeat(65_537)), 413, ""),
+            (changed("", "{}"), 415, "must be JSON"),
+            (posted("/api/members", tcp(address), JSON, "{}"), 401, "who are you?"),
+            (ask(socket(), "GET /api/members"), 409, alone),
+            (ask(socket(), "DELETE /api/members"), 405, "is a POST"),
         ] {
             let head = format!("HTTP/1.1 {status} ");
             assert!(answer.starts_with(&head) && answer.contains(says), "{status} {says}: {answer}");

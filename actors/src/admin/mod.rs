@@ -9,6 +9,8 @@
 //! - AD4  Of any summary min ≤ average ≤ max, and its count is the sum of its buckets.
 //! - AD5  What clients write, such as the name of a znode, cannot add or break a line of metrics.
 //! - AD6  While the member does not serve, only words that ask nothing of the tree are answered.
+//! - AD10 An operator's change of the members passes every check of a client's reconfig by super, and one more: whoever gets
+//!   a vote is in sync. It is asked on a connection that nobody but the process itself can make; no client can have its rights.
 
 pub mod actor;
 pub mod api;
@@ -17,8 +19,10 @@ pub mod ensemble;
 pub mod four_letter;
 pub mod guard;
 pub mod http;
+pub mod members;
 pub mod metrics;
 pub mod move_leader;
+mod reconfig_client;
 pub mod socket;
 pub mod status;
 

@@ -10,6 +10,8 @@ pub(super) const WORLD: &str = "world";
 pub(super) const ANYONE: &str = "anyone";
 pub(super) const AUTH: &str = "auth";
 pub(super) const SUPER: &str = "super";
+/// The id of [`SUPER`] that an operator has, and no client: theirs is empty.
+pub(super) const OPERATOR: &str = "operator";
 pub(super) const DIGEST: &str = "digest";
 pub(super) const IP: &str = "ip";
 

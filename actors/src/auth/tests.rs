@@ -227,3 +227,30 @@ fn secrets_compare_whole() {
         assert_eq!(schemes::same_secret(a, b), same, "{a} {b}");
     }
 }
+
+#[test]
+fn ad10_no_auth_packet_makes_an_operator() {
+    let of_operator = digest_of(b"operator:x", DigestAlg::Sha1);
+    let rules = AuthRules { super_digest: Some(of_operator.into()), ..AuthRules::default() };
+    let home = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
+    for scheme in [None, Some("super"), Some("world"), Some("auth"), Some("operator"), Some("sasl"), Some("")]
+    {
+        for data in [None, Some(&b"operator"[..]), Some(b"operator:x"), Some(b"")] {
+            assert_eq!(add_auth(scheme, data, home, &rules), Err(ErrorCode::AuthFailed), "{scheme:?}");
+        }
+    }
+    for (scheme, data) in [("digest", &b"operator:x"[..]), ("digest", b"super:operator"), ("ip", b"operator")]
+    {
+        let ids = add_auth(Some(scheme), Some(data), home, &rules).unwrap();
+        assert!(!is_operator(&ids), "{ids:?}");
+    }
+    assert!(is_operator(&[operator()]));
+    assert!(permits(&[], Perms::ADMIN, &[operator()], &rules));
+    let list = [Acl { perms: Perms::WRITE, id: Id::new("digest", "a:b") }];
+    assert!(permits(&list, Perms::WRITE, &[operator()], &rules));
+    // It has proven who it is otherwise.
+    let enforced = AuthRules { enforced_schemes: vec!["sasl".into()], ..rules };
+    assert_eq!(enforce(&[operator()], &enforced), Ok(()));
+    let all = Id::new("super", "");
+    assert_eq!(enforce(&[all], &enforced), Err(ErrorCode::SessionClosedRequireSaslAuth));
+}

@@ -60,6 +60,12 @@ impl Entrance {
         Ok(())
     }
 
+    /// Counts in one that is not refused, whatever the limits are.
+    pub(super) fn enter_anyway(&self, host: IpAddr) {
+        self.connections.fetch_add(1, Relaxed);
+        *self.hosts.entry(host).or_default() += 1;
+    }
+
     /// Counts it out.
     pub(super) fn leave(&self, host: IpAddr) {
         self.connections.fetch_sub(1, Relaxed);

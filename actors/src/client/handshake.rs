@@ -74,7 +74,8 @@ impl ArbiterCore {
             0 => Asks::Global,
             _ => Asks::Renewal,
         };
-        if let Some((may_connect, deficit)) = self.entrance.gates().throttle.take(asks, self.now_ms) {
+        let gate = Some(&self.entrance.gates().throttle).filter(|_| !self.is_operators(conn));
+        if let Some((may_connect, deficit)) = gate.and_then(|gate| gate.take(asks, self.now_ms)) {
             self.tally.throttled(u64::from(deficit));
             if !may_connect {
                 self.tally.connections_rejected += 1;

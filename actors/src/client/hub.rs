@@ -299,7 +299,7 @@ impl Shared {
 
 /// See the module.
 pub struct ClientHub {
-    shared: Rc<Shared>,
+    pub(super) shared: Rc<Shared>,
     sessions: Outbox<Touched>,
     over: Outbox<Over>,
     touch_every: Duration,

@@ -2,7 +2,8 @@
 //!
 //! [`ArbiterCore`] decides and touches no socket and no clock: bytes in, outboxes and submissions out.
 //! Around it, on its one thread: [`hub`] (the arbiter's actor), [`connection`] (a task per socket),
-//! [`fan_out`] (sends what many are told), [`listener`] (accepts). What must hold:
+//! [`fan_out`] (sends what many are told), [`listener`] (accepts), [`operator`] (what the process asks of itself). What
+//! must hold:
 //! - W1  Nothing leaves a connection with header zxid Z before the feed is drained through Z, and header
 //!   zxids on a connection never go back. A write's reply carries its own zxid.
 //! - W2  A batch of reads: drain; take the tree's guard; drain the little that is left; answer each at
@@ -68,6 +69,7 @@ pub mod hub;
 mod intake;
 mod large;
 pub mod listener;
+pub mod operator;
 mod outbox;
 mod parking;
 mod pipeline;

@@ -1,4 +1,4 @@
-//! The Proposer's lines in the log that clients cause: each kind at most once a second.
+//! The Proposer's lines in the log that clients cause: each kind at most once a second. What an operator causes is not spared.
 
 use super::actor::ProposerActor;
 use crate::runtime::Ctx;
@@ -43,7 +43,9 @@ impl ProposerActor {
             }
         }
         for refused in core.take_refused_reconfigs() {
-            if let Some(left_out) = self.spared.reconfigs.may_say(now_ms) {
+            let spared = &mut self.spared.reconfigs;
+            let left_out = if refused.is_operators { Some(0) } else { spared.may_say(now_ms) };
+            if let Some(left_out) = left_out {
                 tracing::warn!(left_out, session = %refused.session, code = refused.code.code(), "{refused}");
             }
         }

@@ -36,10 +36,12 @@ fn next(tree: &DataTree, body: TxnBody) -> Txn {
 
 /// What the write becomes, right behind all that the tree has.
 pub(super) fn prepared(tree: &DataTree, ids: &[Id], write: Write) -> Txn {
+    let reconfig = Some(reconfig::Rules { standalone_enabled: true, multi_address: false });
     let rules = PrepRules {
         auth: AuthRules::default(),
         extended_types: true,
-        reconfig: Some(reconfig::Rules { standalone_enabled: true, multi_address: false }),
+        reconfig,
+        reconfig_by_operators: reconfig,
         local_sessions: false,
         never_used_ms: 1_000,
     };

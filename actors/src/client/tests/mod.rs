@@ -6,6 +6,7 @@ mod limits;
 mod linearizable;
 mod local;
 mod metering;
+mod operator;
 mod order;
 mod parking;
 mod protocol;
@@ -130,6 +131,7 @@ impl Member {
             auth: (*rules).clone(),
             extended_types: false,
             reconfig: None,
+            reconfig_by_operators: None,
             local_sessions: settings.local_sessions,
             never_used_ms: 0,
         };

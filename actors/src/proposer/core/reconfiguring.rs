@@ -16,6 +16,7 @@ use paddock_messages::zxid::Zxid;
 use super::super::held::{Item, is_reconfig};
 use super::sessions::Standing;
 use super::{Output, Proposer};
+use crate::auth;
 use crate::membership;
 use crate::quorum::Quorum;
 use crate::tree::prep::{Place, View};
@@ -53,6 +54,8 @@ pub struct RefusedReconfig {
     pub code: ErrorCode,
     /// At most 1,000 characters.
     pub why: String,
+    /// An operator asked for it, who was told to look into the log.
+    pub is_operators: bool,
 }
 
 /// Why one is refused.
@@ -172,8 +175,22 @@ impl<Q: Quorum> Proposer<Q> {
                 "this leader has no quorum of it in sync: start those who join, and wait until they serve";
             return Err(Refusal::new(ErrorCode::NewConfigNoQuorum, why));
         }
+        if let Some(id) = self.gains_vote_too_early(&members).filter(|_| auth::is_operator(at.ids)) {
+            let why = format!(
+                "server {id} is to vote and is not in sync with this leader: it would be a voter that is missed; start it, and \
+                 wait until it serves"
+            );
+            return Err(Refusal::new(ErrorCode::NewConfigNoQuorum, why));
+        }
         self.prep(view).may_write_configuration(at)?;
         Ok(members)
+    }
+
+    /// One that would have a vote, has none yet, and is not in sync. ZooKeeper lets clients do that, as long as there is
+    /// a quorum without it.
+    fn gains_vote_too_early(&self, members: &Members) -> Option<ServerId> {
+        let is_early = |id: &ServerId| !self.quorum.is_voter(*id) && !self.synchronised.contains(id);
+        members.voters().into_iter().find(is_early)
     }
 
     /// The txn of a reconfig, or of its refusal.
@@ -181,7 +198,8 @@ impl<Q: Quorum> Proposer<Q> {
         self.level_asked = LevelAsked::No;
         self.begin(view, at, asked).unwrap_or_else(|Refusal { code, why }| {
             let why = why.chars().take(MAX_WHY).collect();
-            self.refused_reconfigs.push(RefusedReconfig { session: at.session, code, why });
+            let is_operators = auth::is_operator(at.ids);
+            self.refused_reconfigs.push(RefusedReconfig { session: at.session, code, why, is_operators });
             TxnBody::Error(code)
         })
     }
@@ -211,8 +229,7 @@ impl<Q: Quorum> Proposer<Q> {
     }
 
     fn changed(&mut self, view: &impl View, at: Place<'_>, asked: &Reconfig) -> Result<Members, Refusal> {
-        self.prep(view).may_reconfigure(at)?;
-        let rules = self.rules.reconfig.ok_or(ErrorCode::ReconfigDisabled)?;
+        let rules = self.prep(view).may_reconfigure(at)?;
         let now = &self.quorum.now().members;
         let (wanted, version) = (asked.current_config_id, now.version);
         if wanted != -1 && wanted as u64 != version {

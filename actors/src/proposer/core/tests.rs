@@ -7,7 +7,7 @@ use proptest::prelude::*;
 
 use super::super::Majority;
 use super::*;
-use crate::tree::prep::toy::{State, Toy, told, write_of};
+use crate::tree::prep::toy::{State, Toy, id_of, told, write_of};
 
 mod epochs;
 mod held;
@@ -58,7 +58,11 @@ fn request(text: &str) -> Request {
         "sync" => Request::Sync { from: asker(id(words[1]), words[2]), xid: 5, path: None },
         "upgrade" => Request::Upgrade { session: id(words[1]), attach: attach(words[2]), timeout_ms: 1000 },
         "reads" => Request::SyncReads { arbiter: 0, number: words[1].parse().unwrap() },
-        _ => Request::Write { from: asker(id(words[0]), words[1]), xid: 5, write: write_of(words[2]) },
+        _ => {
+            let ids = words[2].split(' ').filter_map(|word| word.strip_prefix("ids=")).map(id_of).collect();
+            let from = Asker { ids, ..asker(id(words[0]), words[1]) };
+            Request::Write { from, xid: 5, write: write_of(words[2]) }
+        }
     }
 }
 

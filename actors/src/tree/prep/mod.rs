@@ -65,13 +65,22 @@ pub struct PrepRules {
     pub auth: AuthRules,
     /// `zookeeper.extendedTypesEnabled`: whether there are TTL znodes.
     pub extended_types: bool,
-    /// With `reconfigEnabled`: what configurations there may be.
+    /// With `reconfigEnabled`: what configurations there may be, as far as clients ask for them.
     pub reconfig: Option<reconfig::Rules>,
+    /// The same as far as operators do, unless the file says `reconfigEnabled=false`.
+    pub reconfig_by_operators: Option<reconfig::Rules>,
     /// `localSessionsEnabled`: whether members may have sessions that nobody else knows.
     pub local_sessions: bool,
     /// `znode.container.maxNeverUsedIntervalMs`: a container that never had a child is due after so
     /// many ms; 0 for never.
     pub never_used_ms: u64,
+}
+
+impl PrepRules {
+    /// What configurations there may be that somebody with these identities asks for; `None`: no others.
+    pub fn reconfig_by(&self, ids: &[Id]) -> Option<reconfig::Rules> {
+        if auth::is_operator(ids) { self.reconfig_by_operators } else { self.reconfig }
+    }
 }
 
 /// Who asks, and at which place of the order.
@@ -151,9 +160,10 @@ impl<V: View> Prep<'_, V> {
         self.may_reconfigure(at).err().unwrap_or(ErrorCode::Unimplemented)
     }
 
-    /// Whether there are reconfigs at all, and the session that asks for one.
-    pub fn may_reconfigure(&self, at: Place<'_>) -> Result<(), ErrorCode> {
-        if self.rules.reconfig.is_some() { self.check_session(at) } else { Err(ErrorCode::ReconfigDisabled) }
+    /// Whether there are reconfigs at all, by whom who asks, and the session that asks for one.
+    pub fn may_reconfigure(&self, at: Place<'_>) -> Result<reconfig::Rules, ErrorCode> {
+        let rules = self.rules.reconfig_by(at.ids).ok_or(ErrorCode::ReconfigDisabled)?;
+        self.check_session(at).map(|()| rules)
     }
 
     /// Whether whoever asks may write the configuration's znode.

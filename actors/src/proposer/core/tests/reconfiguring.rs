@@ -241,6 +241,52 @@ fn mb2_what_is_refused_is_refused_in_the_order_of_apaches_server() {
     assert_eq!(bench.told(&reconfig("version=5 leaving=x")), "1.12 7 -123");
 }
 
+/// Servers 1 to 3 vote, 9 observes, and is not in sync.
+#[test]
+fn ad10_an_operator_may_what_the_file_leaves_open_and_gives_no_vote_to_one_that_is_not_in_sync() {
+    let mut bench = bench("123o", 1);
+    bench.toy.nodes.get_mut(path::CONFIG).unwrap().acl = Some(Acl::read_only().into());
+    bench.step("synchronised 2 3");
+    let rules = bench.proposer.rules.reconfig;
+    assert!(bench.proposer.rules.reconfig_by_operators.is_none(), "the file forbids it");
+    let (promote, leave) = ("joining=server.9=h9:1:2:participant;3", "leaving=3");
+    let steps = [
+        (Some("open"), format!("{promote} ids=super:operator"), "1.1 7 -13"),
+        (None, format!("{promote} version=5 ids=super:operator"), "1.2 7 -103"),
+        (None, format!("{promote} ids=super:"), "1.3 7 -123"), // a client's super
+        (None, "leaving=x ids=super:operator".into(), "1.4 7 -5"),
+        (Some("forbidden"), format!("{leave} ids=super:operator"), "1.5 7 -123"),
+    ];
+    for (file, order, expected) in steps {
+        if let Some(file) = file {
+            let rules_of = |by: &str| rules.filter(|_| file == by);
+            bench.proposer.rules.reconfig = rules_of("enabled");
+            bench.proposer.rules.reconfig_by_operators = rules_of("open");
+        }
+        assert_eq!(bench.told(&format!("7 0#1 reconfig {order}")), expected, "{order}");
+        let zxid = expected.split(' ').next().unwrap();
+        bench.step(&format!("ack 1 {zxid}"));
+        bench.step(&format!("ack 2 {zxid}"));
+    }
+    let refused = bench.proposer.take_refused_reconfigs();
+    assert!(refused[0].why.starts_with("server 9 is to vote and is not in sync"), "{refused:?}");
+    let of_operators: Vec<_> = refused.iter().map(|it| it.is_operators).collect();
+    assert_eq!(of_operators, [true, true, false, true, true]);
+    // One that is in sync gets it; and a client gets it sooner, as in ZooKeeper.
+    bench.proposer.rules.reconfig_by_operators = rules;
+    let out = bench.told(&format!("7 0#1 reconfig {leave} ids=super:operator"));
+    assert!(out.starts_with("decide 123@1.0 and 12@1.6, 1.6 7 membership"), "{out}");
+    let mut other = self::bench("123o", 1);
+    other.step("synchronised 2 3");
+    let out = other.told(&format!("7 0#1 reconfig {promote}"));
+    assert!(out.starts_with("decide 123@1.0 and 1239@1.1, 1.1 7 membership"), "{out}");
+    let mut synced = self::bench("123o", 1);
+    synced.proposer.rules.reconfig_by_operators = rules;
+    synced.step("synchronised 2 9");
+    let out = synced.told(&format!("7 0#1 reconfig {promote} ids=super:operator"));
+    assert!(out.starts_with("decide 123@1.0 and 1239@1.1, 1.1 7 membership"), "{out}");
+}
+
 /// What is logged is what was in force and what takes its place, each with its version.
 #[test]
 fn mb1_the_txn_holds_both_configurations() {

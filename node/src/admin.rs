@@ -27,14 +27,25 @@ pub(crate) enum AskError {
     #[error("the node on {directory} gave no answer: {error}", directory = .directory.display())]
     Broken { directory: PathBuf, error: io::Error },
     /// It answered that it cannot, in these words.
+    #[error("{error}")]
+    Refused {
+        /// HTTP's number for it.
+        status: u16,
+        /// What the leader would have told a client, where it is the leader who refuses.
+        code: Option<i32>,
+        error: String,
+    },
+    /// It was not asked: that would be no use.
     #[error("{0}")]
-    Refused(String),
+    Pointless(String),
 }
 
 /// What a node says instead of an answer.
 #[derive(serde::Deserialize)]
 struct Refusal {
     error: String,
+    #[serde(default)]
+    code: Option<i32>,
 }
 
 /// `GET`s a path. The answer is told as it came, too.
@@ -74,7 +85,7 @@ fn answer<T: DeserializeOwned>(
         let said = serde_json::from_str::<Refusal>(&body);
         return Err(said.map_or_else(
             |_| broken(io::Error::other(format!("HTTP status {status}"))),
-            |it| AskError::Refused(it.error),
+            |Refusal { error, code }| AskError::Refused { status, code, error },
         ));
     }
     let value = serde_json::from_str(&body).map_err(|error| broken(error.into()))?;

@@ -40,7 +40,7 @@ pub(crate) enum Command {
     /// Tell what the member that runs on a data directory knows of itself and its ensemble.
     #[command(after_help = OF_OPERATORS)]
     Status(Status),
-    /// Look at the members of the ensemble, or have another lead.
+    /// Look at the members of the ensemble, change who they are and who votes, or have another lead.
     Member(Member),
     /// Measure any ZooKeeper server: load it, check every reply, print throughput and latencies.
     #[command(
@@ -119,6 +119,21 @@ pub(crate) enum MemberCommand {
     /// Each member: role, address, links, and on the leader how far it is behind.
     #[command(after_help = OF_OPERATORS)]
     List(MemberList),
+    /// Add a server: as an observer, and as a voter once it has caught up.
+    #[command(after_help = format!(
+        "Start the server itself with a file that names all members, and it. Repeated after it was interrupted, it goes on. {}",
+        of_changes()
+    ))]
+    Add(MemberAdd),
+    /// Remove a server from the ensemble; it serves on without a vote until you stop it.
+    #[command(after_help = of_changes())]
+    Remove(MemberOne),
+    /// Give an observer that has caught up a vote.
+    #[command(after_help = of_changes())]
+    Promote(MemberOne),
+    /// Take a voter's vote: it becomes an observer. A leader hands over first.
+    #[command(after_help = of_changes())]
+    Demote(MemberOne),
     /// Have another voter lead; to be run on the leader's data directory.
     #[command(after_help = format!(
         "The leader numbers nothing more, and gives the lead up once all of it is committed and the heir has it; clients keep \
@@ -126,6 +141,39 @@ pub(crate) enum MemberCommand {
          where the heir has no vote, is not in sync, or lags. {OF_OPERATORS} 1 is also: refused, or another leads."
     ))]
     MoveLeader(MoveLeader),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct MemberAdd {
+    /// Its id, the N of server.N.
+    #[arg(value_name = "ID")]
+    pub(crate) server: u8,
+    /// Where the others reach it, and clients do; in quotes, for the shell ends a command at a semicolon.
+    #[arg(value_name = "HOST:QUORUM:ELECTION[;[HOST:]CLIENT]")]
+    pub(crate) address: String,
+    #[command(flatten)]
+    pub(crate) at: Serve,
+    /// Leave it an observer.
+    #[arg(long)]
+    pub(crate) observer: bool,
+    /// How long to wait until it has caught up; then it stays an observer.
+    #[arg(long, value_name = "SECONDS", default_value_t = 300, value_parser = clap::value_parser!(u64).range(0..=1_000_000))]
+    pub(crate) wait: u64,
+    /// For scripts: the new configuration as one JSON object.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct MemberOne {
+    /// Its id, the N of server.N.
+    #[arg(value_name = "ID")]
+    pub(crate) server: u8,
+    #[command(flatten)]
+    pub(crate) at: Serve,
+    /// For scripts: the new configuration as one JSON object.
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[derive(Debug, Args)]
@@ -218,6 +266,15 @@ pub(crate) struct Bench {
 /// What stands below the arguments of commands that speak with a node.
 const OF_OPERATORS: &str = "Takes what serve takes, or the data directory alone, and speaks with the node that runs there over the socket \
      admin.sock in it, which is its owner's. Exit codes: 0 done, 1 no answer, 2 bad arguments or configuration.";
+
+/// What stands below the arguments of commands that change who the members are.
+fn of_changes() -> String {
+    format!(
+        "To be run on any member's data directory: the leader decides, as for ZooKeeper's reconfig, and who gets a vote must be in \
+         sync with it. Refused if somebody else changes the members meanwhile, and where reconfigEnabled=false is written in \
+         the files. {OF_OPERATORS} 1 is also: refused."
+    )
+}
 
 /// What stands below the arguments of `serve`.
 fn of_serve() -> String {

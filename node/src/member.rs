@@ -1,4 +1,7 @@
-//! `paddock member`: the members of an ensemble, and who of them leads.
+//! `paddock member`: the members of an ensemble, who they are to be, and who of them leads.
+
+mod change;
+mod plan;
 
 use std::path::Path;
 use std::process::ExitCode as ProcessExit;
@@ -19,6 +22,10 @@ const MOVED_WITHIN: Duration = Duration::from_secs(60);
 pub(crate) fn run(command: &MemberCommand) -> ProcessExit {
     match command {
         MemberCommand::List(args) => done(&args.at, |directory| list(args, directory)),
+        MemberCommand::Add(args) => done(&args.at, |directory| change::add(args, directory)),
+        MemberCommand::Remove(args) => done(&args.at, |directory| change::remove(args, directory)),
+        MemberCommand::Promote(args) => done(&args.at, |directory| change::promote(args, directory)),
+        MemberCommand::Demote(args) => done(&args.at, |directory| change::demote(args, directory)),
         MemberCommand::MoveLeader(args) => done(&args.at, |directory| move_leader(args, directory)),
     }
 }

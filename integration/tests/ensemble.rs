@@ -31,6 +31,8 @@ mod linearizable;
 mod load;
 #[path = "ensemble/local_sessions.rs"]
 mod local_sessions;
+#[path = "ensemble/member_changes.rs"]
+mod member_changes;
 #[path = "ensemble/metrics.rs"]
 mod metrics;
 #[path = "ensemble/no_quorum.rs"]

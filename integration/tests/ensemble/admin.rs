@@ -21,7 +21,7 @@ pub(crate) fn paddock(words: &[&str], at: &Path) -> Output {
     Command::new(binary().unwrap()).args(words).arg(at).output().unwrap()
 }
 
-fn text(bytes: &[u8]) -> String {
+pub(crate) fn text(bytes: &[u8]) -> String {
     String::from_utf8(bytes.to_vec()).unwrap()
 }
 
@@ -32,7 +32,7 @@ pub(crate) fn status(ensemble: &Ensemble, id: Id) -> Status {
 }
 
 /// Each member's role, as one tells it.
-fn roles(status: &Status) -> Vec<(Id, Option<&str>)> {
+pub(crate) fn roles(status: &Status) -> Vec<(Id, Option<&str>)> {
     status.members.iter().map(|it| (it.server, it.role.as_deref())).collect()
 }
 
@@ -205,12 +205,12 @@ fn q8_an_order_that_cannot_be_done_is_refused_with_its_reason_and_changes_nothin
 }
 
 /// The head and the body of the answer.
-fn post(at: SocketAddr, headers: &str, body: &str) -> String {
+pub(crate) fn post(at: SocketAddr, path: &str, headers: &str, body: &str) -> String {
     let mut stream = TcpStream::connect(at).unwrap();
     let length = body.len();
     write!(
         stream,
-        "POST /api/leader HTTP/1.1\r\nHost: {at}\r\nConnection: close\r\nContent-Type: application/json\r\n{headers}\
+        "POST {path} HTTP/1.1\r\nHost: {at}\r\nConnection: close\r\nContent-Type: application/json\r\n{headers}\
          Content-Length: {length}\r\n\r\n{body}"
     )
     .unwrap();
@@ -232,11 +232,11 @@ fn ad9_over_http_an_operator_proves_who_it_is_and_each_change_is_a_line_in_the_l
         ("Authorization: digest super:wrong\r\n", 403),
         ("Authorization: digest super:secret\r\nOrigin: http://evil.example\r\n", 403),
     ] {
-        let answer = post(at, headers, "{}");
+        let answer = post(at, "/api/leader", headers, "{}");
         assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{headers}: {answer}");
     }
     assert!(!ensemble.log(leader).contains("order: "), "nothing was ordered");
-    let answer = post(at, "Authorization: digest super:secret\r\n", "{}");
+    let answer = post(at, "/api/leader", "Authorization: digest super:secret\r\n", "{}");
     assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
     assert_ne!(ensemble.await_all_serving(), leader);
     ensemble.await_line(leader, &["order: the lead is to be another's", "super from 127.0.0.1, over HTTP"]);

@@ -71,7 +71,7 @@ pub(crate) fn told(ensemble: &Ensemble, id: Id) -> (String, i64) {
     (lines.to_owned(), stat.mzxid)
 }
 
-fn code(answer: Result<String, ClientError>) -> ErrorCode {
+pub(crate) fn code(answer: Result<String, ClientError>) -> ErrorCode {
     match answer {
         Err(ClientError::Refused(code)) => code,
         other => panic!("{other:?}"),

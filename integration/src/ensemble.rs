@@ -16,7 +16,8 @@ use std::time::{Duration, Instant};
 use crate::network::{Lane, Network};
 use crate::process::{Launch, ServerProcess};
 use crate::relay::{Relay, Route};
-use member::{MYID, Member, Ports, write_files};
+pub use member::Ports;
+use member::{MYID, Member, write_files};
 
 /// How long anything may take; never reached when all is well.
 pub const PATIENCE: Duration = Duration::from_secs(120);
@@ -135,15 +136,19 @@ impl Ensemble {
     /// One more, which nobody's file names but its own. It is not started.
     pub fn add_member(&mut self, votes: bool) -> Id {
         let id = self.members.keys().last().map_or(1, |last| last + 1);
-        let ports = Ports::choose(1).into_iter().next().expect("one was asked for");
+        let ports = self.choose_place();
         self.members.insert(id, Member::new(id, votes, ports, self.dir.join(id.to_string())));
         self.write_files(id);
         id
     }
 
+    /// Where a member could be.
+    pub fn choose_place(&self) -> Ports {
+        Ports::choose(1).into_iter().next().expect("one was asked for")
+    }
+
     /// Has one that does not run listen elsewhere from its next start on, by its own file alone.
-    pub fn relocate(&mut self, id: Id) {
-        let ports = Ports::choose(1).into_iter().next().expect("one was asked for");
+    pub fn relocate(&mut self, id: Id, ports: Ports) {
         let member = self.member_mut(id);
         assert!(member.process.is_none(), "member {id} runs");
         member.ports = ports;

@@ -23,6 +23,8 @@ mod frozen;
 mod full_disk;
 #[path = "ensemble/identity.rs"]
 mod identity;
+#[path = "ensemble/joining.rs"]
+mod joining;
 #[path = "ensemble/killed.rs"]
 mod killed;
 #[path = "ensemble/linearizable.rs"]

@@ -121,7 +121,8 @@ pub(crate) enum MemberCommand {
     List(MemberList),
     /// Add a server: as an observer, and as a voter once it has caught up.
     #[command(after_help = format!(
-        "Start the server itself with a file that names all members, and it. Repeated after it was interrupted, it goes on. {}",
+        "Start the server itself, before or after, with a file that names it and members that are there; the others' files need \
+         not name it. Repeated after it was interrupted, it goes on. {}",
         of_changes()
     ))]
     Add(MemberAdd),
@@ -134,6 +135,14 @@ pub(crate) enum MemberCommand {
     /// Take a voter's vote: it becomes an observer. A leader hands over first.
     #[command(after_help = of_changes())]
     Demote(MemberOne),
+    /// Have a server at another address, or with other ports.
+    #[command(after_help = format!(
+        "Order it while the server runs where it was: it serves on. Then stop it, and start it where it is to be, on its data, with \
+         a file that has the new address; the others' files need not have it. One that is dead, whose data has not seen the change, \
+         starts there with an empty data directory. {}",
+        of_changes()
+    ))]
+    Move(MemberMove),
     /// Have another voter lead; to be run on the leader's data directory.
     #[command(after_help = format!(
         "The leader numbers nothing more, and gives the lead up once all of it is committed and the heir has it; clients keep \
@@ -169,6 +178,21 @@ pub(crate) struct MemberOne {
     /// Its id, the N of server.N.
     #[arg(value_name = "ID")]
     pub(crate) server: u8,
+    #[command(flatten)]
+    pub(crate) at: Serve,
+    /// For scripts: the new configuration as one JSON object.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct MemberMove {
+    /// Its id, the N of server.N.
+    #[arg(value_name = "ID")]
+    pub(crate) server: u8,
+    /// Where the others are to reach it, and clients, if that changes; in quotes, for the shell ends a command at a semicolon.
+    #[arg(value_name = "HOST:QUORUM:ELECTION[;[HOST:]CLIENT]")]
+    pub(crate) address: String,
     #[command(flatten)]
     pub(crate) at: Serve,
     /// For scripts: the new configuration as one JSON object.

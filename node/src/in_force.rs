@@ -81,7 +81,7 @@ mod tests {
             Ok(members) => Ok(members.map(|it| it.servers.len())),
             Err(refused) => {
                 let (text, order) =
-                    (refused.to_string(), "(reconfig -add server.1=a:1:2:participant;0.0.0.0:2181)");
+                    (refused.to_string(), "(paddock member move 1 'a:1:2:participant;0.0.0.0:2181')");
                 assert!(text.contains("has a:1:9:participant") && text.contains(order), "{text}");
                 Err(refused.exit_code() as i32)
             }

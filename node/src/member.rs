@@ -26,6 +26,7 @@ pub(crate) fn run(command: &MemberCommand) -> ProcessExit {
         MemberCommand::Remove(args) => done(&args.at, |directory| change::remove(args, directory)),
         MemberCommand::Promote(args) => done(&args.at, |directory| change::promote(args, directory)),
         MemberCommand::Demote(args) => done(&args.at, |directory| change::demote(args, directory)),
+        MemberCommand::Move(args) => done(&args.at, |directory| change::relocate(args, directory)),
         MemberCommand::MoveLeader(args) => done(&args.at, |directory| move_leader(args, directory)),
     }
 }

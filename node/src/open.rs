@@ -98,8 +98,9 @@ pub enum StartError {
     /// The others would look for it where it is not.
     #[error(
         "server.{me}={file} in the file, but the configuration of version {version:x}, which a reconfig has put in force, has \
-         {known}: correct the file, or have a running member take the server's new address into the configuration (reconfig -add \
-         server.{me}={file}); reconfigEnabled=false in every server's file would go by the files alone"
+         {known}: correct the file. If the server has moved, have a running member told (paddock member move {me} '{file}'), and \
+         start it with an empty data directory, as the data here has not seen that. With reconfigEnabled=false in every \
+         server's file the files alone would count"
     )]
     OtherAddress {
         /// This server.

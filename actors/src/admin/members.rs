@@ -126,10 +126,6 @@ fn advice(code: ErrorCode) -> &'static str {
         ErrorCode::BadVersion => {
             "the members are others by now: look at paddock member list, and repeat this if it is still wanted"
         }
-        ErrorCode::Unimplemented => {
-            "the leader cannot reach a server as it is named: have it in every server's file with that address, and start \
-             the servers anew"
-        }
         ErrorCode::Marshalling => {
             "the leader cannot read it: ids are whole numbers, servers are server.N=… lines"
         }
@@ -166,7 +162,12 @@ impl Changer {
             return Configuration { version: "0".into(), members: Vec::new() };
         };
         let mut members = by.now().members.clone();
-        let named = self.tree.read().node(CONFIG).and_then(|node| membership::members(node.data()?));
+        let tree = self.tree.read();
+        // What was just answered is applied, whoever else has been told of it yet.
+        if let Some(applied) = tree.membership().filter(|it| it.version > members.version) {
+            members = applied;
+        }
+        let named = tree.node(CONFIG).and_then(|node| membership::members(node.data()?));
         if let Some(named) = named.filter(|it| it.to_string() == members.to_string()) {
             members.version = named.version; // the leader goes by the same: until the first reconfig no other has one
         }

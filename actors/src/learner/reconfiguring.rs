@@ -13,7 +13,12 @@ use crate::tree::DataTree;
 impl Serve<ConfigurationHeard> for LearnerActor {
     fn serve(&mut self, ConfigurationHeard { from, told }: ConfigurationHeard, ctx: &mut Ctx<'_, Self>) {
         let Some(others) = &mut self.others else { return };
-        if others.membership.on_heard(from, told.as_ref()) && !matches!(self.mode, Mode::Leading) {
+        if !others.membership.on_heard(from, told.as_ref()) {
+            return;
+        }
+        if matches!(self.mode, Mode::Leading) {
+            self.decide(ctx); // what we have proposed is committed: a follower may tell before we have applied it
+        } else {
             let view = others.membership.view();
             let (now, next) = (view.now().members.version, view.next().map(|it| it.members.version));
             tracing::info!(
@@ -87,7 +92,9 @@ impl LearnerActor {
     /// Tells who has to know. A leader's Proposer knows before us.
     fn decide(&mut self, ctx: &mut Ctx<'_, Self>) {
         let decide = self.decides();
-        self.others().board.decide(decide.by.clone());
+        let leads = matches!(self.mode, Mode::Leading);
+        let seen = if leads { self.others().membership.logged_view() } else { decide.by.clone() };
+        self.others().board.decide(seen);
         if let Mode::Following(behind) = &self.mode {
             let epoch = behind.led();
             self.mail(ctx, |to| to.decide.post(decide).is_ok());

@@ -17,8 +17,8 @@
 //! - PL7  A lane that is up gives way to another connection only once the peer has answered our hello on that: the hello
 //!   of one that the peer has long given up, late on its way, ends nothing.
 //!
-//! - PL8  There is a link to each server that our file or a configuration that we go by names, and to each that says it is
-//!   of our ensemble: see [`roster`].
+//!
+//! To whom there are links at all is the [`roster`]'s to say.
 //!
 //! Frames are read and written over any [`tokio::io::AsyncRead`] and `AsyncWrite`. Source: compat zab, 3;
 //! compat: QuorumCnxManager.java, Learner.java, LearnerHandler.java.

@@ -12,6 +12,7 @@ use crate::quorum::Majority;
 
 #[path = "reconfiguring_tests.rs"]
 mod reconfiguring;
+use reconfiguring::linked;
 const TIMING: Timing = Timing { peer_timeout_ms: 800, init_ms: 5_000 };
 
 /// How often the shell looks at the clock.
@@ -27,13 +28,6 @@ fn quorum() -> Majority {
 
 fn peer(now_ms: u64) -> QuorumPeer<Majority> {
     linked(&[2, 3, 4], quorum(), now_ms)
-}
-
-/// Member 1, with links to these.
-fn linked<Q: Quorum>(peers: &[u64], quorum: Q, now_ms: u64) -> QuorumPeer<Q> {
-    let mut member = QuorumPeer::new(id(1), quorum, TIMING, now_ms);
-    peers.iter().for_each(|peer| member.on_link(id(*peer)));
-    member
 }
 
 /// A reign of epoch 1 with these learners; those of `synced` have acknowledged NEWLEADER.

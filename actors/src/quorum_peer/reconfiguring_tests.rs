@@ -3,6 +3,13 @@
 use super::*;
 use crate::membership::tests::joint;
 
+/// Member 1, with links to these.
+pub(super) fn linked<Q: Quorum>(peers: &[u64], quorum: Q, now_ms: u64) -> QuorumPeer<Q> {
+    let mut member = QuorumPeer::new(id(1), quorum, TIMING, now_ms);
+    peers.iter().for_each(|peer| member.on_link(id(*peer)));
+    member
+}
+
 fn member(by: &str) -> QuorumPeer<crate::membership::Joint<Majority>> {
     let mut member = linked(&[2, 3, 4, 5], joint("123@0"), 0);
     member.decide_by(joint(by));

@@ -22,7 +22,7 @@ const OWN_PORTS: [u16; 4] = [2181, 2888, 3888, 7000];
 
 /// A member's address, and its ports there.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Ports {
+pub struct Ports {
     host: Ipv4Addr,
     ports: [u16; 4],
 }
@@ -39,6 +39,12 @@ impl Ports {
     /// Those of a member that is alone at this address.
     pub(super) fn at(host: Ipv4Addr) -> Self {
         Self { host, ports: OWN_PORTS }
+    }
+
+    /// `host:quorum:election;client`, as an operator names a server's place.
+    pub fn line(self) -> String {
+        let [quorum, election] = self.peers().map(|address| address.port());
+        format!("{}:{quorum}:{election};{}", self.host, self.client())
     }
 
     fn nth(self, nth: usize) -> SocketAddr {

@@ -20,7 +20,7 @@ use crate::world::{serving, those};
 const SUPER: &str = "DigestAuthenticationProvider.superDigest=super:D/InIHSb7yEEbrWz8b9l71RjZJU=\n";
 
 /// What a command says on one member: the new configuration, or why there is none.
-fn member(ensemble: &Ensemble, on: Id, words: &[&str]) -> Result<Configuration, String> {
+pub(crate) fn member(ensemble: &Ensemble, on: Id, words: &[&str]) -> Result<Configuration, String> {
     let words = [&["member"], words, &["--json"]].concat();
     let told = paddock(&words, &ensemble.data_dir(on));
     if told.status.success() {
@@ -31,7 +31,7 @@ fn member(ensemble: &Ensemble, on: Id, words: &[&str]) -> Result<Configuration, 
 }
 
 /// Where it is, as an operator names it.
-fn place(ensemble: &Ensemble, id: Id) -> String {
+pub(crate) fn place(ensemble: &Ensemble, id: Id) -> String {
     let [quorum, election] = ensemble.peer_addresses(id).map(|address| address.port());
     format!("127.0.0.1:{quorum}:{election};{}", ensemble.client_address(id))
 }
@@ -45,7 +45,7 @@ fn is_in_force(ensemble: &Ensemble, answer: &Configuration, voters: &[Id], obser
 }
 
 /// Waits until one knows that it is in force, as an order by it holds only for what it knows.
-fn await_known(ensemble: &mut Ensemble, by: Id, answer: &Configuration) {
+pub(crate) fn await_known(ensemble: &mut Ensemble, by: Id, answer: &Configuration) {
     ensemble.wait_for("the configuration to be known", |ensemble| {
         let mut stream = TcpStream::connect(ensemble.metrics_address(by)).unwrap();
         stream
@@ -151,13 +151,15 @@ fn what_makes_no_sense_is_not_asked_and_what_the_leader_refuses_is_told_with_wha
         (&["add", "1", &place(&ensemble, 1)], "server 1 votes already"),
         (&["add", "4", "127.0.0.1:1:2;3"], "server 4 is a member already, as 127.0.0.1:"),
         (&["add", "5", "nonsense"], "nonsense: must be host:quorumPort:electionPort"),
-        (&["add", "5", "127.0.0.1:1:2;3"], "the leader cannot reach a server as it is named: "),
+        (&["move", "1", &place(&ensemble, 1)], "server 1 is there already, as 127.0.0.1:"),
+        (&["move", "9", "127.0.0.1:1:2;3"], "server 9 is no member"),
+        (&["add", "5", "0.0.0.0:1:2;3"], "the leader cannot make such a configuration"),
     ] {
         let refused = member(&ensemble, on, words).unwrap_err();
         assert!(refused.starts_with(says), "{words:?}: {refused}");
     }
-    let refused = member(&ensemble, on, &["add", "5", "127.0.0.1:1:2;3"]).unwrap_err();
-    assert!(refused.contains("(-6); ") && refused.trim_end().ends_with(&leads), "{refused}");
+    let refused = member(&ensemble, on, &["add", "5", "0.0.0.0:1:2;3"]).unwrap_err();
+    assert!(refused.contains("(-8); ") && refused.trim_end().ends_with(&leads), "{refused}");
     let bad = paddock(&["member", "remove", "256"], &ensemble.data_dir(on));
     assert_eq!(bad.status.code(), Some(2), "{bad:?}");
 

@@ -1,4 +1,4 @@
-//! `paddock member add`, `remove`, `promote` and `demote`: orders to whichever member runs on the data directory.
+//! `paddock member add`, `remove`, `promote`, `demote` and `move`: orders to whichever member runs on the data directory.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -11,7 +11,7 @@ use paddock_messages::ids::ServerId;
 
 use super::plan;
 use crate::admin::{self, AskError};
-use crate::args::{MemberAdd, MemberOne};
+use crate::args::{MemberAdd, MemberMove, MemberOne};
 use crate::status;
 
 const MEMBERS: &str = "/api/members";
@@ -56,11 +56,28 @@ fn one(
     Ok(text(told, args.json, &format!("server {id} {now}")))
 }
 
+/// A member is to be looked for elsewhere.
+pub(super) fn relocate(args: &MemberMove, directory: &Path) -> Result<String, AskError> {
+    let id = ServerId(args.server.into());
+    let server = server(&args.address)?;
+    let (members, _) = in_force(directory)?;
+    let order = plan::relocate(&members, id, &server).map_err(AskError::Pointless)?;
+    let told = change(directory, &order)?;
+    let now = format!(
+        "server {id} is looked for at {}: stop it now, and start it there with a file that says so",
+        args.address
+    );
+    Ok(text(told, args.json, &now))
+}
+
+fn server(address: &str) -> Result<Server, AskError> {
+    Server::read(address).map_err(|why| AskError::Pointless(format!("{address}: must be {why}")))
+}
+
 /// A member comes, as an observer first.
 pub(super) fn add(args: &MemberAdd, directory: &Path) -> Result<String, AskError> {
     let id = ServerId(args.server.into());
-    let bad = |why| AskError::Pointless(format!("{}: must be {why}", args.address));
-    let server = Server::read(&args.address).map_err(bad)?;
+    let server = server(&args.address)?;
     let (members, told) = in_force(directory)?;
     let told = match plan::add(&members, id, &server).map_err(AskError::Pointless)? {
         Some(order) => change(directory, &order)?,

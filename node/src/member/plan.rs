@@ -18,13 +18,28 @@ pub(super) fn add(now: &Members, id: ServerId, server: &Server) -> Result<Option
         && (server.secure_client.is_none() || there.secure_client == server.secure_client);
     if !is_there {
         return Err(format!(
-            "server {id} is a member already, as {there}: remove it first to have it elsewhere"
+            "server {id} is a member already, as {there}: paddock member move has it elsewhere"
         ));
     }
     match there.role {
         PeerType::Observer => Ok(None),
         PeerType::Participant => Err(format!("server {id} votes already, as {there}")),
     }
+}
+
+/// Has it elsewhere, with the role that it has; a client port that is not named stays.
+pub(super) fn relocate(now: &Members, id: ServerId, server: &Server) -> Result<ChangeOrder, String> {
+    let there = known(now, id)?;
+    let moved = Server {
+        addresses: server.addresses.clone(),
+        role: there.role,
+        client: server.client.clone().or_else(|| there.client.clone()),
+        secure_client: server.secure_client.clone().or_else(|| there.secure_client.clone()),
+    };
+    if moved == *there {
+        return Err(format!("server {id} is there already, as {there}"));
+    }
+    Ok(with(now, id, moved))
 }
 
 /// Removes it.
@@ -181,15 +196,30 @@ mod tests {
             (
                 3,
                 "c:1:9;c:3",
-                "server 3 is a member already, as c:1:2:observer;c:3: remove it first to have it elsewhere",
+                "server 3 is a member already, as c:1:2:observer;c:3: paddock member move has it elsewhere",
             ),
             (
                 4,
                 "d:1:2;5",
-                "server 4 is a member already, as d:1:2:observer: remove it first to have it elsewhere",
+                "server 4 is a member already, as d:1:2:observer: paddock member move has it elsewhere",
             ),
         ] {
             assert_eq!(added(id, line), expected, "{id} {line}");
+        }
+    }
+
+    #[test]
+    fn who_moves_keeps_its_role_and_the_client_port_that_is_not_named() {
+        for (id, line, expected) in [
+            (1, "x:1:2", "join server.1=x:1:2:participant;0.0.0.0:3 @100000003"),
+            (1, "a:1:2;4", "join server.1=a:1:2:participant;0.0.0.0:4 @100000003"),
+            (3, "x:8:9;x:7", "join server.3=x:8:9:observer;x:7 @100000003"),
+            (4, "x:8:9", "all server.4=x:8:9:observer of 4 @100000003"),
+            (1, "a:1:2", "server 1 is there already, as a:1:2:participant;0.0.0.0:3"),
+            (9, "x:1:2", "server 9 is no member: these are 1, 2, 3, 4"),
+        ] {
+            let order = relocate(&now(), ServerId(id), &Server::read(line).unwrap());
+            assert_eq!(told(order), expected, "{id} {line}");
         }
     }
 

@@ -39,7 +39,7 @@ pub(super) struct Ctl {
 }
 
 impl Ctl {
-    pub(super) fn new(me: ServerId, setup: &Setup, by: Joint<SimQuorum>, now_ms: u64) -> Self {
+    pub(super) fn new(me: ServerId, setup: &Setup, by: &Joint<SimQuorum>, now_ms: u64) -> Self {
         let mut ctl = Self {
             peer: QuorumPeer::new(me, by.clone(), setup.timing, now_ms),
             election: Election::new(me, by.clone()),
@@ -51,7 +51,7 @@ impl Ctl {
             vouched: true,
             next_tick_ms: now_ms,
         };
-        ctl.link(&by);
+        ctl.link(by);
         ctl
     }
 

@@ -179,7 +179,7 @@ impl Node {
             mail: Mail::default(),
             stalled: Vec::new(),
             board,
-            ctl: Ctl::new(me, setup, membership.view(), now_ms),
+            ctl: Ctl::new(me, setup, &membership.view(), now_ms),
             lp: LearnerPart::new(learner, membership, facts, rng.random()),
             lead: Reigning::default(),
             judging: Judging::new(now_ms, setup.arbiters),

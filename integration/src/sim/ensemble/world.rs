@@ -411,7 +411,7 @@ impl World {
                 }
             }
             Event::Start(id, life) if self.members[&id].life == life && !self.lost.contains(&id) => {
-                self.start(id)
+                self.start(id);
             }
             Event::Crash(..) | Event::Start(..) => {}
             Event::Client(at) => self.client(at),

@@ -38,7 +38,6 @@ fn each_refusal_says_what_to_do_and_who_knows_why() {
         (ErrorCode::ReconfigDisabled, "reconfigEnabled=false is written"),
         (ErrorCode::BadArguments, "correct the request"),
         (ErrorCode::BadVersion, "look at paddock member list"),
-        (ErrorCode::Unimplemented, "have it in every server's file"),
         (ErrorCode::Marshalling, "ids are whole numbers"),
         (ErrorCode::NotReadOnly, "make room on its disk"),
         (ErrorCode::ThrottledOp, "repeat this"),

@@ -17,7 +17,6 @@
 //! - PL7  A lane that is up gives way to another connection only once the peer has answered our hello on that: the hello
 //!   of one that the peer has long given up, late on its way, ends nothing.
 //!
-//!
 //! To whom there are links at all is the [`roster`]'s to say.
 //!
 //! Frames are read and written over any [`tokio::io::AsyncRead`] and `AsyncWrite`. Source: compat zab, 3;

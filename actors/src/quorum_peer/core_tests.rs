@@ -10,9 +10,11 @@ use crate::proposer::leadership::{Leadership, Standing};
 use crate::proposer::sync_plan::Searched;
 use crate::quorum::Majority;
 
+use self::reconfiguring::linked;
+
 #[path = "reconfiguring_tests.rs"]
 mod reconfiguring;
-use reconfiguring::linked;
+
 const TIMING: Timing = Timing { peer_timeout_ms: 800, init_ms: 5_000 };
 
 /// How often the shell looks at the clock.
@@ -36,11 +38,8 @@ fn reign(discovered: &[u64], synced: &[u64]) -> Leadership<Majority> {
     let (mut reign, mut out) = (Leadership::new(id(1), quorum(), Epoch(0), standing), Vec::new());
     for learner in discovered.iter().map(|it| id(*it)) {
         reign.on_connected(learner, level::KNOWN);
-        reign.on_packet(
-            learner,
-            ToLeader::LearnerInfo { accepted_epoch: Epoch(0), counts: true, asks_for_tree: false },
-            &mut out,
-        );
+        let info = ToLeader::LearnerInfo { accepted_epoch: Epoch(0), counts: true, asks_for_tree: false };
+        reign.on_packet(learner, info, &mut out);
     }
     reign.on_accepted_kept(&mut out);
     for learner in discovered.iter().map(|it| id(*it)) {

@@ -106,12 +106,17 @@ fn fl2_a_reconfig_that_is_refused_anyway_asks_for_no_level() {
     assert_eq!(wanted(&mut bench), ONCE);
 }
 
-/// There is nobody to agree with, and nothing to change.
+/// It has no configuration that could change. An ensemble of one has, and grows.
 #[test]
-fn a_server_alone_asks_for_no_level() {
+fn a_server_alone_asks_for_no_level_and_an_ensemble_of_one_does() {
     let mut bench = bench("1", 1);
     bench.proposer = bench.proposer.with_level(0);
-    bench.check(&[(&anew("12"), "1.1 7 -6")]);
+    bench.check(&[(&anew("1o"), "")]);
+    assert_eq!(wanted(&mut bench), ONCE);
+    let (rules, room) = (bench.proposer.rules.clone(), Room { admitted: 1 << 20, largest: 4 << 10 });
+    let quorum = Majority([ServerId(1)].into());
+    bench.proposer = Proposer::new(ServerId(1), Epoch(1), quorum, rules, room);
+    bench.check(&[(&anew("1o"), "1.1 7 -6")]);
     assert_eq!(wanted(&mut bench), NONE);
 }
 

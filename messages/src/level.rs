@@ -7,7 +7,8 @@
 //! - FL1  Nothing that needs level N is numbered before the txn that raises the level to N, which is in the same log.
 //! - FL2  The level never falls.
 //! - FL3  A member that cannot read the level is sent none of it, counts in no quorum, and acknowledges nothing.
-//! - FL4  The level is raised only while every member of the ensemble, voter or not, is connected and can read it.
+//! - FL4  The level is raised only while every member of the ensemble, voter or not, is connected and can read it, but for those
+//!   that leave by the very reconfig that needs it.
 //!
 //! What a member can read goes by the frames it speaks: a level that needs more than older builds read comes with a
 //! version of frames of its own.

@@ -10,8 +10,8 @@ use paddock_messages::letters::{Asker, Handshake, Internal, Proposal, Request, R
 use paddock_messages::txn::{Txn, TxnBody, TxnHeader};
 use paddock_messages::zxid::{Epoch, Zxid};
 
-pub use self::reconfiguring::RefusedReconfig;
 use self::reconfiguring::{LevelAsked, Reconfiguring};
+pub use self::reconfiguring::{RefusedReconfig, WantedLevel};
 use self::sessions::Standing;
 use self::syncs::Syncs;
 use super::credit::LogCredit;
@@ -100,6 +100,8 @@ pub struct Proposer<Q> {
     /// The reconfig that is not committed.
     reconfigures: Option<Reconfiguring>,
     level_asked: LevelAsked,
+    /// By the reconfig that asks for it.
+    leaving: BTreeSet<ServerId>,
     refused_reconfigs: Vec<RefusedReconfig>,
     /// The members that have all that is proposed, or are sent it.
     synchronised: BTreeSet<ServerId>,
@@ -142,6 +144,7 @@ impl<Q: Quorum> Proposer<Q> {
             held: Held::default(),
             reconfigures: None,
             level_asked: LevelAsked::No,
+            leaving: BTreeSet::new(),
             refused_reconfigs: Vec::new(),
             synchronised: BTreeSet::new(),
             expired: 0,

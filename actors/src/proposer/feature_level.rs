@@ -1,12 +1,14 @@
 //! Raising the ensemble's feature level, on whoever's demand ([`level`](paddock_messages::level)).
 
+use std::collections::BTreeSet;
 use std::fmt;
 
+use paddock_messages::ids::ServerId;
 use paddock_messages::letters::Internal;
 use paddock_messages::zxid::Zxid;
 
 use super::actor::ProposerActor;
-use super::core::Proposer;
+use super::core::{Proposer, WantedLevel};
 use super::leadership::levels::InTheWay;
 use crate::runtime::{Ctx, Serve};
 
@@ -64,14 +66,15 @@ impl ProposerActor {
     pub(super) fn raise_unasked(&mut self, ctx: &mut Ctx<'_, Self>) {
         let level = self.rules.raises_to;
         if self.core.as_ref().is_some_and(|core| core.level() < level) {
-            self.answer_level(level, ctx);
+            self.answer_level(level, &BTreeSet::new(), ctx);
         }
     }
 
     /// A reconfig waits for it.
     pub(super) fn raise_wanted(&mut self, ctx: &mut Ctx<'_, Self>) {
-        let Some(level) = self.core.as_mut().and_then(Proposer::take_wanted_level) else { return };
-        let answer = self.answer_level(level, ctx);
+        let wanted = self.core.as_mut().and_then(Proposer::take_wanted_level);
+        let Some(WantedLevel { level, leaving }) = wanted else { return };
+        let answer = self.answer_level(level, &leaving, ctx);
         if !matches!(answer, LevelAnswer::Numbered(_) | LevelAnswer::Already(_))
             && let Some(core) = &mut self.core
         {
@@ -80,16 +83,27 @@ impl ProposerActor {
         }
     }
 
-    fn answer_level(&mut self, level: u8, ctx: &mut Ctx<'_, Self>) -> LevelAnswer {
-        let answer = self.raise_level(level, ctx);
+    fn answer_level(
+        &mut self,
+        level: u8,
+        leaving: &BTreeSet<ServerId>,
+        ctx: &mut Ctx<'_, Self>,
+    ) -> LevelAnswer {
+        let answer = self.raise_level(level, leaving, ctx);
         if matches!(answer, LevelAnswer::InTheWay(_) | LevelAnswer::Unknown(_) | LevelAnswer::NotNow) {
             tracing::warn!(level, "the feature level is not raised: {answer}");
         }
         answer
     }
 
-    /// Raises the feature level to this one, if every member can read it (FL4).
-    fn raise_level(&mut self, level: u8, ctx: &mut Ctx<'_, Self>) -> LevelAnswer {
+    /// Raises the feature level to this one, if every member but those that leave can read it (FL4): a dead one that is removed
+    /// must not be waited for.
+    fn raise_level(
+        &mut self,
+        level: u8,
+        leaving: &BTreeSet<ServerId>,
+        ctx: &mut Ctx<'_, Self>,
+    ) -> LevelAnswer {
         let Some(core) = &self.core else { return LevelAnswer::NotLeading };
         let (from, last) = (core.level(), core.last());
         if level <= from {
@@ -100,7 +114,8 @@ impl ProposerActor {
         }
         if let Some(reigning) = &self.reigning {
             let Some(reign) = &reigning.reign else { return LevelAnswer::NotLeading };
-            let in_the_way = reign.in_the_way(level, reigning.others.lanes.keys().copied());
+            let members = reigning.others.lanes.keys().copied().filter(|it| !leaving.contains(it));
+            let in_the_way = reign.in_the_way(level, members);
             if !in_the_way.is_empty() {
                 return LevelAnswer::InTheWay(in_the_way);
             }
@@ -119,6 +134,6 @@ impl ProposerActor {
 
 impl Serve<RaiseLevel> for ProposerActor {
     fn serve(&mut self, RaiseLevel { level, answer }: RaiseLevel, ctx: &mut Ctx<'_, Self>) {
-        answer(&self.answer_level(level, ctx));
+        answer(&self.answer_level(level, &BTreeSet::new(), ctx));
     }
 }

@@ -157,3 +157,30 @@ fn a_server_is_added_and_moved_by_one_command_each_and_its_clients_writes_go_on(
     });
     load.verify(&mut ensemble);
 }
+
+/// The first reconfig that there is, so that the feature level is raised by it: the dead one is not waited for.
+#[test]
+fn a_dead_machine_is_replaced_by_two_commands() {
+    let (_dir, mut ensemble) = serving(3, 0, "");
+    ensemble.await_all_serving();
+    let load = under_load(&mut ensemble, seed("replacing"), ANSWERED_WITHIN, |ensemble, progress, _| {
+        let dead = those(ensemble, Mode::Follower)[0];
+        ensemble.kill(dead);
+        let on = those(ensemble, Mode::Follower)[0];
+        let four = ensemble.add_member(true);
+        ensemble.start(four);
+        let place = place(ensemble, four);
+        let early = member(ensemble, on, &["add", "4", &place]).unwrap_err();
+        assert!(early.contains("(-13)"), "the dead one may be of an older build: {early}");
+        member(ensemble, on, &["remove", &dead.to_string()]).unwrap();
+        member(ensemble, on, &["add", "4", &place]).unwrap();
+        let left: Vec<Id> = [1, 2, 3, four].into_iter().filter(|id| *id != dead).collect();
+        await_modes(ensemble, &left, &[]);
+        progress.await_write_after(Instant::now());
+        // As many may be lost as before.
+        ensemble.kill(left[0]);
+        progress.await_write_after(Instant::now());
+        ensemble.start(left[0]);
+    });
+    load.verify(&mut ensemble);
+}

@@ -1,5 +1,7 @@
 //! From one configuration to the next (MB2, MB3): what a client asks, checked, and when it is committed.
 
+use std::collections::BTreeSet;
+
 use bytestring::ByteString;
 use paddock_config::members::Server;
 use paddock_config::reconfig::Change;
@@ -39,6 +41,15 @@ pub(super) enum LevelAsked {
     Asked,
     /// A member is away, or cannot read it.
     Refused,
+}
+
+/// What a reconfig waits for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WantedLevel {
+    /// The feature level.
+    pub level: u8,
+    /// Who leaves by that reconfig: it need not be there, nor read it.
+    pub leaving: BTreeSet<ServerId>,
 }
 
 /// At most so much of a reason is kept, in characters: it quotes what the client sent.
@@ -131,7 +142,9 @@ impl<Q: Quorum> Proposer<Q> {
         }
         let (session, zxid) = (from.session, self.next());
         let at = Place { session, is_live: is_local, is_local, ids: &from.ids, zxid, time: now_ms };
-        if self.judge(view, at, asked).is_ok() {
+        if let Ok(next) = self.judge(view, at, asked) {
+            let now = self.quorum.now().members.servers.keys();
+            self.leaving = now.filter(|it| !next.servers.contains_key(it)).copied().collect();
             self.level_asked = LevelAsked::Wanted;
         }
         self.waits_for_level()
@@ -144,9 +157,12 @@ impl<Q: Quorum> Proposer<Q> {
 
     /// The feature level that a reconfig waits for, if it was not asked for yet: the shell finds out whether it may be raised,
     /// and has it raised, or calls [`Self::on_level_refused`].
-    pub fn take_wanted_level(&mut self) -> Option<u8> {
-        let is_wanted = self.level_asked == LevelAsked::Wanted;
-        is_wanted.then(|| self.level_asked = LevelAsked::Asked).map(|()| level::RECONFIG)
+    pub fn take_wanted_level(&mut self) -> Option<WantedLevel> {
+        if self.level_asked != LevelAsked::Wanted {
+            return None;
+        }
+        self.level_asked = LevelAsked::Asked;
+        Some(WantedLevel { level: level::RECONFIG, leaving: std::mem::take(&mut self.leaving) })
     }
 
     /// It may not be.

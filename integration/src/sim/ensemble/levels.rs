@@ -3,6 +3,8 @@
 //! A process is of one build from its start to its end: members are stopped now and then, and started as the other. What is
 //! drawn comes from a sequence of its own: the seeds without it run as if there were none.
 
+use std::collections::BTreeSet;
+
 use paddock_actors::proposer::leadership::levels::InTheWay;
 use paddock_messages::ids::ServerId;
 use paddock_messages::letters::Internal;
@@ -26,7 +28,7 @@ pub(super) fn drawn(seed: u64, fault: Option<EnsembleFault>) -> Option<StdRng> {
 
 impl Node {
     /// As its shell has it, which is asked by an operator.
-    pub(super) fn raise_level(&mut self) {
+    pub(super) fn raise_level(&mut self, leaving: &BTreeSet<ServerId>) {
         let (Some(core), Some(reign)) = (&self.lead.core, &self.lead.reign) else { return };
         let last = core.last();
         if core.level() >= KNOWN {
@@ -35,7 +37,8 @@ impl Node {
         if self.reads < KNOWN {
             return self.note("levels not raised: the leader is of the build before");
         }
-        let in_the_way = reign.in_the_way(KNOWN, self.linked());
+        let in_the_way =
+            reign.in_the_way(KNOWN, self.linked().into_iter().filter(|it| !leaving.contains(it)));
         if !in_the_way.is_empty() && !self.setup.has(EnsembleFault::RaiseUnasked) {
             let is_old = in_the_way.iter().any(|it: &InTheWay| it.reads.is_some());
             return self.note(if is_old {
@@ -100,7 +103,7 @@ impl World {
             (rng.random_bool(0.4), rng.random_bool(0.3), rng.random_range(200..4_000));
         if let Some(leader) = leading.filter(|it| asks && self.frozen(*it).is_none()) {
             let (life, before) = (self.members[&leader].life, self.level_of(leader));
-            self.with(leader, life, Node::raise_level);
+            self.with(leader, life, |node| node.raise_level(&BTreeSet::new()));
             if self.level_of(leader) > before && !self.healing {
                 self.go_back_to_the_old(leader);
             }

@@ -235,11 +235,10 @@ impl Node {
             self.note("reconfigs refused");
             tracing_line(self, &refused.to_string());
         }
-        if self.lead.core.as_mut().and_then(|core| core.take_wanted_level()).is_none() {
-            return;
-        }
+        let wanted = self.lead.core.as_mut().and_then(|core| core.take_wanted_level());
+        let Some(wanted) = wanted else { return };
         let before = self.lead.core.as_ref().map_or(0, |core| core.level());
-        self.raise_level();
+        self.raise_level(&wanted.leaving);
         let after = self.lead.core.as_ref().map_or(0, |core| core.level());
         if let Some(core) = self.lead.core.as_mut().filter(|_| after <= before) {
             core.on_level_refused();

@@ -13,7 +13,7 @@ fn below() -> Bench {
 
 /// What the shell is told each time that it asks.
 fn wanted(bench: &mut Bench) -> [Option<u8>; 2] {
-    [(); 2].map(|()| bench.proposer.take_wanted_level())
+    [(); 2].map(|()| bench.proposer.take_wanted_level().map(|it| it.level))
 }
 
 const ONCE: [Option<u8>; 2] = [Some(RECONFIG), None];
@@ -118,6 +118,18 @@ fn a_server_alone_asks_for_no_level_and_an_ensemble_of_one_does() {
     bench.proposer = Proposer::new(ServerId(1), Epoch(1), quorum, rules, room);
     bench.check(&[(&anew("1o"), "1.1 7 -6")]);
     assert_eq!(wanted(&mut bench), NONE);
+}
+
+/// A dead one must not be waited for.
+#[test]
+fn fl4_who_leaves_by_the_reconfig_need_not_read_it() {
+    for (change, leaving) in [("12", &[3][..]), ("145", &[2, 3]), ("123o", &[]), ("o12", &[3])] {
+        let mut bench = below();
+        bench.check(&[(&anew(change), "")]);
+        let wanted = bench.proposer.take_wanted_level().unwrap();
+        assert_eq!(wanted.leaving, leaving.iter().copied().map(ServerId).collect(), "{change}");
+        assert_eq!(bench.proposer.take_wanted_level(), None);
+    }
 }
 
 #[test]

@@ -126,7 +126,7 @@ pub(crate) enum MemberCommand {
         of_changes()
     ))]
     Add(MemberAdd),
-    /// Remove a server from the ensemble; it serves on without a vote until you stop it.
+    /// Remove a server from the ensemble; it serves on without a vote, as long as it is connected, until you stop it.
     #[command(after_help = of_changes())]
     Remove(MemberOne),
     /// Give an observer that has caught up a vote.

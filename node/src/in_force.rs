@@ -39,7 +39,8 @@ pub(crate) fn in_force(
         tracing::warn!(
             version = format_args!("{version:x}"), members = %logged.to_string().trim_end().replace('\n', ", "),
             "the file names other members than the configuration that a reconfig has put in force, which is gone by; have \
-             the file say the same (the znode /zookeeper/config has it), or change the configuration by a reconfig"
+             the file say the same (paddock member list has it), or the members be others (paddock member add, remove, promote, \
+             demote, move)"
         );
     }
     Ok(Some(logged))

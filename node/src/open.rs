@@ -98,8 +98,9 @@ pub enum StartError {
     /// The others would look for it where it is not.
     #[error(
         "server.{me}={file} in the file, but the configuration of version {version:x}, which a reconfig has put in force, has \
-         {known}: correct the file. If the server has moved, have a running member told (paddock member move {me} '{file}'), and \
-         start it with an empty data directory, as the data here has not seen that. With reconfigEnabled=false in every \
+         {known}: correct the file. If the server has moved, have a running member told (paddock member move {me} '{file}'), stop \
+         the process at the old place, if there is one, and start this one with an empty data directory, as the data here has not \
+         seen the change. With reconfigEnabled=false in every \
          server's file the files alone would count"
     )]
     OtherAddress {

@@ -140,6 +140,8 @@ fn judge(
     let secret = secret.ok_or(Refused::Unauthenticated)?;
     let ids = add_auth(Some("digest"), Some(secret.as_bytes()), from, rules);
     let ids = ids.map_err(|_| Refused::Unauthenticated)?;
+    // What clients may without rights (skipACL) no stranger may over HTTP.
+    let rules = &AuthRules { skip_acl: false, ..rules.clone() };
     let is_super = ids.iter().any(|id| id.scheme == "super");
     // An empty list permits everything to everybody; without the znode there is nothing to be permitted.
     let may = acl.is_some_and(|acl| !acl.is_empty() && permits(acl, Perms::WRITE, &ids, rules));
@@ -255,6 +257,13 @@ mod tests {
             assert_eq!(judge(&good(), &rules, list, ""), Err(Refused::NotPermitted));
             assert!(judge(&boss, &rules, list, "").is_ok());
         }
+        let open = AuthRules { skip_acl: true, ..rules.clone() };
+        let list = acl(&[(Perms::READ, "world", "anyone")]);
+        assert_eq!(
+            judge(&good(), &open, Some(&list), ""),
+            Err(Refused::NotPermitted),
+            "skipACL is for clients"
+        );
         let off = AuthRules { digest_enabled: false, ..rules };
         assert_eq!(judge(&boss, &off, None, ""), Err(Refused::Unauthenticated));
     }

@@ -1,5 +1,6 @@
 //! A connection that the process makes to itself, to ask what an operator has ordered (AD10): the only one that begins
-//! with rights. Nobody else can have one: it is a pair of sockets without a name, and comes by mail.
+//! with rights. No client can have one: it is a pair of sockets without a name, and comes by mail. Other members are believed
+//! what they say of whose requests they forward, these too.
 
 use std::cell::RefCell;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};

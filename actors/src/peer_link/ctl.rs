@@ -94,17 +94,14 @@ impl Service for CtlLink {
     }
 }
 
-/// Where the peer is may change, and with that who dials.
+/// Where the peer is may change, and with that who dials: once no lane is up.
 impl Serve<LookAt> for CtlLink {
     fn serve(&mut self, LookAt(addresses): LookAt, _: &mut Ctx<'_, Self>) {
         let dialled = self.shared.is_dialler();
         self.shared.link.look_at(addresses);
-        if dialled != self.shared.is_dialler() {
+        if dialled != self.shared.is_dialler() && self.shared.current.get().is_none() {
             self.task = None;
             self.shared.newer.clear();
-            if let Some(number) = self.shared.current.get() {
-                self.shared.down(number, "who dials has changed with the configuration");
-            }
             self.begin();
         }
     }
@@ -115,16 +112,13 @@ impl CtlLink {
     fn begin(&mut self) {
         self.shared.link.rest(self.shared.resting());
         let shared = Rc::clone(&self.shared);
-        self.task = Some(if shared.is_dialler() {
-            let carrying = Rc::clone(&shared);
-            let carry = async move |greeted| carrying.carry(carrying.up(&greeted), greeted).await;
-            Task::start(async move { dial::keep(&shared.link, Duration::ZERO, carry).await })
-        } else {
-            Task::start(async move {
+        self.task = Some(Task::start(async move {
+            if !shared.is_dialler() {
                 let greeted = shared.ask().await;
                 shared.take_turns(shared.up(&greeted), greeted).await;
-            })
-        });
+            }
+            shared.dial(Duration::ZERO).await;
+        }));
     }
 }
 
@@ -134,17 +128,23 @@ impl Serve<Accepted> for CtlLink {
             Ok(greeted) => greeted,
             Err(why) => return self.shared.link.complain(&why),
         };
-        if self.shared.is_dialler() {
-            return self.shared.link.complain("it dials, though its id is lower"); // listeners refuse it, too
-        }
+        let dials = self.shared.is_dialler();
         if self.shared.current.get().is_some() {
-            return self.shared.newer.put(greeted);
+            // One that we dial asks only where its end of the lane is gone: ours ends by silence.
+            return if dials { drop(greeted) } else { self.shared.newer.put(greeted) };
         }
         self.task = None;
         self.shared.newer.clear();
         let number = self.shared.up(&greeted);
         let shared = Rc::clone(&self.shared);
-        self.task = Some(Task::start(async move { shared.take_turns(number, greeted).await }));
+        self.task = Some(Task::start(async move {
+            if dials {
+                shared.carry(number, greeted).await; // it may be elsewhere than we look for it (PL8)
+            } else {
+                shared.take_turns(number, greeted).await;
+            }
+            shared.dial(dial::SHORTEST_PAUSE).await;
+        }));
     }
 }
 
@@ -207,15 +207,26 @@ impl Shared {
         }
     }
 
-    /// Carries the lane, which is up, and after it each newer one.
+    /// Dials from now on, and carries each lane.
+    async fn dial(&self, wait: Duration) {
+        let carry = async |greeted| self.carry(self.up(&greeted), greeted).await;
+        dial::keep(&self.link, wait, carry).await;
+    }
+
+    /// Carries the lane, which is up, and after it each newer one, until it is for us to dial.
     async fn take_turns(&self, mut number: u64, mut greeted: Greeted) {
         loop {
             let mut newer = pin!(self.newer.answered());
             greeted = tokio::select! {
-                () = self.carry(number, greeted) => tokio::select! {
-                    next = &mut newer => next,
-                    next = self.ask() => next,
-                },
+                () = self.carry(number, greeted) => {
+                    if self.is_dialler() {
+                        return;
+                    }
+                    tokio::select! {
+                        next = &mut newer => next,
+                        next = self.ask() => next,
+                    }
+                }
                 next = &mut newer => {
                     self.down(number, "a newer connection replaces it");
                     next

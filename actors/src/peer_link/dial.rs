@@ -54,15 +54,19 @@ pub(super) async fn keep(link: &Link, wait: Duration, mut carry: impl AsyncFnMut
 pub(super) async fn ask(link: &Link, silence: Duration) -> Greeted {
     loop {
         sleep(BETWEEN_ASKED * silence).await;
-        link.wait_for_address().await;
-        match dial(link).await {
-            Ok(mut greeted) => {
-                if matches!(timeout(super::HELLO_WITHIN, greeted.answer()).await, Ok(Ok(1..))) {
-                    return greeted;
+        // Twice: the first time it may have no link to us yet.
+        for _ in 0..2 {
+            link.wait_for_address().await;
+            match dial(link).await {
+                Ok(mut greeted) => {
+                    if matches!(timeout(super::HELLO_WITHIN, greeted.answer()).await, Ok(Ok(1..))) {
+                        return greeted;
+                    }
+                    link.complain("it has a lane with us, or does not take one: its log says why");
                 }
-                link.complain("it dials us itself, and does not get through: its log says why");
+                Err(why) => link.complain(&why),
             }
-            Err(why) => link.complain(&why),
+            sleep(LONGEST_PAUSE).await;
         }
     }
 }

@@ -74,8 +74,8 @@ pub enum Refusal {
     },
     /// It should wait to be dialled.
     #[error(
-        "server {0} has the lower id, so that this server dials it, and has not got through: see why a ctl lane with it does \
-         not come up"
+        "server {0} has the lower id, so that this server dials it, and one of them belongs to no ensemble yet: see why a ctl lane \
+         with it does not come up"
     )]
     Direction(ServerId),
     /// It has other data.
@@ -145,8 +145,8 @@ where
     timeout(HELLO_WITHIN, hello).await.unwrap_or(Err(Refusal::Slow))
 }
 
-/// PL8: it is of our ensemble, and perhaps of a configuration that we have not heard of.
-fn is_guest(hello: &Hello, us: &Identity, lane: Lane) -> bool {
+/// PL8: it may be of a configuration that we have not heard of, or elsewhere than we have heard: it is heard, whoever is to dial.
+fn is_of_our_ensemble(hello: &Hello, us: &Identity, lane: Lane) -> bool {
     lane == Lane::Ctl && hello.ensemble.is_some() && hello.ensemble == us.ensemble
 }
 
@@ -162,10 +162,10 @@ pub(super) fn judge(
     if from == me {
         return Err(Refusal::Namesake(from));
     }
-    let is_known = us.members.contains(&from);
+    let is_ours = is_of_our_ensemble(hello, us, lane);
     match dialled {
         Some(expected) if from != expected => return Err(Refusal::Another { found: from, expected }),
-        None if !is_known && !is_guest(hello, us, lane) => return Err(Refusal::Stranger(from)),
+        None if !us.members.contains(&from) && !is_ours => return Err(Refusal::Stranger(from)),
         _ => {}
     }
     if hello.to != me {
@@ -174,7 +174,7 @@ pub(super) fn judge(
     if hello.lane != lane {
         return Err(Refusal::Lane { theirs: hello.lane, ours: lane });
     }
-    if dialled.is_none() && lane == Lane::Ctl && from < me && is_known {
+    if dialled.is_none() && lane == Lane::Ctl && from < me && !is_ours {
         return Err(Refusal::Direction(from));
     }
     if let (Some(theirs), Some(ours)) = (hello.ensemble, us.ensemble)

@@ -221,7 +221,7 @@ impl<Q: Quorum> Proposer<Q> {
         let member = requests.member;
         for request in requests.items {
             let waits = self.must_wait() || !self.held.is_empty() || self.waits_alone(&request);
-            if waits || self.asks_for_level(view, &request, now_ms) {
+            if waits || self.asks_for_level(view, member, &request, now_ms) {
                 turned_away.extend(self.hold(view, member, request));
             } else if let Some(handshake) = self.refused_handshake(&request) {
                 turned_away.push((member, handshake));

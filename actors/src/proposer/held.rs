@@ -25,10 +25,10 @@ pub(super) enum Item {
 }
 
 impl Item {
-    /// The request, if it is a reconfig.
-    pub(super) fn reconfig(&self) -> Option<&Request> {
+    /// The request and whose client asks, if it is a reconfig.
+    pub(super) fn reconfig(&self) -> Option<(ServerId, &Request)> {
         match self {
-            Self::Asked(_, request) if is_reconfig(request) => Some(request),
+            Self::Asked(member, request) if is_reconfig(request) => Some((*member, request)),
             _ => None,
         }
     }

@@ -2,7 +2,7 @@
 //! those who are left (PL8).
 
 use std::net::TcpStream;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use paddock_integration::ensemble::{Ensemble, Id, Mode};
 use paddock_integration::rounds::seed;
@@ -154,8 +154,39 @@ fn a_server_is_added_and_moved_by_one_command_each_and_its_clients_writes_go_on(
             ensemble.start(id);
             await_modes(ensemble, &[1, 2, 3, four], &[]);
         }
+        // Removed, it serves on, though no file names it, until its connection breaks.
+        member(ensemble, 1, &["remove", "4"]).unwrap();
+        await_modes(ensemble, &[1, 2, 3], &[four]);
+        std::thread::sleep(Duration::from_secs(4)); // four times as long as a silent one is kept
+        let mut reader = client(ensemble, four);
+        reader.sync("/").unwrap();
+        assert_eq!(ensemble.mode(four), Some(Mode::Observer));
+        ensemble.stop(four);
     });
     load.verify(&mut ensemble);
+}
+
+#[test]
+fn pl8_one_that_was_away_while_one_of_a_lower_id_moved_is_asked_by_that_one() {
+    let (_dir, mut ensemble) = serving(3, 0, LINES);
+    let leader = ensemble.await_all_serving();
+    let three = members(&ensemble, &[1, 2, 3], &[]);
+    reconfig(&mut operator(&ensemble, leader), [None, None, Some(&three)], -1).unwrap();
+    ensemble.stop(3);
+    let there = ensemble.choose_place();
+    member(&ensemble, 2, &["move", "1", &there.line()]).unwrap();
+    ensemble.wait_for("1 to know that", |ensemble| {
+        told(ensemble, 1).0.contains(there.line().split(';').next()?).then_some(())
+    });
+    ensemble.stop(1);
+    ensemble.relocate(1, there);
+    ensemble.start(1);
+    await_modes(&mut ensemble, &[1, 2], &[]);
+    ensemble.kill(2);
+    // It looks for 1 where that was, and would dial it.
+    ensemble.start(3);
+    await_modes(&mut ensemble, &[1, 3], &[]);
+    client(&ensemble, 3).create("/after", b"", CreateMode::Persistent).unwrap();
 }
 
 /// The first reconfig that there is, so that the feature level is raised by it: the dead one is not waited for.
@@ -181,6 +212,41 @@ fn a_dead_machine_is_replaced_by_two_commands() {
         ensemble.kill(left[0]);
         progress.await_write_after(Instant::now());
         ensemble.start(left[0]);
+    });
+    load.verify(&mut ensemble);
+}
+
+#[test]
+fn an_ensemble_of_one_grows_to_three_and_five_and_shrinks_to_three_while_all_is_written() {
+    let (_dir, mut ensemble) = serving(1, 0, "standaloneEnabled=false\n");
+    ensemble.await_all_serving();
+    let [two, three, four, five] = [(); 4].map(|()| ensemble.add_member(true));
+    let load = under_load(&mut ensemble, seed("growing"), ANSWERED_WITHIN, |ensemble, progress, _| {
+        progress.await_more(50);
+        let mut voters = vec![1];
+        for id in [two, three, four, five] {
+            ensemble.start(id);
+            let (name, place) = (id.to_string(), place(ensemble, id));
+            let added = member(ensemble, 1, &["add", &name, &place]).unwrap();
+            voters.push(id);
+            await_modes(ensemble, &voters, &[]);
+            await_known(ensemble, 1, &added);
+            progress.await_write_after(Instant::now());
+        }
+        // Two of five are gone, and then two of the three that are left are enough.
+        for gone in [two, 1] {
+            let by = three;
+            let now = member(ensemble, by, &["remove", &gone.to_string()]).unwrap();
+            voters.retain(|id| *id != gone);
+            await_modes(ensemble, &voters, &[]);
+            await_known(ensemble, by, &now);
+            ensemble.stop(gone);
+            progress.await_write_after(Instant::now());
+        }
+        ensemble.kill(three);
+        progress.await_write_after(Instant::now());
+        ensemble.start(three);
+        await_modes(ensemble, &voters, &[]);
     });
     load.verify(&mut ensemble);
 }

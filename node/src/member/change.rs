@@ -39,7 +39,7 @@ pub(super) fn demote(args: &MemberOne, directory: &Path) -> Result<String, AskEr
 
 /// A member leaves.
 pub(super) fn remove(args: &MemberOne, directory: &Path) -> Result<String, AskError> {
-    let now = "is no member any more; it serves on, without a vote, until you stop it";
+    let now = "is no member any more; it serves on, without a vote, as long as it is connected with the leader: stop it";
     one(args, directory, now, plan::remove)
 }
 

@@ -11,7 +11,7 @@ use paddock_messages::ids::ServerId;
 pub(super) fn add(now: &Members, id: ServerId, server: &Server) -> Result<Option<ChangeOrder>, String> {
     let Some(there) = now.servers.get(&id) else {
         let observer = Server { role: PeerType::Observer, ..server.clone() };
-        return Ok(Some(with(now, id, observer)));
+        return with(now, id, observer).map(Some);
     };
     let is_there = there.addresses == server.addresses
         && (server.client.is_none() || there.client == server.client)
@@ -30,6 +30,7 @@ pub(super) fn add(now: &Members, id: ServerId, server: &Server) -> Result<Option
 /// Has it elsewhere, with the role that it has; a client port that is not named stays.
 pub(super) fn relocate(now: &Members, id: ServerId, server: &Server) -> Result<ChangeOrder, String> {
     let there = known(now, id)?;
+    sure(now)?;
     let moved = Server {
         addresses: server.addresses.clone(),
         role: there.role,
@@ -39,7 +40,7 @@ pub(super) fn relocate(now: &Members, id: ServerId, server: &Server) -> Result<C
     if moved == *there {
         return Err(format!("server {id} is there already, as {there}"));
     }
-    Ok(with(now, id, moved))
+    with(now, id, moved)
 }
 
 /// Removes it.
@@ -65,6 +66,7 @@ pub(super) fn demote(now: &Members, id: ServerId) -> Result<ChangeOrder, String>
 
 fn with_role(now: &Members, id: ServerId, role: PeerType, already: &str) -> Result<ChangeOrder, String> {
     let server = known(now, id)?;
+    sure(now)?;
     if server.role == role {
         return Err(format!("server {id} {already}"));
     }
@@ -74,7 +76,7 @@ fn with_role(now: &Members, id: ServerId, role: PeerType, already: &str) -> Resu
         changed.servers.insert(id, server);
         return all_named(now, id, &changed);
     }
-    Ok(with(now, id, server))
+    with(now, id, server)
 }
 
 fn known(now: &Members, id: ServerId) -> Result<&Server, String> {
@@ -84,19 +86,29 @@ fn known(now: &Members, id: ServerId) -> Result<&Server, String> {
 
 /// With this line for it. ZooKeeper lets no server join without a client port, which files often have elsewhere, nor where
 /// there are groups: then all are named.
-fn with(now: &Members, id: ServerId, server: Server) -> ChangeOrder {
+fn with(now: &Members, id: ServerId, server: Server) -> Result<ChangeOrder, String> {
     if server.client.is_some() && now.groups.is_empty() {
-        return ChangeOrder { join: Some(format!("server.{id}={server}")), ..on(now) };
+        return Ok(ChangeOrder { join: Some(format!("server.{id}={server}")), ..on(now) });
     }
     let mut changed = now.clone();
     changed.servers.insert(id, server);
     named(now, &changed)
 }
 
+/// What stands in a member's own file is nothing to say again of others, where the file is not what is in force.
+fn sure(now: &Members) -> Result<(), String> {
+    if now.version > 0 {
+        return Ok(());
+    }
+    Err("this server's file names other members than /zookeeper/config, or it has had no leader yet: order this on the leader's \
+         data directory, or correct the file and start the server anew"
+        .to_owned())
+}
+
 /// The same of a change that must not touch the groups: which one gets a vote, and what it weighs, is for a person to say.
 fn all_named(now: &Members, id: ServerId, changed: &Members) -> Result<ChangeOrder, String> {
     if changed.voters() == now.voters() {
-        return Ok(named(now, changed));
+        return named(now, changed);
     }
     Err(format!(
         "voters are in groups here, and this would change them: name all members and groups in a reconfig by a client, with \
@@ -104,8 +116,9 @@ fn all_named(now: &Members, id: ServerId, changed: &Members) -> Result<ChangeOrd
     ))
 }
 
-fn named(now: &Members, changed: &Members) -> ChangeOrder {
-    ChangeOrder { members: Some(changed.to_string()), ..on(now) }
+fn named(now: &Members, changed: &Members) -> Result<ChangeOrder, String> {
+    sure(now)?;
+    Ok(ChangeOrder { members: Some(changed.to_string()), ..on(now) })
 }
 
 /// Only while this is in force.
@@ -181,6 +194,17 @@ mod tests {
         }
         let unknown = Members { version: 0, ..now.clone() };
         assert_eq!(remove(&unknown, ServerId(2)).unwrap().version, None, "there is no version to ask for");
+        let (line, explicit) = (Server::read("x:1:2").unwrap(), Server::read("x:1:2;3").unwrap());
+        for unsure in [
+            promote(&unknown, ServerId(3)),
+            demote(&unknown, ServerId(1)),
+            relocate(&unknown, ServerId(1), &explicit),
+            add(&unknown, ServerId(5), &line).map(Option::unwrap),
+        ] {
+            assert!(unsure.unwrap_err().starts_with("this server's file names other members"));
+        }
+        let added = add(&unknown, ServerId(5), &explicit).unwrap().unwrap();
+        assert_eq!((added.members, added.version), (None, None), "it says nothing of the others");
         assert_eq!(who(&now), "voters 1, 2; observers 3, 4");
     }
 

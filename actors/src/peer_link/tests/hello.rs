@@ -16,7 +16,11 @@ const WRONG: &[(&str, Spoil, &str)] = &[
 ];
 const ACCEPTED: &[(&str, Spoil, &str)] = &[
     ("nobody", |it| (it.from, it.ensemble) = (ServerId(9), None), "server 9, which is no member here"),
-    ("who is to be dialled", |it| it.from = ServerId(1), "the lower id, so that this server dials it"),
+    (
+        "who is to be dialled",
+        |it| (it.from, it.ensemble) = (ServerId(1), None),
+        "the lower id, so that this server dials it",
+    ),
 ];
 
 #[test]

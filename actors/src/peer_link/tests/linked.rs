@@ -51,8 +51,10 @@ async fn pl8_a_guest_of_a_lower_id_is_waited_for_until_its_place_is_known_and_th
     assert!(matches!(link.ear.next().await, Heard::CtlUp));
     let (port, at) = opened();
     link.look_at.post(LookAt(vec![(at.ip().to_string(), at.port())])).unwrap();
+    guest.say(&Frame::Heartbeat(heartbeat(7))).await;
+    assert!(matches!(link.ear.next().await, Heard::Heartbeat(it) if it == heartbeat(7)), "its lane stays up");
+    drop(guest);
     assert!(matches!(link.ear.next().await, Heard::CtlDown));
-    assert_eq!(guest.hear().await, None);
     let mut raw = Raw::accept(&port, Lane::Ctl).await;
     raw.greet(hello(1, 2, Lane::Ctl)).await;
     assert!(matches!(link.ear.next().await, Heard::CtlUp));
@@ -83,6 +85,34 @@ async fn pl8_a_data_link_looks_where_it_is_told_last() {
     let mut raw = Raw::accept(&new, Lane::Data).await;
     raw.greet(hello(2, 1, Lane::Data)).await;
     link.ear.up().await;
+}
+
+/// It may be elsewhere than it is looked for.
+#[actix::test]
+async fn pl8_one_of_a_lower_id_that_is_not_found_is_taken_when_it_asks() {
+    let us = identity(2, &[1, 2]);
+    let (dead, nobody) = opened();
+    drop(dead);
+    let (listening, here) = opened();
+    let mut link = ctl(peer(&us, 1, &[nobody]), SILENCE);
+    route(listening, Lane::Ctl, &us, 1, &link.accepted);
+    let mut asks = Raw::dial(here, Lane::Ctl).await;
+    asks.greet(hello(1, 2, Lane::Ctl)).await;
+    assert!(matches!(link.ear.next().await, Heard::CtlUp));
+    // While there is a lane, no other is taken.
+    let mut again = Raw::dial(here, Lane::Ctl).await;
+    again.say(&Frame::Hello(hello(1, 2, Lane::Ctl))).await;
+    assert_eq!(again.hear().await, None);
+    asks.say(&Frame::Heartbeat(heartbeat(7))).await;
+    assert!(matches!(link.ear.next().await, Heard::Heartbeat(it) if it == heartbeat(7)));
+    // Where it is found then it is dialled.
+    let (port, at) = opened();
+    link.look_at.post(LookAt(vec![(at.ip().to_string(), at.port())])).unwrap();
+    drop(asks);
+    assert!(matches!(link.ear.next().await, Heard::CtlDown));
+    let mut raw = Raw::accept(&port, Lane::Ctl).await;
+    raw.greet(hello(1, 2, Lane::Ctl)).await;
+    assert!(matches!(link.ear.next().await, Heard::CtlUp));
 }
 
 fn by(lines: &str) -> Deciders {

@@ -127,7 +127,13 @@ impl<Q: Quorum> Proposer<Q> {
 
     /// Whether this waits for the feature level at which there are reconfigs, which is asked for now. One that would be
     /// refused anyway asks for none.
-    pub(super) fn asks_for_level(&mut self, view: &impl View, request: &Request, now_ms: i64) -> bool {
+    pub(super) fn asks_for_level(
+        &mut self,
+        view: &impl View,
+        member: ServerId,
+        request: &Request,
+        now_ms: i64,
+    ) -> bool {
         let is_local = matches!(request, Request::LocalWrite { .. });
         let (Request::Write { from, write, .. } | Request::LocalWrite { from, write, .. }) = request else {
             return false;
@@ -137,7 +143,12 @@ impl<Q: Quorum> Proposer<Q> {
         if is_over || !self.is_of_ensemble() || self.is_full() {
             return false;
         }
-        if !is_local && self.standing(view, from.session, from.attach) == Standing::Moved {
+        let is_nobodys = if is_local {
+            !self.is_local_of(member, from.session)
+        } else {
+            self.standing(view, from.session, from.attach) == Standing::Moved
+        };
+        if is_nobodys {
             return false;
         }
         let (session, zxid) = (from.session, self.next());

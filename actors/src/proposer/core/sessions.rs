@@ -61,7 +61,7 @@ impl<Q: Quorum> Proposer<Q> {
     }
 
     /// P13. Whether we take a member's word for it that a session lives.
-    fn is_local_of(&self, member: ServerId, session: SessionId) -> bool {
+    pub(super) fn is_local_of(&self, member: ServerId, session: SessionId) -> bool {
         self.rules.local_sessions && session.is_of(member)
     }
 
@@ -76,6 +76,7 @@ impl<Q: Quorum> Proposer<Q> {
     ) -> Proposal {
         let (session, attach) = (from.session, from.attach);
         if self.is_full() {
+            self.forget_level(&write);
             return Proposal::Refused { session, attach, xid, code: ErrorCode::NotReadOnly };
         }
         let zxid = self.next();

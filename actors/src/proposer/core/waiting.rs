@@ -86,8 +86,9 @@ impl<Q: Quorum> Proposer<Q> {
         self.pending.forget(view.last_zxid());
         let (mut proposals, mut turned_away) = (Vec::new(), Vec::new());
         while self.can_resume() {
-            let reconfig = self.held.front().and_then(Item::reconfig).cloned();
-            if reconfig.is_some_and(|request| self.asks_for_level(view, &request, now_ms)) {
+            let reconfig = self.held.front().and_then(Item::reconfig);
+            let reconfig = reconfig.map(|(member, request)| (member, request.clone()));
+            if reconfig.is_some_and(|(member, request)| self.asks_for_level(view, member, &request, now_ms)) {
                 break;
             }
             let Some(held) = self.held.pop() else { break };

@@ -85,3 +85,19 @@ fn p6_a_full_disk_takes_no_session_that_was_a_member_s_alone() {
     bench.proposer.on_disk_full(true);
     assert_eq!(ask(&mut bench, 2, vec![upgrade(OTHERS)]), ["2: not begun others"]);
 }
+
+/// As anybody else's: it waits for the feature level, unless nobody knows the session.
+#[test]
+fn p13_mb2_one_of_them_may_reconfigure() {
+    let (mut bench, reconfig) =
+        (reconfiguring::bench("12", 1), |session| write(session, &reconfiguring::anew("12")[6..]));
+    bench.proposer.rules.local_sessions = true;
+    bench.proposer = bench.proposer.with_level(0);
+    assert_eq!(ask(&mut bench, 2, vec![reconfig(OURS)]), ["1.1 ours -112"]);
+    assert_eq!(bench.proposer.take_wanted_level(), None);
+    bench.check(&[("ack 1 1.1", ""), ("ack 2 1.1", "commit 1.1")]);
+    assert!(ask(&mut bench, 1, vec![reconfig(OURS)]).is_empty(), "it waits");
+    assert!(bench.proposer.take_wanted_level().is_some());
+    let told = bench.told("level refused");
+    assert!(told.ends_with(" -13"), "{told}");
+}

@@ -173,6 +173,7 @@ fn pl8_one_that_was_away_while_one_of_a_lower_id_moved_is_asked_by_that_one() {
     let three = members(&ensemble, &[1, 2, 3], &[]);
     reconfig(&mut operator(&ensemble, leader), [None, None, Some(&three)], -1).unwrap();
     ensemble.stop(3);
+    await_modes(&mut ensemble, &[1, 2], &[]);
     let there = ensemble.choose_place();
     member(&ensemble, 2, &["move", "1", &there.line()]).unwrap();
     ensemble.wait_for("1 to know that", |ensemble| {
@@ -212,6 +213,16 @@ fn a_dead_machine_is_replaced_by_two_commands() {
         ensemble.kill(left[0]);
         progress.await_write_after(Instant::now());
         ensemble.start(left[0]);
+        await_modes(ensemble, &left, &[]);
+        // The dead one's id comes back without its data, at another place than the files have it.
+        ensemble.wipe(dead);
+        let there = ensemble.choose_place();
+        ensemble.relocate(dead, there);
+        ensemble.start(dead);
+        let (id, place) = (dead.to_string(), there.line());
+        member(ensemble, four, &["add", &id, &place]).unwrap();
+        await_modes(ensemble, &[1, 2, 3, four], &[]);
+        progress.await_write_after(Instant::now());
     });
     load.verify(&mut ensemble);
 }

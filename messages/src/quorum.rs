@@ -72,6 +72,14 @@ pub struct Notification {
     pub memory: Memory,
 }
 
+impl Notification {
+    /// Whether a leader that gives the lead up names who is to lead after it (EL11): the zero vote of one that does not vote.
+    pub fn names_an_heir(&self) -> bool {
+        let is_zero = |vote: Vote| vote.peer_epoch == Epoch(0) && vote.zxid == Zxid::ZERO;
+        self.state == PeerState::Observing && self.vote.is_some_and(is_zero)
+    }
+}
+
 /// What a member's log says of the configuration, as `/zookeeper/config` has it: its lines and its version. Not told before
 /// version 4.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -80,8 +80,8 @@ impl Membership {
         let file = config.members.clone();
         let members = committed.unwrap_or_else(|| file.clone());
         let speaks = settings::frames(std::env::var(settings::TEST_FRAMES).ok().as_deref());
-        let members_known = [me].into(); // the keeper of the links knows the others
-        let identity = Identity { me, members: members_known, ensemble, largest_txn, speaks, level: 0 };
+        // The keeper of the links adds the others.
+        let identity = Identity { me, members: [me].into(), ensemble, largest_txn, speaks, level: 0 };
         let ticks = |limit: u32| u64::from(limit) * u64::from(config.tick_ms);
         Self {
             me,
@@ -278,7 +278,7 @@ pub(crate) fn start(
     };
     let (go_by, routes) = (mail.keeper.outbox(ADMITTED), (mail.links, mail.keeper.outbox(GUESTS)));
     // Before the listeners, so that whoever dials finds its link.
-    let keeper = LinkKeeper::new(Roster::new(membership.me, membership.file.clone()), by.clone(), setup);
+    let keeper = LinkKeeper::new(Roster::new(membership.me, membership.file.clone()), &by, setup);
     mail.keeper.start(&ctl.place(), move || keeper).map_err(thread)?;
     let taken = |at: &[SocketAddr], error| {
         let address = at.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");

@@ -72,6 +72,8 @@ struct Shared {
 /// What waits to be sent: of each kind the newest.
 #[derive(Default)]
 struct Slots {
+    /// The word that names an heir, which the vote behind it must not overtake (EL11).
+    farewell: Cell<Option<Notification>>,
     notification: Cell<Option<Notification>>,
     heartbeat: Cell<Option<Heartbeat>>,
     configuration: Cell<Option<Told>>,
@@ -150,7 +152,12 @@ impl Serve<Accepted> for CtlLink {
 
 impl Serve<SendNotification> for CtlLink {
     fn serve(&mut self, letter: SendNotification, _: &mut Ctx<'_, Self>) {
-        self.shared.slots.notification.set(Some(letter.0));
+        let SendNotification(next) = letter;
+        let waiting = self.shared.slots.notification.replace(Some(next));
+        let is_new = self.shared.current.get().is_some() && !next.names_an_heir();
+        if let Some(farewell) = waiting.filter(|it| is_new && it.names_an_heir()) {
+            self.shared.slots.farewell.set(Some(farewell));
+        }
         self.shared.slots.ready.notify_one();
     }
 }
@@ -200,6 +207,7 @@ impl Shared {
     fn down(&self, number: u64, why: &str) {
         if self.current.get() == Some(number) {
             self.current.set(None);
+            self.slots.farewell.set(None);
             self.slots.heartbeat.set(None);
             self.slots.configuration.set(None);
             told(&self.to.down.post(CtlDown(self.link.peer.id)));
@@ -277,11 +285,12 @@ impl Shared {
         mut buffer: Vec<u8>,
     ) -> String {
         loop {
+            let farewell = self.slots.farewell.take().map(Frame::Notification);
             let notification = self.slots.notification.take().map(Frame::Notification);
             let heartbeat = self.slots.heartbeat.take().map(Frame::Heartbeat);
             let told = self.slots.configuration.take().filter(|_| can_say(Kind::Configuration, speaking));
             let configuration = told.map(|told| Frame::Configuration(told.write()));
-            for frame in [notification, heartbeat, configuration].iter().flatten() {
+            for frame in [farewell, notification, heartbeat, configuration].iter().flatten() {
                 if let Err(error) = writer.write(frame, &mut buffer) {
                     return format!("a packet cannot be written: {error}");
                 }

@@ -98,7 +98,8 @@ pub struct KeeperSetup {
 /// See the module.
 pub struct LinkKeeper {
     roster: Roster,
-    by: Deciders,
+    /// What is to be made as it starts.
+    first: Vec<Change>,
     setup: KeeperSetup,
     /// How many data lanes there were.
     lanes: Arc<AtomicU64>,
@@ -108,9 +109,9 @@ pub struct LinkKeeper {
 
 impl LinkKeeper {
     /// Of a member that goes by these as it starts.
-    pub fn new(roster: Roster, by: Deciders, setup: KeeperSetup) -> Self {
-        let (lanes, look_at) = Default::default();
-        Self { roster, by, setup, lanes, look_at }
+    pub fn new(mut roster: Roster, by: &Deciders, setup: KeeperSetup) -> Self {
+        let (first, (lanes, look_at)) = (roster.go_by(by), Default::default());
+        Self { roster, first, setup, lanes, look_at }
     }
 
     fn perform(&mut self, changes: impl IntoIterator<Item = Change>) {
@@ -179,8 +180,8 @@ impl LinkKeeper {
 
 impl Service for LinkKeeper {
     fn started(&mut self, _: &mut Ctx<'_, Self>) {
-        let changes = self.roster.go_by(&self.by);
-        self.perform(changes);
+        let first = std::mem::take(&mut self.first);
+        self.perform(first);
     }
 }
 

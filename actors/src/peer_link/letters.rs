@@ -87,7 +87,8 @@ pub struct LearnerLane {
     pub hang_up: Outbox<HangUp>,
 }
 
-/// To a ctl link: tell the peer. One that is not written yet is replaced; without a lane it waits for the next.
+/// To a ctl link: tell the peer. One that is not written yet is replaced, but for the last that names an heir (EL11); without
+/// a lane it waits for the next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SendNotification(pub Notification);
 

@@ -11,7 +11,8 @@
 //!   coming is told after the older one's end.
 //! - PL3  Each lane whose coming was told ends once, and nothing of it is told after its end.
 //! - PL4  What is held for a peer is bounded, and so is what is held of one: over the one limit its data lane is
-//!   closed, at the other it is not read. Of votes and heartbeats there is the newest.
+//!   closed, at the other it is not read. Of votes and heartbeats there is the newest, and
+//!   the word that names an heir before it.
 //! - PL5  What is sent down a data lane comes out in the same order, a stream in its place of it.
 //! - PL6  A ctl lane on which nothing comes is closed, and dialled anew.
 //! - PL7  A lane that is up gives way to another connection only once the peer has answered our hello on that: the hello

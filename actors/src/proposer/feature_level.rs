@@ -114,11 +114,7 @@ impl ProposerActor {
         }
         if let Some(reigning) = &self.reigning {
             let Some(reign) = &reigning.reign else { return LevelAnswer::NotLeading };
-            let (now, next) = (core.membership().now(), core.membership().next());
-            let servers =
-                now.members.servers.keys().chain(next.iter().flat_map(|it| it.members.servers.keys()));
-            let members = servers.copied().filter(|it| !leaving.contains(it));
-            let in_the_way = reign.in_the_way(level, members);
+            let in_the_way = reign.in_the_way(level, core.readers(leaving));
             if !in_the_way.is_empty() {
                 return LevelAnswer::InTheWay(in_the_way);
             }

@@ -5,7 +5,8 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use bytes::Bytes;
 use paddock_config::Members;
 use paddock_messages::frame::Versions;
-use paddock_messages::quorum::Configuration;
+use paddock_messages::quorum::{Configuration, Vote};
+use paddock_messages::zxid::Epoch;
 
 use super::*;
 
@@ -51,6 +52,22 @@ async fn pl4_of_what_is_not_written_yet_the_newest_is() {
     }
     assert_eq!(raw.hear().await, Some(Frame::Notification(notification(9))));
     assert_eq!(raw.hear().await, Some(Frame::Heartbeat(heartbeat(9))));
+}
+
+/// Else a busy member would leave the lead to whoever is elected without it.
+#[actix::test]
+async fn el11_pl4_the_word_that_names_an_heir_is_written_before_the_vote_behind_it() {
+    let (link, _, mut raw) = accepted().await;
+    let heir = |leader| {
+        let vote = Vote { peer_epoch: Epoch(0), zxid: Zxid::ZERO, leader: ServerId(leader) };
+        Notification { state: PeerState::Observing, vote: Some(vote), ..notification(1) }
+    };
+    // All of it is in the mailbox before the link has its turn.
+    for word in [notification(1), heir(3), heir(4), notification(2), notification(3)] {
+        link.notify.post(SendNotification(word)).unwrap();
+    }
+    assert_eq!(raw.hear().await, Some(Frame::Notification(heir(4))));
+    assert_eq!(raw.hear().await, Some(Frame::Notification(notification(3))));
 }
 
 #[actix::test]

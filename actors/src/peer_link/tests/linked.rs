@@ -128,6 +128,8 @@ enum Told {
     Election(u64),
     Learner(u64),
     Proposer(u64),
+    /// By the link itself.
+    Up(u64),
 }
 
 /// An ear for everything else.
@@ -160,7 +162,7 @@ async fn pl8_the_keeper_makes_the_links_and_tells_whoever_uses_them_first() {
             proposer: tells(&to, |it: Linked<LearnerLane>| Told::Proposer(it.peer.0)),
         },
         ctl: CtlOutboxes {
-            up: deaf(),
+            up: tells(&to, |it: CtlUp| Told::Up(it.0.0)),
             down: deaf(),
             notification: deaf(),
             heartbeat: deaf(),
@@ -181,17 +183,15 @@ async fn pl8_the_keeper_makes_the_links_and_tells_whoever_uses_them_first() {
     let roster = Roster::new(ServerId(2), Members::read(&file).unwrap());
     let inbox = Inbox::<LinkKeeper>::new("keeper", Duty::Alone, &env);
     let (go_by, guests) = (inbox.outbox::<GoBy>(MAIL), inbox.outbox::<Guest>(MAIL));
-    inbox.start_here(LinkKeeper::new(roster, by(&file), setup));
-    let mut linked = async |id: u64| {
-        let all = [Told::QuorumPeer(id), Told::Election(id), Told::Learner(id), Told::Proposer(id)];
-        for one in all {
-            assert_eq!(within(told.recv()).await, Some(one));
-        }
-    };
-    linked(1).await;
-    assert!(links.contains_key(&ServerId(1)));
+    inbox.start_here(LinkKeeper::new(roster, &by(&file), setup));
+    // What a link tells comes behind that there is one, though it is only looked at then.
     let mut raw = Raw::accept(&one, Lane::Ctl).await;
     raw.greet(hello(1, 2, Lane::Ctl)).await;
+    let mut next = async || within(told.recv()).await.unwrap();
+    let linked = |id: u64| [Told::QuorumPeer(id), Told::Election(id), Told::Learner(id), Told::Proposer(id)];
+    assert_eq!([next().await, next().await, next().await, next().await], linked(1));
+    assert_eq!(next().await, Told::Up(1));
+    assert!(links.contains_key(&ServerId(1)));
 
     // Server 5 is of the same ensemble, and comes before its configuration does.
     let (listening, here) = opened();
@@ -199,19 +199,21 @@ async fn pl8_the_keeper_makes_the_links_and_tells_whoever_uses_them_first() {
     let mut early = Raw::dial(here, Lane::Ctl).await;
     early.say(&Frame::Hello(hello(5, 2, Lane::Ctl))).await;
     assert_eq!(early.hear().await, None, "it has no link yet");
-    linked(5).await;
+    assert_eq!([next().await, next().await, next().await, next().await], linked(5));
     let mut guest = Raw::dial(here, Lane::Ctl).await;
     guest.greet(hello(5, 2, Lane::Ctl)).await;
+    assert_eq!(next().await, Told::Up(5));
     let ids = |ids: &[u64]| ids.iter().copied().map(ServerId).collect::<BTreeSet<_>>();
     assert_eq!(us.lock().members, ids(&[1, 2]), "nobody names it");
 
     // Server 3 is named by a reconfig, and was never heard of.
     let with_three = format!("{file}server.3=127.0.0.1:5:6:observer\n");
     go_by.post(GoBy(by(&with_three))).unwrap();
-    linked(3).await;
+    assert_eq!([next().await, next().await, next().await, next().await], linked(3));
     assert_eq!(us.lock().members, ids(&[1, 2, 3]));
     let mut three = Raw::dial(here, Lane::Ctl).await;
     three.greet(hello(3, 2, Lane::Ctl)).await;
+    assert_eq!(next().await, Told::Up(3));
     go_by.post(GoBy(by(&with_three))).unwrap(); // again: nothing is new
     go_by.post(GoBy(by(&file))).unwrap(); // it leaves
     within(async {

@@ -176,6 +176,14 @@ impl<Q: Quorum> Proposer<Q> {
         Some(WantedLevel { level: level::RECONFIG, leaving: std::mem::take(&mut self.leaving) })
     }
 
+    /// Who must read a feature level that is raised now (FL4): each member, whatever decides, but those that leave by the
+    /// reconfig that needs it.
+    pub fn readers(&self, leaving: &BTreeSet<ServerId>) -> BTreeSet<ServerId> {
+        let next = self.quorum.next().into_iter();
+        let members = next.chain([self.quorum.now()]).flat_map(|it| it.members.servers.keys());
+        members.filter(|it| !leaving.contains(it)).copied().collect()
+    }
+
     /// It may not be.
     pub fn on_level_refused(&mut self) {
         self.level_asked = LevelAsked::Refused;

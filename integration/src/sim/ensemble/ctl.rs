@@ -16,8 +16,6 @@ use paddock_messages::roles::{
     TreeDiffers,
 };
 
-use paddock_messages::zxid::{Epoch, Zxid};
-
 use super::EnsembleFault;
 use super::mail::{Control, Letter, Part};
 use super::node::{Effect, Node, tracing_line};
@@ -179,9 +177,7 @@ impl Node {
 
     /// EN13.
     fn may_say(&self, it: &Notification) {
-        let is_farewell = |vote: Vote| vote.peer_epoch == Epoch(0) && vote.zxid == Zxid::ZERO;
-        let names_an_heir = it.state == PeerState::Observing && it.vote.is_some_and(is_farewell);
-        let tells_of_a_leader = it.state != PeerState::Looking && it.vote.is_some() && !names_an_heir;
+        let tells_of_a_leader = it.state != PeerState::Looking && it.vote.is_some() && !it.names_an_heir();
         let has_role = self.ctl.peer.role() != Role::Looking || self.has_left_waiting();
         assert!(!tells_of_a_leader || has_role, "EN13: {} says {it:?}, and its role has ended", self.me);
     }

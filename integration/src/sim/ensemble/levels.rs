@@ -37,10 +37,7 @@ impl Node {
         if self.reads < KNOWN {
             return self.note("levels not raised: the leader is of the build before");
         }
-        let (now, next) = (core.membership().now(), core.membership().next());
-        let servers = now.members.servers.keys().chain(next.iter().flat_map(|it| it.members.servers.keys()));
-        let members = servers.copied().filter(|it| !leaving.contains(it));
-        let in_the_way = reign.in_the_way(KNOWN, members);
+        let in_the_way = reign.in_the_way(KNOWN, core.readers(leaving));
         if !in_the_way.is_empty() && !self.setup.has(EnsembleFault::RaiseUnasked) {
             let is_old = in_the_way.iter().any(|it: &InTheWay| it.reads.is_some());
             return self.note(if is_old {

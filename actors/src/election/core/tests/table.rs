@@ -278,7 +278,7 @@ fn el1_what_counts_for_nothing() {
         "2: following 7 -",
     ] {
         let mut table = Table::of(1, quorum());
-        table.check(&[("up 2 3 4 5", ""), ("look 1.5", "looking 1 1@1.5 to 2 3 4 5"), (nothing, "")]);
+        table.check(&[("up 2 3 4 5 9", ""), ("look 1.5", "looking 1 1@1.5 to 2 3 4 5 9"), (nothing, "")]);
         assert_eq!(
             (table.election.round(), table.election.proposal()),
             (1, Some(vote(1, 1, 5))),

@@ -128,6 +128,8 @@ fn fl4_who_leaves_by_the_reconfig_need_not_read_it() {
         bench.check(&[(&anew(change), "")]);
         let wanted = bench.proposer.take_wanted_level().unwrap();
         assert_eq!(wanted.leaving, leaving.iter().copied().map(ServerId).collect(), "{change}");
+        let must = (1..=3).filter(|id| !leaving.contains(id)).map(ServerId).collect();
+        assert_eq!(bench.proposer.readers(&wanted.leaving), must, "{change}");
         assert_eq!(bench.proposer.take_wanted_level(), None);
     }
 }

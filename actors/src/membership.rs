@@ -14,6 +14,9 @@
 //!   and lacks, which only asks for more; else who is to have a vote by it would withhold that from those who need it
 //!   to finish what is begun. One that leads goes by its own log alone. What is known to be committed stays so as the
 //!   log gets it: those who have left need not be asked again.
+//! - MB5 Once a member has applied a reconfig its disk says at once that it is committed, whether or not a txn follows,
+//!   unless the disk is full. Else members that all lose their power in an idle hour would ask for a quorum of those
+//!   before, who may have been switched off for good.
 //!
 //! Why that is safe: before the reconfig is committed, nothing is decided without a quorum of the old configuration.
 //! It is committed once a quorum of each has it on disk; since then every quorum of the old one has a member that has
@@ -228,6 +231,8 @@ pub struct Membership<Q> {
     by_file: bool,
     /// Reconfigs that other members have, and our log has not, by who has told.
     heard: BTreeMap<ServerId, [Arc<Configuration<Q>>; 2]>,
+    /// The last reconfig in the log, unless that is known to say that it is committed (MB5).
+    unsaid: Option<Zxid>,
 }
 
 impl<Q: Quorum> Membership<Q> {
@@ -238,6 +243,7 @@ impl<Q: Quorum> Membership<Q> {
             logged: VecDeque::new(),
             by_file: false,
             heard: BTreeMap::new(),
+            unsaid: None,
         }
     }
 
@@ -290,6 +296,7 @@ impl<Q: Quorum> Membership<Q> {
         if self.by_file {
             return false;
         }
+        self.unsaid = Some(txn.header.zxid);
         let read = |text: &Bytes| {
             let members = members(text).unwrap_or_else(|| panic!("MB1: no configuration: {text:?}"));
             let quorum = self.committed.quorum.like(&members);
@@ -312,6 +319,11 @@ impl<Q: Quorum> Membership<Q> {
         }
         self.drop_heard();
         any
+    }
+
+    /// Whether the log is to say now that all up to here, which is applied, is committed (MB5).
+    pub fn take_unsaid(&mut self, applied: Zxid) -> bool {
+        self.unsaid.take_if(|reconfig| *reconfig <= applied).is_some()
     }
 
     /// Another member has told this, or tells nothing any more (MB4). Whether the view is another now.
@@ -348,13 +360,14 @@ impl<Q: Quorum> Membership<Q> {
     /// The log is cut after this txn. Whether the view is another now.
     pub fn on_truncated(&mut self, to: Zxid) -> bool {
         let before = self.logged.len();
+        self.unsaid = self.unsaid.filter(|reconfig| *reconfig <= to);
         self.logged.retain(|(zxid, _)| *zxid <= to);
         self.logged.len() != before
     }
 
     /// A snapshot has taken the place of the log, and leaves this one in force, if the log's is at all.
     pub fn on_installed(&mut self, members: Option<Members>) {
-        self.logged.clear();
+        (self.unsaid, self.logged) = (None, VecDeque::new());
         self.heard.clear();
         if let Some(members) = members.filter(|_| !self.by_file) {
             let quorum = self.committed.quorum.like(&members);

@@ -185,6 +185,26 @@ fn mb4_a_reconfig_that_others_have_asks_for_more_while_they_do() {
 
 /// What is told is what the log says, not what was heard: else a reconfig that is no more would go round for ever.
 #[test]
+fn mb5_the_log_is_to_say_once_that_a_reconfig_is_committed_whoever_knew_it_before() {
+    for (inputs, expected) in [
+        (&["apply 9"][..], false),
+        (&["log 123@0>145@5"], false),
+        (&["log 123@0>145@5", "apply 9"], true),
+        (&["hear 4 145@5", "log 123@0>145@5", "apply 9"], true), // known before our log has it
+        (&["log 123@0>145@5", "cut 4", "apply 9"], false),
+        (&["log 123@0>145@5", "cut 5", "apply 9"], true),
+        (&["log 123@0>145@5", "install 145@5", "apply 9"], false), // the snapshot says it
+    ] {
+        let mut membership = membership("123@0");
+        for input in inputs {
+            step(&mut membership, input);
+        }
+        let applied = zxid(if inputs.last().is_some_and(|it| it.starts_with("apply")) { 9 } else { 4 });
+        assert_eq!([(); 2].map(|()| membership.take_unsaid(applied)), [expected, false], "{inputs:?}");
+    }
+}
+
+#[test]
 fn mb4_others_are_told_what_the_log_says() {
     let mut membership = membership("123@0");
     assert_eq!(membership.logged_view().told(), None, "a file's is not told");

@@ -8,6 +8,7 @@ use super::roles::Mode;
 use crate::membership::{ConfigurationHeard, Decide};
 use crate::quorum::Quorum;
 use crate::runtime::{Ctx, Serve};
+use crate::storage::Command;
 use crate::tree::DataTree;
 
 impl Serve<ConfigurationHeard> for LearnerActor {
@@ -59,6 +60,10 @@ impl LearnerActor {
     pub(super) fn on_configured(&mut self, ctx: &mut Ctx<'_, Self>) {
         let applied = self.core.applied();
         let Some(others) = &mut self.others else { return };
+        if others.membership.take_unsaid(applied) {
+            let committed = self.core.watermark();
+            drop(self.log.send(Command::SayCommitted { committed })); // its thread's end is told by what follows
+        }
         if others.membership.on_applied(applied) {
             let version = others.membership.view().now().members.version;
             tracing::info!(version = format_args!("{version:x}"), votes = self.is_voter(), "reconfigured");

@@ -38,6 +38,8 @@ pub enum Command {
     /// Log what `write` pushes, and know that everything up to `committed` is. Answer: `Persisted`. It runs
     /// on the log's thread, so that encoding costs its sender nothing.
     Append { role: u64, write: Box<dyn FnOnce(&mut Records) + Send>, committed: Zxid },
+    /// Everything up to `committed` is, and the disk is to say so now. No answer.
+    SayCommitted { committed: Zxid },
     /// Make epochs and identity durable, all of them. Answer: `FactsKept` or `FactsRefused`.
     KeepFacts { role: u64, facts: Facts },
     /// A snapshot file is finished and synced. Answer: `SnapshotAdded` or `SnapshotRefused`.
@@ -67,6 +69,7 @@ pub enum Command {
 impl Kinds for Command {
     const NAMES: &'static [&'static str] = &[
         "Append",
+        "SayCommitted",
         "KeepFacts",
         "AddSnapshot",
         "ForgetSnapshot",
@@ -83,17 +86,18 @@ impl Kinds for Command {
     fn kind(&self) -> usize {
         match self {
             Self::Append { .. } => 0,
-            Self::KeepFacts { .. } => 1,
-            Self::AddSnapshot { .. } => 2,
-            Self::ForgetSnapshot { .. } => 3,
-            Self::Purge { .. } => 4,
-            Self::TruncateAfter { .. } => 5,
-            Self::InstallSnapshot { .. } => 6,
-            Self::MarkTree => 7,
-            Self::ReplaceTree { .. } => 8,
-            Self::View { .. } => 9,
-            Self::Drain { .. } => 10,
-            Self::Shutdown => 11,
+            Self::SayCommitted { .. } => 1,
+            Self::KeepFacts { .. } => 2,
+            Self::AddSnapshot { .. } => 3,
+            Self::ForgetSnapshot { .. } => 4,
+            Self::Purge { .. } => 5,
+            Self::TruncateAfter { .. } => 6,
+            Self::InstallSnapshot { .. } => 7,
+            Self::MarkTree => 8,
+            Self::ReplaceTree { .. } => 9,
+            Self::View { .. } => 10,
+            Self::Drain { .. } => 11,
+            Self::Shutdown => 12,
         }
     }
 }
@@ -355,6 +359,9 @@ impl<D: Disk, E: Fn(LoggerEvent)> Shell<D, E> {
 
     fn change(&mut self, command: Command) -> (Option<u64>, Result<Option<LoggerEvent>, LogFailure>) {
         match command {
+            Command::SayCommitted { committed } => {
+                (None, self.timed(|logger| logger.say_committed(committed)).map(|()| None))
+            }
             Command::KeepFacts { role, facts } => {
                 let done = self.timed(|logger| logger.change_facts(|kept| *kept = facts));
                 let event = unless_fatal(done, |kept| match kept {

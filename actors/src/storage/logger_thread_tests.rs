@@ -90,6 +90,24 @@ fn an_idle_thread_writes_one_empty_batch() {
 }
 
 #[test]
+fn mb5_what_is_said_to_be_committed_is_on_disk_at_once_without_a_txn_behind_it() {
+    let disk = MemoryDisk::new(1);
+    let (logger, seen) = started(disk.clone(), Reserve::Inline);
+    logger.handle.send(append(1, Zxid(5), *b"a reconfig", Zxid(4))).unwrap();
+    assert!(matches!(seen.recv_timeout(LONG), Ok(LoggerEvent::Persisted { .. })));
+    std::thread::sleep(Duration::from_millis(60)); // the batch without records is there, and says 4
+    logger.handle.send(Command::SayCommitted { committed: Zxid(5) }).unwrap();
+    logger.handle.send(Command::Drain { role: 1 }).unwrap();
+    let drained = || matches!(seen.recv_timeout(LONG), Ok(LoggerEvent::Drained { .. }));
+    assert!((0..4).any(|_| drained()), "after Synced");
+    disk.crash();
+    logger.handle.send(Command::Shutdown).unwrap();
+    logger.thread.join().unwrap();
+    let (_, recovered) = open(disk.restart(Crash::PowerFailure), options()).unwrap();
+    assert_eq!((recovered.last, recovered.watermark), (Zxid(5), Zxid(5)));
+}
+
+#[test]
 fn s2_a_broken_invariant_ends_the_thread_and_is_told() {
     let (logger, seen) = started(MemoryDisk::new(1), Reserve::Inline);
     for _ in 0..2 {

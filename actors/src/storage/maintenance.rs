@@ -26,6 +26,14 @@ pub struct Purged {
 }
 
 impl<D: Disk> Logger<D> {
+    /// Everything up to `zxid` is committed, and the disk says so, in a batch without records if there is no other; on a
+    /// full one as soon as there is room. Errors as [`flush`](Self::flush).
+    pub fn say_committed(&mut self, zxid: Zxid) -> Result<(), LogFailure> {
+        self.commit(zxid);
+        self.idle = false;
+        self.write_idle()
+    }
+
     /// The log holds every txn after this one.
     pub fn log_start(&self) -> Zxid {
         self.history.log_start

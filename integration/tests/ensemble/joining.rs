@@ -75,6 +75,29 @@ fn pl8_servers_that_no_file_names_join_by_zookeepers_reconfig_and_all_old_ones_l
 }
 
 #[test]
+fn mb5_who_takes_the_place_of_all_begins_without_them_though_nothing_was_written_since() {
+    let (_dir, mut ensemble) = serving(3, 0, LINES);
+    ensemble.await_all_serving();
+    let new = [true; 3].map(|votes| ensemble.add_member(votes));
+    new.into_iter().for_each(|id| ensemble.start(id));
+    let observers: String = new.map(|id| line(&ensemble, id, false)).join(",");
+    // The session stays, as its end would be a txn.
+    let mut asker = operator(&ensemble, 1);
+    reconfig(&mut asker, [Some(&observers), None, None], -1).unwrap();
+    await_modes(&mut ensemble, &[1, 2, 3], &new);
+    let voters = members(&ensemble, &new, &[]);
+    reconfig(&mut asker, [None, None, Some(&voters)], -1).unwrap();
+    await_modes(&mut ensemble, &new, &[1, 2, 3]);
+    for id in [1, 2, 3].into_iter().chain(new) {
+        ensemble.kill(id);
+    }
+    drop(asker);
+    new.into_iter().for_each(|id| ensemble.start(id));
+    let leader = await_modes(&mut ensemble, &new, &[]);
+    assert_eq!(told(&ensemble, leader).0, voters);
+}
+
+#[test]
 fn pl8_one_that_was_away_while_others_joined_is_found_by_them_when_nobody_it_knows_is_left() {
     let (_dir, mut ensemble) = serving(3, 0, LINES);
     let leader = ensemble.await_all_serving();

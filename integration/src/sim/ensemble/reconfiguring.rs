@@ -22,6 +22,7 @@ use super::learner::Mode;
 use super::mail::{Letter, Part};
 use super::node::{Effect, Node, tracing_line};
 use super::setup::{Setup, SimQuorum};
+use super::storage::Command;
 use super::world::{Event, World};
 
 pub(super) fn drawn(seed: u64, setup: &Setup) -> Option<StdRng> {
@@ -128,6 +129,10 @@ impl Node {
             if let Some(now) = tree.read().membership() {
                 self.lp.membership.on_heard(self.me, Some(&Told { now, next: None }));
             }
+        }
+        if self.lp.membership.take_unsaid(self.lp.core.applied()) {
+            let committed = self.lp.core.watermark();
+            self.command(self.lp.role, Command::SayCommitted(committed));
         }
         if self.lp.membership.on_applied(self.lp.core.applied()) {
             self.note("reconfigs activated");

@@ -32,6 +32,7 @@ pub(super) enum Command {
         batch: Arc<Vec<Proposal>>,
         committed: Zxid,
     },
+    SayCommitted(Zxid),
     /// All facts, for the sake of this epoch.
     KeepFacts(Facts, KeptEpoch),
     Truncate(Zxid),
@@ -78,6 +79,11 @@ impl Node {
         let Some((role, command)) = self.tasks.pop_front() else { return };
         let answer = match command {
             Command::Append { .. } => unreachable!("those are done"),
+            Command::SayCommitted(zxid) => {
+                let done = self.logger.say_committed(zxid);
+                self.logged(done);
+                return;
+            }
             Command::KeepFacts(facts, epoch) => self.keep_facts(facts, epoch),
             Command::Truncate(to) => {
                 let done = if self.setup.has(EnsembleFault::ForgetTruncate) {

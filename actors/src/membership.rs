@@ -17,6 +17,9 @@
 //! - MB5 Once a member has applied a reconfig its disk says at once that it is committed, whether or not a txn follows,
 //!   unless the disk is full. Else members that all lose their power in an idle hour would ask for a quorum of those
 //!   before, who may have been switched off for good.
+//! - MB6 A server alone that is given a peer address becomes an ensemble of one by a reconfig from itself to itself, which
+//!   it commits alone, with all before it; from its next start on it is a member, whatever its file says. No other
+//!   reconfig is in its log before that.
 //!
 //! Why that is safe: before the reconfig is committed, nothing is decided without a quorum of the old configuration.
 //! It is committed once a quorum of each has it on disk; since then every quorum of the old one has a member that has

@@ -61,6 +61,10 @@ pub use report::{Effective, Report};
 /// Everything a node can be told. Made by [`Config::load`]; every field is within its range.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub struct Config {
+    /// The log has made this server a member of an ensemble, whatever the file says: known once the data is open, and
+    /// false before.
+    #[serde(skip)]
+    pub has_grown: bool,
     /// This member's id, 0 to 255, from a flag, a variable, `myid` or the host's name; `None` for a server that
     /// never had one.
     pub server_id: Option<ServerId>,
@@ -213,9 +217,11 @@ impl Config {
     }
 
     /// Whether this node is a member of an ensemble, of one or of more. One `server.N` line makes a
-    /// server alone unless `ensemble.standalone` is off.
+    /// server alone unless `ensemble.standalone` is off, or its log has it otherwise.
     /// Source: compat: QuorumPeerConfig.java, isDistributed.
     pub fn is_distributed(&self) -> bool {
-        self.members.voters().len() > 1 || !self.ensemble.standalone && !self.members.voters().is_empty()
+        self.has_grown
+            || self.members.voters().len() > 1
+            || !self.ensemble.standalone && !self.members.voters().is_empty()
     }
 }

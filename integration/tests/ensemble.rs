@@ -21,6 +21,8 @@ mod forms;
 mod frozen;
 #[path = "ensemble/full_disk.rs"]
 mod full_disk;
+#[path = "ensemble/growing.rs"]
+mod growing;
 #[path = "ensemble/identity.rs"]
 mod identity;
 #[path = "ensemble/joining.rs"]

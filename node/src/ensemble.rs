@@ -28,7 +28,8 @@ use paddock_actors::proposer::lag::SharedLag;
 use paddock_actors::quorum_peer::actor::{Peers, QuorumPeerActor};
 use paddock_actors::quorum_peer::core::{QuorumPeer, Timing};
 use paddock_actors::quorum_peer::{Board, MoveTold, RoleTold};
-use paddock_actors::runtime::{Clock, Duty, Env, Inbox, NamedArbiter, Place};
+use paddock_actors::runtime::{Clock, Duty, Env, Inbox, NamedArbiter, Place, listening};
+use paddock_config::members::Server;
 use paddock_config::{Config, Members, Quorum};
 use paddock_messages::frame::Lane;
 use paddock_messages::ids::ServerId;
@@ -123,29 +124,49 @@ impl Membership {
     /// Where this member listens for a lane: at its own line's addresses, or at all of the machine's.
     fn listens_at(&self, config: &Config, lane: Lane) -> Result<Vec<SocketAddr>, StartError> {
         let own = self.file.servers.get(&self.me).or_else(|| self.members.servers.get(&self.me));
-        let mut found = Vec::new();
-        for at in own.iter().flat_map(|own| &own.addresses) {
-            let (host, port) = match lane {
-                Lane::Ctl => (&at.host, at.election_port),
-                Lane::Data => (&at.host, at.quorum_port),
-            };
-            if config.ensemble.listen_on_all_ips {
-                found.push(SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), port));
-                continue;
-            }
-            let address = format!("{host}:{port}");
-            let at = (host.as_str(), port).to_socket_addrs().map(|mut all| all.next());
-            match at {
-                Ok(Some(at)) => found.push(at),
-                Ok(None) => {
-                    let error = std::io::ErrorKind::AddrNotAvailable.into();
-                    return Err(StartError::PeerPort { address, error });
-                }
-                Err(error) => return Err(StartError::PeerPort { address, error }),
-            }
-        }
-        Ok(found)
+        own.map_or_else(|| Ok(Vec::new()), |own| addresses(own, config, lane))
     }
+}
+
+/// The addresses of a server's line, for a lane, as this machine knows them.
+fn addresses(own: &Server, config: &Config, lane: Lane) -> Result<Vec<SocketAddr>, StartError> {
+    let mut found = Vec::new();
+    for at in &own.addresses {
+        let (host, port) = match lane {
+            Lane::Ctl => (&at.host, at.election_port),
+            Lane::Data => (&at.host, at.quorum_port),
+        };
+        if config.ensemble.listen_on_all_ips {
+            found.push(SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), port));
+            continue;
+        }
+        let address = format!("{host}:{port}");
+        let at = (host.as_str(), port).to_socket_addrs().map(|mut all| all.next());
+        match at {
+            Ok(Some(at)) => found.push(at),
+            Ok(None) => {
+                let error = std::io::ErrorKind::AddrNotAvailable.into();
+                return Err(StartError::PeerPort { address, error });
+            }
+            Err(error) => return Err(StartError::PeerPort { address, error }),
+        }
+    }
+    Ok(found)
+}
+
+/// Whether a member could listen at its line's addresses on this machine now.
+///
+/// # Errors
+/// The first at which it cannot.
+pub(crate) fn may_listen(own: &Server, config: &Config) -> Result<(), StartError> {
+    let mut open = Vec::new();
+    for lane in [Lane::Ctl, Lane::Data] {
+        for at in addresses(own, config, lane)? {
+            let failed = |error| StartError::PeerPort { address: at.to_string(), error };
+            open.push(listening::listen(at, 1).map_err(failed)?); // all at once: two may be the same
+        }
+    }
+    Ok(())
 }
 
 /// The mailboxes of the actors that only a member of several has.

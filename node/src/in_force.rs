@@ -35,7 +35,8 @@ pub(crate) fn in_force(
         let text = |server: &Server| server.to_string();
         return Err(StartError::OtherAddress { me, file: text(file), known: text(known), version });
     }
-    if logged.servers != config.members.servers || logged.groups != config.members.groups {
+    let file = &config.members;
+    if !file.servers.is_empty() && (logged.servers != file.servers || logged.groups != file.groups) {
         tracing::warn!(
             version = format_args!("{version:x}"), members = %logged.to_string().trim_end().replace('\n', ", "),
             "the file names other members than the configuration that a reconfig has put in force, which is gone by; have \

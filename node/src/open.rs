@@ -8,7 +8,7 @@ use paddock_actors::quorum_peer::{Reign, reign};
 use paddock_actors::runtime::{ExitCode, Rng};
 use paddock_actors::storage::snapshot_files::{RestoreError, Restored, read_txn, restore};
 use paddock_actors::storage::{Facts, LogFailure, Logger, OpenError, Options, RealDisk, is_empty, open};
-use paddock_actors::tree::TreeOptions;
+use paddock_actors::tree::{DataTree, TreeOptions};
 use paddock_config::Config;
 use paddock_messages::ids::ServerId;
 use paddock_messages::txn::Txn;
@@ -185,7 +185,7 @@ pub(crate) struct Opened {
 pub(crate) enum Begun {
     /// A server alone leads.
     Alone(Reign),
-    /// One of several looks for a leader.
+    /// A member of an ensemble looks for a leader.
     Member {
         /// Durable.
         facts: Facts,
@@ -197,6 +197,11 @@ pub(crate) enum Begun {
 }
 
 impl Begun {
+    /// Whether it is one of an ensemble, of one or of more.
+    pub(crate) fn is_member(&self) -> bool {
+        matches!(self, Self::Member { .. })
+    }
+
     /// The last txn on disk.
     pub(crate) fn last(&self) -> Zxid {
         match self {
@@ -302,15 +307,19 @@ pub(crate) fn open_data(config: &Config, rng: &mut Rng) -> Result<Opened, StartE
     let tree = TreeOptions { hash_seed: rng.bits(), enforce_quota: config.enforce_quota, reads_level };
     let new_ensemble = u128::from(rng.bits()) << 64 | u128::from(rng.bits());
     let there: Vec<PathBuf> = markers.iter().filter(|marker| marker.is_file()).cloned().collect();
-    let marked = (config.is_distributed() && !there.is_empty()).then_some(there);
-    let (restored, begun) = if config.is_distributed() {
-        let restored = restore(&disk, &mut logger, &recovered, tree, recovered.watermark)?;
+    let mut restored = restore(&disk, &mut logger, &recovered, tree, recovered.watermark)?;
+    let has_grown = |tree: &DataTree| tree.membership().is_some() && config.ensemble.reconfig != Some(false);
+    let mut is_member = config.is_distributed() || has_grown(&restored.tree);
+    if !is_member {
+        // Q2, what makes it a member included, behind which it is one (MB6).
+        restored.replay(&logger, tree, recovered.last)?;
+        is_member = has_grown(&restored.tree);
+    }
+    let begun = if is_member {
         let committed = recovered.watermark.max(restored.tree.last_zxid());
-        let begun = member(&logger, recovered.facts, committed, tree)?;
-        (restored, begun)
+        member(&logger, recovered.facts, committed, tree)?
     } else {
         let reign = reign(&recovered, new_ensemble).ok_or(StartError::NoEpochLeft)?;
-        let mut restored = restore(&disk, &mut logger, &recovered, tree, reign.committed)?;
         match logger.change_facts(|facts| *facts = reign.facts) {
             // It serves what it has, and purges: a node that does not start does neither.
             Err(LogFailure::Full { .. }) if logger.make_way()? => {
@@ -319,8 +328,9 @@ pub(crate) fn open_data(config: &Config, rng: &mut Rng) -> Result<Opened, StartE
             done => done?,
         }
         restored.tree.begin_epoch(reign.epoch);
-        (restored, Begun::Alone(reign))
+        Begun::Alone(reign)
     };
+    let marked = (is_member && !there.is_empty()).then_some(there);
     logger.keep_pair()?;
     if marked.is_none() {
         use_up(&markers, needs_marker)?;

@@ -2,24 +2,28 @@
 
 use std::sync::Arc;
 
+use paddock_actors::admin::alone::Alone;
 use paddock_actors::admin::ensemble::Ensemble;
-use paddock_actors::admin::members::Changer;
+use paddock_actors::admin::members::{Changer, Of};
 use paddock_actors::admin::move_leader::Mover;
 use paddock_actors::client::operator::NewOperator;
 use paddock_actors::runtime::Clock;
 use paddock_actors::tree::SharedTree;
+use paddock_config::Config;
+use paddock_config::members::Server;
+use paddock_messages::ids::ServerId;
 use paddock_messages::mail::{Bound, Outbox};
 
-use crate::ensemble::Mailboxes;
+use crate::ensemble::{self, Mailboxes};
 
 /// Orders of operators: one is given after the other.
 pub(crate) const ORDERS: Bound = Bound::Entrance(4);
 
-/// None of a server alone.
-#[derive(Default)]
+/// Who carries them out.
 pub(crate) struct Orders {
+    /// None of a server alone.
     pub(crate) mover: Option<Arc<Mover>>,
-    pub(crate) changer: Option<Arc<Changer>>,
+    pub(crate) changer: Arc<Changer>,
 }
 
 impl Orders {
@@ -32,7 +36,22 @@ impl Orders {
     ) -> Self {
         let order = with.quorum_peer.outbox(ORDERS);
         let mover = Mover::new(order, with.moves.clone(), seen.clone(), Arc::clone(clock));
-        let changer = Changer::new(hub, seen, Arc::clone(tree), Arc::clone(clock));
-        Self { mover: Some(Arc::new(mover)), changer: Some(Arc::new(changer)) }
+        let changer = Changer::new(hub, Of::Ensemble(seen), Arc::clone(tree), Arc::clone(clock));
+        Self { mover: Some(Arc::new(mover)), changer: Arc::new(changer) }
+    }
+
+    /// Of a server alone.
+    pub(crate) fn alone(
+        (me, config): (ServerId, &Config),
+        hub: Outbox<NewOperator>,
+        tree: &Arc<SharedTree>,
+        clock: &Arc<dyn Clock>,
+    ) -> Self {
+        let (filed, config) = (config.members.servers.get(&me).cloned(), config.clone());
+        let may_listen =
+            move |own: &Server| ensemble::may_listen(own, &config).map_err(|error| error.to_string());
+        let alone = Alone { me, filed, may_listen: Box::new(may_listen) };
+        let changer = Changer::new(hub, Of::Alone(alone), Arc::clone(tree), Arc::clone(clock));
+        Self { mover: None, changer: Arc::new(changer) }
     }
 }

@@ -1,6 +1,7 @@
 //! `paddock serve`: from a configuration to a running node, and to its end.
 
-use std::process::ExitCode as ProcessExit;
+use std::os::unix::process::CommandExt;
+use std::process::{Command, ExitCode as ProcessExit};
 use std::time::Duration;
 
 use actix_rt::signal::unix::{SignalKind, signal};
@@ -20,6 +21,7 @@ const STOP_WITHIN: Duration = Duration::from_secs(5);
 
 /// Runs until a signal; the exit code is documented at [`ExitCode`].
 pub(crate) fn run(args: &Serve) -> ProcessExit {
+    let _ = rustix::thread::set_name(c"paddock"); // one that has begun anew would be called exe in lists
     memory::keep();
     if !compiler::is_sound() {
         eprintln!("{}", compiler::ADVICE);
@@ -41,7 +43,34 @@ pub(crate) fn run(args: &Serve) -> ProcessExit {
     };
     tell(&loaded);
     limits::raise_descriptors();
-    actix_rt::System::new().block_on(serve(loaded.config, level)).into()
+    match actix_rt::System::new().block_on(serve(loaded.config, level)) {
+        End::Exit(code) => code.into(),
+        End::BeginAnew => begin_anew().into(),
+    }
+}
+
+/// How a run of the node ends.
+enum End {
+    /// With the process.
+    Exit(ExitCode),
+    /// In good order, to go on in the same process as a member.
+    BeginAnew,
+}
+
+/// The process begins anew, with its own id, file and arguments: as after a restart, nothing of before is in its memory.
+/// Returns only where the system refuses.
+fn begin_anew() -> ExitCode {
+    tracing::info!("the server begins anew, in place, as a member of the ensemble");
+    let mut given = std::env::args_os();
+    let mut command = Command::new("/proc/self/exe"); // this very build, whatever lies at its path by now
+    if let Some(name) = given.next() {
+        command.arg0(name);
+    }
+    let error = command.args(given).exec();
+    tracing::error!(
+        "cannot begin anew: {error}; start the server again: it is a member then, and nothing is lost"
+    );
+    ExitCode::Unexpected
 }
 
 /// What was ignored, is missing or is probably not meant: once each, at the start.
@@ -52,20 +81,20 @@ fn tell(loaded: &Loaded) {
     }
 }
 
-async fn serve(config: Config, mut level: Level) -> ExitCode {
+async fn serve(config: Config, mut level: Level) -> End {
     let (Ok(mut term), Ok(mut int), Ok(mut usr1)) = (
         signal(SignalKind::terminate()),
         signal(SignalKind::interrupt()),
         signal(SignalKind::user_defined1()),
     ) else {
         tracing::error!("cannot listen for signals");
-        return ExitCode::Unexpected;
+        return End::Exit(ExitCode::Unexpected);
     };
-    let node = match Node::start(&config) {
+    let mut node = match Node::start(&config) {
         Ok(node) => node,
         Err(error) => {
             tracing::error!("cannot start: {error}");
-            return StartError::exit_code(&error);
+            return End::Exit(StartError::exit_code(&error));
         }
     };
     // Without a supervisor that listens this does nothing.
@@ -75,8 +104,12 @@ async fn serve(config: Config, mut level: Level) -> ExitCode {
             _ = term.recv() => break tracing::info!("SIGTERM: stopping"),
             _ = int.recv() => break tracing::info!("SIGINT: stopping"),
             _ = usr1.recv() => level.toggle(),
+            () = node.grown() => return match node.stop(STOP_WITHIN).await {
+                ExitCode::Finished => End::BeginAnew,
+                other => End::Exit(other),
+            },
         }
     }
     let _ = sd_notify::notify(false, &[sd_notify::NotifyState::Stopping]);
-    node.stop(STOP_WITHIN).await
+    End::Exit(node.stop(STOP_WITHIN).await)
 }

@@ -51,7 +51,7 @@ fn digest_alg(configured: DigestAlgorithm) -> DigestAlg {
 
 pub(crate) fn prep(config: &Config) -> PrepRules {
     let reconfig = reconfig::Rules {
-        standalone_enabled: config.ensemble.standalone,
+        standalone_enabled: config.ensemble.standalone && !config.has_grown,
         multi_address: config.ensemble.multi_address,
     };
     let is_written = config.ensemble.reconfig;

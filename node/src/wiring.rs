@@ -46,6 +46,7 @@ use paddock_messages::ids::{AttachNumber, ServerId, SessionId};
 use paddock_messages::letters::{Home, SessionChange, SessionChanges, Silent, Submissions, Touched};
 use paddock_messages::mail::{Bound, Outbox};
 use paddock_messages::roles::Over;
+use tokio::sync::Notify;
 
 use crate::descriptors;
 use crate::ensemble::{self, DecidedBy, Membership};
@@ -77,6 +78,8 @@ pub struct Node {
     arbiters: Vec<NamedArbiter>,
     http: Option<Http>,
     last: stop::LastRole,
+    grown: Arc<Notify>,
+    has_grown: bool,
     /// Deleted when the node has stopped.
     pid_file: Option<PidFile>,
 }
@@ -122,6 +125,7 @@ impl Node {
 
         let (env, mut rng) = (Env::real(), Rng::from_os());
         let opened = open_data(config, &mut rng)?;
+        let config = &Config { has_grown: opened.begun.is_member(), ..config.clone() };
         let pid_file = config.pid_file.as_deref().map(write_pid_file).transpose()?; // the directory is ours
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let node = Self::wire(config, env, rng, opened, config.client_arbiters_on(cores), listener)?;
@@ -180,7 +184,9 @@ impl Node {
             sessions: mail.sessions.outbox(ADMITTED),
             dispatchers: mail.dispatchers.iter().map(|inbox| inbox.outbox(ADMITTED)).collect(),
             snapshotter: mail.snapshotter.outbox(ADMITTED),
+            grown: Arc::default(),
         };
+        let grown = Arc::clone(&peers.grown);
         let tracker = session_tracker(config, feeds, &tree, &env);
         let own = OwnLearner {
             proposals: mail.learner.outbox(ADMITTED),
@@ -250,7 +256,7 @@ impl Node {
         let mut arbiters = Vec::new();
         let (mut controls, mut answers, mut clients) = (Vec::new(), Vec::new(), Vec::new());
         let mut silent = Vec::new();
-        let operators = mail.hubs.first().map(|hub| hub.outbox(ORDERS));
+        let operators = mail.hubs[0].outbox(ORDERS);
         for (at, (hub, dispatcher)) in (0..).zip(mail.hubs.into_iter().zip(mail.dispatchers)) {
             let place = if own_arbiters == 0 {
                 Place::Here
@@ -352,8 +358,10 @@ impl Node {
             others,
         );
         let tracker = SessionTrackerActor::new(tracker, silent, judged);
-        let orders = ensemble.as_ref().zip(metrics.ensemble.clone()).zip(operators);
-        let orders = orders.map(|(of, hub)| Orders::new(of, hub, &metrics.tree, &env.clock));
+        let orders = match ensemble.as_ref().zip(metrics.ensemble.clone()) {
+            Some(of) => Orders::new(of, operators, &metrics.tree, &env.clock),
+            None => Orders::alone((server, config), operators, &metrics.tree, &env.clock),
+        };
         let last = stop::LastRole {
             retire: ensemble.as_ref().map(|with| with.quorum_peer.outbox(ADMITTED)),
             begin: mail.learner.outbox(ADMITTED),
@@ -383,8 +391,9 @@ impl Node {
         arbiters.push(ctl); // the last: see `stop`
 
         let accepting = actix_rt::spawn(listener::accept(listener, clients, descriptors::room(), meters));
-        let http = metrics.serve(config, &auth, orders.unwrap_or_default());
-        Ok(Self { env, accepting, hubs: controls, log, entrance, arbiters, http, last, pid_file: None })
+        let http = metrics.serve(config, &auth, orders);
+        let (pid_file, hubs, has_grown) = (None, controls, false);
+        Ok(Self { env, accepting, hubs, log, entrance, arbiters, http, last, grown, has_grown, pid_file })
     }
 }
 

@@ -29,8 +29,8 @@ pub struct Api {
     pub guard: Guard,
     /// Moves the lead; none of a server alone.
     pub mover: Option<Arc<Mover>>,
-    /// Changes the members; none of a server alone.
-    pub changer: Option<Arc<Changer>>,
+    /// Changes the members.
+    pub changer: Arc<Changer>,
 }
 
 /// `POST /api/leader`: have another lead.
@@ -74,8 +74,8 @@ pub(super) fn routes(routes: &mut web::ServiceConfig, api: Api) {
         async move { change_members(&api, &request, &body).await }
     };
     let members = move || {
-        let members = in_force.changer.as_ref().map(|changer| changer.in_force());
-        async move { members.map_or_else(alone, |members| HttpResponse::Ok().json(members)) }
+        let members = in_force.changer.in_force();
+        async move { HttpResponse::Ok().json(members) }
     };
     routes.app_data(web::PayloadConfig::new(LONGEST_ORDER));
     routes.route("/api/status", web::get().to(status));
@@ -102,11 +102,6 @@ fn failed(status: u16, failure: Failure) -> HttpResponse {
     HttpResponse::build(status).json(failure)
 }
 
-fn alone() -> HttpResponse {
-    let why = "this server is alone, and none can be added to it yet: begin an ensemble with files that name all its servers";
-    failure(409, why.to_owned())
-}
-
 /// What is ordered, and by whom, if that may be (AD9); else HTTP's number for why not, and that in words.
 fn order<T: DeserializeOwned>(
     api: &Api,
@@ -124,10 +119,9 @@ async fn change_members(api: &Api, request: &HttpRequest, body: &[u8]) -> HttpRe
         Ok(ordered) => ordered,
         Err((status, why)) => return failure(status, why),
     };
-    let Some(changer) = &api.changer else { return alone() };
     let ChangeOrder { join, leave, members, version } = &order;
     tracing::info!(%who, join, leave, members, version, "order: the members are to be others");
-    match changer.change(&order).await {
+    match api.changer.change(&order).await {
         Ok(configuration) => {
             let (version, members) = (&configuration.version, configuration.members.join(", "));
             tracing::info!(%who, version, members, "the members are others, as ordered");

@@ -21,6 +21,8 @@ pub type Content = Arc<dyn Fn() -> String + Send + Sync>;
 
 /// Connections at once: a scraper needs one, and so does an operator.
 const MOST_CONNECTIONS: usize = 64;
+/// What is under way may take so long at an end that waits for it, in seconds.
+const FINISHED_WITHIN_S: u64 = 1;
 /// Connections that may wait to be accepted.
 const BACKLOG: i32 = 128;
 /// How long a client may take to send its request.
@@ -134,13 +136,18 @@ impl Http {
 
     /// Stops at once, open connections included, and waits for the thread's end.
     pub fn stop(mut self) {
-        self.end();
+        self.end(false);
     }
 
-    fn end(&mut self) {
+    /// Stops, and waits for the thread's end; answers under way have a second.
+    pub fn finish(mut self) {
+        self.end(true);
+    }
+
+    fn end(&mut self, answers: bool) {
         if let Some(thread) = self.thread.take() {
             // The order is given by the call; only to wait for its completion would need a runtime.
-            drop(self.handle.stop(false));
+            drop(self.handle.stop(answers));
             if thread.join().is_err() {
                 tracing::error!("the thread for HTTP panicked");
             }
@@ -150,7 +157,7 @@ impl Http {
 
 impl Drop for Http {
     fn drop(&mut self) {
-        self.end();
+        self.end(false);
     }
 }
 
@@ -188,6 +195,7 @@ fn serve(
             .workers(1)
             .max_connections(MOST_CONNECTIONS)
             .client_request_timeout(REQUEST_WITHIN)
+            .shutdown_timeout(FINISHED_WITHIN_S)
             .on_connect(|connection: &dyn Any, about: &mut Extensions| {
                 if let Some(owner) = api::owner(connection) {
                     about.insert(owner);
@@ -223,10 +231,18 @@ mod tests {
     use std::sync::atomic::{AtomicU64, Ordering};
 
     use super::*;
+    use paddock_config::members::Server;
+    use paddock_messages::ids::ServerId;
+    use paddock_messages::mail::Bound;
+
+    use crate::admin::alone::Alone;
     use crate::admin::guard::Guard;
+    use crate::admin::members::{Changer, Of};
     use crate::admin::socket;
     use crate::admin::status::Status;
     use crate::auth::AuthRules;
+    use crate::client::hub::ClientHub;
+    use crate::runtime::{Duty, Env, Inbox};
     use crate::tree::{DataTree, SharedTree, TreeOptions};
 
     fn ask(mut stream: impl Read + Write, request: &str) -> String {
@@ -249,7 +265,12 @@ mod tests {
             tree: Arc::new(SharedTree::new(DataTree::new(TreeOptions::default()), 1)),
             listens_at: String::new(),
         };
-        Pages { metrics: Some(metrics), api: Api { status, guard, mover: None, changer: None } }
+        let env = Env::real();
+        let hub = Inbox::<ClientHub>::new("client_hub", Duty::Core, &env).outbox(Bound::Entrance(1));
+        let may_listen = Box::new(|_: &Server| Err("nowhere".to_owned()));
+        let alone = Of::Alone(Alone { me: ServerId(7), filed: None, may_listen });
+        let changer = Arc::new(Changer::new(hub, alone, Arc::clone(&guard.tree), env.clock));
+        Pages { metrics: Some(metrics), api: Api { status, guard, mover: None, changer } }
     }
 
     fn on(host: &str) -> Http {
@@ -338,11 +359,11 @@ mod tests {
             (changed(JSON, "{\"leave\":\"2\"}"), 409, alone),
             (changed(JSON, "{\"leave\":2}"), 400, "no such order"),
             (changed(JSON, "{\"leaves\":\"2\"}"), 400, "no such order"),
-            (changed(JSON, &format!("{{{}}}", " ".repeat(60_000))), 409, alone), // as all members may take
+            (changed(JSON, &format!("{{{}}}", " ".repeat(60_000))), 400, "no change"), // as all members may take
             (changed(JSON, &" ".repeat(65_537)), 413, ""),
             (changed("", "{}"), 415, "must be JSON"),
             (posted("/api/members", tcp(address), JSON, "{}"), 401, "who are you?"),
-            (ask(socket(), "GET /api/members"), 409, alone),
+            (ask(socket(), "GET /api/members"), 200, "\"alone\":7"),
             (ask(socket(), "DELETE /api/members"), 405, "is a POST"),
         ] {
             let head = format!("HTTP/1.1 {status} ");

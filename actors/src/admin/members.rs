@@ -7,11 +7,13 @@ use std::sync::Arc;
 use paddock_config::Members;
 use paddock_messages::client::ops::Reconfig;
 use paddock_messages::error_code::ErrorCode;
+use paddock_messages::ids::ServerId;
 use paddock_messages::mail::Outbox;
 use paddock_messages::path::CONFIG;
 use serde::{Deserialize, Serialize};
 use tokio::sync::Semaphore;
 
+use super::alone::Alone;
 use super::ensemble::Ensemble;
 use super::reconfig_client::{ANSWERED_WITHIN, Broken, Failed, reconfig};
 use crate::client::operator::NewOperator;
@@ -45,15 +47,18 @@ pub struct ChangeOrder {
 pub struct Configuration {
     /// In hexadecimal digits; 0 if this member does not know it.
     pub version: String,
-    /// Its lines, as `/zookeeper/config` has them.
+    /// Its lines, as `/zookeeper/config` has them. Of a server alone the file's line for it, if there is one.
     pub members: Vec<String>,
+    /// Whose id this is, if it is a server alone: it becomes a member itself before others can be added.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub alone: Option<u64>,
 }
 
 impl Configuration {
     /// Of these.
     pub fn of(members: &Members) -> Self {
         let lines = members.to_string().lines().map(str::to_owned).collect();
-        Self { version: format!("{:x}", members.version), members: lines }
+        Self { version: format!("{:x}", members.version), members: lines, alone: None }
     }
 
     /// What it says; `None` if that is nothing.
@@ -69,6 +74,20 @@ pub enum Unchanged {
     /// HTTP 400.
     #[error("this is no change: {0}")]
     NoChange(&'static str),
+    /// HTTP 409.
+    #[error(
+        "this server is alone, so that others would not find it: say first where they do, by paddock member add {} \
+         'HOST:2888:3888;CLIENTPORT' with HOST as they reach this machine, then add them", .0
+    )]
+    Alone(ServerId),
+    /// HTTP 409.
+    #[error("{line}: this server, which is alone, could not listen there to other members: {why}")]
+    NoPlace {
+        /// Its own.
+        line: String,
+        /// In words.
+        why: String,
+    },
     /// The leader has said so; HTTP 409.
     #[error("{} ({}); the log of {leader} has the reason", advice(*.code), .code.code())]
     Refused {
@@ -94,7 +113,7 @@ impl Unchanged {
     pub fn status(&self) -> u16 {
         match self {
             Self::NoChange(_) => 400,
-            Self::Refused { .. } => 409,
+            Self::Refused { .. } | Self::Alone(_) | Self::NoPlace { .. } => 409,
             Self::NotAsked(_) | Self::Unknown(_) => 503,
         }
     }
@@ -136,10 +155,18 @@ fn advice(code: ErrorCode) -> &'static str {
     }
 }
 
+/// Who is asked to change the members.
+pub enum Of {
+    /// A member.
+    Ensemble(Ensemble),
+    /// One that is none yet.
+    Alone(Alone),
+}
+
 /// Changes the members of one member's ensemble.
 pub struct Changer {
     hub: Outbox<NewOperator>,
-    ensemble: Ensemble,
+    of: Of,
     tree: Arc<SharedTree>,
     clock: Arc<dyn Clock>,
     places: Semaphore,
@@ -147,22 +174,19 @@ pub struct Changer {
 
 impl Changer {
     /// `hub` is one that clients of this member have.
-    pub fn new(
-        hub: Outbox<NewOperator>,
-        ensemble: Ensemble,
-        tree: Arc<SharedTree>,
-        clock: Arc<dyn Clock>,
-    ) -> Self {
-        Self { hub, ensemble, tree, clock, places: Semaphore::new(AT_ONCE) }
+    pub fn new(hub: Outbox<NewOperator>, of: Of, tree: Arc<SharedTree>, clock: Arc<dyn Clock>) -> Self {
+        Self { hub, of, tree, clock, places: Semaphore::new(AT_ONCE) }
     }
 
     /// The configuration in force, as far as this member knows.
     pub fn in_force(&self) -> Configuration {
-        let Some(by) = self.ensemble.board.decides() else {
-            return Configuration { version: "0".into(), members: Vec::new() };
-        };
-        let mut members = by.now().members.clone();
         let tree = self.tree.read();
+        let mut members = match &self.of {
+            Of::Alone(alone) => return alone.configuration(),
+            Of::Ensemble(ensemble) => {
+                ensemble.board.decides().map_or_else(Members::default, |by| by.now().members.clone())
+            }
+        };
         // What was just answered is applied, whoever else has been told of it yet.
         if let Some(applied) = tree.membership().filter(|it| it.version > members.version) {
             members = applied;
@@ -180,6 +204,9 @@ impl Changer {
     /// Why they are not, in words for an operator.
     pub async fn change(&self, order: &ChangeOrder) -> Result<Configuration, Unchanged> {
         let asked = asked(order)?;
+        if let Of::Alone(alone) = &self.of {
+            alone.judge(order)?;
+        }
         let _place = self.places.acquire().await;
         let stream = self.connect().map_err(|error| Unchanged::NotAsked(error.to_string()))?;
         let text =
@@ -199,15 +226,22 @@ impl Changer {
     }
 
     fn unchanged(&self, failed: Failed) -> Unchanged {
-        let sight = self.ensemble.look(self.clock.now_ms());
+        let sight = match &self.of {
+            Of::Ensemble(ensemble) => Some(ensemble.look(self.clock.now_ms())),
+            Of::Alone(_) => None,
+        };
         match failed {
             Failed::Refused(code) => {
-                let leader = sight.leader();
-                let leader =
-                    leader.map_or_else(|| "the leader".to_owned(), |id| format!("server {id}, which leads,"));
-                Unchanged::Refused { code, leader }
+                let leader = match &sight {
+                    Some(sight) => sight.leader().map(|id| format!("server {id}, which leads,")),
+                    None => Some("this server".to_owned()),
+                };
+                Unchanged::Refused { code, leader: leader.unwrap_or_else(|| "the leader".to_owned()) }
             }
-            Failed::NoSession(why) => Unchanged::NotAsked(sight.outlook().unwrap_or_else(|| why.to_string())),
+            Failed::NoSession(why) => {
+                let outlook = sight.and_then(|sight| sight.outlook());
+                Unchanged::NotAsked(outlook.unwrap_or_else(|| why.to_string()))
+            }
             Failed::NoAnswer(why) => Unchanged::Unknown(why.to_string()),
         }
     }

@@ -13,6 +13,7 @@
 //!   a vote is in sync. It is asked on a connection that nobody but the process itself can make; no client can have its rights.
 
 pub mod actor;
+pub mod alone;
 pub mod api;
 pub mod collect;
 pub mod ensemble;

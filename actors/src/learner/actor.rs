@@ -16,6 +16,7 @@ use paddock_messages::mail::Outbox;
 use paddock_messages::roles::{Asked, EpochKept, KeptEpoch, OwnAck};
 use paddock_messages::txn::{Op, Txn, TxnBody};
 use paddock_messages::zxid::{Epoch, Zxid};
+use tokio::sync::Notify;
 
 use super::core::{Learner, Output, State};
 use super::fence::Fence;
@@ -71,6 +72,8 @@ pub struct Peers {
     pub dispatchers: Vec<Outbox<FeedReady>>,
     /// When to snapshot.
     pub snapshotter: Outbox<Applied>,
+    /// Told once a server alone has become an ensemble of one: as that it begins anew (MB6).
+    pub grown: Arc<Notify>,
 }
 
 /// See the module.
@@ -125,6 +128,8 @@ pub struct LearnerActor {
     pub(super) fence: Fence,
     /// The tree's feature level, as it was told last.
     pub(super) level: u8,
+    /// The reconfig that makes a server alone an ensemble of one, until it is applied.
+    pub(super) grows_with: Option<Zxid>,
 }
 
 /// How many feed items may wait for an arbiter before nothing more is applied: an arbiter that does
@@ -188,6 +193,7 @@ impl LearnerActor {
             digests: OwnDigests::default(),
             fence,
             level,
+            grows_with: None,
         }
     }
 

@@ -73,6 +73,7 @@ fn started(env: &Env) -> Alone {
         sessions: rest.outbox(BOUND),
         dispatchers: vec![rest.outbox(BOUND), rest.outbox(BOUND)],
         snapshotter: rest.outbox(BOUND),
+        grown: Arc::default(),
     };
     let core = Learner::new(ServerId(1), Epoch(1).start(), SessionIds::new(ServerId(1), 0, None));
     let rules = Arc::new(AuthRules::default());

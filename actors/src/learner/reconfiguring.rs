@@ -1,6 +1,7 @@
 //! The Learner's shell as another configuration takes the place of the one in force: it is the log that says so (MB1).
 
 use paddock_messages::letters::Proposal;
+use paddock_messages::txn::{Txn, TxnBody};
 use paddock_messages::zxid::Zxid;
 
 use super::actor::LearnerActor;
@@ -39,7 +40,11 @@ impl LearnerActor {
 
     /// There is a reconfig among these, which go to the log next.
     pub(super) fn reconfigure(&mut self, batch: &[Proposal], ctx: &mut Ctx<'_, Self>) {
-        let Some(others) = &mut self.others else { return };
+        let Some(others) = &mut self.others else {
+            let is_it = |txn: &&Txn| matches!(txn.body, TxnBody::Membership { .. });
+            self.grows_with = batch.iter().filter_map(Proposal::txn).find(is_it).map(|txn| txn.header.zxid);
+            return;
+        };
         for txn in batch.iter().filter_map(Proposal::txn) {
             if others.membership.on_logged(txn) {
                 tracing::info!(zxid = %txn.header.zxid, "a reconfig is logged");
@@ -59,7 +64,13 @@ impl LearnerActor {
     /// What is committed is applied: perhaps a reconfig.
     pub(super) fn on_configured(&mut self, ctx: &mut Ctx<'_, Self>) {
         let applied = self.core.applied();
-        let Some(others) = &mut self.others else { return };
+        let Some(others) = &mut self.others else {
+            if self.grows_with.take_if(|zxid| *zxid <= applied).is_some() {
+                tracing::info!("this server is an ensemble of one now");
+                self.peers.grown.notify_one();
+            }
+            return;
+        };
         if others.membership.take_unsaid(applied) {
             let committed = self.core.watermark();
             drop(self.log.send(Command::SayCommitted { committed })); // its thread's end is told by what follows

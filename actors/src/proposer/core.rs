@@ -403,7 +403,7 @@ impl<Q: Quorum> Proposer<Q> {
     /// Of a write of a session that may ask for it.
     fn body(&mut self, view: &impl View, at: Place<'_>, write: Write) -> TxnBody {
         match write {
-            Write::Reconfig(asked) if self.is_of_ensemble() => self.reconfigure(view, at, &asked),
+            Write::Reconfig(asked) if self.takes_reconfigs(at.ids) => self.reconfigure(view, at, &asked),
             write => self.prep(view).write(at, write),
         }
     }

@@ -107,21 +107,38 @@ pub fn restore<D: Disk>(
     upto: Zxid,
 ) -> Result<Restored, RestoreError> {
     let began = Instant::now();
-    let (mut tree, bad_snapshots) = newest_snapshot(disk, logger, recovered, options)?;
-    let snapshot_took = began.elapsed();
-    let snapshot = tree.last_zxid();
-    let mut log = logger.reader(Zxid(snapshot.0 + 1))?;
-    let mut replayed = 0;
-    while let Some((zxid, payload)) = log.next_record()? {
-        if zxid > upto {
-            break;
+    let (tree, bad_snapshots) = newest_snapshot(disk, logger, recovered, options)?;
+    let (snapshot, snapshot_took) = (tree.last_zxid(), began.elapsed());
+    let log_took = Duration::ZERO;
+    let mut restored = Restored { tree, snapshot, bad_snapshots, replayed: 0, snapshot_took, log_took };
+    restored.replay(logger, options, upto)?;
+    Ok(restored)
+}
+
+impl Restored {
+    /// Applies what the log has behind the tree, through `upto`.
+    ///
+    /// # Errors
+    /// As [`restore`]'s of the log; the tree is of no use then.
+    pub fn replay<D: Disk>(
+        &mut self,
+        logger: &Logger<D>,
+        options: TreeOptions,
+        upto: Zxid,
+    ) -> Result<(), RestoreError> {
+        let began = Instant::now();
+        let mut log = logger.reader(Zxid(self.tree.last_zxid().0 + 1))?;
+        while let Some((zxid, payload)) = log.next_record()? {
+            if zxid > upto {
+                break;
+            }
+            let txn = read_txn(zxid, payload, options)?;
+            self.tree.apply(&txn, &mut Events::unwanted());
+            self.replayed += 1;
         }
-        let txn = read_txn(zxid, payload, options)?;
-        tree.apply(&txn, &mut Events::unwanted());
-        replayed += 1;
+        self.log_took += began.elapsed();
+        Ok(())
     }
-    let log_took = began.elapsed() - snapshot_took;
-    Ok(Restored { tree, snapshot, bad_snapshots, replayed, snapshot_took, log_took })
 }
 
 /// The txn of a record of the log. Fails where it is none, or where what is logged behind it is nothing that is read here

@@ -29,7 +29,7 @@ pub struct Ports {
 
 impl Ports {
     /// Those of so many members, all different and used by nobody now.
-    pub(super) fn choose(members: usize) -> Vec<Self> {
+    pub fn choose(members: usize) -> Vec<Self> {
         let free = free_ports(members * 4).expect("the machine has ports");
         let on_loopback =
             |four: &[u16]| Self { host: Ipv4Addr::LOCALHOST, ports: four.try_into().expect("four") };
@@ -51,7 +51,8 @@ impl Ports {
         SocketAddr::from((self.host, self.ports[nth]))
     }
 
-    pub(super) fn client(self) -> SocketAddr {
+    /// Where clients connect.
+    pub fn client(self) -> SocketAddr {
         self.nth(0)
     }
 

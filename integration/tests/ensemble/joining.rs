@@ -8,7 +8,7 @@ use paddock_integration::ensemble::{Ensemble, Id, Mode};
 use paddock_integration::rounds::seed;
 use paddock_messages::znode::CreateMode;
 
-use crate::load::{ANSWERED_WITHIN, under_load};
+use crate::load::{ANSWERED_WITHIN, load_by, under_load};
 use crate::member_changes::{await_known, member, place};
 use crate::reconfig::{LINES, await_modes, members, operator, reconfig, told};
 use crate::world::{client, serving, those};
@@ -256,8 +256,13 @@ fn a_dead_machine_is_replaced_by_two_commands() {
 fn an_ensemble_of_one_grows_to_three_and_five_and_shrinks_to_three_while_all_is_written() {
     let (_dir, mut ensemble) = serving(1, 0, "standaloneEnabled=false\n");
     ensemble.await_all_serving();
+    grow_and_shrink(&mut ensemble);
+}
+
+/// From one to five and back to three, under load.
+pub(crate) fn grow_and_shrink(ensemble: &mut Ensemble) {
     let [two, three, four, five] = [(); 4].map(|()| ensemble.add_member(true));
-    let load = under_load(&mut ensemble, seed("growing"), ANSWERED_WITHIN, |ensemble, progress, _| {
+    let load = load_by(1, ensemble, seed("growing"), ANSWERED_WITHIN, |ensemble, progress, _| {
         progress.await_more(50);
         let mut voters = vec![1];
         for id in [two, three, four, five] {
@@ -284,5 +289,5 @@ fn an_ensemble_of_one_grows_to_three_and_five_and_shrinks_to_three_while_all_is_
         ensemble.start(three);
         await_modes(ensemble, &voters, &[]);
     });
-    load.verify(&mut ensemble);
+    load.verify(ensemble);
 }

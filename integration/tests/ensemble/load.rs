@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use bytestring::ByteString;
-use paddock_integration::ensemble::{Ensemble, PATIENCE};
+use paddock_integration::ensemble::{Ensemble, Id, PATIENCE};
 use paddock_integration::raw_client::{ClientError, Handshake, RawClient, Reply, Session};
 use paddock_messages::wire::Wire;
 use paddock_messages::znode::{CreateMode, Stat};
@@ -150,7 +150,18 @@ pub(crate) fn under_load(
     chaos: impl FnOnce(&mut Ensemble, &Progress, &mut StdRng),
 ) -> Told {
     let leader = ensemble.await_leader();
-    let mut first = client(ensemble, leader);
+    load_by(leader, ensemble, seed, limit, chaos)
+}
+
+/// The same of any ensemble that has a member which serves, or a server that is to become one.
+pub(crate) fn load_by(
+    serving: Id,
+    ensemble: &mut Ensemble,
+    seed: u64,
+    limit: Duration,
+    chaos: impl FnOnce(&mut Ensemble, &Progress, &mut StdRng),
+) -> Told {
+    let mut first = client(ensemble, serving);
     let paths = (0..CLIENTS).map(own_path).chain(["/sequence".to_owned()]);
     paths.for_each(|path| drop(first.create(&path, b"", CreateMode::Persistent).unwrap()));
     first.close().unwrap();

@@ -114,6 +114,7 @@ fn ad10_any_member_has_others_promoted_demoted_removed_and_added_while_all_is_wr
         let again = Configuration {
             version: format!("{version:x}"),
             members: lines.lines().map(str::to_owned).collect(),
+            alone: None,
         };
         await_known(ensemble, on, &again);
         member(ensemble, on, &["demote", &leader.to_string()]).unwrap();

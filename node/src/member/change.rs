@@ -19,6 +19,8 @@ const MEMBERS: &str = "/api/members";
 const TOLD_WITHIN: Duration = Duration::from_secs(5);
 /// A member says what came of a change before this.
 const CHANGED_WITHIN: Duration = Duration::from_secs(60);
+/// Reading its data again is most of it.
+const GROWN_WITHIN: Duration = Duration::from_secs(120);
 /// Between two looks at one that is to catch up, and two lines about it.
 const EVERY: Duration = Duration::from_secs(1);
 /// Who lacks more bytes than this is not given a vote yet.
@@ -78,6 +80,11 @@ fn server(address: &str) -> Result<Server, AskError> {
 pub(super) fn add(args: &MemberAdd, directory: &Path) -> Result<String, AskError> {
     let id = ServerId(args.server.into());
     let server = server(&args.address)?;
+    if let Some(me) = grow(id, &server, directory)?
+        && me == id
+    {
+        return Ok(text(in_force(directory)?, args.json, &format!("server {id} is an ensemble of one")));
+    }
     let (members, told) = in_force(directory)?;
     let told = match plan::add(&members, id, &server).map_err(AskError::Pointless)? {
         Some(order) => change(directory, &order)?,
@@ -91,13 +98,55 @@ pub(super) fn add(args: &MemberAdd, directory: &Path) -> Result<String, AskError
     Ok(text(told, args.json, &format!("server {id} votes")))
 }
 
+/// Has a server alone, which is told, become an ensemble of one: others join nobody else.
+fn grow(id: ServerId, server: &Server, directory: &Path) -> Result<Option<ServerId>, AskError> {
+    let (now, json): (Configuration, _) = admin::get(directory, MEMBERS, TOLD_WITHIN)?;
+    let Some(me) = now.alone.map(ServerId) else { return Ok(None) };
+    let (own, _) = read((now, json))?;
+    let own = if id == me { Some(server) } else { own.servers.get(&me) };
+    let order = plan::grow(me, own).map_err(AskError::Pointless)?;
+    change(directory, &order)?;
+    eprintln!(
+        "server {me} is an ensemble of one now, and begins anew in place: its clients come back by themselves"
+    );
+    await_member(directory)?;
+    Ok(Some(me))
+}
+
+/// Until the server has begun anew, and serves.
+fn await_member(directory: &Path) -> Result<(), AskError> {
+    let deadline = Instant::now() + GROWN_WITHIN;
+    loop {
+        let status = status::look(directory);
+        if status.as_ref().is_ok_and(|(status, _)| status.is_serving && status.mode != "standalone") {
+            return Ok(());
+        }
+        if Instant::now() >= deadline {
+            let why = match status {
+                Ok((status, _)) => format!("it is {}", status.mode),
+                Err(error) => error.to_string(),
+            };
+            return Err(AskError::Pointless(format!(
+                "the server has not begun to serve as a member within {} s: {why}: its log has the reason; once it serves, \
+                 repeat this",
+                GROWN_WITHIN.as_secs()
+            )));
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
 fn text((members, json): Told, is_json: bool, what: &str) -> String {
     if is_json { json } else { format!("{what}\nversion {:x}: {}", members.version, plan::who(&members)) }
 }
 
 /// The configuration in force, as the member knows it.
 fn in_force(directory: &Path) -> Result<Told, AskError> {
-    read(admin::get(directory, MEMBERS, TOLD_WITHIN)?)
+    let told: (Configuration, String) = admin::get(directory, MEMBERS, TOLD_WITHIN)?;
+    match told.0.alone {
+        None => read(told),
+        Some(me) => Err(AskError::Pointless(plan::alone(ServerId(me)))),
+    }
 }
 
 fn change(directory: &Path, order: &ChangeOrder) -> Result<Told, AskError> {
@@ -217,13 +266,13 @@ mod tests {
     #[test]
     fn a_change_is_told_in_words_or_as_it_came() {
         let lines = ["server.1=a:1:2:participant;0.0.0.0:3", "server.2=b:1:2:observer"].map(str::to_owned);
-        let told = Configuration { version: "100000003".into(), members: lines.into() };
+        let told = Configuration { version: "100000003".into(), members: lines.into(), alone: None };
         let json = serde_json::to_string(&told).unwrap();
         let told = read((told, json.clone())).unwrap();
         let words = text(told.clone(), false, "server 2 is an observer");
         assert_eq!(words, "server 2 is an observer\nversion 100000003: voters 1; observers 2");
         assert_eq!(text(told, true, ""), json);
-        let none = Configuration { version: "x".into(), members: Vec::new() };
+        let none = Configuration { version: "x".into(), members: Vec::new(), alone: None };
         assert!(read((none, "{}".into())).unwrap_err().to_string().ends_with("no configuration: {}"));
     }
 }

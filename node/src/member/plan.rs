@@ -27,6 +27,23 @@ pub(super) fn add(now: &Members, id: ServerId, server: &Server) -> Result<Option
     }
 }
 
+/// Makes a server alone an ensemble of one, which others find at its `own` line.
+pub(super) fn grow(me: ServerId, own: Option<&Server>) -> Result<ChangeOrder, String> {
+    let own = own.ok_or_else(|| alone(me))?;
+    if own.role == PeerType::Observer {
+        return Err(format!("server {me} is alone: an ensemble of one needs its vote"));
+    }
+    Ok(ChangeOrder { members: Some(format!("server.{me}={own}")), ..ChangeOrder::default() })
+}
+
+/// What to do first with a server alone.
+pub(super) fn alone(me: ServerId) -> String {
+    format!(
+        "server {me} is alone, so that others would not find it: say first where they do: paddock member add {me} \
+         'HOST:2888:3888;CLIENTPORT', with HOST as they reach this machine"
+    )
+}
+
 /// Has it elsewhere, with the role that it has; a client port that is not named stays.
 pub(super) fn relocate(now: &Members, id: ServerId, server: &Server) -> Result<ChangeOrder, String> {
     let there = known(now, id)?;
@@ -206,6 +223,15 @@ mod tests {
         let added = add(&unknown, ServerId(5), &explicit).unwrap().unwrap();
         assert_eq!((added.members, added.version), (None, None), "it says nothing of the others");
         assert_eq!(who(&now), "voters 1, 2; observers 3, 4");
+    }
+
+    #[test]
+    fn a_server_alone_becomes_a_member_where_it_is_said_to_be() {
+        let of = |line: Option<&str>| grow(ServerId(7), line.map(|it| Server::read(it).unwrap()).as_ref());
+        let order = of(Some("a:1:2;3")).unwrap();
+        assert_eq!(order.members.as_deref(), Some("server.7=a:1:2:participant;0.0.0.0:3"));
+        assert!(of(None).unwrap_err().contains("paddock member add 7 'HOST:2888:3888;CLIENTPORT'"));
+        assert!(of(Some("a:1:2:observer;3")).unwrap_err().contains("needs its vote"));
     }
 
     #[test]

@@ -20,6 +20,12 @@ pub(super) struct LastRole {
 }
 
 impl Node {
+    /// Once a server alone has become an ensemble of one (MB6): it is to be stopped then, and started anew.
+    pub async fn grown(&mut self) {
+        self.grown.notified().await;
+        self.has_grown = true;
+    }
+
     /// Stops in good order: no new clients; what is under way is answered if that takes no longer than
     /// a fifth of `within`, and its connections closed; a leader hands the lead over; the log synced. Sessions live on.
     pub async fn stop(mut self, within: Duration) -> ExitCode {
@@ -44,8 +50,10 @@ impl Node {
             );
             return ExitCode::LogIo;
         }
-        if let Some(http) = self.http {
-            http.stop();
+        match self.http {
+            Some(http) if self.has_grown => http.finish(), // whoever has ordered it waits for the answer
+            Some(http) => http.stop(),
+            None => {}
         }
         tracing::info!(actors = self.env.registry.readings().len(), threads = self.arbiters.len(), "stopped");
         // The guardian's thread, before actors on others end: to it they would be gone, and that is no good end.

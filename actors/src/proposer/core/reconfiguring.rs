@@ -13,6 +13,7 @@ use paddock_messages::ids::{ServerId, SessionId};
 use paddock_messages::letters::{Proposal, Request};
 use paddock_messages::level;
 use paddock_messages::txn::TxnBody;
+use paddock_messages::znode::Id;
 use paddock_messages::zxid::Zxid;
 
 use super::super::held::{Item, is_reconfig};
@@ -100,8 +101,14 @@ impl<Q: Quorum> Proposer<Q> {
     }
 
     /// Whether it is a member of an ensemble, even if of one.
-    pub(super) fn is_of_ensemble(&self) -> bool {
+    fn is_of_ensemble(&self) -> bool {
         !self.quorum.now().members.servers.is_empty()
+    }
+
+    /// Whether there are reconfigs for whoever has these identities. A server alone has the one that makes it an ensemble
+    /// of one (MB6), for operators; clients are answered as by ZooKeeper's.
+    pub(super) fn takes_reconfigs(&self, ids: &[Id]) -> bool {
+        self.is_of_ensemble() || auth::is_operator(ids)
     }
 
     /// `/zookeeper/config` names the configuration in force as of this version.
@@ -140,7 +147,7 @@ impl<Q: Quorum> Proposer<Q> {
         };
         let Write::Reconfig(asked) = write else { return false };
         let is_over = self.level >= level::RECONFIG || self.level_asked == LevelAsked::Refused;
-        if is_over || !self.is_of_ensemble() || self.is_full() {
+        if is_over || !self.takes_reconfigs(&from.ids) || self.is_full() {
             return false;
         }
         let is_nobodys = if is_local {
@@ -251,7 +258,9 @@ impl<Q: Quorum> Proposer<Q> {
                 "not every member is connected and of a build that can read it: see above who is in the way";
             return Err(Refusal::new(ErrorCode::NewConfigNoQuorum, why));
         }
-        let (zxid, now) = (at.zxid, &self.quorum.now().members);
+        let begins = !self.is_of_ensemble();
+        let now = if begins { &members } else { &self.quorum.now().members };
+        let zxid = at.zxid;
         let text = |members: &Members, version| membership::text(&members.to_string(), version);
         let body = TxnBody::Membership { from: text(now, Zxid(now.version)), to: text(&members, zxid) };
         if !membership::is_sound(&body) {
@@ -259,12 +268,14 @@ impl<Q: Quorum> Proposer<Q> {
             return Err(Refusal::new(ErrorCode::BadArguments, why));
         }
         self.quorum.begin(Members { version: zxid.0, ..members });
-        self.reconfigures = Some(Reconfiguring { zxid, is_decided_by: false });
+        // A server alone has nobody who judges its lead.
+        self.reconfigures = Some(Reconfiguring { zxid, is_decided_by: begins });
         Ok(body)
     }
 
     fn changed(&mut self, view: &impl View, at: Place<'_>, asked: &Reconfig) -> Result<Members, Refusal> {
-        let rules = self.prep(view).may_reconfigure(at)?;
+        let mut rules = self.prep(view).may_reconfigure(at)?;
+        rules.standalone_enabled &= self.is_of_ensemble();
         let now = &self.quorum.now().members;
         let (wanted, version) = (asked.current_config_id, now.version);
         if wanted != -1 && wanted as u64 != version {
@@ -280,6 +291,14 @@ impl<Q: Quorum> Proposer<Q> {
             },
         };
         let members = now.changed(&change, rules).map_err(|bad| Refusal::new(bad.code(), bad.to_string()))?;
+        let is_me_alone = || members.servers.keys().eq([&self.me]) && members.voters().contains(&self.me);
+        if !self.is_of_ensemble() && !is_me_alone() {
+            let why = format!(
+                "server {} is alone: it becomes a member itself, which votes, before others are added",
+                self.me
+            );
+            return Err(Refusal::new(ErrorCode::BadArguments, why));
+        }
         if let Some(id) = nowhere(&members) {
             let why = format!(
                 "server.{id} would be looked for by each member on its own machine: name an address that the others reach, in \

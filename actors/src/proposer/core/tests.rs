@@ -10,6 +10,7 @@ use super::*;
 use crate::tree::prep::toy::{State, Toy, id_of, told, write_of};
 
 mod epochs;
+mod growing;
 mod held;
 mod levels;
 mod local;

@@ -15,9 +15,9 @@ final class Faults {
         seen.computeIfAbsent(claim, c -> new ArrayList<>()).add(what);
     }
 
-    /** A line for each claim. */
-    synchronized void tell() {
-        for (Claim claim : Claim.values()) {
+    /** A line for each of these claims, or for each there is. */
+    synchronized void tell(Claim... claims) {
+        for (Claim claim : claims.length > 0 ? claims : Claim.values()) {
             List<String> what = seen.getOrDefault(claim, List.of());
             String shown = String.join("; ", what.subList(0, Math.min(SHOWN, what.size())));
             System.out.println(what.isEmpty() ? "ok   java: " + claim.words : "FAIL java: " + claim.words + ": " + shown);

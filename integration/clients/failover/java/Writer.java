@@ -6,6 +6,7 @@ import java.io.PrintStream;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import java.util.Set;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.locks.LockSupport;
 import org.apache.curator.framework.state.ConnectionState;
@@ -54,7 +55,7 @@ final class Writer {
             boolean kept = writer.work.ends() && !writer.work.failed() && writer.client.keptSession();
             System.out.println("client " + writer.client.name + " " + writer.client.losses + (kept ? " kept" : " lost"));
         }
-        faults.tell(Claim.PROGRESS);
+        faults.tell(Set.of(Claim.PROGRESS));
         System.exit(0); // the sessions stay: their ephemerals are looked at
     }
 

@@ -20,6 +20,16 @@ class Broken(Exception):
     """A program or the ensemble did not do what it must, in words."""
 
 
+def until(what, look, limit=LIMIT):
+    """What `look` returns, as soon as that is something."""
+    deadline = time.monotonic() + limit
+    while not (found := look()):
+        if time.monotonic() > deadline:
+            raise Broken(f"{what}: not within {limit} s")
+        time.sleep(0.02)
+    return found
+
+
 class Members:
     """Three of them, all running but for one that was just killed."""
 
@@ -68,6 +78,19 @@ class Members:
                 raise Broken(f"the three were not in sync within {LIMIT} s")
             time.sleep(0.01)
 
+    def back(self, member):
+        """Starts it again; returns once all three are in sync."""
+        member.run()
+        self.in_sync()
+
+    def roll(self):
+        """Ends one member after the other cleanly, the leader last, and starts it again; gives each once it is back."""
+        first = self.leader()
+        for member in (*(m for m in self.cluster if m is not first), first):
+            member.stop()
+            self.back(member)
+            yield member
+
     def ended(self):
         """Those that ended by themselves."""
         return [m.server_id for m in self.cluster if m.running and m.process.poll() is not None]
@@ -82,6 +105,10 @@ class Counts:
         print(line, flush=True)
         self.passed += line.startswith("ok ")
         self.failed += line.startswith("FAIL ")
+
+    def holds(self, claim, faults=()):
+        """Claims that there are no `faults`."""
+        self.claim("\n".join([f"FAIL {claim}", *(f"     {fault}" for fault in faults)]) if faults else f"ok   {claim}")
 
 
 class Program:

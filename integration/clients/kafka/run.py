@@ -1,8 +1,8 @@
 """Two Kafka brokers in ZooKeeper mode, with their defaults, on three members.
 
-Records are produced and consumed all the time, while the members are restarted one by one, their leader is killed, the
-broker that is the controller is killed and comes back, and an operator has the controller move. What a broker keeps in
-ZooKeeper is read with kazoo. Prints a line for each claim; ends with "N passed, N failed".
+Records are produced and consumed all the time, while the members are restarted one by one, their leader is killed, then all
+three at once; then the broker that is the controller is killed and comes back, and an operator has the controller move.
+What a broker keeps in ZooKeeper is read with kazoo. Prints a line for each claim; ends with "N passed, N failed".
 """
 
 import argparse
@@ -160,18 +160,21 @@ class Scenario:
         faults += self.kafka.expiries()
         self.counts.holds(f"{claim}: both brokers keep their sessions, the controller stays", faults)
 
-    def members_come_and_go(self):
+    def members_come_and_go(self, turn):
         before = self.kafka.standing()
         for member in self.members.roll():
-            self.look(f"restarted-{member.server_id}")
+            self.look(f"restarted-{member.server_id}-{turn}")
         self.stood("rolling restart", before)
         leader = self.members.leader()
         leader.kill()
-        self.look("leader-killed")
+        self.look(f"leader-killed-{turn}")
         self.stood("leader killed", before)
         self.members.back(leader)
-        self.look("leader-back")
+        self.look(f"leader-back-{turn}")
         self.stood("leader back", before)
+        self.members.all_at_once()
+        self.look(f"all-killed-{turn}")
+        self.stood("all members killed at once, and back", before)
 
     def moves(self, claim, act, expected):
         """The controller's epoch rises by `act`, and the controller is one of `expected`."""
@@ -206,14 +209,15 @@ class Scenario:
         self.moves("controller told to go", lambda: self.kafka.client.delete("/kafka/controller"), both)
         self.look("controller-moved")
 
-    def run(self):
-        self.members_come_and_go()
+    def run(self, rounds):
+        for turn in range(1, rounds + 1):
+            self.members_come_and_go(turn)
         self.controllers_come_and_go()
         self.program.tell("end")
         self.program.until(None)
 
 
-def scenario(members, kafka, counts):
+def scenario(members, kafka, rounds, counts):
     kafka.client.create("/kafka")
     for broker in kafka.brokers:
         broker.start()
@@ -228,7 +232,7 @@ def scenario(members, kafka, counts):
         try:
             program = Program(process, counts)
             program.until("ready")
-            Scenario(members, kafka, program, counts).run()
+            Scenario(members, kafka, program, counts).run(rounds)
             if (code := process.wait(timeout=LIMIT)) != 0:
                 raise Broken(f"the program ended with {code}")
         finally:
@@ -241,7 +245,7 @@ def main(options):
     counts, began = Counts(), time.monotonic()
     try:
         with Members() as members, Kafka(members.hosts) as kafka:
-            scenario(members, kafka, counts)
+            scenario(members, kafka, options.rounds, counts)
             if counts.failed:
                 kafka.tell_logs()
                 members.tell_logs()
@@ -255,4 +259,5 @@ def main(options):
 if __name__ == "__main__":
     parser = argparse.ArgumentParser()
     parser.add_argument("--server-cmd", required=True, help="runs one member on the zoo.cfg in place of {config}")
+    parser.add_argument("--rounds", type=int, default=1, metavar="N", help="how often members come and go")
     sys.exit(main(parser.parse_args()))

@@ -1,5 +1,5 @@
 #!/bin/sh
-# run.sh --server-cmd "COMMAND {config}": two Kafka brokers in ZooKeeper mode on three members; see run.py.
+# run.sh --server-cmd "COMMAND {config}" [--rounds N]: two Kafka brokers in ZooKeeper mode on three members; see run.py.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 "$here/../java/compile.sh" kafka

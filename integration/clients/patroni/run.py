@@ -1,7 +1,7 @@
 """PostgreSQL under two Patroni nodes, one the other's synchronous replica, on three members.
 
-Rows are inserted all the time, while the members are restarted one by one and their leader is killed: the primary stays
-what it is. Then the primary and its Patroni are killed: the replica takes over, with every row that was acknowledged.
+Rows are inserted all the time, while the members are restarted one by one, their leader is killed, then all three at once:
+the primary stays what it is. Then the primary and its Patroni are killed: the replica takes over, with every row that was acknowledged.
 The killed node comes back, and is handed the lead again. Prints a line for each claim; ends with "N passed, N failed".
 """
 
@@ -192,6 +192,8 @@ class Scenario:
         stood("leader killed")
         self.members.back(leader)
         stood("leader back")
+        self.members.all_at_once()
+        stood("all members killed at once, and back")
         until("the replica", lambda: self.patroni.follows(self.replica, self.primary))
 
     def moves(self, claim, act):
@@ -230,9 +232,10 @@ class Scenario:
         until("the replica's rows", lambda: self.replica.ask("SELECT max(n) FROM rows") >= [(number,)])
         self.has_rows("and on the replica", self.replica, number)
 
-    def run(self):
+    def run(self, rounds):
         self.begin()
-        self.members_come_and_go()
+        for _ in range(rounds):
+            self.members_come_and_go()
         self.primaries_come_and_go()
         self.end()
         self.counts.holds("no member ended but those that were killed", self.members.ended())
@@ -243,7 +246,7 @@ def main(options):
     counts, began = Counts(), time.monotonic()
     try:
         with Members() as members, Patroni(members.hosts) as patroni:
-            Scenario(members, patroni, counts).run()
+            Scenario(members, patroni, counts).run(options.rounds)
             if counts.failed:
                 patroni.tell_logs()
                 members.tell_logs()
@@ -257,4 +260,5 @@ def main(options):
 if __name__ == "__main__":
     parser = argparse.ArgumentParser()
     parser.add_argument("--server-cmd", required=True, help="runs one member on the zoo.cfg in place of {config}")
+    parser.add_argument("--rounds", type=int, default=1, metavar="N", help="how often members come and go")
     sys.exit(main(parser.parse_args()))

@@ -1,8 +1,9 @@
 """Two Kafka brokers in ZooKeeper mode, with their defaults, on three members.
 
 Records are produced and consumed all the time, while the members are restarted one by one, their leader is killed, then all
-three at once; then the broker that is the controller is killed and comes back, and an operator has the controller move.
-What a broker keeps in ZooKeeper is read with kazoo. Prints a line for each claim; ends with "N passed, N failed".
+three at once; then the broker that is the controller is killed and comes back, is frozen and comes back, and an operator
+has the controller move. What a broker keeps in ZooKeeper is read with kazoo. Prints a line for each claim; ends with
+"N passed, N failed".
 """
 
 import argparse
@@ -191,22 +192,38 @@ class Scenario:
         faults = [] if number in expected else [f"broker {number} is the controller"]
         self.counts.holds(f"{claim}: broker {number} is the controller, epoch {epoch} became {now}, {took:.1f} s", faults)
 
-    def controllers_come_and_go(self):
+    def controller_goes(self, claim, act):
+        """By `act`, which ends with its session: the other is the controller, and leads all. Returns the one that went."""
         number, _ = self.kafka.controller()
-        lost = next(b for b in self.kafka.brokers if b.number == number)
-        other = next(b for b in self.kafka.brokers if b.number != number)
-        self.moves("controller killed", lambda: lost.end(signal.SIGKILL), [other.number])
+        lost, other = sorted(self.kafka.brokers, key=lambda broker: broker.number != number)
+        self.moves(claim, lambda: act(lost), [other.number])
         until("leaders move", lambda: all(leader == other.number for leader, _ in self.kafka.partitions()))
-        self.counts.holds(f"controller killed: broker {other.number} leads every partition")
+        self.counts.holds(f"{claim}: broker {other.number} leads every partition")
+        return lost
+
+    def in_sync(self, claim):
+        both = {broker.number for broker in self.kafka.brokers}
+        until("replicas in sync", lambda: all(set(isr) == both for _, isr in self.kafka.partitions()))
+        self.counts.holds(claim)
+
+    def controllers_come_and_go(self):
+        lost = self.controller_goes("controller killed", lambda broker: broker.end(signal.SIGKILL))
         self.look("controller-killed")
         lost.start()
         self.kafka.register(lost)
-        both = {lost.number, other.number}
-        until("replicas in sync", lambda: all(set(isr) == both for _, isr in self.kafka.partitions()))
-        self.counts.holds("the killed broker registers again, and its replicas are in sync")
+        self.in_sync("the killed broker registers again, and its replicas are in sync")
         self.look("broker-back")
+        # One that is frozen hears only later, from whichever member it turns to, that its session is over. Meanwhile
+        # nothing is asked of Kafka, whose clients wait for half a minute for a broker that is connected and says nothing.
+        lost = self.controller_goes("controller frozen", lambda broker: broker.process.send_signal(signal.SIGSTOP))
+        lost.process.send_signal(signal.SIGCONT)
+        until("it hears that its session expired", self.kafka.expiries)
+        self.kafka.register(lost)
+        self.in_sync("the frozen broker hears that its session expired, registers again, and its replicas are in sync")
+        self.look("broker-thawed")
         # How an operator has it move.
-        self.moves("controller told to go", lambda: self.kafka.client.delete("/kafka/controller"), both)
+        numbers = [broker.number for broker in self.kafka.brokers]
+        self.moves("controller told to go", lambda: self.kafka.client.delete("/kafka/controller"), numbers)
         self.look("controller-moved")
 
     def run(self, rounds):

@@ -138,7 +138,7 @@ class Node:
     def status(self):
         """What Patroni says of itself; nothing if it says nothing."""
         try:
-            with DIRECT.open(f"http://127.0.0.1:{self.rest}/patroni", timeout=5) as answer:
+            with DIRECT.open(f"http://127.0.0.1:{self.rest}/patroni", timeout=20) as answer:
                 return json.load(answer)
         except urllib.error.HTTPError as error:  # 503 tells as much, where PostgreSQL does not run
             return json.load(error)

@@ -128,7 +128,8 @@ class Patroni:
         sync = self.get("sync")
         wanted = {"leader": primary.name, "sync_standby": node.name}
         said = json.loads(sync[0]) if sync else {}
-        return streams and all(said.get(key) == value for key, value in wanted.items())
+        answers = node.status().get("state") in ("running", "streaming")
+        return streams and answers and all(said.get(key) == value for key, value in wanted.items())
 
     def standing(self, primary):
         """All that must stay as it is while it is the members that come and go."""
@@ -198,7 +199,7 @@ class Scenario:
 
     def moves(self, claim, act):
         """The replica is promoted by `act`, on the next timeline."""
-        timeline = self.primary.status()["timeline"]
+        timeline = until("the timeline", lambda: self.primary.status().get("timeline"))
         began = time.monotonic()
         act()
         acked = self.writer.acked
@@ -238,7 +239,7 @@ class Scenario:
             self.members_come_and_go()
         self.primaries_come_and_go()
         self.end()
-        self.counts.holds("no member ended but those that were killed", self.members.ended())
+        self.counts.holds("no member ended but those that were stopped", self.members.ended())
 
 
 def main(options):

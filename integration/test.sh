@@ -120,7 +120,7 @@ kazoo() {
 }
 
 clients() {
-  need mvn maven javac default-jdk-headless python3 python3-venv gcc gcc
+  need mvn maven javac default-jdk-headless python3 python3-venv gcc gcc /usr/lib/postgresql postgresql
   [ -x /usr/local/go/bin/go ] || need go golang-go
   step release cargo build --quiet --release || return
   step golden cargo test --quiet -p paddock-integration --test golden_bytes
@@ -131,7 +131,7 @@ clients() {
   kazoo 3
   ZOOKEEPER_CLUSTER_SIZE=3 step kazoo-read-only integration/clients/kazoo/run.sh \
     --server-cmd "$PWD/target/release/paddock serve {config}" -k test_read_only
-  for suite in zkcli zktests gozk; do
+  for suite in zkcli zktests gozk kafka patroni; do
     step "$suite" "integration/clients/$suite/run.sh" --server-cmd "$PWD/target/release/paddock serve {config}"
   done
   step failover integration/clients/failover/run.sh --rounds 10 --server-cmd "$PWD/target/release/paddock serve {config}"

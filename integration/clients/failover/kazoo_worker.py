@@ -26,26 +26,27 @@ def settled(client, act, landed):
         try:
             return act()
         except ConnectionLoss:
-            client.retry(client.sync, FOLDER)  # behind whatever the lost request did
+            client.retry(client.sync, "/")  # behind whatever the lost request did
             if found := client.retry(landed):
                 return found
 
 
-class Worker:
-    def __init__(self, hosts, name):
+class Steps:
+    """A client, and a thread for each step that it repeats until it is told to stop."""
+
+    def __init__(self, hosts, name, *steps):
         self.name = name
         self.client = connect(hosts)
         self.session = self.client.client_id[0]
         self.faults = []  # (claim, what was seen)
-        self.held = self.counted = 0
-        self.config = None
+        self.losses = 0  # how often the connection was lost
         self.stuck = False  # a thread ended early: nothing is worth waiting for
         self.moved = threading.Condition()
         self.over = threading.Event()
         self.client.add_listener(self.state_changed)
-        self.client.create(f"{FOLDER}/alive-{name}", ephemeral=True)
-        DataWatch(self.client, f"{FOLDER}/config", self.config_changed)
-        self.threads = [threading.Thread(target=self.loop, args=(step,), daemon=True) for step in (self.hold, self.count)]
+        self.threads = [threading.Thread(target=self.loop, args=(step,), daemon=True) for step in steps]
+
+    def begin(self):
         for thread in self.threads:
             thread.start()
 
@@ -55,13 +56,9 @@ class Worker:
             self.moved.notify_all()
 
     def state_changed(self, state):
+        self.losses += state == KazooState.SUSPENDED
         if state == KazooState.LOST and not self.over.is_set():
             self.fault("session", "the session was lost")
-
-    def config_changed(self, data, _stat):
-        with self.moved:
-            self.config = data
-            self.moved.notify_all()
 
     def loop(self, step):
         try:
@@ -74,6 +71,34 @@ class Worker:
         except Exception as error:  # the thread's end is a fault, whatever it was
             self.stuck = True
             self.fault("progress", f"{step.__name__} ended with {error!r}")
+
+    def wait(self, condition):
+        with self.moved:
+            return self.moved.wait_for(lambda: condition() or self.stuck, LIMIT) and condition()
+
+    def end(self):
+        self.over.set()
+        for thread in self.threads:
+            thread.join(LIMIT)
+            if thread.is_alive():
+                self.fault("progress", "a thread never ended")
+        if self.client.client_id[0] != self.session:
+            self.fault("session", "it is another one now")
+
+
+class Worker(Steps):
+    def __init__(self, hosts, name):
+        super().__init__(hosts, name, self.hold, self.count)
+        self.held = self.counted = 0
+        self.config = None
+        self.client.create(f"{FOLDER}/alive-{name}", ephemeral=True)
+        DataWatch(self.client, f"{FOLDER}/config", self.config_changed)
+        self.begin()
+
+    def config_changed(self, data, _stat):
+        with self.moved:
+            self.config = data
+            self.moved.notify_all()
 
     def hold(self, number):
         """Takes the lock; while it is ours nobody else is the owner, nor writes the fence."""
@@ -125,10 +150,6 @@ class Worker:
             pass
         self.counted += 1
 
-    def wait(self, condition):
-        with self.moved:
-            return self.moved.wait_for(lambda: condition() or self.stuck, LIMIT) and condition()
-
     def saw(self, value):
         if not self.wait(lambda: self.config == value):
             self.fault("watch", f"it last saw {self.config}, not {value}")
@@ -140,15 +161,6 @@ class Worker:
             self.fault("again", "it did not hold the lock again")
         if not self.wait(lambda: self.counted >= counted):
             self.fault("progress", "it did not count again")
-
-    def end(self):
-        self.over.set()
-        for thread in self.threads:
-            thread.join(LIMIT)
-            if thread.is_alive():
-                self.fault("progress", "a thread never ended")
-        if self.client.client_id[0] != self.session:
-            self.fault("session", "it is another one now")
 
 
 def work(hosts, name, pipe):

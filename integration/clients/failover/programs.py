@@ -10,11 +10,11 @@ TARGET = os.path.join(os.path.dirname(os.path.dirname(CLIENTS)), "target", "clie
 OUT = os.path.join(TARGET, "failover")
 
 
-def kazoo():
-    return [sys.executable, os.path.join(HERE, "kazoo_clients.py")]
+def kazoo(script="kazoo_clients.py"):
+    return [sys.executable, os.path.join(HERE, script)]
 
 
-def java():
+def java(main="Main"):
     """Compiles against the jars that the suite java/ has."""
     subprocess.run([os.path.join(CLIENTS, "java", "fetch.sh")], check=True)
     classes, jars = os.path.join(OUT, "java"), os.path.join(TARGET, "java", "lib", "*")
@@ -25,17 +25,21 @@ def java():
     # Curator reports every connection that it loses: LOG_LEVEL=WARN shows it.
     level = os.environ.get("LOG_LEVEL", "OFF")
     options = [f"-DLOG_LEVEL={level}", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC"]
-    return ["java", *options, "-cp", path, "paddock.failover.Main"]
+    return ["java", *options, "-cp", path, f"paddock.failover.{main}"]
 
 
-def go():
+def go(*words):
     """Read-only, with hashes in go.sum: whatever is fetched is what was pinned."""
     folder, binary = os.path.join(HERE, "go"), os.path.join(OUT, "go")
     path = os.path.join(TARGET, "go", "path")
     env = {**os.environ, "GOFLAGS": "-mod=readonly -modcacherw", "GOPATH": path, "GOTOOLCHAIN": "local"}
     command = subprocess.run([os.path.join(CLIENTS, "go", "go.sh")], check=True, stdout=subprocess.PIPE, text=True)
     subprocess.run([command.stdout.strip(), "build", "-o", binary, "."], check=True, cwd=folder, env=env)
-    return [binary]
+    return [binary, *words]
 
 
 ALL = {"kazoo": kazoo, "java": java, "go": go}
+# Those that write without end, as gaps.py has them.
+WRITERS = {"kazoo": lambda: kazoo("kazoo_writer.py"), "java": lambda: java("Writer"), "go": lambda: go("write")}
+# Those that use recipes in loops, as recipes.py has them.
+RECIPES = {"kazoo": lambda: kazoo("kazoo_recipes.py"), "java": lambda: java("Recipes")}

@@ -9,114 +9,17 @@ It prints `ready` once its clients are at work, and for each claim `ok   …` or
 """
 
 import argparse
-import contextlib
-import os
-import queue
 import subprocess
 import sys
-import threading
 import time
 
-HERE = os.path.dirname(os.path.abspath(__file__))
-sys.path.insert(0, os.path.join(os.path.dirname(HERE), "kazoo"))
-
-import programs  # noqa: E402
-import servers  # noqa: E402  (found by the line above)
-
-# Seconds for any answer: above the longest wait of a program, so that it is the program that tells what is missing.
-LIMIT = 150
+import gaps
+import programs
+import recipes
+from members import LIMIT, Broken, Counts, Members, Program, servers
 
 
-class Broken(Exception):
-    """A program or the ensemble did not do what it must, in words."""
-
-
-class Members:
-    """Three of them, all running but for one that was just killed."""
-
-    def __init__(self):
-        keys = ("4lw.commands.whitelist=*",)
-        self.cluster = servers.ZookeeperCluster(3, configuration_entries=keys)
-
-    def __enter__(self):
-        with contextlib.ExitStack() as ends:
-            ends.push(self.__exit__)
-            self.cluster.start()
-            self.leader()
-            ends.pop_all()
-        return self
-
-    def __exit__(self, kind, *_):
-        if kind:
-            self.tell_logs()
-        with contextlib.ExitStack() as ends:  # all of them, whatever is wrong with one
-            for member in self.cluster:
-                ends.callback(member.destroy)
-                ends.callback(member.kill)
-
-    def tell_logs(self):
-        print("".join(f"{m.server_id}: {line}" for m in self.cluster for line in m.get_logs(40)))
-
-    @property
-    def hosts(self):
-        return ",".join(member.address for member in self.cluster)
-
-    def leader(self):
-        """Who says that it leads, as soon as one does."""
-        deadline = time.monotonic() + LIMIT
-        while time.monotonic() < deadline:
-            for member in self.cluster:
-                if member.running and "Mode: leader" in member.say("srvr"):
-                    return member
-            time.sleep(0.01)
-        raise Broken(f"nobody led within {LIMIT} s")
-
-    def ended(self):
-        """Those that ended by themselves."""
-        return [m.server_id for m in self.cluster if m.running and m.process.poll() is not None]
-
-
-class Counts:
-    def __init__(self):
-        self.passed = self.failed = 0
-
-    def claim(self, line):
-        """Prints a line and counts it if it is about a claim."""
-        print(line, flush=True)
-        self.passed += line.startswith("ok ")
-        self.failed += line.startswith("FAIL ")
-
-
-class Program:
-    """One of the programs, running."""
-
-    def __init__(self, process, counts):
-        self.process = process
-        self.counts = counts
-        self.lines = queue.Queue()
-        threading.Thread(target=self._read, daemon=True).start()
-
-    def _read(self):
-        for line in self.process.stdout:
-            self.lines.put(line.rstrip("\n"))
-        self.lines.put(None)
-
-    def tell(self, line):
-        self.process.stdin.write(line + "\n")
-        self.process.stdin.flush()
-
-    def until(self, wanted):
-        """Counts what comes up to the line `wanted`; None is the end."""
-        while (line := self._next(wanted)) != wanted:
-            if line is None:
-                raise Broken(f"it ended before it said {wanted!r}")
-            self.counts.claim(line)
-
-    def _next(self, wanted):
-        try:
-            return self.lines.get(timeout=LIMIT)
-        except queue.Empty:
-            raise Broken(f"it said nothing for {LIMIT} s; {wanted!r} is missing") from None
+WRONG = (Broken, OSError, RuntimeError, subprocess.TimeoutExpired)
 
 
 def rounds_of(program, members, rounds):
@@ -149,9 +52,8 @@ def run(name, command, members, rounds, counts):
     print(f"     {name}: leaders killed: {rounds}; {time.monotonic() - began:.0f} s", flush=True)
 
 
-def main(options):
-    servers.command = options.server_cmd
-    counts = Counts()
+def turn(options, counts):
+    """Each program by itself, `--rounds` leaders killed under it."""
     commands = {name: programs.ALL[name]() for name in options.suites or programs.ALL}
     for name, command in commands.items():
         try:
@@ -160,8 +62,29 @@ def main(options):
                 run(name, command, members, options.rounds, counts)
                 if counts.failed > failed:
                     members.tell_logs()
-        except (Broken, OSError, RuntimeError, subprocess.TimeoutExpired) as why:
+        except WRONG as why:
             counts.claim(f"FAIL {name}: {why}")
+
+
+def at_once(kind, ways, options, counts, act):
+    """All programs at once: `act` runs them by their commands."""
+    commands = {name: way() for name, way in ways.items() if name in (options.suites or ways)}
+    try:
+        act(commands)
+    except WRONG as why:
+        counts.claim(f"FAIL {kind}: {why}")
+
+
+def main(options):
+    servers.command = options.server_cmd
+    counts = Counts()
+    for kind in ("rolling", "kills"):
+        if rounds := getattr(options, kind):
+            at_once(kind, programs.WRITERS, options, counts, lambda them: gaps.run(them, kind, rounds, counts))
+    if options.recipes:
+        at_once("recipes", programs.RECIPES, options, counts, lambda them: recipes.run(them, options.recipes, counts))
+    if not (options.rolling or options.kills or options.recipes):
+        turn(options, counts)
     print(f"{counts.passed} passed, {counts.failed} failed")
     return 0 if counts.passed and not counts.failed else 1
 
@@ -170,5 +93,8 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser()
     parser.add_argument("--server-cmd", required=True, help="runs one member on the zoo.cfg in place of {config}")
     parser.add_argument("--rounds", type=int, default=3, help="leaders to kill for each program")
+    parser.add_argument("--rolling", type=int, default=0, metavar="N", help="rolling restarts under writers; see gaps.py")
+    parser.add_argument("--kills", type=int, default=0, metavar="N", help="leaders killed under writers; see gaps.py")
+    parser.add_argument("--recipes", type=int, default=0, metavar="N", help="rounds under recipes in loops; see recipes.py")
     parser.add_argument("suites", nargs="*", metavar="SUITE", help=f"of {', '.join(programs.ALL)}")
     sys.exit(main(parser.parse_args()))

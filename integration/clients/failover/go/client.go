@@ -22,6 +22,8 @@ type Client struct {
 	name    string
 	session int64
 	expired atomic.Bool
+	losses  atomic.Int64 // how often the connection was lost
+	onLoss  atomic.Value // a func() to be called then
 }
 
 type silent struct{}
@@ -37,6 +39,11 @@ func connect(hosts []string, name string) (*Client, error) {
 		case event.Type != zk.EventSession:
 		case event.State == zk.StateExpired:
 			client.expired.Store(true)
+		case event.State == zk.StateDisconnected:
+			client.losses.Add(1)
+			if tell, ok := client.onLoss.Load().(func()); ok {
+				tell()
+			}
 		case event.State == zk.StateHasSession:
 			select {
 			case has <- struct{}{}:
@@ -76,7 +83,7 @@ func again(act func() error) error {
 
 // catchUp returns once this client's member has all that was written before.
 func (client *Client) catchUp() error {
-	return again(func() error { _, err := client.Sync(folder); return err })
+	return again(func() error { _, err := client.Sync("/"); return err })
 }
 
 // settle is what act returns, or, where the connection was lost meanwhile, whether landed finds that it happened; it

@@ -1,4 +1,5 @@
 // HOSTS: two go-zookeeper clients that share a lock and a counter; see run.py.
+// write HOSTS FOLDER NAME…: a client of each name that writes without end; see gaps.py.
 package main
 
 import (
@@ -47,6 +48,13 @@ func (faults *Faults) tell() {
 }
 
 func main() {
+	if os.Args[1] == "write" {
+		if err := write(strings.Split(os.Args[2], ","), os.Args[3], os.Args[4:]); err != nil {
+			fmt.Println("FAIL go:", err)
+			os.Exit(1)
+		}
+		return
+	}
 	faults := &Faults{seen: map[string][]string{}}
 	if err := run(strings.Split(os.Args[1], ","), faults); err != nil {
 		faults.add("progress", "%v", err)

@@ -9,7 +9,12 @@ enum Claim {
     ACTS("what leaders did is in the order of their tokens, each token one leader's"),
     WATCH("a watch left before a kill fires once, at the change after it"),
     SESSION("no session is lost or changed"),
-    PROGRESS("everything goes on");
+    PROGRESS("everything goes on"),
+    // Of recipes in loops, whose words recipes.py has.
+    FENCE(""),
+    CACHE(""),
+    PRESENT(""),
+    AGAIN("");
 
     final String words;
 

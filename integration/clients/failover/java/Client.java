@@ -4,6 +4,7 @@ import java.util.concurrent.Callable;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.locks.LockSupport;
+import org.apache.curator.RetryPolicy;
 import org.apache.curator.framework.CuratorFramework;
 import org.apache.curator.framework.CuratorFrameworkFactory;
 import org.apache.curator.framework.state.ConnectionState;
@@ -22,23 +23,30 @@ final class Client implements AutoCloseable {
     final CuratorFramework curator;
     /** Counts what the connection became: whatever is suspended or found again. */
     final AtomicInteger changes = new AtomicInteger();
+    /** Counts how often the connection was lost. */
+    final AtomicInteger losses = new AtomicInteger();
 
     private final Faults faults;
     private final long session;
     private volatile boolean lost;
 
     Client(String hosts, String name, Faults faults) throws Exception {
+        this(hosts, "failover-java", name, faults, new RetryForever(RETRY_MS));
+    }
+
+    Client(String hosts, String namespace, String name, Faults faults, RetryPolicy retry) throws Exception {
         this.name = name;
         this.faults = faults;
         curator = CuratorFrameworkFactory.builder()
                 .connectString(hosts)
-                .namespace("failover-java")
+                .namespace(namespace)
                 .sessionTimeoutMs(SESSION_MS)
                 .connectionTimeoutMs(SESSION_MS)
-                .retryPolicy(new RetryForever(RETRY_MS))
+                .retryPolicy(retry)
                 .build();
         curator.getConnectionStateListenable().addListener((c, state) -> {
             changes.incrementAndGet();
+            losses.addAndGet(state == ConnectionState.SUSPENDED ? 1 : 0);
             lost |= state == ConnectionState.LOST;
         });
         curator.start();
@@ -48,13 +56,17 @@ final class Client implements AutoCloseable {
         session = session();
     }
 
-    private long session() throws Exception {
+    long session() throws Exception {
         return curator.getZookeeperClient().getZooKeeper().getSessionId();
+    }
+
+    boolean keptSession() throws Exception {
+        return !lost && session() == session;
     }
 
     /** Tells if the session was lost, or is another. */
     void lookAtSession() throws Exception {
-        if (lost || session() != session) {
+        if (!keptSession()) {
             faults.add(Claim.SESSION, name + (lost ? " saw LOST" : " has another session"));
         }
     }

@@ -3,6 +3,7 @@ package paddock.failover;
 import java.io.BufferedReader;
 import java.io.InputStreamReader;
 import java.util.ArrayList;
+import java.util.EnumSet;
 import java.util.List;
 import org.apache.zookeeper.CreateMode;
 
@@ -98,6 +99,6 @@ final class Main {
             latches.get(i).leave();
             clients.get(i).close();
         }
-        faults.tell();
+        faults.tell(EnumSet.range(Claim.MUTEX, Claim.PROGRESS));
     }
 }

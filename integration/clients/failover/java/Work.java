@@ -4,6 +4,7 @@ package paddock.failover;
 final class Work {
     private final Thread thread;
     private volatile boolean over;
+    private volatile boolean failed;
 
     interface Step {
         void run(int number) throws Exception;
@@ -16,6 +17,7 @@ final class Work {
                     step.run(number);
                 }
             } catch (Exception e) {
+                failed = true;
                 faults.add(Claim.PROGRESS, name + " ended with " + e);
             }
         }, name);
@@ -25,6 +27,10 @@ final class Work {
 
     void stop() {
         over = true;
+    }
+
+    boolean failed() {
+        return failed;
     }
 
     boolean ends() throws InterruptedException {

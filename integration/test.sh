@@ -7,7 +7,7 @@
 #   crash    real processes: kills, power cuts, bad disks, hostile clients   CRASH_ROUNDS=n (default 24)
 #   chaos    ensembles of real processes: members killed, frozen, wiped, strangers   CRASH_ROUNDS=n (default 5);
 #            cut off, too, under clients whose history is judged   CHAOS_SECONDS=n (default 40), CHAOS_SEED=n
-#   clients  ZooKeeper programs that others wrote
+#   clients  ZooKeeper programs that others wrote; restarts under them   RESTARTS=n (default 3)
 #   quick    lint, unit and 200 seeds: before every commit
 # Installs what it needs; whatever it downloads is pinned and kept under target/.
 # Prints seconds per stage and ends with "N passed, N failed".
@@ -135,6 +135,9 @@ clients() {
     step "$suite" "integration/clients/$suite/run.sh" --server-cmd "$PWD/target/release/paddock serve {config}"
   done
   step failover integration/clients/failover/run.sh --rounds 10 --server-cmd "$PWD/target/release/paddock serve {config}"
+  step restarts integration/clients/failover/run.sh --rolling "${RESTARTS:-3}" --kills "${RESTARTS:-3}" \
+    --server-cmd "$PWD/target/release/paddock serve {config}"
+  step recipes integration/clients/failover/run.sh --recipes 1 --server-cmd "$PWD/target/release/paddock serve {config}"
   step java-python-c-go-rust integration/clients/all.sh \
     --server-cmd "$PWD/target/release/paddock serve {config}" java python c go rust
 }

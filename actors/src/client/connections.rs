@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use paddock_messages::client::session::ConnectRequest;
 use paddock_messages::ids::{AttachNumber, ConnId, SessionId};
 use paddock_messages::znode::Id;
 use paddock_messages::zxid::Zxid;
@@ -22,6 +23,8 @@ pub(super) enum Phase {
     Word,
     /// The handshake is with the Learner.
     Connecting,
+    /// The handshake waits for a leader (C16).
+    Waiting,
     /// It has a session.
     Open,
     /// It asked to end its session: nothing more is read; the reply ends it.
@@ -47,6 +50,8 @@ pub(super) struct Connection {
     pub(super) stall: Option<Stall>,
     /// While it waits for a leader (C8).
     pub(super) parked: Option<Parked>,
+    /// What its handshake asks, until it has its session: of the next leader, if this one is lost (C16).
+    pub(super) asks: Option<Box<ConnectRequest>>,
     pub(super) inbox: Inbox,
     pub(super) pipeline: Pipeline,
     pub(super) outbox: Outbox,
@@ -89,6 +94,7 @@ impl Connection {
             phase: Phase::First,
             stall: None,
             parked: None,
+            asks: None,
             inbox: Inbox::default(),
             pipeline: Pipeline::default(),
             outbox: Outbox::default(),

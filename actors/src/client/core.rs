@@ -72,6 +72,8 @@ pub struct ArbiterCore {
     /// What the feed was told last.
     pub(super) told: usize,
     pub(super) serving: Serving,
+    /// The leader is lost, and the next one is waited for until then, in ms (C16).
+    pub(super) leader_until_ms: Option<u64>,
     /// Until when pings may be answered, in ms.
     pub(super) vouched_until_ms: u64,
     /// Whether some were not.
@@ -146,6 +148,7 @@ impl ArbiterCore {
             announced: 0,
             told: 0,
             serving: Serving::Nobody,
+            leader_until_ms: None,
             vouched_until_ms: u64::MAX,
             owes_pings: false,
             now_ms: 0,

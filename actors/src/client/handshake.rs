@@ -82,8 +82,14 @@ impl ArbiterCore {
                 return self.close(conn, Remark::Throttled);
             }
         }
+        self.connect(conn, Box::new(request));
+    }
+
+    /// What a handshake that is let in asks.
+    pub(super) fn connect(&mut self, conn: ConnId, request: Box<ConnectRequest>) {
         let wants_writes = !request.read_only.unwrap_or(false);
         match self.serving {
+            Serving::Nobody if self.awaits_leader() => return self.wait_for_leader(conn, request),
             Serving::Nobody => return self.close(conn, Remark::NotServing),
             Serving::ReadOnly if wants_writes => return self.close(conn, Remark::ReadOnly),
             _ => {}
@@ -104,10 +110,12 @@ impl ArbiterCore {
         connection.phase = Phase::Connecting;
         connection.timeout_ms = timeout_ms;
         connection.has_flag = request.read_only.is_some();
+        let has_password = request.fields.password.as_deref() == Some(&password(session)[..]);
+        connection.asks = Some(request);
         let client = self.client(conn);
         if session == SessionId::NONE {
             self.submissions.push(Submission::Open { client, timeout_ms });
-        } else if request.fields.password.as_deref() == Some(&password(session)[..]) {
+        } else if has_password {
             self.submissions.push(Submission::Attach { client, session, timeout_ms });
         } else {
             self.expired(conn, Remark::WrongPassword); // as if it had; its connection is left alone
@@ -143,6 +151,7 @@ impl ArbiterCore {
             return;
         };
         connection.phase = Phase::Open;
+        connection.asks = None;
         connection.touched_ms = self.now_ms;
         (connection.session, connection.attach, connection.timeout_ms) = (session, attach, timeout_ms);
         connection.is_local = attach.is_local();

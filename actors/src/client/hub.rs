@@ -382,7 +382,8 @@ impl ClientHub {
                 "the leader is lost: clients wait for the next one (parkTime)"
             );
         }
-        if parked > 0 {
+        if self.park_ms > 0 {
+            // Whoever comes meanwhile waits, too (C16).
             ctx.after(Duration::from_millis(self.park_ms + 1), |hub, _| {
                 let closed = hub.shared.step(ArbiterCore::on_park_over);
                 if closed > 0 {

@@ -5,6 +5,7 @@
 //! with nothing but writes in flight may still be answered: whatever a new leader commits of them is applied
 //! here behind what this member has, in their order. Everything else that is in flight is lost with the leader.
 
+use paddock_messages::client::session::ConnectRequest;
 use paddock_messages::ids::{AttachNumber, ConnId, SessionId};
 use paddock_messages::letters::Submission;
 
@@ -35,8 +36,12 @@ impl ArbiterCore {
     /// those that are parked, where they cannot go on.
     pub fn serve(&mut self, whom: Serving, now_ms: u64) {
         (self.serving, self.now_ms) = (whom, now_ms);
+        if whom == Serving::Everybody {
+            self.leader_until_ms = None;
+        }
         if whom != Serving::Nobody {
             self.revalidate();
+            self.connect_waiting();
             self.go_on();
         }
     }
@@ -48,6 +53,8 @@ impl ArbiterCore {
         self.now_ms = now_ms;
         self.drain(); // the old leader's last answers
         let until_ms = now_ms.saturating_add(self.settings.park_ms);
+        self.leader_until_ms.get_or_insert(until_ms);
+        let awaits_leader = self.awaits_leader();
         let mut done = Parking::default();
         for slot in 0..self.conns.slots() {
             let Some((conn, connection)) = self.conns.in_slot(slot) else { continue };
@@ -55,6 +62,9 @@ impl ArbiterCore {
             match connection.phase {
                 Phase::First | Phase::Word if self.settings.park_ms > 0 => {} // it has asked no leader for anything
                 Phase::Closing => {}
+                Phase::Connecting | Phase::Waiting if awaits_leader => {
+                    connection.phase = Phase::Waiting;
+                }
                 Phase::Open
                     if !connection.is_local && connection.pipeline.may_wait() && until_ms > now_ms =>
                 {
@@ -95,8 +105,32 @@ impl ArbiterCore {
     pub fn on_park_over(&mut self, now_ms: u64) -> usize {
         self.now_ms = now_ms;
         let closed = self.close_late();
+        if self.serving == Serving::Nobody && !self.awaits_leader() {
+            self.connect_waiting(); // in vain
+        }
         self.go_on();
         closed
+    }
+
+    /// C16. Whether the next leader is worth waiting for.
+    pub(super) fn awaits_leader(&self) -> bool {
+        self.leader_until_ms.is_some_and(|until| self.now_ms < until)
+    }
+
+    pub(super) fn wait_for_leader(&mut self, conn: ConnId, request: Box<ConnectRequest>) {
+        let Some(connection) = self.conns.get_mut(conn) else { return };
+        (connection.phase, connection.asks) = (Phase::Waiting, Some(request));
+        self.wake(conn);
+    }
+
+    /// The handshakes that wait are asked, or are told that nobody is served.
+    fn connect_waiting(&mut self) {
+        for slot in 0..self.conns.slots() {
+            let Some((conn, connection)) = self.conns.in_slot(slot) else { continue };
+            if let Some(request) = connection.asks.take_if(|_| connection.phase == Phase::Waiting) {
+                self.connect(conn, request);
+            }
+        }
     }
 
     pub(super) fn close_late(&mut self) -> usize {

@@ -121,7 +121,7 @@ impl ArbiterCore {
             Phase::First | Phase::Word if silent_ms >= self.settings.sessionless_timeout_ms => {
                 Verdict::Closes(Remark::HalfOpen(self.settings.sessionless_timeout_ms))
             }
-            Phase::First | Phase::Word => Verdict::Stays,
+            Phase::First | Phase::Word | Phase::Waiting => Verdict::Stays,
             Phase::Closing if is_deaf || unsent == 0 => Verdict::Cut,
             Phase::Closing => Verdict::Stays,
             _ if is_deaf => Verdict::Closes(Remark::Deaf(unsent)),

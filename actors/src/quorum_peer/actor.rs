@@ -402,8 +402,8 @@ impl Serve<Decide> for QuorumPeerActor {
 
 impl Serve<Retire> for QuorumPeerActor {
     fn serve(&mut self, Retire: Retire, ctx: &mut Ctx<'_, Self>) {
-        let progress = self.board.progress(self.role);
-        self.core.on_retire(ctx.clock().now_ms(), &progress, &mut self.out);
+        let (progress, behind) = (self.board.progress(self.role), self.peers.lag.lock().learners());
+        self.core.on_retire(ctx.clock().now_ms(), (&progress, &behind), &mut self.out);
         self.perform(ctx);
     }
 }

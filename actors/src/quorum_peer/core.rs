@@ -10,6 +10,7 @@ use super::digests::{Comparison, Finding};
 use super::moving::Moving;
 use super::progress::{OwnDigests, Progress, Reign, Stay};
 use super::pulse::Pulse;
+use crate::proposer::lag::Behind;
 use crate::quorum::Quorum;
 
 /// So long a leader may take to hand the lead over as its process ends, in ms (Q7).
@@ -284,15 +285,23 @@ impl<Q: Quorum> QuorumPeer<Q> {
         }
     }
 
-    /// The process is to end (Q7).
-    pub fn on_retire(&mut self, now_ms: u64, progress: &Progress, out: &mut Vec<Output>) {
+    /// The process is to end (Q7). `behind` is what learners lack.
+    pub fn on_retire(
+        &mut self,
+        now_ms: u64,
+        (progress, behind): (&Progress, &BTreeMap<ServerId, Behind>),
+        out: &mut Vec<Output>,
+    ) {
         if self.retires_by_ms.is_some() {
             return;
         }
         self.retires_by_ms = Some(now_ms + HAND_OVER_MS);
         match (self.role, progress) {
             (Role::Leading, Progress::Leading(reign)) if reign.established.is_some() => {
-                out.push(Output::HandOver(None));
+                // Who is named already stays so, and no heir is waited for where the epochs change.
+                let names = self.moving.is_none() && reign.next.is_none();
+                let heir = names.then(|| self.fittest((reign, behind), now_ms)).flatten();
+                self.hand_over_to(heir, now_ms, out);
             }
             _ => {
                 self.role = Role::Looking;

@@ -470,10 +470,10 @@ fn q7_whoever_is_to_end_begins_no_role_and_a_leader_hands_over_first() {
             member.on_elected(id(leader), 0, &mut out);
             out.clear();
         }
-        member.on_retire(10, &progress, &mut out);
+        member.on_retire(10, (&progress, &BTreeMap::new()), &mut out);
         assert_eq!(std::mem::take(&mut out), [expected], "{progress:?}");
         assert!(!member.takes_role());
-        member.on_retire(11, &progress, &mut out);
+        member.on_retire(11, (&progress, &BTreeMap::new()), &mut out);
         assert_eq!(out, [], "it is told so once");
         // The Proposer has done: of the others nothing is left that could end.
         let hands_over = member.role() == Role::Leading;
@@ -490,7 +490,7 @@ fn q7_a_leader_that_cannot_hand_over_in_time_ends_its_role_all_the_same() {
     let reign = reign(&[2, 3], &[2, 3]);
     let (mut member, mut out) = (peer(0), Vec::new());
     member.on_elected(id(1), 0, &mut out);
-    member.on_retire(100, &reign.progress(), &mut out);
+    member.on_retire(100, (&reign.progress(), &BTreeMap::new()), &mut out);
     for (now, ends) in [(100, false), (100 + HAND_OVER_MS, false), (101 + HAND_OVER_MS, true)] {
         out.clear();
         member.on_time(now, &reign.progress(), &mut out);

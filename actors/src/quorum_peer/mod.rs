@@ -11,7 +11,7 @@
 //!   tick, if it is to: what is committed, as far as it knows, and nothing of which all or a part was lost. Before its next
 //!   role it closes all their connections.
 //! - Q7  A member whose process is to end begins no role any more, and gives up the one that it has: a leader once it has
-//!   handed the lead over (P15), or [`HAND_OVER_MS`] later.
+//!   handed the lead over (P15), or [`HAND_OVER_MS`] later. It names the voter that lacks the least, if one is as Q8 has it.
 //! - Q8  A leader that an operator tells to gives the lead up for a voter that is in sync, answers and is little behind, which it
 //!   names (EL11), and for no other: once that one has all that was numbered (P15), or [`HAND_OVER_MS`] later.
 //!

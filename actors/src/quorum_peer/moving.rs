@@ -1,4 +1,4 @@
-//! Q8: whom a leader hands the lead to that an operator tells to.
+//! Whom a leader hands the lead to that an operator tells to (Q8), or whose process is to end (Q7).
 
 use std::collections::BTreeMap;
 
@@ -95,18 +95,30 @@ impl<Q: Quorum> QuorumPeer<Q> {
         if reign.next.is_some() {
             return Err(MoveRefused::RollsOver);
         }
-        let fits = |id| self.why_not_heir(id, (reign, behind), now_ms).map_or(Ok(id), Err);
         let heir = match to {
-            Some(id) => fits(id)?,
-            None => {
-                let lacks = |id: &ServerId| behind.get(id).map(|it| it.bytes);
-                let fit = self.peers().filter(|id| fits(*id).is_ok());
-                fit.min_by_key(|id| (lacks(id), std::cmp::Reverse(*id))).ok_or(MoveRefused::Nobody)?
-            }
+            Some(id) => self.why_not_heir(id, (reign, behind), now_ms).map_or(Ok(id), Err)?,
+            None => self.fittest((reign, behind), now_ms).ok_or(MoveRefused::Nobody)?,
         };
-        self.moving = Some(Moving { heir, by_ms: now_ms + HAND_OVER_MS });
-        out.push(Output::HandOver(Some(heir)));
+        self.hand_over_to(Some(heir), now_ms, out);
         Ok(heir)
+    }
+
+    /// The voter that lacks the least, of those that may be an heir.
+    pub(super) fn fittest(
+        &self,
+        (reign, behind): (&Reign, &BTreeMap<ServerId, Behind>),
+        now_ms: u64,
+    ) -> Option<ServerId> {
+        let lacks = |id: &ServerId| behind.get(id).map(|it| it.bytes);
+        let fit = self.peers().filter(|id| self.why_not_heir(*id, (reign, behind), now_ms).is_none());
+        fit.min_by_key(|id| (lacks(id), std::cmp::Reverse(*id)))
+    }
+
+    /// The lead is given up; to nobody more than to others, if there is no heir.
+    pub(super) fn hand_over_to(&mut self, heir: Option<ServerId>, now_ms: u64, out: &mut Vec<Output>) {
+        let moving = heir.map(|heir| Moving { heir, by_ms: now_ms + HAND_OVER_MS });
+        self.moving = moving.or(self.moving);
+        out.push(Output::HandOver(heir));
     }
 
     fn why_not_heir(
@@ -236,8 +248,30 @@ mod tests {
         assert_eq!((out.as_slice(), leader.take_heir()), (&[Output::Look("over")][..], Some(ServerId(2))));
         assert_eq!(leader.take_heir(), None, "it is told once");
         let mut ending = self::leader();
-        ending.on_retire(50, &led, &mut Vec::new());
+        ending.on_retire(50, (&led, &behind([10, 20, 0])), &mut Vec::new());
         assert_eq!(moved(&mut ending, Some(2), &led), Err(MoveRefused::UnderWay));
+    }
+
+    #[test]
+    fn q7_a_leader_whose_process_is_to_end_names_the_voter_that_lacks_the_least() {
+        let retired = |mut leader: QuorumPeer<Majority>, reign: Reign, lag: [u64; 3]| {
+            let mut out = Vec::new();
+            leader.on_retire(100, (&Progress::Leading(reign), &behind(lag)), &mut out);
+            leader.on_ended("over", &mut Vec::new());
+            (out, leader.take_heir().map(|heir| heir.0))
+        };
+        let named = |heir: u64| (vec![Output::HandOver(Some(ServerId(heir)))], Some(heir));
+        assert_eq!(retired(leader(), reign(), [10, 20, 0]), named(2));
+        assert_eq!(retired(leader(), reign(), [20, 10, 0]), named(3));
+        assert_eq!(retired(leader(), reign(), [0, 0, 0]), named(3), "the higher id, as in an election");
+        // Nobody is waited for who lacks much, nor where the epochs change.
+        let nobody = (vec![Output::HandOver(None)], None);
+        assert_eq!(retired(leader(), reign(), [2 << 20, 2 << 20, 0]), nobody);
+        assert_eq!(retired(leader(), Reign { next: Some(Epoch(4)), ..reign() }, [10, 20, 0]), nobody);
+        // Whom an operator has named stays the heir.
+        let mut moved_before = leader();
+        moved(&mut moved_before, Some(3), &Progress::Leading(reign())).unwrap();
+        assert_eq!(retired(moved_before, reign(), [10, 20, 0]), (vec![Output::HandOver(None)], Some(3)));
     }
 
     #[test]

@@ -5,11 +5,13 @@ import datetime
 import os
 import random
 import sys
+import threading
 import time
 import warnings
 
 import kazoo_worker
 from kazoo.exceptions import BadVersionError, ConnectionLoss, NodeExistsError, NoNodeError
+from kazoo.protocol.states import KazooState
 from kazoo.recipe.barrier import Barrier
 from kazoo.recipe.cache import TreeCache
 from kazoo.recipe.election import Election
@@ -32,8 +34,8 @@ class Recipes(kazoo_worker.Steps):
         self.did = {step.__name__: 0 for step in self.recipes}
         super().__init__(hosts, name, *map(self.counted, self.recipes))
         self.folder = folder
-        self.partition = None
-        self.locks = {it: self.client.Lock(f"{ROOT}/{it}", name) for it in ("lock",)}
+        self.hosts, self.part = hosts, None
+        self.mutex = self.client.Lock(f"{ROOT}/lock", name)
         self.leading = Election(self.client, f"{ROOT}/election", name)
         self.number = self.client.Counter(f"{ROOT}/counter")
         self.items = self.client.Queue(f"{ROOT}/queue")
@@ -75,7 +77,7 @@ class Recipes(kazoo_worker.Steps):
         self.note(recipe, "held", recipe, begin, time.monotonic_ns())
 
     def lock(self, _number):
-        with self.locks["lock"]:
+        with self.mutex:
             self.visit("lock")
 
     def election(self, _number):
@@ -141,24 +143,43 @@ class Recipes(kazoo_worker.Steps):
             time.sleep(0.005)
         return False
 
+    def join(self):
+        """
+        A session of its own, which ends when it leaves, or once its connection was lost: kazoo's partitioner forgets a lock
+        that comes to it while it begins anew, and nobody has the item from then on.
+        """
+        client, cut = kazoo_worker.connect(self.hosts), threading.Event()
+        client.add_listener(lambda state: cut.set() if state != KazooState.CONNECTED else None)
+        path = f"{ROOT}/partitioner"
+        part = SetPartitioner(client, path, ITEMS, None, self.name, time_boundary=0.1, max_reaction_time=0.5)
+        return client, cut, part
+
     def partitioner(self, _number):
         """Waits for its part of the items, and has it for a while; the second leaves and joins in each round."""
-        while not (self.partition and self.partition.acquired):
-            if self.partition is None or self.partition.failed:
-                self.partition = SetPartitioner(
-                    self.client, f"{ROOT}/partitioner", ITEMS, None, self.name, time_boundary=0.1, max_reaction_time=0.5
-                )
-            elif self.partition.release:
-                self.partition.release_set()
+        while True:
+            self.part = self.part or self.join()
+            client, cut, part = self.part
+            if part.acquired and not cut.is_set():
+                break
+            if cut.is_set() or part.failed:
+                self.leave()
+            elif part.release:
+                part.release_set()
             else:
-                self.partition.wait_for_acquire(0.1)
-        begin, items = time.monotonic_ns(), list(self.partition)
+                part.wait_for_acquire(0.1)
+        begin, items = time.monotonic_ns(), list(part)
         time.sleep(0.05)
         for item in items:
             self.note("partitioner", "held", item, begin, time.monotonic_ns())
         if self.name == "two" or self.over.is_set():
-            self.partition.finish()
-            self.partition = None
+            self.leave()
+
+    def leave(self):
+        client, _, part = self.part
+        part.finish()
+        client.stop()
+        client.close()
+        self.part = None
 
     def lease(self, _number):
         """A lease that is had until its end, and not renewed, so that the other has it next."""

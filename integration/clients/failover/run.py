@@ -1,5 +1,6 @@
-"""Clients of three members, while leader after leader is killed.
+"""Clients of three members, while leader after leader is killed, or member after member restarted.
 
+With --rolling or --kills it is gaps.py that runs, with --recipes it is recipes.py; see there. Else:
 Starts three members, and runs each program on them in turn. A program keeps its clients at work in the background all
 the time. We tell it, a line on its standard input each:
   killed  the leader was just killed with SIGKILL and stays away: it looks at what must hold, sees that each client gets
@@ -19,6 +20,7 @@ import recipes
 from members import LIMIT, Broken, Counts, Members, Program, servers
 
 
+ROUNDS = 3  # unless said
 WRONG = (Broken, OSError, RuntimeError, subprocess.TimeoutExpired)
 
 
@@ -59,7 +61,7 @@ def turn(options, counts):
         try:
             with Members() as members:
                 failed = counts.failed
-                run(name, command, members, options.rounds, counts)
+                run(name, command, members, options.rounds or ROUNDS, counts)
                 if counts.failed > failed:
                     members.tell_logs()
         except WRONG as why:
@@ -78,13 +80,14 @@ def at_once(kind, ways, options, counts, act):
 def main(options):
     servers.command = options.server_cmd
     counts = Counts()
+    others = options.rolling or options.kills or options.recipes
+    if options.rounds or not others:
+        turn(options, counts)
     for kind in ("rolling", "kills"):
         if rounds := getattr(options, kind):
             at_once(kind, programs.WRITERS, options, counts, lambda them: gaps.run(them, kind, rounds, counts))
     if options.recipes:
         at_once("recipes", programs.RECIPES, options, counts, lambda them: recipes.run(them, options.recipes, counts))
-    if not (options.rolling or options.kills or options.recipes):
-        turn(options, counts)
     print(f"{counts.passed} passed, {counts.failed} failed")
     return 0 if counts.passed and not counts.failed else 1
 
@@ -92,7 +95,7 @@ def main(options):
 if __name__ == "__main__":
     parser = argparse.ArgumentParser()
     parser.add_argument("--server-cmd", required=True, help="runs one member on the zoo.cfg in place of {config}")
-    parser.add_argument("--rounds", type=int, default=3, help="leaders to kill for each program")
+    parser.add_argument("--rounds", type=int, metavar="N", help="leaders to kill for each program by itself")
     parser.add_argument("--rolling", type=int, default=0, metavar="N", help="rolling restarts under writers; see gaps.py")
     parser.add_argument("--kills", type=int, default=0, metavar="N", help="leaders killed under writers; see gaps.py")
     parser.add_argument("--recipes", type=int, default=0, metavar="N", help="rounds under recipes in loops; see recipes.py")

@@ -251,11 +251,46 @@ fn c9_nobody_goes_on_into_read_only_mode_and_no_handshake_is_finished_meanwhile(
     let (idle, early, late) = (member.connect(0), member.accept(0), member.accept(0));
     member.send(early, &hello(SessionId::NONE, 0, None));
     member.lose_leader();
-    assert!(member.is_over(early), "its handshake was with the leader that is lost");
+    assert!(!member.is_over(early), "it waits for the next leader");
     assert!(!member.is_over(late), "it has asked for nothing yet");
     member.serve(Serving::ReadOnly);
-    assert!(member.is_over(idle));
+    assert!(member.is_over(idle) && member.is_over(early), "it would write");
     assert!(member.receive(early).is_empty());
+}
+
+#[test]
+fn c16_a_handshake_waits_for_the_next_leader_and_is_asked_of_it_once() {
+    let mut member = Member::new(1);
+    let (early, late) = (member.accept(0), member.accept(0));
+    member.send(early, &hello(SessionId::NONE, 0, None)); // its leader is lost
+    member.lose_leader();
+    member.send(late, &hello(SessionId::NONE, 0, None)); // there is none
+    for client in [early, late] {
+        assert!(!member.is_over(client) && !member.core(client).wants_read(client.conn), "it waits");
+    }
+    member.find_leader(2);
+    member.serve(Serving::Everybody);
+    member.serve(Serving::Everybody);
+    member.settle();
+    let [one, other] = [early, late].map(|client| member.handshake(client).session_id);
+    assert!(one != other && one != 0 && other != 0, "{one} {other}");
+}
+
+#[test]
+fn c16_a_handshake_waits_no_longer_than_parked_connections() {
+    let mut member = Member::new(1);
+    let waits = member.accept(0);
+    member.lose_leader();
+    member.send(waits, &hello(SessionId::NONE, 0, None));
+    for (now_ms, is_over) in [(PARK_MS - 1, false), (PARK_MS, true)] {
+        member.now_ms = now_ms;
+        member.park(); // lost again, as the next one was not found in time
+        member.core(waits).on_park_over(now_ms);
+        assert_eq!(member.is_over(waits), is_over, "{now_ms}");
+    }
+    let late = member.accept(0);
+    member.send(late, &hello(SessionId::NONE, 0, None));
+    assert!(member.is_over(late), "nobody waits any more");
 }
 
 /// The Learner may apply what is committed before the arbiter hears that the leader is lost.

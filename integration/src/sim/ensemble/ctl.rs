@@ -270,8 +270,8 @@ impl Node {
     }
 
     pub(super) fn on_retire(&mut self) {
-        let progress = self.board.progress(self.ctl.role);
-        self.with_peer(|peer, now_ms, out| peer.on_retire(now_ms, &progress, out));
+        let (progress, behind) = self.progress_and_lag();
+        self.with_peer(|peer, now_ms, out| peer.on_retire(now_ms, (&progress, &behind), out));
     }
 
     pub(super) fn on_role_ended(&mut self, RoleEnded { role, why }: RoleEnded) {

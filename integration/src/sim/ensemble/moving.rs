@@ -2,8 +2,11 @@
 //!
 //! What is drawn comes from a sequence of its own: the seeds without it run as if there were none.
 
+use std::collections::BTreeMap;
+
 use paddock_actors::proposer::lag::Behind;
 use paddock_actors::quorum_peer::Progress;
+use paddock_messages::ids::ServerId;
 use paddock_messages::roles::MoveLeader;
 use rand::rngs::StdRng;
 use rand::seq::IteratorRandom;
@@ -20,14 +23,20 @@ pub(super) fn drawn(seed: u64, fault: Option<EnsembleFault>) -> Option<StdRng> {
 }
 
 impl Node {
-    pub(super) fn on_move(&mut self, MoveLeader { to, .. }: MoveLeader) {
+    /// How the role goes, and what learners lack: nothing, however far behind they are. Then an heir has not everything in
+    /// time, or the hand-over takes longer.
+    pub(super) fn progress_and_lag(&self) -> (Progress, BTreeMap<ServerId, Behind>) {
         let progress = self.board.progress(self.ctl.role);
         let serving = match &progress {
             Progress::Leading(reign) => reign.serving.clone(),
             _ => Default::default(),
         };
-        // However far behind it is: then it has not everything in time, or the hand-over takes longer.
         let behind = serving.into_iter().map(|id| (id, Behind::default())).collect();
+        (progress, behind)
+    }
+
+    pub(super) fn on_move(&mut self, MoveLeader { to, .. }: MoveLeader) {
+        let (progress, behind) = self.progress_and_lag();
         let mut answer = None;
         self.with_peer(|peer, now_ms, out| {
             answer = Some(peer.on_move(to, (&progress, &behind), now_ms, out));

@@ -41,6 +41,8 @@ mod member_changes;
 mod metrics;
 #[path = "ensemble/no_quorum.rs"]
 mod no_quorum;
+#[path = "ensemble/operations.rs"]
+mod operations;
 #[path = "ensemble/operators.rs"]
 mod operators;
 #[path = "ensemble/order.rs"]

@@ -1,0 +1,228 @@
+//! The operations guide does what it says: each of its blocks of commands is run, in its order, on machines that are
+//! directories and addresses in a network of their own. What is acknowledged in between is there at the end.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use paddock_actors::admin::status::Status;
+use paddock_integration::network::Network;
+use paddock_integration::process::{Launch, ServerProcess, binary};
+use paddock_integration::raw_client::RawClient;
+use paddock_messages::znode::CreateMode;
+use tempfile::TempDir;
+
+const GUIDE: &str = include_str!("../../../node/OPERATIONS.md");
+const MACHINES: [&str; 5] = ["one", "two", "three", "four", "five"];
+/// What a machine has of its own.
+const PLACES: [&str; 3] = ["/etc/paddock", "/var/lib/paddock", "/usr/local/bin"];
+/// To another machine, with everything below.
+const RSYNC: &str = "#!/bin/sh\nmkdir -p \"$3\" && exec cp -a \"$2.\" \"$3\"\n";
+
+/// One thing that the guide has done.
+#[derive(Debug, PartialEq, Eq)]
+enum Step<'a> {
+    /// Commands on a machine, by their lines.
+    Run(&'a str, Vec<&'a str>),
+    /// A machine is gone.
+    Kill(&'a str),
+}
+
+/// The guide's blocks of commands, which say where they are run, and machines that are gone between them.
+fn steps(guide: &str) -> Vec<Step<'_>> {
+    let (mut steps, mut lines) = (Vec::new(), guide.lines());
+    while let Some(line) = lines.next() {
+        if let Some(machine) = line.strip_prefix("<!-- kill ").and_then(|rest| rest.strip_suffix(" -->")) {
+            steps.push(Step::Kill(machine));
+        } else if line == "```sh" {
+            let on = lines
+                .next()
+                .and_then(|line| line.strip_prefix("# on "))
+                .expect("a block says where it is run");
+            steps.push(Step::Run(on, lines.by_ref().take_while(|line| *line != "```").collect()));
+        }
+    }
+    steps
+}
+
+struct Machines {
+    root: TempDir,
+    running: BTreeMap<String, ServerProcess>,
+    written: Vec<String>,
+}
+
+impl Machines {
+    fn new() -> Self {
+        let root = tempfile::tempdir().unwrap();
+        let tools = root.path().join("tools");
+        fs::create_dir(&tools).unwrap();
+        fs::write(tools.join("rsync"), RSYNC).unwrap();
+        fs::set_permissions(tools.join("rsync"), fs::Permissions::from_mode(0o755)).unwrap();
+        std::os::unix::fs::symlink(binary().unwrap(), root.path().join("paddock")).unwrap();
+        Self { root, running: BTreeMap::new(), written: Vec::new() }
+    }
+
+    fn of(&self, machine: &str, place: &str) -> PathBuf {
+        self.root.path().join(machine).join(place.trim_start_matches('/'))
+    }
+
+    /// The guide's words, with this test's directories and addresses.
+    fn here(&self, on: &str, text: &str) -> String {
+        let mut text = text.to_owned();
+        for (nth, machine) in (1..).zip(MACHINES) {
+            let there = self.root.path().join(machine).join("");
+            text = text.replace(&format!("{machine}.example:/"), &there.display().to_string());
+            text = text.replace(&format!("{machine}.example"), &address(nth).to_string());
+        }
+        for place in PLACES {
+            // Not where it stands behind a machine's own directory already.
+            let own = self.of(on, place).display().to_string();
+            text = text
+                .replace(&format!(" {place}"), &format!(" {own}"))
+                .replace(&format!("={place}"), &format!("={own}"));
+        }
+        text
+    }
+
+    fn bash(&self, on: &str, script: &str) {
+        let script = self.here(on, script);
+        let path = std::env::var("PATH").unwrap();
+        let own = self.of(on, "/usr/local/bin");
+        let told = Command::new("bash")
+            .args(["-euo", "pipefail", "-c", &script])
+            .current_dir(self.root.path())
+            .env("PATH", format!("{}:{}:{path}", own.display(), self.root.path().join("tools").display()))
+            .output()
+            .unwrap();
+        assert!(told.status.success(), "on {on}:\n{script}\n{told:?}\n{}", self.logs());
+    }
+
+    fn start(&mut self, on: &str) {
+        let launch = Launch {
+            binary: Some(self.of(on, "/usr/local/bin/paddock")),
+            ..Launch::of_file(self.of(on, "/etc/paddock/zoo.cfg"), 2181)
+        };
+        let server = launch.spawn().unwrap();
+        server.wait_for_line(&["clients", "address="]); // as systemd is told
+        assert!(self.running.insert(on.to_owned(), server).is_none(), "{on} runs");
+    }
+
+    fn stop(&mut self, on: &str) {
+        let mut server = self.running.remove(on).unwrap_or_else(|| panic!("nothing runs on {on}"));
+        assert!(server.terminate().unwrap().success(), "{}", server.log());
+    }
+
+    /// The machine whose server leads.
+    fn leader(&self) -> String {
+        let leads = |on: &&String| {
+            let mut asked = Command::new(binary().unwrap());
+            let told =
+                asked.args(["status", "--json"]).arg(self.of(on, "/etc/paddock/zoo.cfg")).output().unwrap();
+            serde_json::from_slice::<Status>(&told.stdout).is_ok_and(|status| status.mode == "leader")
+        };
+        self.running.keys().find(leads).unwrap_or_else(|| panic!("nobody leads:\n{}", self.logs())).clone()
+    }
+
+    fn run(&mut self, on: &str, lines: &[&str]) {
+        let on = if on == "the leader" { self.leader() } else { on.to_owned() };
+        let mut script = String::new();
+        for line in lines {
+            let Some(order) = line.strip_prefix("systemctl ") else {
+                script += &format!("{line}\n");
+                continue;
+            };
+            self.bash(&on, &std::mem::take(&mut script));
+            match order.split_once(' ').unwrap() {
+                ("start", "paddock") => self.start(&on),
+                ("stop", "paddock") => self.stop(&on),
+                ("restart", "paddock") => {
+                    self.stop(&on);
+                    self.start(&on);
+                }
+                other => panic!("{other:?}"),
+            }
+        }
+        self.bash(&on, &script);
+    }
+
+    /// A znode by a member that serves, if any is there yet.
+    fn write(&mut self) {
+        let path = format!("/{}", self.written.len());
+        let client = self.running.keys().find_map(|on| RawClient::connect(client_address(on)).ok());
+        if let Some(mut client) = client {
+            client.create(&path, b"", CreateMode::Persistent).unwrap();
+            client.close().unwrap();
+            self.written.push(path);
+        }
+    }
+
+    fn logs(&self) -> String {
+        let of = |(on, server): (&String, &ServerProcess)| format!("== {on}\n{}\n", server.log());
+        self.running.iter().map(of).collect()
+    }
+}
+
+fn address(nth: u8) -> Ipv4Addr {
+    Ipv4Addr::new(127, 0, 1, nth)
+}
+
+fn client_address(on: &str) -> SocketAddr {
+    let nth = (1..).zip(MACHINES).find(|(_, machine)| *machine == on).expect("one of them").0;
+    SocketAddr::from((address(nth), 2181))
+}
+
+#[test]
+fn the_operations_guide_is_run_block_by_block_and_nothing_acknowledged_is_lost() {
+    let story = |_: &mut Network| {
+        let mut machines = Machines::new();
+        let steps = steps(GUIDE);
+        for step in &steps {
+            match step {
+                Step::Run(on, lines) => machines.run(on, lines),
+                Step::Kill(on) => drop(machines.running.remove(*on).unwrap().kill().unwrap()),
+            }
+            machines.write();
+        }
+        // What the guide ends with, whatever it began with.
+        let running: Vec<&str> = machines.running.keys().map(String::as_str).collect();
+        assert_eq!((running, steps.len() > 20), (vec!["one", "two"], true));
+        assert!(machines.written.len() > steps.len() / 2, "{:?}", machines.written);
+        for on in ["one", "two"] {
+            let mut client = RawClient::connect(client_address(on)).unwrap();
+            client.sync("/").unwrap();
+            for path in &machines.written {
+                assert!(client.exists(path).unwrap().is_some(), "{on}: {path}");
+            }
+        }
+    };
+    match Network::new(Vec::new()) {
+        Ok(network) => network.inside(story),
+        Err(why) => println!("\nskipped: no network namespaces here: {why}"),
+    }
+}
+
+#[test]
+fn the_guides_blocks_are_found_with_their_machines() {
+    let guide = "text\n```sh\n# on two\na\nb\n```\n```ini\n[x]\n```\n<!-- kill two -->\n```sh\n# on the leader\nc\n```\n";
+    let expected = [Step::Run("two", vec!["a", "b"]), Step::Kill("two"), Step::Run("the leader", vec!["c"])];
+    assert_eq!(steps(guide), expected);
+}
+
+#[test]
+fn the_guides_commands_stay_in_this_tests_directories() {
+    let machines = Machines::new();
+    let own = |on: &str| machines.root.path().join(on).display().to_string();
+    let here = |text: &str| machines.here("two", text);
+    assert_eq!(here("mkdir -p /etc/paddock /var/lib/paddock"), {
+        let two = own("two");
+        format!("mkdir -p {two}/etc/paddock {two}/var/lib/paddock")
+    });
+    assert_eq!(here("dataDir=/var/lib/paddock"), format!("dataDir={}/var/lib/paddock", own("two")));
+    assert_eq!(here("x one.example:2888;2181"), "x 127.0.1.1:2888;2181");
+    let copy = here("rsync -a /var/lib/paddock/ five.example:/var/lib/paddock/");
+    assert_eq!(copy, format!("rsync -a {}/var/lib/paddock/ {}/var/lib/paddock/", own("two"), own("five")));
+    assert!(Path::new(&own("two")).starts_with(std::env::temp_dir()));
+}

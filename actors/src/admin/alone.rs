@@ -6,14 +6,17 @@ use paddock_messages::ids::ServerId;
 
 use super::members::{ChangeOrder, Configuration, Unchanged};
 
+/// Whether it could listen to other members there, or why not, in words; it may block.
+pub type MayListen = Box<dyn Fn(&Server) -> Result<(), String> + Send + Sync>;
+
 /// What a server alone knows of itself, beside its tree.
 pub struct Alone {
     /// Who it is.
     pub me: ServerId,
     /// Its line in the file, if there is one.
     pub filed: Option<Server>,
-    /// Whether it could listen to other members there, or why not, in words; it may block.
-    pub may_listen: Box<dyn Fn(&Server) -> Result<(), String> + Send + Sync>,
+    /// Asked before it becomes a member.
+    pub may_listen: MayListen,
 }
 
 impl Alone {

@@ -5,8 +5,12 @@
 
 #[path = "ensemble/admin.rs"]
 mod admin;
+#[path = "ensemble/bad_links.rs"]
+mod bad_links;
 #[path = "ensemble/chaos/mod.rs"]
 mod chaos;
+#[path = "ensemble/clocks.rs"]
+mod clocks;
 #[path = "ensemble/config_znode.rs"]
 mod config_znode;
 #[path = "ensemble/diary.rs"]
@@ -27,6 +31,8 @@ mod identity;
 mod joining;
 #[path = "ensemble/killed.rs"]
 mod killed;
+#[path = "ensemble/limits.rs"]
+mod limits;
 #[path = "ensemble/linearizable.rs"]
 mod linearizable;
 #[path = "ensemble/load.rs"]
@@ -39,6 +45,8 @@ mod member_changes;
 mod metrics;
 #[path = "ensemble/no_quorum.rs"]
 mod no_quorum;
+#[path = "ensemble/old_disk.rs"]
+mod old_disk;
 #[path = "ensemble/operators.rs"]
 mod operators;
 #[path = "ensemble/order.rs"]
@@ -67,6 +75,8 @@ mod sessions;
 mod silent_lane;
 #[path = "ensemble/slow_disk.rs"]
 mod slow_disk;
+#[path = "ensemble/stampede.rs"]
+mod stampede;
 #[path = "ensemble/strangers.rs"]
 mod strangers;
 #[path = "ensemble/three.rs"]
@@ -77,3 +87,5 @@ mod trees;
 mod versions;
 #[path = "ensemble/world.rs"]
 mod world;
+#[path = "ensemble/wrong_addresses.rs"]
+mod wrong_addresses;

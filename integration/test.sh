@@ -87,7 +87,8 @@ build() {
 }
 
 unit() {
-  need ip iproute2 nft nftables mkfs.ext4 e2fsprogs
+  need ip iproute2 nft nftables mkfs.ext4 e2fsprogs \
+    "/usr/lib/$(uname -m)-linux-gnu/faketime/libfaketimeMT.so.1" libfaketime
   step unit cargo test --quiet --workspace --lib --bins
   step config cargo test --quiet -p paddock-config --test it
 }
@@ -107,7 +108,8 @@ crash() {
 
 # One after the other: elections on a machine that is busy with another ensemble take their time.
 chaos() {
-  need ip iproute2 nft nftables mkfs.ext4 e2fsprogs
+  need ip iproute2 nft nftables mkfs.ext4 e2fsprogs \
+    "/usr/lib/$(uname -m)-linux-gnu/faketime/libfaketimeMT.so.1" libfaketime
   step release cargo build --quiet --release || return
   step chaos cargo test --quiet -p paddock-integration --test ensemble -- --nocapture --test-threads=1
 }

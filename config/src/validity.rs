@@ -12,7 +12,7 @@ use crate::identity::identity;
 use crate::kind::{FOUR_LETTER_WORDS, integer};
 use crate::layers::{Layer, Merged};
 use crate::machine::Machine;
-use crate::members::{HostPort, Members, Server};
+use crate::members::{HostPort, Members, PeerAddress, Server};
 use crate::zoo_cfg::{Requests, bad_value, refused};
 
 /// Fewer snapshots than this are never kept. Source: compat: QuorumPeerConfig.java.
@@ -100,6 +100,7 @@ pub(crate) fn check(
     membership(merged, &members, findings);
     if is_distributed(merged, &members) {
         ensemble(merged, &members, id, findings);
+        own_ports(merged, own, client_addr, findings);
     }
     oddities(merged, own, findings);
     let client_at = match own.filter(|server| server.client.is_some()) {
@@ -363,6 +364,25 @@ fn ensemble(merged: &Merged, members: &Members, id: Option<i64>, findings: &mut 
             );
         }
         Some(_) => {}
+    }
+}
+
+/// One port cannot be for clients and for other members. Where a name hides that it is one address, the start finds it.
+fn own_ports(merged: &Merged, own: Option<&Server>, client: Option<SocketAddr>, findings: &mut Findings) {
+    let (Some(own), Some(client)) = (own, client) else { return };
+    let is_same = |at: &&PeerAddress| {
+        client.ip().is_unspecified() || at.is_unspecified() || at.host.parse() == Ok(client.ip())
+    };
+    for at in own.addresses.iter().filter(is_same) {
+        for (port, name) in [(at.quorum_port, "quorum"), (at.election_port, "election")] {
+            if port == client.port() {
+                let why = format!(
+                    "the client port, {port}, is the {name} port of this server's own line, too: they must be two; \
+                     clients usually have 2181, members 2888 and 3888"
+                );
+                conflict(findings, merged.member_at(Some(own)), why);
+            }
+        }
     }
 }
 

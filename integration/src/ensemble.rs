@@ -218,6 +218,11 @@ impl Ensemble {
         self.member_mut(id).variables = variables.iter().map(Into::into).collect();
     }
 
+    /// Has one on loopback run under a command from its next start on, see [`Launch::under`].
+    pub fn run_under(&mut self, id: Id, command: &[&str]) {
+        self.member_mut(id).prefix = command.iter().map(Into::into).collect();
+    }
+
     /// Starts one; does not wait, since it may have to wait for others itself.
     pub fn start(&mut self, id: Id) {
         let launch = self.shape.launch.clone();

@@ -5,8 +5,12 @@
 
 #[path = "ensemble/admin.rs"]
 mod admin;
+#[path = "ensemble/bad_links.rs"]
+mod bad_links;
 #[path = "ensemble/chaos/mod.rs"]
 mod chaos;
+#[path = "ensemble/clocks.rs"]
+mod clocks;
 #[path = "ensemble/config_znode.rs"]
 mod config_znode;
 #[path = "ensemble/diary.rs"]
@@ -29,6 +33,8 @@ mod identity;
 mod joining;
 #[path = "ensemble/killed.rs"]
 mod killed;
+#[path = "ensemble/limits.rs"]
+mod limits;
 #[path = "ensemble/linearizable.rs"]
 mod linearizable;
 #[path = "ensemble/load.rs"]
@@ -41,6 +47,8 @@ mod member_changes;
 mod metrics;
 #[path = "ensemble/no_quorum.rs"]
 mod no_quorum;
+#[path = "ensemble/old_disk.rs"]
+mod old_disk;
 #[path = "ensemble/operations.rs"]
 mod operations;
 #[path = "ensemble/operators.rs"]
@@ -71,6 +79,8 @@ mod sessions;
 mod silent_lane;
 #[path = "ensemble/slow_disk.rs"]
 mod slow_disk;
+#[path = "ensemble/stampede.rs"]
+mod stampede;
 #[path = "ensemble/strangers.rs"]
 mod strangers;
 #[path = "ensemble/three.rs"]
@@ -81,3 +91,5 @@ mod trees;
 mod versions;
 #[path = "ensemble/world.rs"]
 mod world;
+#[path = "ensemble/wrong_addresses.rs"]
+mod wrong_addresses;

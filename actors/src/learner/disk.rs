@@ -19,6 +19,7 @@ impl Serve<DiskSpace> for LearnerActor {
             return; // its Proposer refuses
         }
         self.is_disk_full = matches!(space, Space::Full { .. });
+        self.others().board.fill_disk(self.is_disk_full);
         match (space, &mut self.mode) {
             (Space::Full { .. }, Mode::Leading) => {} // its Proposer decides
             (Space::Full { needed }, mode) => {

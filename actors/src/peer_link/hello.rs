@@ -25,7 +25,10 @@ pub enum Refusal {
     #[error("it said no hello within {} s", HELLO_WITHIN.as_secs())]
     Slow,
     /// It refuses us, does not lead, or was only a probe.
-    #[error("it closed the connection before its hello: its own log says why, if it is a member")]
+    #[error(
+        "it closed the connection before its hello: if it is a member, its own log says why; if that says nothing, this is not a \
+         port for members: compare the server.N line with its clientPort"
+    )]
     Closed,
     /// The connection broke.
     #[error("the connection broke before its hello: {0}")]
@@ -174,13 +177,13 @@ pub(super) fn judge(
     if hello.lane != lane {
         return Err(Refusal::Lane { theirs: hello.lane, ours: lane });
     }
-    if dialled.is_none() && lane == Lane::Ctl && from < me && !is_ours {
-        return Err(Refusal::Direction(from));
-    }
     if let (Some(theirs), Some(ours)) = (hello.ensemble, us.ensemble)
         && theirs != ours
     {
         return Err(Refusal::Ensemble { theirs, ours });
+    }
+    if dialled.is_none() && lane == Lane::Ctl && from < me && !is_ours {
+        return Err(Refusal::Direction(from));
     }
     let needs = us.told().lowest;
     if us.level > 0 && hello.speaks.highest < needs {

@@ -165,7 +165,10 @@ impl Link {
     pub(super) fn take(&self, accepted: Accepted) -> Result<Greeted, String> {
         // Each one that is taken is told to an actor that may be slow, and replaces the one before.
         if !self.arrivals.borrow_mut().take(self.now_ms()) {
-            return Err("it dials again and again: one a second is taken".into());
+            let id = self.peer.id;
+            return Err(format!(
+                "it dials again and again, and one a second is taken: do two servers run as server {id}? Each needs a myid of its own"
+            ));
         }
         let Accepted { stream, address, speaking, frames, .. } = accepted;
         let unusable = |error: io::Error| format!("what it dialled cannot be used: {error}");

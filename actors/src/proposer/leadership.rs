@@ -28,6 +28,7 @@ use paddock_messages::letters::{Ack, Handshake, Proposal, Request};
 use paddock_messages::quorum::{ToLeader, ToLearner};
 use paddock_messages::zxid::{Epoch, Zxid};
 
+use self::acked::Acked;
 use self::levels::Levels;
 use self::stage::{Phase, Stage};
 use super::recent::{Batch, Recent};
@@ -63,6 +64,15 @@ pub enum Output {
     Touched(ServerId, u64, Vec<SessionId>),
     /// To the Proposer: a learner's sessions that are to be expired.
     Expire(Vec<(SessionId, AttachNumber)>),
+    /// A learner whose log ends here comes back without what it has acknowledged, through there: for the log.
+    Forgot {
+        /// Who.
+        learner: ServerId,
+        /// What it had on disk, as it said.
+        acked: Zxid,
+        /// What it has.
+        last: Zxid,
+    },
     /// Close this learner's data lane; why is for the log.
     HangUp(ServerId, &'static str),
     /// Lead no longer; look for a leader. Why is for the log.
@@ -104,6 +114,7 @@ pub struct Leadership<Q> {
     /// Who asks for our tree.
     asks_for_tree: BTreeSet<ServerId>,
     levels: Levels,
+    acked: Acked,
 }
 
 impl<Q: Quorum> Leadership<Q> {
@@ -128,6 +139,7 @@ impl<Q: Quorum> Leadership<Q> {
             spared: BTreeSet::new(),
             asks_for_tree: BTreeSet::new(),
             levels: Levels::default(),
+            acked: Acked::default(),
         }
     }
 
@@ -196,6 +208,9 @@ impl<Q: Quorum> Leadership<Q> {
             {
                 let standing = Standing { current_epoch, last: tail.last() };
                 let (had_vote, counts) = (*had_vote, counts && *had_vote);
+                if let Some(acked) = self.acked.on_return(from, standing.last).filter(|_| had_vote) {
+                    out.push(Output::Forgot { learner: from, acked, last: standing.last });
+                }
                 self.learners.insert(from, Stage::Acknowledged { counts, tail });
                 self.on_ack_epoch((from, had_vote), standing, out);
             }
@@ -206,7 +221,10 @@ impl<Q: Quorum> Leadership<Q> {
                 self.ack(from, upto, out);
             }
             (ToLeader::AckNewLeader { upto }, Stage::Turning) => self.on_turned(from, upto, out),
-            (ToLeader::Ack { upto }, Stage::Synchronised | Stage::Serving) => self.ack(from, upto, out), // Z3
+            (ToLeader::Ack { upto }, Stage::Synchronised | Stage::Serving) => {
+                self.acked.on_ack(from, upto);
+                self.ack(from, upto, out); // Z3
+            }
             (ToLeader::Ack { .. }, Stage::Turning) => {} // Z11: of what is committed; or it breaks the order
             (ToLeader::Requests(items), Stage::Serving | Stage::Turning) => {
                 out.push(Output::Requests(from, items));
@@ -464,6 +482,7 @@ impl<Q: Quorum> Leadership<Q> {
     }
 }
 
+mod acked;
 mod asked;
 mod lacking;
 pub mod levels;

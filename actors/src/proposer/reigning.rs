@@ -277,6 +277,14 @@ impl ProposerActor {
                 self.on_internal(Internal::Expire(sessions), ctx);
                 Ok(())
             }
+            Led::Forgot { learner, acked, last } => {
+                tracing::error!(
+                    "server {learner} had acknowledged all through {acked} and comes back with a log that ends at {last}: an older \
+                     copy of its disk was put back, or its disk loses what it has synced; it is sent what it lacks. Never put \
+                     old data back on a member: start it with an empty directory, so that it has no vote until it has everything"
+                );
+                Ok(())
+            }
             Led::HangUp(on, why) => {
                 tracing::warn!(learner = %on, why, "a learner is dropped");
                 reigning.hang_up(on);

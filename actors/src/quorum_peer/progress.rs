@@ -80,6 +80,7 @@ struct Told {
     serves_reads: bool,
     digests: OwnDigests,
     is_fenced: bool,
+    is_disk_full: bool,
     decides: Option<Deciders>,
 }
 
@@ -151,6 +152,16 @@ impl Board {
     /// What was told of that last.
     pub fn is_fenced(&self) -> bool {
         self.0.lock().is_fenced
+    }
+
+    /// Whether the log has no room.
+    pub fn fill_disk(&self, is_full: bool) {
+        self.0.lock().is_disk_full = is_full;
+    }
+
+    /// What was told of that last.
+    pub fn is_disk_full(&self) -> bool {
+        self.0.lock().is_disk_full
     }
 
     /// Who decides, as far as our log says: for those who tell operators.

@@ -196,6 +196,19 @@ fn a_member_of_an_ensemble_knows_who_it_is() {
             "clientPort says 127.0.0.1:2181, this server's own line 0.0.0.0:2181",
         ),
         (
+            Some("1"),
+            THREE.replace("a:1:2;2181", "a:2181:2;2181"),
+            "zoo.cfg:4: the client port, 2181, is the quorum port of this server's own line, too",
+        ),
+        (
+            Some("1"),
+            format!(
+                "clientPort=2\nclientPortAddress=127.0.0.1\n{}",
+                THREE.replace("a:1:2;2181", "127.0.0.1:1:2")
+            ),
+            "the client port, 2, is the election port of this server's own line, too",
+        ),
+        (
             Some("255"),
             "extendedTypesEnabled=true\n".to_owned(),
             "server id 255 cannot be used with extendedTypes",
@@ -208,6 +221,14 @@ fn a_member_of_an_ensemble_knows_who_it_is() {
         let found = case.error();
         assert!(found.contains(error), "{lines}\n{found}");
     }
+    // Another address of the machine has ports of its own.
+    let apart = format!(
+        "clientPort=2\nclientPortAddress=127.0.0.1\n{}",
+        THREE.replace("a:1:2;2181", "127.0.0.2:1:2")
+    );
+    let case = Case::zoo(&apart);
+    case.write("myid", "1");
+    case.ok();
     let case = Case::zoo(THREE);
     case.write("myid", "2\nwhatever follows\n");
     assert_eq!(case.ok().config.server_id.map(|id| id.0), Some(2));

@@ -81,7 +81,7 @@ pub(super) struct Member {
     home: PathBuf,
     disk: Option<PathBuf>,
     /// What it runs under, see [`Launch::under`].
-    prefix: Vec<OsString>,
+    pub(super) prefix: Vec<OsString>,
     /// Of its environment, beside all that the test has.
     pub(super) variables: Vec<OsString>,
     pub(super) process: Option<ServerProcess>,

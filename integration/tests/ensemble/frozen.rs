@@ -9,7 +9,7 @@ use paddock_messages::znode::CreateMode;
 use rand::Rng;
 
 use crate::load::under_load;
-use crate::world::{client, serving, those};
+use crate::world::{client, client_for, serving, those};
 
 /// A client gives up a connection to a frozen member after this.
 const GIVEN_UP_AFTER: Duration = Duration::from_secs(3);
@@ -73,4 +73,42 @@ fn a_frozen_follower_is_done_without_and_catches_up() {
         });
     told.verify(&mut ensemble);
     println!("rounds: 3 followers frozen, {} acknowledged", told.acked());
+}
+
+/// Well above every timeout there is here: the peers' second, the sessions' 4 s, and `syncLimit`, 5 s. More tells nothing new.
+const LONG: Duration = Duration::from_secs(15);
+
+#[test]
+fn members_stopped_for_longer_than_every_timeout_say_so_and_are_as_before() {
+    let (_dir, mut ensemble) = serving(3, 0, "");
+    ensemble.await_leader();
+    let told = under_load(&mut ensemble, seed("long"), GIVEN_UP_AFTER, |ensemble, progress, _| {
+        let follower = those(ensemble, Mode::Follower)[0];
+        let leader = ensemble.await_leader();
+        for id in [follower, leader] {
+            let before = ensemble.await_leader();
+            // A session whose client goes elsewhere lives; one whose client waits for the frozen one ends.
+            let mut waits = client_for(ensemble, id, 4_000);
+            waits.create("/waits", b"", CreateMode::Ephemeral).unwrap();
+            ensemble.freeze(id);
+            let stopped = Instant::now();
+            let leads = ensemble.await_leader();
+            assert_eq!(leads == before, id != before, "its followers elect without a leader that is stopped");
+            let mut looks = client(ensemble, leads);
+            ensemble.wait_for("its client's session to end", |_| {
+                looks.exists("/waits").unwrap().is_none().then_some(())
+            });
+            std::thread::sleep(LONG.saturating_sub(stopped.elapsed()));
+            progress.await_write_after(Instant::now());
+            let told = ensemble.log(id).len();
+            ensemble.thaw(id);
+            assert_eq!(ensemble.await_all_serving(), leads, "its return is no reason to elect anew");
+            assert_eq!(ensemble.mode(id), Some(Mode::Follower));
+            let log = ensemble.log(id);
+            let why = log[told..].lines().find(|line| line.contains("the role is over"));
+            assert!(why.is_some(), "{}", &log[told..]);
+            println!("frozen: member {id} says {}", why.unwrap_or_default());
+        }
+    });
+    told.verify(&mut ensemble);
 }

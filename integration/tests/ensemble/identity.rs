@@ -74,3 +74,22 @@ fn a_second_member_with_the_same_id_stops_nobody_s_service() {
     ensemble.kill(other);
     client.set("/counter", b"and on", 301).unwrap();
 }
+
+/// Both dial all others, and each new connection takes the place of the other's.
+#[test]
+fn two_members_with_the_same_id_are_told_of_and_once_one_has_gone_all_is_as_before() {
+    let (_dir, mut ensemble) = serving(3, 0, "");
+    let leader = ensemble.await_leader();
+    client(&ensemble, leader).create("/a", b"", CreateMode::Persistent).unwrap();
+    let mut double = ensemble.start_double_of(3);
+    ensemble.wait_for("a line that names the cause", |ensemble| {
+        let told = |id: &u64| {
+            ensemble.log(*id).contains("do two servers run as server 3? Each needs a myid of its own")
+        };
+        [1, 2].iter().any(told).then_some(())
+    });
+    double.kill().unwrap();
+    let leader = ensemble.await_all_serving();
+    client(&ensemble, leader).set("/a", b"goes on", 0).unwrap();
+    trees::same(&ensemble);
+}

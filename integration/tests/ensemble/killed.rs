@@ -92,3 +92,24 @@ fn all_killed_at_once_hold_everything_acknowledged() {
     assert_eq!(told.silences, 0, "connections to living members that nobody answered");
     println!("rounds: {rounds} times all killed, {} acknowledged", told.acked());
 }
+
+/// The second time before they serve, in the middle of recovery and election.
+#[test]
+fn all_killed_twice_in_a_row_hold_everything_acknowledged() {
+    let (_dir, mut ensemble) = serving(3, 1, "");
+    let told = under_load(&mut ensemble, seed("twice"), ANSWERED_WITHIN, |ensemble, progress, rng| {
+        for _ in 0..4 {
+            progress.await_more(rng.random_range(1..1000));
+            ensemble.kill_all();
+            ensemble.start_all();
+            std::thread::sleep(Duration::from_millis(rng.random_range(0..1_500))); // anywhere in their start
+            ensemble.kill_all();
+            ensemble.start_all();
+            progress.await_write_after(Instant::now());
+            ensemble.await_all_serving();
+        }
+    });
+    told.verify(&mut ensemble);
+    assert_eq!(told.silences, 0, "connections to living members that nobody answered");
+    println!("rounds: 4 times all killed twice, {} acknowledged", told.acked());
+}

@@ -88,6 +88,7 @@ impl Ensemble {
             now_ms,
             me: self.me,
             is_fenced,
+            is_disk_full: self.board.is_disk_full(),
             voters,
             observers,
             servers: members.servers,
@@ -109,6 +110,7 @@ pub struct Sight {
     now_ms: u64,
     me: ServerId,
     is_fenced: bool,
+    is_disk_full: bool,
     voters: BTreeSet<ServerId>,
     observers: BTreeSet<ServerId>,
     /// The members of the configuration in force.

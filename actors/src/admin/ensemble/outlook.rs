@@ -11,6 +11,8 @@ use crate::quorum_peer::{Aim, Told};
 /// What a member says whose tree differs.
 const FENCED: &str = "this member's tree is not the one that a quorum has, so nobody is served here; waiting for: a \
                       leader's snapshot, for which it asks";
+/// L8: such a one follows nobody.
+const NO_ROOM: &str = "room on this member's disk, which is full: free some, and it goes on by itself";
 
 impl Sight {
     /// Since when nobody is served, or only clients that only read, and what is waited for, without an end of line;
@@ -36,6 +38,9 @@ impl Sight {
 
     fn waited_for(&self) -> Vec<String> {
         let mut parts = Vec::new();
+        if self.is_disk_full {
+            parts.push(NO_ROOM.to_owned());
+        }
         match self.office.aim {
             Aim::Search => {}
             Aim::Lead => parts.push("enough voters to follow this server, which was elected".to_owned()),

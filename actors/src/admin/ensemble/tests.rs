@@ -31,6 +31,7 @@ fn sight(told: Told) -> Sight {
         now_ms: 100_000,
         me: ServerId(1),
         is_fenced: false,
+        is_disk_full: false,
         voters: [1, 2, 3].map(ServerId).into(),
         observers: [ServerId(4)].into(),
         servers: servers(1..=3, "10.0.0"),
@@ -228,6 +229,16 @@ fn dg4_a_member_whose_tree_differs_says_that_and_not_that_it_waits_for_voters() 
     let outlook = sight.outlook().unwrap();
     assert!(outlook.contains("not the one that a quorum has, so nobody is served here"), "{outlook}");
     assert!(!outlook.contains("server 3"), "{outlook}");
+}
+
+#[test]
+fn l8_a_member_whose_disk_is_full_says_that_first() {
+    let sight = Sight { is_disk_full: true, ..looking(Aim::Search, &[3], &[]) };
+    let outlook = sight.outlook().unwrap();
+    assert!(
+        outlook.contains("waiting for: room on this member's disk, which is full: free some"),
+        "{outlook}"
+    );
 }
 
 /// Each at this network's address of its number.

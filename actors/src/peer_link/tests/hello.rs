@@ -21,6 +21,11 @@ const ACCEPTED: &[(&str, Spoil, &str)] = &[
         |it| (it.from, it.ensemble) = (ServerId(1), None),
         "the lower id, so that this server dials it",
     ),
+    (
+        "who is to be dialled, of another ensemble",
+        |it| (it.from, it.ensemble) = (ServerId(1), Some(8)),
+        "one of them has another's data",
+    ),
 ];
 
 #[test]

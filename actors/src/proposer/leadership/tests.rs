@@ -152,6 +152,7 @@ fn told(out: &Output) -> String {
         Output::Requests(from, _) => format!("requests of {from}"),
         Output::Touched(from, as_of_ms, _) => format!("touched by {from} as of {as_of_ms}"),
         Output::Expire(sessions) => format!("expire {sessions:?}"),
+        Output::Forgot { learner, acked, last } => format!("{learner} forgot {acked}, has {last}"),
         Output::HangUp(on, _) => format!("hang up on {on}"),
         Output::Resign(_) => "resign".into(),
     }

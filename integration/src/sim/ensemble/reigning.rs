@@ -119,6 +119,9 @@ impl Node {
             }
             Led::Ack(ack) => self.on_ack(ack),
             Led::Requests(from, items) => self.propose(from, items),
+            Led::Forgot { learner, acked, last } => {
+                tracing_line(self, &format!("{learner} has acknowledged {acked} and comes back with {last}"));
+            }
             Led::HangUp(on, why) => {
                 if why == UNREADABLE {
                     self.note("learners of the build before turned back");

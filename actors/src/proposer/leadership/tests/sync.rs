@@ -34,6 +34,22 @@ fn z2_what_a_learner_is_sent_depends_on_the_last_txn_that_both_have() {
         .check(&[("3 snap-sent 3.7", "3: NEWLEADER 5 after 3.7")]);
 }
 
+/// An older copy of its disk was put back.
+#[test]
+fn who_comes_back_with_less_than_it_acknowledged_is_told_and_sent_what_it_lacks() {
+    let serves =
+        || established().knock(3, "3.7").run(&["3 found 0.0 3.7", "3 acks-new 3.7", "3 acks 5.2", "3 goes"]);
+    let back = |info: &str, ack: &str| serves().run(&["3 connects", info]).told(ack);
+    let told = back("3 info 4", "3 acks-epoch 3 3.5");
+    assert!(told.starts_with("3 forgot 0x500000002, has 0x300000005, find "), "{told}");
+    // It has all of it; and one whose disk is empty knows that itself.
+    for (info, ack) in [("3 info 5", "3 acks-epoch 5 3.7+5.1-5.2"), ("3 empty-info 0", "3 acks-epoch 0 0.0")]
+    {
+        let told = back(info, ack);
+        assert!(told.starts_with("find "), "{ack}: {told}");
+    }
+}
+
 #[test]
 fn z10_who_lacks_more_of_the_log_than_a_snapshots_share_is_sent_that_once() {
     for (tail, found, expected) in [

@@ -198,7 +198,10 @@ fn what_makes_no_sense_is_not_asked_and_what_the_leader_refuses_is_told_with_wha
     let _alone = Launch::new(dir.path()).serve().unwrap();
     let told = paddock(&["member", "add", "2", "h:1:2;3"], dir.path());
     assert_eq!(told.status.code(), Some(1));
-    assert!(text(&told.stderr).starts_with("this server is alone"), "{told:?}");
+    assert!(
+        text(&told.stderr).starts_with("server 1 is alone, so that others would not find it"),
+        "{told:?}"
+    );
 }
 
 #[test]

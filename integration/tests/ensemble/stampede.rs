@@ -69,7 +69,7 @@ fn five_thousand_clients_of_a_leader_that_dies_are_served_by_the_others_with_the
     let begin = |nth: usize| {
         let handshake = Handshake { timeout_ms: TIMEOUT_MS, ..Handshake::default() };
         let mut client = RawClient::connect_with(at, &handshake).unwrap();
-        if nth % 10 == 0 {
+        if nth.is_multiple_of(10) {
             client.create(&format!("/mine/{nth}"), b"", CreateMode::Ephemeral).unwrap();
         }
         client

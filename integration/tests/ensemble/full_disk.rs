@@ -135,3 +135,36 @@ fn a_leader_with_a_full_disk_that_the_others_need_refuses_writes() {
     ensemble.await_all_serving();
     trees::same(&ensemble);
 }
+
+/// The followers leave, so that nobody is served; or the leader is the first to notice, and refuses writes. Either way all goes on by
+/// itself once there is room, with all that was acknowledged.
+#[test]
+fn disks_that_fill_on_all_members_stop_writes_until_there_is_room_and_lose_none() {
+    let (_dir, mut ensemble, disks) = on_disks();
+    let leader = ensemble.await_leader();
+    let mut writes = client(&ensemble, leader);
+    writes.create("/a", b"", CreateMode::Persistent).unwrap();
+    disks.iter().for_each(|disk| disk.fill().unwrap());
+    let data = [7; BYTES];
+    let acked =
+        (0..MANY).map_while(|_| writes.set("/a", &data, -1).ok()).last().map_or(0, |stat| stat.version);
+    assert!(acked + 1 < MANY, "no disk has room");
+    let all = ensemble.ids();
+    ensemble.wait_for("a line that names the disk", |ensemble| {
+        all.iter().any(|id| ensemble.log(*id).contains("disk full: ")).then_some(())
+    });
+    for id in &all {
+        let is_out = ensemble.log(*id).contains("disk full: this member follows no leader");
+        let told = |ensemble: &mut Ensemble| {
+            ensemble.srvr(*id).filter(|it| it.contains("waiting for: room on this server's disk"))
+        };
+        if is_out {
+            ensemble.wait_for("its reason", told);
+        }
+    }
+
+    disks.iter().for_each(|disk| disk.free().unwrap());
+    ensemble.await_all_serving();
+    write_until(&ensemble, &all, acked + 10);
+    trees::same(&ensemble);
+}

@@ -12,7 +12,7 @@ use crate::quorum_peer::{Aim, Told};
 const FENCED: &str = "this member's tree is not the one that a quorum has, so nobody is served here; waiting for: a \
                       leader's snapshot, for which it asks";
 /// L8: such a one follows nobody.
-const NO_ROOM: &str = "room on this member's disk, which is full: free some, and it goes on by itself";
+const NO_ROOM: &str = "room on this server's disk: until then it follows no leader";
 
 impl Sight {
     /// Since when nobody is served, or only clients that only read, and what is waited for, without an end of line;
@@ -59,7 +59,8 @@ impl Sight {
         if !missing.is_empty() {
             parts.push(format!("not heard of: {}", missing.join(", ")));
         }
-        parts.extend(self.waits.iter().flat_map(|waits| waits.reasons.iter().cloned()));
+        let reasons = self.waits.iter().flat_map(|waits| waits.reasons.iter().cloned());
+        parts.extend(reasons.filter(|reason| !self.is_disk_full || reason != NO_ROOM));
         if parts.is_empty() {
             parts.push("the others' votes".to_owned());
         }

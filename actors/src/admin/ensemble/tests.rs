@@ -235,10 +235,7 @@ fn dg4_a_member_whose_tree_differs_says_that_and_not_that_it_waits_for_voters() 
 fn l8_a_member_whose_disk_is_full_says_that_first() {
     let sight = Sight { is_disk_full: true, ..looking(Aim::Search, &[3], &[]) };
     let outlook = sight.outlook().unwrap();
-    assert!(
-        outlook.contains("waiting for: room on this member's disk, which is full: free some"),
-        "{outlook}"
-    );
+    assert!(outlook.contains("waiting for: room on this server's disk: until then"), "{outlook}");
 }
 
 /// Each at this network's address of its number.

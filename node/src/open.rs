@@ -4,11 +4,11 @@ use std::fs::File;
 use std::io;
 use std::path::PathBuf;
 
-use paddock_actors::quorum_peer::{Reign, reign};
+use paddock_actors::quorum_peer::{Reign, committed_alone, reign};
 use paddock_actors::runtime::{ExitCode, Rng};
 use paddock_actors::storage::snapshot_files::{RestoreError, Restored, read_txn, restore};
 use paddock_actors::storage::{Facts, LogFailure, Logger, OpenError, Options, RealDisk, is_empty, open};
-use paddock_actors::tree::{DataTree, TreeOptions};
+use paddock_actors::tree::TreeOptions;
 use paddock_config::Config;
 use paddock_messages::ids::ServerId;
 use paddock_messages::txn::Txn;
@@ -228,6 +228,11 @@ fn member(
     let view = logger.view()?;
     let found = view.floors(&[committed])?;
     let applied = found.first().map_or(committed, |(zxid, _)| *zxid);
+    Ok(Begun::Member { facts, applied, logged: logged(logger, committed, tree)? })
+}
+
+/// What the log holds that is not known to be committed.
+fn logged(logger: &Logger<RealDisk>, committed: Zxid, tree: TreeOptions) -> Result<Vec<Txn>, RestoreError> {
     let mut logged = Vec::new();
     let mut reader = logger.reader(Zxid(committed.0 + 1))?;
     while let Some((zxid, payload)) = reader.next_record()? {
@@ -235,7 +240,7 @@ fn member(
             logged.push(read_txn(zxid, payload, tree)?);
         }
     }
-    Ok(Begun::Member { facts, applied, logged })
+    Ok(logged)
 }
 
 /// The file by which an operator (or `paddock init`, or `zkServer-initialize.sh`) lets an empty data directory begin a new
@@ -308,12 +313,20 @@ pub(crate) fn open_data(config: &Config, rng: &mut Rng) -> Result<Opened, StartE
     let new_ensemble = u128::from(rng.bits()) << 64 | u128::from(rng.bits());
     let there: Vec<PathBuf> = markers.iter().filter(|marker| marker.is_file()).cloned().collect();
     let mut restored = restore(&disk, &mut logger, &recovered, tree, recovered.watermark)?;
-    let has_grown = |tree: &DataTree| tree.membership().is_some() && config.ensemble.reconfig != Some(false);
-    let mut is_member = config.is_distributed() || has_grown(&restored.tree);
+    let goes_by_log = config.ensemble.reconfig != Some(false);
+    let is_members = |restored: &Restored| goes_by_log && restored.tree.membership().is_some();
+    let mut is_member = config.is_distributed() || is_members(&restored);
     if !is_member {
-        // Q2, what makes it a member included, behind which it is one (MB6).
-        restored.replay(&logger, tree, recovered.last)?;
-        is_member = has_grown(&restored.tree);
+        let committed = recovered.watermark.max(restored.tree.last_zxid());
+        let alone = if goes_by_log {
+            committed_alone(server, &logged(&logger, committed, tree)?)
+        } else {
+            Some(recovered.last)
+        };
+        if let Some(upto) = alone {
+            restored.replay(&logger, tree, upto)?; // Q2
+        }
+        is_member = alone.is_none() || is_members(&restored);
     }
     let begun = if is_member {
         let committed = recovered.watermark.max(restored.tree.last_zxid());

@@ -29,7 +29,7 @@ mod pulse;
 mod round_trip;
 pub mod telling;
 
-pub use alone::{Reign, reign};
+pub use alone::{Reign, committed_alone, reign};
 pub use core::HAND_OVER_MS;
 pub use memory::{belongs, entered, memory};
 pub use office::{Aim, MoveAnswer, MoveTold, Office, RoleTold, Search, Told};

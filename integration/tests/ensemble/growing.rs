@@ -16,7 +16,8 @@ use tempfile::TempDir;
 
 use crate::admin::{paddock, text};
 use crate::joining::grow_and_shrink;
-use crate::world::waiting;
+use crate::reconfig::await_modes;
+use crate::world::{client, serving, waiting};
 
 #[test]
 fn mb6_a_server_alone_grows_to_three_and_five_and_shrinks_to_three_while_all_is_written() {
@@ -112,6 +113,29 @@ fn mb6_a_server_without_a_file_is_a_member_from_then_on_with_its_sessions_and_it
     await_mode(&dir, &mut server, "standalone");
     let refused = member(&dir, &["add", "1", &place]).unwrap_err();
     assert!(refused.contains("reconfigEnabled=false"), "{refused}");
+}
+
+/// Else it would serve a history of its own.
+#[test]
+fn mb6_a_member_that_is_started_without_its_file_is_a_member_by_its_log() {
+    let (_dir, mut ensemble) = serving(3, 0, "");
+    let leader = ensemble.await_all_serving();
+    let other = if leader == 3 { 2 } else { 3 };
+    crate::member_changes::member(&ensemble, leader, &["demote", &other.to_string()]).unwrap();
+    await_modes(
+        &mut ensemble,
+        &[1, 2, 3].into_iter().filter(|id| *id != other).collect::<Vec<_>>(),
+        &[other],
+    );
+    ensemble.stop(other);
+    client(&ensemble, leader).create("/meanwhile", b"", CreateMode::Persistent).unwrap();
+    let port = ensemble.client_address(other).port();
+    let without = Launch { port, ..Launch::new(ensemble.data_dir(other)) }.serve().unwrap();
+    let told = paddock(&["status", "--json"], &ensemble.data_dir(other));
+    assert_eq!(serde_json::from_slice::<Status>(&told.stdout).unwrap().mode, "observer");
+    let mut reader = RawClient::connect(without.address()).unwrap();
+    reader.sync("/").unwrap();
+    assert!(reader.exists("/meanwhile").unwrap().is_some());
 }
 
 #[test]

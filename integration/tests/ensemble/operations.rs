@@ -226,3 +226,47 @@ fn the_guides_commands_stay_in_this_tests_directories() {
     assert_eq!(copy, format!("rsync -a {}/var/lib/paddock/ {}/var/lib/paddock/", own("two"), own("five")));
     assert!(Path::new(&own("two")).starts_with(std::env::temp_dir()));
 }
+
+/// Code that prints, without its breaks of lines in strings.
+fn sources(dir: &Path) -> String {
+    let mut text = String::new();
+    for entry in fs::read_dir(dir).unwrap().map(Result::unwrap) {
+        let path = entry.path();
+        if path.is_dir() {
+            text += &sources(&path);
+        } else if path.extension().is_some_and(|it| it == "rs") {
+            text += &fs::read_to_string(&path).unwrap();
+        }
+    }
+    text
+}
+
+/// What the table of symptoms has in code letters, without what differs each time.
+fn quoted(guide: &str) -> Vec<&str> {
+    let (_, table) = guide.split_once("## When something is wrong").unwrap();
+    let rows = table.split("\n## ").next().unwrap().lines().filter(|line| line.starts_with("| `"));
+    let seen = rows.map(|row| row.split(" | ").next().unwrap());
+    let words = seen.flat_map(|cell| cell.split('`').skip(1).step_by(2));
+    words.flat_map(|words| words.split('…')).map(str::trim).filter(|part| part.len() > 8).collect()
+}
+
+#[test]
+fn what_the_guide_says_that_logs_say_is_what_the_code_says() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let code: String = ["actors/src", "config/src", "node/src"].map(|dir| sources(&root.join(dir))).concat();
+    let mut joined = String::new();
+    for line in code.lines() {
+        match line.strip_suffix('\\') {
+            Some(open) => joined += open.trim_start(),
+            None => joined += &format!("{}\n", line.trim_start()),
+        }
+    }
+    let quoted = quoted(GUIDE);
+    assert!(quoted.len() > 20, "{quoted:?}");
+    // Numbers, and what another program says.
+    let differs =
+        ["3?", "2181", "1000 ms", "memory allocation of", "bytes failed", "server.N", "which is full"];
+    let checked = quoted.iter().filter(|part| !differs.iter().any(|it| part.contains(it)));
+    let missing: Vec<_> = checked.filter(|part| !joined.contains(**part)).collect();
+    assert!(missing.is_empty(), "{missing:#?}");
+}

@@ -363,8 +363,9 @@ impl<Q: Quorum> Membership<Q> {
     /// The log is cut after this txn. Whether the view is another now.
     pub fn on_truncated(&mut self, to: Zxid) -> bool {
         let before = self.logged.len();
-        self.unsaid = self.unsaid.filter(|reconfig| *reconfig <= to);
         self.logged.retain(|(zxid, _)| *zxid <= to);
+        let last = self.logged.back().map(|(zxid, _)| *zxid);
+        self.unsaid = self.unsaid.filter(|reconfig| *reconfig <= to).or(last);
         self.logged.len() != before
     }
 

@@ -61,8 +61,8 @@ pub use report::{Effective, Report};
 /// Everything a node can be told. Made by [`Config::load`]; every field is within its range.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub struct Config {
-    /// The log has made this server a member of an ensemble, whatever the file says: known once the data is open, and
-    /// false before.
+    /// The log makes this server a member of an ensemble, which the file does not: known once the data is open, and false
+    /// before.
     #[serde(skip)]
     pub has_grown: bool,
     /// This member's id, 0 to 255, from a flag, a variable, `myid` or the host's name; `None` for a server that

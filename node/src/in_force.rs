@@ -36,6 +36,13 @@ pub(crate) fn in_force(
         return Err(StartError::OtherAddress { me, file: text(file), known: text(known), version });
     }
     let file = &config.members;
+    if file.servers.is_empty() && logged.servers.len() > 1 {
+        tracing::warn!(
+            members = %logged.to_string().trim_end().replace('\n', ", "),
+            "the file names no members, the log does, and is gone by; write the server.N lines of all into the file, and the \
+             number of this one into myid: without its data this server would begin a history of its own"
+        );
+    }
     if !file.servers.is_empty() && (logged.servers != file.servers || logged.groups != file.groups) {
         tracing::warn!(
             version = format_args!("{version:x}"), members = %logged.to_string().trim_end().replace('\n', ", "),
@@ -48,7 +55,7 @@ pub(crate) fn in_force(
 }
 
 /// Whether a server's own line has it at other peer addresses than the others know; one that listens everywhere may be at any.
-fn is_elsewhere(file: &Server, known: &Server) -> bool {
+pub(crate) fn is_elsewhere(file: &Server, known: &Server) -> bool {
     let sorted = |server: &Server| {
         let mut all = server.addresses.clone();
         all.sort();

@@ -4,14 +4,15 @@ use std::fs::File;
 use std::io;
 use std::path::PathBuf;
 
+use paddock_actors::membership;
 use paddock_actors::quorum_peer::{Reign, committed_alone, reign};
 use paddock_actors::runtime::{ExitCode, Rng};
 use paddock_actors::storage::snapshot_files::{RestoreError, Restored, read_txn, restore};
 use paddock_actors::storage::{Facts, LogFailure, Logger, OpenError, Options, RealDisk, is_empty, open};
 use paddock_actors::tree::TreeOptions;
-use paddock_config::Config;
+use paddock_config::{Config, Members};
 use paddock_messages::ids::ServerId;
-use paddock_messages::txn::Txn;
+use paddock_messages::txn::{Txn, TxnBody};
 use paddock_messages::zxid::Zxid;
 
 use crate::settings;
@@ -113,6 +114,15 @@ pub enum StartError {
         /// The configuration's.
         version: u64,
     },
+    /// It would go on alone with what it shares with others.
+    #[error(
+        "reconfigEnabled=false has the file say who the members are, and it names none, though the log has this server among \
+         others ({others}): write the server.N lines of all into the file, or delete reconfigEnabled=false"
+    )]
+    NamesNobody {
+        /// As the log has them.
+        others: String,
+    },
     /// 2^32 starts.
     #[error("all epochs are used up; export the data to a new ensemble")]
     NoEpochLeft,
@@ -134,9 +144,10 @@ impl StartError {
     pub fn exit_code(&self) -> ExitCode {
         use OpenError as O;
         match self {
-            Self::NoClientPort | Self::PidFile { .. } | Self::OtherAddress { .. } => {
-                ExitCode::BadConfiguration
-            }
+            Self::NoClientPort
+            | Self::PidFile { .. }
+            | Self::OtherAddress { .. }
+            | Self::NamesNobody { .. } => ExitCode::BadConfiguration,
             Self::Directory { .. } | Self::Empty { .. } | Self::NotEmpty { .. } | Self::Marker { .. } => {
                 ExitCode::DataDirectory
             }
@@ -243,6 +254,41 @@ fn logged(logger: &Logger<RealDisk>, committed: Zxid, tree: TreeOptions) -> Resu
     Ok(logged)
 }
 
+/// Whether the log of a server whose file names no others makes it a member; if not, the tree has all of it then (Q2).
+fn is_by_log(
+    config: &Config,
+    me: ServerId,
+    (restored, logger): (&mut Restored, &Logger<RealDisk>),
+    tree: TreeOptions,
+    tail: &[Txn],
+) -> Result<bool, StartError> {
+    let members = restored.tree.membership();
+    if config.ensemble.reconfig == Some(false) {
+        if let Some(others) = named_by_log(me, members, tail) {
+            return Err(StartError::NamesNobody { others });
+        }
+        let all = tail.last().map_or(Zxid::ZERO, |txn| txn.header.zxid);
+        restored.replay(logger, tree, all)?;
+        return Ok(false);
+    }
+    // Behind a reconfig it is for the ensemble to say what is committed.
+    let alone = if members.is_some() { None } else { committed_alone(me, tail) };
+    if let Some(upto) = alone {
+        restored.replay(logger, tree, upto)?;
+    }
+    Ok(alone.is_none() || restored.tree.membership().is_some())
+}
+
+/// The members of the last configuration of the log that names others than `me`, if there is one.
+fn named_by_log(me: ServerId, members: Option<Members>, tail: &[Txn]) -> Option<String> {
+    let of_tail = tail.iter().filter_map(|txn| match &txn.body {
+        TxnBody::Membership { to, .. } => membership::members(to),
+        _ => None,
+    });
+    let others = members.into_iter().chain(of_tail).filter(|it| !it.servers.keys().eq([&me])).last()?;
+    Some(others.servers.keys().map(ToString::to_string).collect::<Vec<_>>().join(", "))
+}
+
 /// The file by which an operator (or `paddock init`, or `zkServer-initialize.sh`) lets an empty data directory begin a new
 /// history. The script writes it beside `myid`, Java's server looks for it beside its log.
 pub(crate) const MARKER: &str = "initialize";
@@ -313,21 +359,11 @@ pub(crate) fn open_data(config: &Config, rng: &mut Rng) -> Result<Opened, StartE
     let new_ensemble = u128::from(rng.bits()) << 64 | u128::from(rng.bits());
     let there: Vec<PathBuf> = markers.iter().filter(|marker| marker.is_file()).cloned().collect();
     let mut restored = restore(&disk, &mut logger, &recovered, tree, recovered.watermark)?;
-    let goes_by_log = config.ensemble.reconfig != Some(false);
-    let is_members = |restored: &Restored| goes_by_log && restored.tree.membership().is_some();
-    let mut is_member = config.is_distributed() || is_members(&restored);
-    if !is_member {
+    let is_member = config.is_distributed() || {
         let committed = recovered.watermark.max(restored.tree.last_zxid());
-        let alone = if goes_by_log {
-            committed_alone(server, &logged(&logger, committed, tree)?)
-        } else {
-            Some(recovered.last)
-        };
-        if let Some(upto) = alone {
-            restored.replay(&logger, tree, upto)?; // Q2
-        }
-        is_member = alone.is_none() || is_members(&restored);
-    }
+        let tail = logged(&logger, committed, tree)?;
+        is_by_log(config, server, (&mut restored, &logger), tree, &tail)?
+    };
     let begun = if is_member {
         let committed = recovered.watermark.max(restored.tree.last_zxid());
         member(&logger, recovered.facts, committed, tree)?

@@ -15,6 +15,7 @@ use paddock_messages::ids::ServerId;
 use paddock_messages::mail::{Bound, Outbox};
 
 use crate::ensemble::{self, Mailboxes};
+use crate::in_force::is_elsewhere;
 
 /// Orders of operators: one is given after the other.
 pub(crate) const ORDERS: Bound = Bound::Entrance(4);
@@ -48,8 +49,13 @@ impl Orders {
         clock: &Arc<dyn Clock>,
     ) -> Self {
         let (filed, config) = (config.members.servers.get(&me).cloned(), config.clone());
-        let may_listen =
-            move |own: &Server| ensemble::may_listen(own, &config).map_err(|error| error.to_string());
+        let in_file = filed.clone();
+        let may_listen = move |own: &Server| match &in_file {
+            Some(file) if is_elsewhere(file, own) => Err(format!(
+                "its file has it at server.{me}={file}, and it would not start with both: correct the file first, or order that"
+            )),
+            _ => ensemble::may_listen(own, &config).map_err(|error| error.to_string()),
+        };
         let alone = Alone { me, filed, may_listen: Box::new(may_listen) };
         let changer = Changer::new(hub, Of::Alone(alone), Arc::clone(tree), Arc::clone(clock));
         Self { mover: None, changer: Arc::new(changer) }

@@ -104,10 +104,17 @@ async fn serve(config: Config, mut level: Level) -> End {
             _ = term.recv() => break tracing::info!("SIGTERM: stopping"),
             _ = int.recv() => break tracing::info!("SIGINT: stopping"),
             _ = usr1.recv() => level.toggle(),
-            () = node.grown() => return match node.stop(STOP_WITHIN).await {
-                ExitCode::Finished => End::BeginAnew,
-                other => End::Exit(other),
-            },
+            () = node.grown() => {
+                let ended = node.stop(STOP_WITHIN).await;
+                // The process that begins anew would know nothing of a signal that has come meanwhile.
+                let is_told = tokio::select! {
+                    biased;
+                    _ = term.recv() => true,
+                    _ = int.recv() => true,
+                    () = std::future::ready(()) => false,
+                };
+                return if ended == ExitCode::Finished && !is_told { End::BeginAnew } else { End::Exit(ended) };
+            }
         }
     }
     let _ = sd_notify::notify(false, &[sd_notify::NotifyState::Stopping]);

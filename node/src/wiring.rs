@@ -125,7 +125,8 @@ impl Node {
 
         let (env, mut rng) = (Env::real(), Rng::from_os());
         let opened = open_data(config, &mut rng)?;
-        let config = &Config { has_grown: opened.begun.is_member(), ..config.clone() };
+        let has_grown = opened.begun.is_member() && !config.is_distributed();
+        let config = &Config { has_grown, ..config.clone() };
         let pid_file = config.pid_file.as_deref().map(write_pid_file).transpose()?; // the directory is ours
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let node = Self::wire(config, env, rng, opened, config.client_arbiters_on(cores), listener)?;

@@ -81,7 +81,7 @@ pub enum Unchanged {
     )]
     Alone(ServerId),
     /// HTTP 409.
-    #[error("{line}: this server, which is alone, could not listen there to other members: {why}")]
+    #[error("{line}: this server, which is alone, cannot become a member there: {why}")]
     NoPlace {
         /// Its own.
         line: String,

@@ -126,6 +126,9 @@ pub struct ArbiterCore {
     pub(super) tally: ClientTally,
 }
 
+/// So many bytes are read, about, of one whose handshake waits.
+const WAITS_WITH: usize = 4 << 10;
+
 impl ArbiterCore {
     /// The core of client arbiter number `arbiter` of `tree`'s feeds; it serves nobody yet.
     pub fn new(
@@ -256,7 +259,12 @@ impl ArbiterCore {
         self.conns.get(conn).is_some_and(|it| {
             it.stall.is_none()
                 && it.parked.is_none()
-                && matches!(it.phase, Phase::First | Phase::Open | Phase::Word)
+                && match it.phase {
+                    Phase::First | Phase::Open | Phase::Word => true,
+                    // Who gives up meanwhile is not asked for (C16): its end is behind what little it sends.
+                    Phase::Waiting => it.inbox.len() < WAITS_WITH,
+                    _ => false,
+                }
         })
     }
 

@@ -32,7 +32,6 @@ pub(super) struct Inbox {
 
 impl Inbox {
     /// Bytes that are kept.
-    #[cfg(test)]
     pub(super) fn len(&self) -> usize {
         self.kept.len()
     }

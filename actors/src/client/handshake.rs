@@ -11,6 +11,7 @@ use paddock_messages::zxid::Zxid;
 use super::connections::Phase;
 use super::core::{ArbiterCore, Notice, Serving};
 use super::outbox::counted;
+use super::parking::wants_writes;
 use super::remark::Remark;
 use super::throttle::Asks;
 
@@ -87,9 +88,11 @@ impl ArbiterCore {
 
     /// What a handshake that is let in asks.
     pub(super) fn connect(&mut self, conn: ConnId, request: Box<ConnectRequest>) {
-        let wants_writes = !request.read_only.unwrap_or(false);
+        let wants_writes = wants_writes(&request);
         match self.serving {
-            Serving::Nobody if self.awaits_leader() => return self.wait_for_leader(conn, request),
+            Serving::Nobody if wants_writes && self.awaits_leader() => {
+                return self.wait_for_leader(conn, request);
+            }
             Serving::Nobody => return self.close(conn, Remark::NotServing),
             Serving::ReadOnly if wants_writes => return self.close(conn, Remark::ReadOnly),
             _ => {}

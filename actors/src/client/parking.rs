@@ -31,6 +31,11 @@ pub struct Parking {
     pub closed: usize,
 }
 
+/// Whether read-only mode would not do.
+pub(super) fn wants_writes(request: &ConnectRequest) -> bool {
+    !request.read_only.unwrap_or(false)
+}
+
 impl ArbiterCore {
     /// From now on this member serves `whom`. Nobody's connection is closed by it (see [`Self::close_all`]) but
     /// those that are parked, where they cannot go on.
@@ -62,7 +67,9 @@ impl ArbiterCore {
             match connection.phase {
                 Phase::First | Phase::Word if self.settings.park_ms > 0 => {} // it has asked no leader for anything
                 Phase::Closing => {}
-                Phase::Connecting | Phase::Waiting if awaits_leader => {
+                Phase::Connecting | Phase::Waiting
+                    if awaits_leader && connection.asks.as_deref().is_some_and(wants_writes) =>
+                {
                     connection.phase = Phase::Waiting;
                 }
                 Phase::Open

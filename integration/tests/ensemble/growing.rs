@@ -26,6 +26,12 @@ fn mb6_a_server_alone_grows_to_three_and_five_and_shrinks_to_three_while_all_is_
     ensemble.start(1);
     let is_alone = |it: &mut Ensemble| it.srvr(1).filter(|text| text.contains("Mode: standalone"));
     ensemble.wait_for("a server alone", is_alone);
+    let elsewhere = ensemble.choose_place().line();
+    let refused = crate::member_changes::member(&ensemble, 1, &["add", "1", &elsewhere]).unwrap_err();
+    assert!(
+        refused.contains("its file has it at server.1=127.0.0.1:"),
+        "it would not start again: {refused}"
+    );
     grow_and_shrink(&mut ensemble);
     ensemble.await_line(1, &["begins anew, in place", "as a member"]);
 }
@@ -70,11 +76,8 @@ fn mb6_a_server_without_a_file_is_a_member_from_then_on_with_its_sessions_and_it
     // What would hurt is refused, and nothing has changed.
     for (words, says) in [
         (&["add", "2", "127.0.0.1:1:2;3"][..], "paddock member add 1 'HOST:2888:3888;CLIENTPORT'"),
-        (
-            &["add", "1", "192.0.2.1:2888:3888;2181"],
-            "could not listen there to other members: 192.0.2.1:3888",
-        ),
-        (&["add", "1", &taken], "could not listen there"),
+        (&["add", "1", "192.0.2.1:2888:3888;2181"], "cannot become a member there: 192.0.2.1:3888"),
+        (&["add", "1", &taken], "cannot become a member there"),
         (&["add", "1", "127.0.0.1:2888:3888:observer;2181"], "needs its vote"),
         (&["promote", "1"], "server 1 is alone"),
         (&["remove", "1"], "server 1 is alone"),
@@ -136,6 +139,19 @@ fn mb6_a_member_that_is_started_without_its_file_is_a_member_by_its_log() {
     let mut reader = RawClient::connect(without.address()).unwrap();
     reader.sync("/").unwrap();
     assert!(reader.exists("/meanwhile").unwrap().is_some());
+    // Nor has a file that is said to be the truth, and names nobody, one begin a history of its own.
+    drop(without);
+    let file = ensemble.dir().join("names-nobody.cfg");
+    std::fs::write(&file, "reconfigEnabled=false\n").unwrap();
+    let launch = Launch { port, ..Launch::new(ensemble.data_dir(other)) };
+    let mut refused = launch.file(file).spawn().unwrap();
+    let code = refused.wait().unwrap().code();
+    assert!(
+        refused.whole_log().contains("the log has this server among others (1, 2, 3)"),
+        "{}",
+        refused.whole_log()
+    );
+    assert_eq!(code, Some(2));
 }
 
 #[test]
@@ -158,7 +174,11 @@ fn mb6_killed_as_it_grows_it_is_alone_or_a_member_and_has_all_that_it_acknowledg
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
-        std::thread::sleep(Duration::from_micros(rng.random_range(0..60_000)));
+        if round % 2 == 0 {
+            // By the time that this is seen the txn is often committed; before, often nothing is asked yet.
+            server.wait_for_line(&["order: the members are to be others"]);
+        }
+        std::thread::sleep(Duration::from_micros(rng.random_range(0..25_000)));
         server.kill().unwrap();
         order.kill().unwrap();
         order.wait().unwrap();

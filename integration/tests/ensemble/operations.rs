@@ -75,7 +75,18 @@ impl Machines {
         for (nth, machine) in (1..).zip(MACHINES) {
             let there = self.root.path().join(machine).join("");
             text = text.replace(&format!("{machine}.example:/"), &there.display().to_string());
+            // All share one machine: each listens to clients at its own address alone.
+            for peers in ["2888:3888", "2889:3889"] {
+                let (line, own) = (format!("{machine}.example:{peers};"), address(nth));
+                text = text.replace(&line, &format!("{own}:{peers};{own}:"));
+            }
             text = text.replace(&format!("{machine}.example"), &address(nth).to_string());
+            if machine == on {
+                text = text.replace(
+                    "clientPort=2181",
+                    &format!("clientPort=2181\nclientPortAddress={}", address(nth)),
+                );
+            }
         }
         for place in PLACES {
             // Not where it stands behind a machine's own directory already.
@@ -91,8 +102,8 @@ impl Machines {
         let script = self.here(on, script);
         let path = std::env::var("PATH").unwrap();
         let own = self.of(on, "/usr/local/bin");
-        let told = Command::new("bash")
-            .args(["-euo", "pipefail", "-c", &script])
+        let told = Command::new("timeout")
+            .args(["120", "bash", "-euo", "pipefail", "-c", &script])
             .current_dir(self.root.path())
             .env("PATH", format!("{}:{}:{path}", own.display(), self.root.path().join("tools").display()))
             .output()
@@ -221,7 +232,8 @@ fn the_guides_commands_stay_in_this_tests_directories() {
         format!("mkdir -p {two}/etc/paddock {two}/var/lib/paddock")
     });
     assert_eq!(here("dataDir=/var/lib/paddock"), format!("dataDir={}/var/lib/paddock", own("two")));
-    assert_eq!(here("x one.example:2888;2181"), "x 127.0.1.1:2888;2181");
+    assert_eq!(here("x one.example:2888:3888;2181"), "x 127.0.1.1:2888:3888;127.0.1.1:2181");
+    assert_eq!(here("clientPort=2181"), "clientPort=2181\nclientPortAddress=127.0.1.2");
     let copy = here("rsync -a /var/lib/paddock/ five.example:/var/lib/paddock/");
     assert_eq!(copy, format!("rsync -a {}/var/lib/paddock/ {}/var/lib/paddock/", own("two"), own("five")));
     assert!(Path::new(&own("two")).starts_with(std::env::temp_dir()));

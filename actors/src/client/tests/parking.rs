@@ -266,8 +266,16 @@ fn c16_a_handshake_waits_for_the_next_leader_and_is_asked_of_it_once() {
     member.lose_leader();
     member.send(late, &hello(SessionId::NONE, 0, None)); // there is none
     for client in [early, late] {
-        assert!(!member.is_over(client) && !member.core(client).wants_read(client.conn), "it waits");
+        assert!(!member.is_over(client) && member.receive(client).is_empty(), "it waits");
     }
+    // One gives up, which is seen; nothing that it sends before is more than little.
+    let gone = member.accept(0);
+    member.send(gone, &hello(SessionId::NONE, 0, None));
+    assert!(member.core(gone).wants_read(gone.conn));
+    member.send(gone, &[0; 5_000]);
+    assert!(!member.core(gone).wants_read(gone.conn) && !member.is_over(gone));
+    assert!(!member.core(gone).on_end_of_input(gone.conn), "nothing is left to do");
+    member.core(gone).on_closed(gone.conn);
     member.find_leader(2);
     member.serve(Serving::Everybody);
     member.serve(Serving::Everybody);

@@ -149,3 +149,38 @@ fn el11_a_leader_names_its_heir_as_it_leaves_and_votes_for_it() {
         ],
     );
 }
+
+/// Whose process ends is heard of once more, and then not waited for.
+#[test]
+fn el11_q7_a_leader_whose_process_ends_names_its_heir_first() {
+    let begins = [
+        ("up 1 2", ""),
+        ("look 1.5", "looking 1 3@1.5 to 1 2"),
+        ("1: looking 1 3@1.5", ""),
+        ("2: looking 1 3@1.5", "decided 3@1.5"),
+        ("settle leading 3@2.0", "leading 1 3@2.0 to 1 2"),
+    ];
+    let ends = [
+        ("leave for good to 1", "observing 1 1@0.0 to 1 2; looking 1 - to 1 2"),
+        ("2: looking 2 2@2.0", "looking 1 - to 2"),
+    ];
+    check(3, 3, &[&begins[..], &ends].concat());
+    check(3, 3, &[&begins[..], &[("leave for good", "looking 1 - to 1 2")]].concat());
+    // Server 1, of the lesser id, once it has heard both.
+    check(
+        1,
+        3,
+        &[
+            ("up 2 3", ""),
+            ("look 1.5", "looking 1 1@1.5 to 2 3"),
+            ("3: leading 1 3@2.0", ""),
+            ("2: following 1 3@2.0", "decided 3@2.0"),
+            ("settle following 3@2.0", "following 1 3@2.0 to 2 3"),
+            ("3: observing 1 1@0.0", ""),
+            ("3: looking 1 -", "following 1 3@2.0 to 3"),
+            ("leave", "observing 1 - to 2 3"),
+            ("look 2.0", "looking 2 1@2.0 to 2 3"),
+            ("2: looking 2 1@2.0", "decided 1@2.0"), // it has heard of it, too
+        ],
+    );
+}

@@ -1,7 +1,7 @@
 //! Tables: what happens, and what the member does then.
 //!
 //! A vote is `leader@epoch.counter`. What happens is one of
-//! - `look 1.5`, `look` without a vote; `settle following 3@1.5`; `leave`, `leave for good`, `leave to 2`
+//! - `look 1.5`, `look` without a vote; `settle following 3@1.5`; `leave`, `leave for good`, `leave to 2`, `leave for good to 2`
 //! - `up 2 3`, `down 2`: links
 //! - `at 220`: it is so many ms; every other event happens at the same time as the one before
 //! - `2: looking 7 3@1.5`: a notification from 2, with its round; `-` is no vote
@@ -56,8 +56,10 @@ impl Table {
                 election.settle(read_state(state), read_vote(vote).unwrap(), &mut out);
             }
             "leave" => {
-                let heir = rest.strip_prefix("to ").map(|heir| ServerId(heir.parse().unwrap()));
-                election.leave(rest == "for good", heir, &mut out);
+                let (for_good, heir) =
+                    rest.strip_prefix("for good").map_or((false, rest), |rest| (true, rest.trim_start()));
+                let heir = heir.strip_prefix("to ").map(|heir| ServerId(heir.parse().unwrap()));
+                election.leave(for_good, heir, &mut out);
             }
             "up" | "down" => {
                 for peer in rest.split(' ') {

@@ -7,7 +7,7 @@ use super::{Runs, all_hold, is_found};
 /// Seeds that found something once: they run first.
 const FAILED_ONCE: &[u64] = &[
     0, 1, 2, 5, 10, 69, 102, 160, 225, 236, 252, 292, 295, 296, 359, 362, 381, 426, 589, 611, 1142, 1221,
-    1482, 1566, 1896, 1959,
+    1482, 1566, 1854, 1896, 1959,
 ];
 
 /// What 200 seeds must have met at least; more seeds that much more.
@@ -147,5 +147,7 @@ fn every_fault_of_an_ensemble_is_found() {
     let is_wanted = |it: &EnsembleFault| wanted.as_ref().is_none_or(|wanted| format!("{it:?}") == *wanted);
     let faults: Vec<_> = EnsembleFault::ALL.into_iter().filter(is_wanted).collect();
     assert!(!faults.is_empty(), "there is no such fault: {wanted:?}");
-    faults.into_iter().for_each(|fault| is_found(fault, run));
+    // One that was away while all that it knows were replaced, and needed: that is rare, and looked for where it is.
+    let from = |fault| if fault == EnsembleFault::RefuseGuests { 1_500 } else { 0 };
+    faults.into_iter().for_each(|fault| is_found(fault, from(fault), run));
 }

@@ -13,7 +13,8 @@ use super::setup::SimQuorum;
 use super::world::World;
 
 impl World {
-    /// As many as can be missed whichever of the configurations that there are is true.
+    /// As many as can be missed by the newest configuration that anybody knows to be in force, and whatever is to take its
+    /// place; one of those who know it stays. Who goes by an older one hears of it from them (MB4, PL8).
     pub(super) fn lose_some(&mut self) {
         let Some(rng) = &mut self.reconfigs else { return };
         let mut all: Vec<ServerId> = self.setup.members.iter().copied().collect();
@@ -26,13 +27,20 @@ impl World {
             let leads = node.lead.core.as_ref().map(|core| core.membership().clone());
             [Some(node.lp.membership.view()), leads].into_iter().flatten()
         });
-        let views: Vec<Joint<SimQuorum>> = views.collect();
+        let mut views: Vec<Joint<SimQuorum>> = views.collect();
+        let version = |view: &Joint<SimQuorum>| view.now().members.version;
+        let newest = views.iter().map(version).max();
+        views.retain(|view| Some(version(view)) == newest);
+        let knows = |id: &ServerId| {
+            let node = self.members[id].node.as_ref();
+            node.is_some_and(|node| Some(version(&node.lp.membership.view())) == newest)
+        };
         let mut left: BTreeSet<ServerId> =
             all.iter().copied().filter(|id| self.members[id].is_whole).collect();
         let mut lost = BTreeSet::new();
         for id in all {
             let without: BTreeSet<ServerId> = left.iter().copied().filter(|it| *it != id).collect();
-            if views.iter().all(|view| view.holds(|it| without.contains(&it))) {
+            if views.iter().all(|view| view.holds(|it| without.contains(&it))) && without.iter().any(knows) {
                 left = without;
                 lost.insert(id);
             }

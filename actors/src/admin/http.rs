@@ -230,11 +230,11 @@ mod tests {
     use std::net::TcpStream;
     use std::sync::atomic::{AtomicU64, Ordering};
 
-    use super::*;
     use paddock_config::members::Server;
     use paddock_messages::ids::ServerId;
     use paddock_messages::mail::Bound;
 
+    use super::*;
     use crate::admin::alone::Alone;
     use crate::admin::guard::Guard;
     use crate::admin::members::{Changer, Of};

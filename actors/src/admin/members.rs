@@ -74,13 +74,13 @@ pub enum Unchanged {
     /// HTTP 400.
     #[error("this is no change: {0}")]
     NoChange(&'static str),
-    /// HTTP 409.
+    /// Others are to be added to this server, which is none that they could find; HTTP 409.
     #[error(
         "this server is alone, so that others would not find it: say first where they do, by paddock member add {} \
          'HOST:2888:3888;CLIENTPORT' with HOST as they reach this machine, then add them", .0
     )]
     Alone(ServerId),
-    /// HTTP 409.
+    /// It is to become a member where it could not listen, or not start again; HTTP 409.
     #[error("{line}: this server, which is alone, cannot become a member there: {why}")]
     NoPlace {
         /// Its own.
@@ -180,13 +180,13 @@ impl Changer {
 
     /// The configuration in force, as far as this member knows.
     pub fn in_force(&self) -> Configuration {
-        let tree = self.tree.read();
         let mut members = match &self.of {
             Of::Alone(alone) => return alone.configuration(),
             Of::Ensemble(ensemble) => {
                 ensemble.board.decides().map_or_else(Members::default, |by| by.now().members.clone())
             }
         };
+        let tree = self.tree.read();
         // What was just answered is applied, whoever else has been told of it yet.
         if let Some(applied) = tree.membership().filter(|it| it.version > members.version) {
             members = applied;

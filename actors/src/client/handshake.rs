@@ -1,7 +1,9 @@
 //! The first frame of a connection, in ZooKeeper's order of checks, and its answer.
 
 use bytes::Bytes;
-use paddock_messages::client::session::{ConnectRequest, ConnectResponse, negotiate_timeout, password};
+use paddock_messages::client::session::{
+    ConnectRequest, ConnectResponse, PASSWORD_LEN, negotiate_timeout, password,
+};
 use paddock_messages::error_code::ErrorCode;
 use paddock_messages::ids::{AttachNumber, ConnId, SessionId};
 use paddock_messages::letters::Submission;
@@ -37,6 +39,14 @@ const WORDS: [&[u8; 4]; 19] = [
     b"hash",
     b"\xff\xf4\xff\xfd", // telnet's way to hang up
 ];
+
+/// What of a handshake may be kept while it waits (C16): a password of another length is none of ours, and one that is may
+/// share memory with all that came with it.
+fn kept(mut request: ConnectRequest) -> ConnectRequest {
+    let password = request.fields.password.take().filter(|it| it.len() == PASSWORD_LEN);
+    request.fields.password = password.map(|it| Bytes::copy_from_slice(&it));
+    request
+}
 
 impl ArbiterCore {
     /// Whether the first four bytes are settled: a length to go on with.
@@ -83,7 +93,7 @@ impl ArbiterCore {
                 return self.close(conn, Remark::Throttled);
             }
         }
-        self.connect(conn, Box::new(request));
+        self.connect(conn, Box::new(kept(request)));
     }
 
     /// What a handshake that is let in asks.

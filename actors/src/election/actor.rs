@@ -10,7 +10,7 @@ use paddock_messages::quorum::{Memory, Notification, PeerState, Vote};
 use parking_lot::Mutex;
 
 use super::core::{Election, Output};
-use super::memory::Waits;
+use super::memory::{NO_ROOM, Waits};
 use crate::membership::Deciders;
 use crate::peer_link::letters::{Linked, SendNotification};
 use crate::runtime::{Ctx, ExitCode, Serve, Service, TimerId};
@@ -121,7 +121,7 @@ impl ElectionActor {
     fn waits(&self) -> Waits {
         let mut waits = self.core.waits_for();
         if !self.joins {
-            waits.reasons.push("room on this server's disk: until then it follows no leader".to_owned());
+            waits.reasons.push(NO_ROOM.to_owned());
         }
         waits
     }

@@ -136,13 +136,13 @@ impl<Q: Quorum> Election<Q> {
         if matches!(self.stage, Stage::Idle) {
             return;
         }
-        let before = self.current();
         self.heir.name(heir);
         if for_good && heir.is_some() {
             // First who is named; then that nobody is to be waited for.
             self.stage = Stage::Left { for_good: false, heir };
             self.tell_all(out);
         }
+        let before = self.current();
         self.stage = Stage::Left { for_good, heir };
         if before != self.current() {
             self.tell_all(out);

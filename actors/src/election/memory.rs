@@ -8,6 +8,9 @@ use paddock_messages::quorum::Memory;
 use super::core::Election;
 use crate::quorum::Quorum;
 
+/// What a member waits for whose disk is full (L8).
+pub const NO_ROOM: &str = "room on this server's disk: until then it follows no leader";
+
 /// What a search for a leader waits for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Waits {

@@ -43,7 +43,7 @@ pub mod actor;
 pub mod core;
 
 pub use core::{Election, GRACE_MS, MAX_REPEAT_MS, MIN_REPEAT_MS, Output, ROUNDS_AHEAD};
-pub use memory::Waits;
+pub use memory::{NO_ROOM, Waits};
 
 mod heir;
 mod memory;

@@ -98,7 +98,8 @@ impl World {
             73..75 => self.install()?,
             75..80 => self.facts()?,
             80..82 => drop(self.command(Logger::retry_reserve, |_| ())?),
-            82..84 => drop(self.command(Logger::write_idle, |_| ())?),
+            82 => drop(self.command(Logger::write_idle, |_| ())?),
+            83 => self.say_committed()?,
             84..88 => {
                 let room = self.disk.used_bytes() + self.rng.random_range(0..4096);
                 self.disk.set_capacity(room);
@@ -212,6 +213,18 @@ impl World {
             if writes {
                 self.carried = self.carried.max(self.committed.min(expected));
             }
+        }
+        Ok(())
+    }
+
+    /// MB5: with room, all that is durable is known to be committed from then on.
+    fn say_committed(&mut self) -> Checked {
+        self.flush()?;
+        let Some(logger) = &self.logger else { return Ok(()) };
+        let (has_room, zxid) = (logger.space() == Space::Enough, self.persisted());
+        self.committed = self.committed.max(zxid);
+        if self.command(|logger| logger.say_committed(zxid), |_| ())?.is_some() && has_room {
+            self.carried = self.carried.max(zxid);
         }
         Ok(())
     }

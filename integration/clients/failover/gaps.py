@@ -233,11 +233,7 @@ def run(commands, kind, rounds, counts):
                     load.quiet()
             failed = counts.failed
             load.table(*load.end())
-            if ended := members.ended():
-                raise Broken(f"members {ended} ended by themselves")
-            counts.claim("ok   gaps: no member ended but those that were stopped")
-            if counts.failed > failed:
-                members.tell_logs()
+            members.judge(counts, "gaps", failed)
         finally:
             load.close()
     print(f"     {kind}: {rounds}, {time.monotonic() - began:.0f} s", flush=True)

@@ -102,6 +102,50 @@ class Members:
         """Those that ended by themselves."""
         return [m.server_id for m in self.cluster if m.running and m.process.poll() is not None]
 
+    def judge(self, counts, suite, failed):
+        """Claims that nobody ended by itself; tells the logs where more than `failed` claims have failed by now."""
+        if ended := self.ended():
+            raise Broken(f"members {ended} ended by themselves")
+        counts.claim(f"ok   {suite}: no member ended but those that were stopped")
+        if counts.failed > failed:
+            self.tell_logs()
+
+
+class Users:
+    """Processes that use the members, and a client that looks at what they keep there."""
+
+    def __init__(self, client, processes):
+        self.client = client
+        self.processes = processes
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, *_):
+        if kind:
+            self.tell_logs()
+        with contextlib.ExitStack() as ends:
+            ends.callback(self.client.stop)
+            for process in self.processes:
+                ends.callback(process.destroy)
+
+    def tell_logs(self):
+        print("".join(f"{process.name}: {line}" for process in self.processes for line in lines(process.log)[-60:]))
+
+    def said(self, pattern):
+        """What of their logs it finds."""
+        said = [f"{process.name}: {line.strip()}" for process in self.processes for line in lines(process.log)]
+        return [line for line in said if pattern.search(line)]
+
+
+def lines(log):
+    """Of a process's log, as far as there is one."""
+    try:
+        with open(log, errors="replace") as file:
+            return file.readlines()
+    except FileNotFoundError:
+        return []
+
 
 class Counts:
     def __init__(self):

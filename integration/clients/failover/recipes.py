@@ -21,7 +21,7 @@ import time
 from collections import Counter
 
 import kazoo_worker
-from members import Broken, Members, Program
+from members import Members, Program
 
 NAMES = ("one", "two")
 HELD = {"kazoo": ("lock", "election"), "java": ("mutex", "selector")}  # those that have a number in a file, and a fence
@@ -195,11 +195,7 @@ def run(commands, rounds, counts):
             for library in libraries:
                 library.end()
                 Judge(library, counts).all()
-            if ended := members.ended():
-                raise Broken(f"members {ended} ended by themselves")
-            counts.claim("ok   recipes: no member ended but those that were stopped")
-            if counts.failed > failed:
-                members.tell_logs()
+            members.judge(counts, "recipes", failed)
         finally:
             for library in libraries:
                 library.close()

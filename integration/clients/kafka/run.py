@@ -7,7 +7,6 @@ has the controller move. What a broker keeps in ZooKeeper is read with kazoo. Pr
 """
 
 import argparse
-import contextlib
 import json
 import os
 import re
@@ -23,7 +22,7 @@ CLIENTS = os.path.dirname(HERE)
 OUT = os.path.join(os.path.dirname(os.path.dirname(CLIENTS)), "target", "clients", "kafka")
 sys.path.insert(0, os.path.join(CLIENTS, "failover"))
 
-from members import LIMIT, Broken, Counts, Members, Program, servers, until  # noqa: E402
+from members import LIMIT, Broken, Counts, Members, Program, Users, servers, until  # noqa: E402
 from kazoo.exceptions import NoNodeError  # noqa: E402
 from kazoo_worker import connect  # noqa: E402  (found by the line above)
 
@@ -39,7 +38,7 @@ class Broker:
     """A process on a folder and a port that both outlive its restarts."""
 
     def __init__(self, number, hosts):
-        self.number = number
+        self.number, self.name = number, f"broker {number}"
         self.port = servers.free_port()
         self.folder = tempfile.mkdtemp(prefix="kafka-broker-")
         self.log = os.path.join(self.folder, "log")
@@ -74,34 +73,16 @@ class Broker:
             self.process.wait()
         shutil.rmtree(self.folder, ignore_errors=True)
 
-    def lines(self):
-        try:
-            with open(self.log, errors="replace") as file:
-                return file.readlines()
-        except FileNotFoundError:
-            return []
 
-
-class Kafka:
+class Kafka(Users):
     """What two brokers keep in ZooKeeper."""
 
     def __init__(self, hosts):
-        self.client = connect(hosts)
-        self.brokers = [Broker(number, hosts) for number in (1, 2)]
+        super().__init__(connect(hosts), [Broker(number, hosts) for number in (1, 2)])
 
-    def __enter__(self):
-        return self
-
-    def __exit__(self, kind, *_):
-        if kind:
-            self.tell_logs()
-        with contextlib.ExitStack() as ends:
-            ends.callback(self.client.stop)
-            for broker in self.brokers:
-                ends.callback(broker.destroy)
-
-    def tell_logs(self):
-        print("".join(f"broker {b.number}: {line}" for b in self.brokers for line in b.lines()[-40:]))
+    @property
+    def brokers(self):
+        return self.processes
 
     def get(self, path):
         """Data and stat of a znode; nothing if it is not there."""
@@ -141,7 +122,7 @@ class Kafka:
         return {"controller": self.controller(), **{f"broker {b.number}": self.session(b.number) for b in self.brokers}}
 
     def expiries(self):
-        return [f"broker {b.number}: {line.strip()}" for b in self.brokers for line in b.lines() if EXPIRED.search(line)]
+        return self.said(EXPIRED)
 
 
 class Scenario:

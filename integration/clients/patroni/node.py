@@ -158,10 +158,3 @@ class Node:
         with psycopg.connect(at, autocommit=True) as connection:
             found = connection.execute(query)
             return found.fetchall() if found.description else []
-
-    def lines(self):
-        try:
-            with open(self.log, errors="replace") as file:
-                return file.readlines()
-        except FileNotFoundError:
-            return []

@@ -6,7 +6,6 @@ The killed node comes back, and is handed the lead again. Prints a line for each
 """
 
 import argparse
-import contextlib
 import json
 import os
 import re
@@ -19,7 +18,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(os.path.dirname(HERE), "failover"))
 
 import psycopg  # noqa: E402
-from members import LIMIT, Broken, Counts, Members, servers, until  # noqa: E402
+from members import LIMIT, Broken, Counts, Members, Users, servers, until  # noqa: E402
 from kazoo.exceptions import NoNodeError  # noqa: E402
 from kazoo_worker import connect  # noqa: E402  (found by the line above)
 from node import SCOPE, TTL, Node  # noqa: E402
@@ -85,26 +84,15 @@ class Writer:
             raise Broken(f"the writer never ended: {self.fault}")
 
 
-class Patroni:
+class Patroni(Users):
     """Two nodes, and what they keep in ZooKeeper."""
 
     def __init__(self, hosts):
-        self.client = connect(hosts)
-        self.nodes = [Node(number, hosts) for number in (1, 2)]
+        super().__init__(connect(hosts), [Node(number, hosts) for number in (1, 2)])
 
-    def __enter__(self):
-        return self
-
-    def __exit__(self, kind, *_):
-        if kind:
-            self.tell_logs()
-        with contextlib.ExitStack() as ends:
-            ends.callback(self.client.stop)
-            for node in self.nodes:
-                ends.callback(node.destroy)
-
-    def tell_logs(self):
-        print("".join(f"{node.name}: {line}" for node in self.nodes for line in node.lines()[-60:]))
+    @property
+    def nodes(self):
+        return self.processes
 
     def get(self, key):
         """Data and stat of a znode; nothing if it is not there."""
@@ -183,8 +171,7 @@ class Scenario:
             faults = [f"{key}: {before[key]} became {now[key]}" for key in before if now[key] != before[key]]
             if self.writer.lost != lost:
                 faults.append(f"{self.writer.lost - lost} connections to the primary were lost")
-            lines = [f"{node.name}: {line.strip()}" for node in self.patroni.nodes for line in node.lines()]
-            self.claim(f"{claim}, the primary stays", faults + [line for line in lines if GAVE_UP.search(line)])
+            self.claim(f"{claim}, the primary stays", faults + self.patroni.said(GAVE_UP))
 
         for member in self.members.roll():
             stood(f"member {member.server_id} restarted")

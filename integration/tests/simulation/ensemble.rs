@@ -102,7 +102,7 @@ const LEAST_OF_200: &[(&str, u64)] = &[
     ("reconfigs asked for", 300),
     ("reconfigs committed by a successor", 5),
     ("reconfigs committed by their proposer", 150),
-    ("reads answered without a leader", 25),
+    ("reads answered without a leader", 60),
     ("requests refused for want of a leader", 200),
     ("silences", 500),
     ("silent learners dropped", 20),

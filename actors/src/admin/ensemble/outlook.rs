@@ -5,14 +5,13 @@ use std::collections::BTreeSet;
 use paddock_messages::ids::ServerId;
 
 use super::Sight;
+use crate::election::NO_ROOM;
 use crate::peer_link::status::{LinkState, LinkStatus};
 use crate::quorum_peer::{Aim, Told};
 
 /// What a member says whose tree differs.
 const FENCED: &str = "this member's tree is not the one that a quorum has, so nobody is served here; waiting for: a \
                       leader's snapshot, for which it asks";
-/// L8: such a one follows nobody.
-const NO_ROOM: &str = "room on this server's disk: until then it follows no leader";
 
 impl Sight {
     /// Since when nobody is served, or only clients that only read, and what is waited for, without an end of line;

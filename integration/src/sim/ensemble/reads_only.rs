@@ -29,7 +29,7 @@ pub(super) const MISTAKES: [EnsembleFault; 3] =
 /// A search for a leader lasts so long before they are served: the default, with a tick of 2 s.
 const AFTER_MS: u64 = 2_000;
 /// How many clients are content with that.
-const READERS: usize = 2;
+const READERS: usize = 4;
 
 impl Setup {
     /// In half of the seeds with sessions that are a member's alone: without those nobody is served so.

@@ -12,6 +12,7 @@ pub mod peer_link;
 pub mod proposer;
 pub mod quorum;
 pub mod quorum_peer;
+pub mod recover;
 pub mod runtime;
 pub mod session;
 pub mod snapshotter;

@@ -63,6 +63,8 @@ mod power;
 mod read_only;
 #[path = "ensemble/reconfig.rs"]
 mod reconfig;
+#[path = "ensemble/recovering.rs"]
+mod recovering;
 #[path = "ensemble/rejoin.rs"]
 mod rejoin;
 #[path = "ensemble/relay.rs"]

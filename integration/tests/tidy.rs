@@ -58,6 +58,7 @@ const CALENDARS: &[&str] = &[
     "actors/src/learner/behind.rs",
     "actors/src/admin/actor.rs",
     "actors/src/runtime/clock.rs",
+    "node/src/recover.rs",
     "node/src/wiring.rs",
 ];
 
@@ -98,6 +99,7 @@ const CHANNELS: &[(&str, &str)] = &[
     ("actors/src/storage/transfer/mod.rs", "a stream of frames, 8 at most, whose sender waits for the lane"),
     ("node/src/bench/mod.rs", "the benchmark is a client"),
     ("node/src/bench/worker.rs", "the benchmark is a client"),
+    ("node/src/recover/reach.rs", "a command asks who answers"),
     ("node/src/ensemble.rs", "tells its starter once whether the ports could be had"),
 ];
 

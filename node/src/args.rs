@@ -42,6 +42,9 @@ pub(crate) enum Command {
     Status(Status),
     /// Look at the members of the ensemble, change who they are and who votes, or have another lead.
     Member(Member),
+    /// Begin a new history with what one server holds, after a majority of the voters is lost for good.
+    #[command(after_help = OF_RECOVER)]
+    Recover(Recover),
     /// Measure any ZooKeeper server: load it, check every reply, print throughput and latencies.
     #[command(
         after_help = "Works below a znode of its own, which it removes at the end; Ctrl-C ends it early in the same \
@@ -221,6 +224,28 @@ pub(crate) struct MemberList {
     pub(crate) json: bool,
 }
 
+#[derive(Debug, Args)]
+pub(crate) struct Recover {
+    #[command(flatten)]
+    pub(crate) at: Serve,
+    /// Show what this server's disk holds, and what may be lost, and end.
+    #[arg(long)]
+    pub(crate) look: bool,
+    /// What another server holds that is left: its data directory (dataLogDir, if it has one), or a file with what --look
+    /// --json has printed there. May be given several times.
+    #[arg(long, value_name = "DIR|FILE")]
+    pub(crate) also: Vec<PathBuf>,
+    /// Do not ask.
+    #[arg(long)]
+    pub(crate) yes: bool,
+    /// Go on where it is refused, if there is a way.
+    #[arg(long)]
+    pub(crate) force: bool,
+    /// For scripts: what came of it as one JSON object.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
 /// What `paddock bench` asks for, all the time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum BenchOp {
@@ -290,6 +315,16 @@ pub(crate) struct Bench {
 /// What stands below the arguments of commands that speak with a node.
 const OF_OPERATORS: &str = "Takes what serve takes, or the data directory alone, and speaks with the node that runs there over the socket \
      admin.sock in it, which is its owner's. Exit codes: 0 done, 1 no answer, 2 bad arguments or configuration.";
+
+/// What stands below the arguments of `recover`.
+const OF_RECOVER: &str = "Takes what serve takes, on the server that is to go on alone, which is stopped. Look at every disk \
+     that is left first, observers' too, and take the one that holds most. It shows what that holds, what others have been \
+     shown to hold, and whether acknowledged writes may be lost; asks; and makes a new history: another ensemble id, an epoch \
+     above all seen, this server its only member, all that it had logged. Refused while voters that are left are a quorum, \
+     while another member answers, where another disk holds more. Then start this server, empty the other data \
+     directories, and have them join with paddock member add. Nobody may ever start the others again on what they hold. \
+     What was done is written to recover.log in the data directory. Exit codes: 0 done, 1 refused or not wanted, else as \
+     serve.";
 
 /// What stands below the arguments of commands that change who the members are.
 fn of_changes() -> String {

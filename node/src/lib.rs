@@ -1,5 +1,6 @@
 //! A Paddock node: from a configuration to a running member, and to its end.
 
+mod data_dir;
 mod descriptors;
 mod ensemble;
 mod in_force;
@@ -9,9 +10,11 @@ mod open;
 mod orders;
 mod pid_file;
 mod settings;
+mod survivor;
 mod wiring;
 
 pub use initialize::initialize;
 pub use open::{StartError, refusal};
 pub use settings::segment_bytes;
+pub use survivor::{NewHistory, RecoverError, Survivor, holding_at};
 pub use wiring::Node;

@@ -1,5 +1,5 @@
 //! The `paddock` command: runs a node, lets one begin, checks its configuration, asks whether one serves and what it knows,
-//! measures it.
+//! makes a new history of what is left, measures it.
 
 mod admin;
 mod args;
@@ -12,6 +12,7 @@ mod limits;
 mod logging;
 mod member;
 mod not_yet;
+mod recover;
 mod serve;
 mod status;
 
@@ -29,6 +30,7 @@ fn main() -> ExitCode {
         Command::Health(args) => health::run(&args),
         Command::Status(args) => status::run(&args),
         Command::Member(args) => member::run(&args.command),
+        Command::Recover(args) => recover::run(&args),
         Command::Bench(args) => bench::run(&args),
     }
 }

@@ -8,14 +8,14 @@ use paddock_actors::membership;
 use paddock_actors::quorum_peer::{Reign, committed_alone, reign};
 use paddock_actors::runtime::{ExitCode, Rng};
 use paddock_actors::storage::snapshot_files::{RestoreError, Restored, read_txn, restore};
-use paddock_actors::storage::{Facts, LogFailure, Logger, OpenError, Options, RealDisk, is_empty, open};
+use paddock_actors::storage::{Facts, LogFailure, Logger, OpenError, RealDisk, is_empty};
 use paddock_actors::tree::TreeOptions;
 use paddock_config::{Config, Members};
 use paddock_messages::ids::ServerId;
 use paddock_messages::txn::{Txn, TxnBody};
 use paddock_messages::zxid::Zxid;
 
-use crate::settings;
+use crate::data_dir::{open_disk, open_log, tree_options};
 
 /// What no node of this version starts on, whatever its data: the first that fits is told. Asked by all who
 /// say whether a configuration will do.
@@ -243,7 +243,11 @@ fn member(
 }
 
 /// What the log holds that is not known to be committed.
-fn logged(logger: &Logger<RealDisk>, committed: Zxid, tree: TreeOptions) -> Result<Vec<Txn>, RestoreError> {
+pub(crate) fn logged(
+    logger: &Logger<RealDisk>,
+    committed: Zxid,
+    tree: TreeOptions,
+) -> Result<Vec<Txn>, RestoreError> {
     let mut logged = Vec::new();
     let mut reader = logger.reader(Zxid(committed.0 + 1))?;
     while let Some((zxid, payload)) = reader.next_record()? {
@@ -317,20 +321,10 @@ pub(crate) fn delete_markers(markers: &[PathBuf]) {
     }
 }
 
-/// A server that was never given an id is number 1.
-const ALONE: ServerId = ServerId(1);
-
 /// Opens the data directory, makes the tree, and begins this start's epoch, durably.
 pub(crate) fn open_data(config: &Config, rng: &mut Rng) -> Result<Opened, StartError> {
     let directory = config.log_dir();
-    let unusable = |(directory, error)| StartError::Directory { directory, error };
-    for needed in [directory, &config.data_dir] {
-        if !config.datadir_autocreate && !needed.is_dir() {
-            return Err(unusable((needed.to_owned(), io::ErrorKind::NotFound.into())));
-        }
-    }
-    // Made here if they are not there, and synced into their parents: else a power cut takes all in them.
-    let disk = RealDisk::split(directory, &config.data_dir).map_err(unusable)?;
+    let disk = open_disk(config)?;
     let markers = [&config.data_dir, directory].map(|place| place.join(MARKER));
     // One of several begins nothing by itself: it waits for a leader, or for all voters.
     let needs_marker = !config.db_autocreate && !config.is_distributed() && is_empty(&disk)?;
@@ -338,24 +332,8 @@ pub(crate) fn open_data(config: &Config, rng: &mut Rng) -> Result<Opened, StartE
         let [marker, _] = markers;
         return Err(StartError::Empty { directory: directory.to_owned(), marker });
     }
-    let server = config.server_id.unwrap_or(ALONE);
-    let mut options = Options::new(server, rng.bits());
-    options.segment_bytes = settings::segment_bytes(config);
-    options.admitted_bytes = settings::log_room(config).admitted;
-    options.force_sync = config.force_sync;
-    if !config.force_sync {
-        tracing::warn!("forceSync=no: a power failure loses acknowledged writes");
-    }
-    let (mut logger, recovered) = open(disk.clone(), options)?;
-    if let Some(torn) = &recovered.torn {
-        tracing::warn!(
-            file = %torn.file.display(), offset = torn.offset, bytes = torn.bytes,
-            "cut the tail of the log: a write that a crash had interrupted, never acknowledged; nothing is to be done",
-        );
-    }
-    let frames = std::env::var(settings::TEST_FRAMES).ok();
-    let reads_level = settings::reads_level(frames.as_deref());
-    let tree = TreeOptions { hash_seed: rng.bits(), enforce_quota: config.enforce_quota, reads_level };
+    let (server, mut logger, recovered) = open_log(config, &disk, rng)?;
+    let tree = tree_options(config, rng);
     let new_ensemble = u128::from(rng.bits()) << 64 | u128::from(rng.bits());
     let there: Vec<PathBuf> = markers.iter().filter(|marker| marker.is_file()).cloned().collect();
     let mut restored = restore(&disk, &mut logger, &recovered, tree, recovered.watermark)?;

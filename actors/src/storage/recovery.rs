@@ -141,7 +141,7 @@ pub struct Recovered {
 pub fn open<D: Disk>(disk: D, options: Options) -> Result<(Logger<D>, Recovered), OpenError> {
     let lock = claim(&disk)?;
     let names = disk.list().map_err(|error| unusable(&disk, error))?;
-    let found = read_history(&disk, &names, &options)?;
+    let found = read_own_history(&disk, &names, &options)?;
     check(&disk, found.as_ref(), &names)?;
     let fresh = found.is_none();
     let mut history = match found {
@@ -193,7 +193,7 @@ pub fn is_empty<D: Disk>(disk: &D) -> Result<bool, OpenError> {
 pub fn discard<D: Disk>(disk: &D, options: &Options) -> Result<(), OpenError> {
     let _lock = claim(disk)?;
     let names = disk.list().map_err(|error| unusable(disk, error))?;
-    let history = read_history(disk, &names, options)?;
+    let history = read_own_history(disk, &names, options)?;
     check(disk, history.as_ref(), &names)?;
     let Some(mut history) = history else { return Ok(()) };
     (history.facts.must_resync, history.facts.seed) = (true, false);
@@ -205,7 +205,7 @@ pub fn discard<D: Disk>(disk: &D, options: &Options) -> Result<(), OpenError> {
     Ok(())
 }
 
-fn claim<D: Disk>(disk: &D) -> Result<D::Lock, OpenError> {
+pub(super) fn claim<D: Disk>(disk: &D) -> Result<D::Lock, OpenError> {
     let lock = disk.lock().map_err(|(directory, error)| match error.kind() {
         io::ErrorKind::WouldBlock => OpenError::Locked { directory },
         _ => OpenError::Unusable { directory, error },
@@ -216,7 +216,7 @@ fn claim<D: Disk>(disk: &D) -> Result<D::Lock, OpenError> {
     }
 }
 
-fn unusable<D: Disk>(disk: &D, error: io::Error) -> OpenError {
+pub(super) fn unusable<D: Disk>(disk: &D, error: io::Error) -> OpenError {
     OpenError::Unusable { directory: disk.path(""), error }
 }
 
@@ -233,11 +233,22 @@ pub(super) fn io_error<D: Disk>(
 }
 
 /// `history` as it is; `None` in a directory that never had one.
-fn read_history<D: Disk>(
+fn read_own_history<D: Disk>(
     disk: &D,
     names: &[String],
     options: &Options,
 ) -> Result<Option<History>, OpenError> {
+    let history = read_history(disk, names)?;
+    match history.as_ref().map(|it| it.server).filter(|found| *found != options.server) {
+        Some(found) => {
+            Err(OpenError::OtherServer { file: disk.path(HISTORY_FILE), found, expected: options.server })
+        }
+        None => Ok(history),
+    }
+}
+
+/// The same, whose ever it is.
+pub(super) fn read_history<D: Disk>(disk: &D, names: &[String]) -> Result<Option<History>, OpenError> {
     let file = disk.path(HISTORY_FILE);
     let there = |wanted: &str| names.iter().any(|name| name == wanted);
     if !there(HISTORY_FILE) {
@@ -267,10 +278,6 @@ fn read_history<D: Disk>(
         }
         error => OpenError::DamagedHistory { file: file.clone(), error },
     })?;
-    if history.server != options.server {
-        let (found, expected) = (history.server, options.server);
-        return Err(OpenError::OtherServer { file, found, expected });
-    }
     Ok(Some(history))
 }
 
@@ -312,7 +319,7 @@ impl FoundLog {
 }
 
 /// Follows the chain of batches to its end, and makes sure that nothing sound lies beyond (S3).
-fn read_segments<D: Disk>(disk: &D, history: &History) -> Result<FoundLog, OpenError> {
+pub(super) fn read_segments<D: Disk>(disk: &D, history: &History) -> Result<FoundLog, OpenError> {
     let mut found = FoundLog {
         segments: Vec::new(),
         used: Vec::new(),

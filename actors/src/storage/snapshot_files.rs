@@ -144,10 +144,14 @@ impl Restored {
 /// The txn of a record of the log. Fails where it is none, or where what is logged behind it is nothing that is read here
 /// (FL3).
 pub fn read_txn(zxid: Zxid, payload: &[u8], options: TreeOptions) -> Result<Txn, RestoreError> {
-    let txn: Txn =
-        codec::decode::<_, TXN_LIMIT>(payload).map_err(|error| RestoreError::Txn { zxid, error })?;
+    let txn = decode_txn(zxid, payload)?;
     let (level, reads) = (txn.body.level(), options.reads_level);
     if level > reads { Err(RestoreError::Level { zxid, level, reads }) } else { Ok(txn) }
+}
+
+/// The same, whatever is logged behind it.
+pub fn decode_txn(zxid: Zxid, payload: &[u8]) -> Result<Txn, RestoreError> {
+    codec::decode::<_, TXN_LIMIT>(payload).map_err(|error| RestoreError::Txn { zxid, error })
 }
 
 fn newest_snapshot<D: Disk>(

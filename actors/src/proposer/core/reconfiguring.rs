@@ -275,8 +275,9 @@ impl<Q: Quorum> Proposer<Q> {
 
     fn changed(&mut self, view: &impl View, at: Place<'_>, asked: &Reconfig) -> Result<Members, Refusal> {
         let mut rules = self.prep(view).may_reconfigure(at)?;
-        rules.standalone_enabled &= self.is_of_ensemble();
         let now = &self.quorum.now().members;
+        // One voter, or a server alone, is no fewer than before.
+        rules.standalone_enabled &= now.voters().len() > 1;
         let (wanted, version) = (asked.current_config_id, now.version);
         if wanted != -1 && wanted as u64 != version {
             let why = format!("it is to change version {wanted:x}, and version {version:x} is in force");

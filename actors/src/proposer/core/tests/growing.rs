@@ -66,3 +66,13 @@ fn mb6_it_adds_nobody_else_before_and_says_what_comes_first() {
     bench.proposer.rules.reconfig_by_operators = Some(rules);
     assert!(bench.told(&format!("7 0#1 reconfig leaving=2 {OPERATORS}")).ends_with(" 7 -8"));
 }
+
+/// As `paddock recover` leaves it: its file has the others still, and `standaloneEnabled` is true there.
+#[test]
+fn nh4_an_ensemble_of_one_takes_others_whatever_is_the_least_for_those_who_leave() {
+    let mut bench = of_ensemble("1", 1);
+    let rules = reconfig::Rules { standalone_enabled: true, multi_address: false };
+    bench.proposer.rules.reconfig_by_operators = Some(rules);
+    let out = bench.told(&format!("7 0#1 reconfig joining=server.2=h2:1:2:observer;3 {OPERATORS}"));
+    assert!(!out.contains(" 7 -"), "{out}");
+}

@@ -15,6 +15,7 @@ use paddock_actors::tree::DataTree;
 use paddock_config::members::Server;
 use paddock_config::{Config, Members, PeerAddress};
 use paddock_messages::ids::ServerId;
+use paddock_messages::path;
 use paddock_messages::txn::{Txn, TxnBody};
 use paddock_messages::zxid::{Epoch, Zxid};
 
@@ -86,7 +87,7 @@ pub struct Survivor {
     rng: Rng,
     /// What it holds.
     pub holding: Holding,
-    /// The configuration in force, and those logged behind it.
+    /// The configurations by which may have been decided, the newest last.
     pub configurations: Vec<Members>,
     /// Where others are to find it.
     pub place: Server,
@@ -135,7 +136,7 @@ impl Survivor {
         let committed = recovered.watermark;
         let mut restored = restore(&disk, &mut logger, &recovered, options, committed).map_err(start)?;
         let behind = logged(&logger, committed.max(restored.tree.last_zxid()), options).map_err(start)?;
-        let configurations = configurations(config, restored.tree.membership(), &behind);
+        let configurations = configurations(config, &restored.tree, &behind);
         restored.replay(&logger, options, recovered.last).map_err(start)?;
         let newest = configurations.last().ok_or(RecoverError::Alone(me))?;
         let place = place(config, newest, me)?;
@@ -207,13 +208,22 @@ fn json(value: &(impl serde::Serialize + ?Sized)) -> String {
 }
 
 /// The configuration in force, by the log or else by the file, and those that are logged and not known to be committed.
-fn configurations(config: &Config, in_force: Option<Members>, behind: &[Txn]) -> Vec<Members> {
-    let by_file = Some(config.members.clone()).filter(|members| !members.voters().is_empty());
+/// Before the first reconfig what `/zookeeper/config` tells comes first: a leader's file, which may not be this server's.
+fn configurations(config: &Config, tree: &DataTree, behind: &[Txn]) -> Vec<Members> {
+    let has_voters = |members: &Members| !members.voters().is_empty();
+    let in_force = match tree.membership() {
+        Some(members) => vec![members],
+        None => {
+            let told = tree.node(path::CONFIG).and_then(|znode| membership::members(znode.data()?));
+            let all = told.into_iter().chain([config.members.clone()]);
+            all.filter(has_voters).collect()
+        }
+    };
     let of_txn = |txn: &Txn| match &txn.body {
         TxnBody::Membership { to, .. } => membership::members(to),
         _ => None,
     };
-    in_force.or(by_file).into_iter().chain(behind.iter().filter_map(of_txn)).collect()
+    in_force.into_iter().chain(behind.iter().filter_map(of_txn)).collect()
 }
 
 /// Where the others will look for it: where its own file has it, or the log.

@@ -4,6 +4,8 @@
 //! Files have two contents: what a reader sees (the page cache) and what a power failure leaves. The
 //! same is true of names. A killed process loses nothing, and syncs nothing either.
 
+mod fork;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::PathBuf;
@@ -68,7 +70,7 @@ pub struct MemoryLock {
     disk: MemoryDisk,
 }
 
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Inode {
     cached: Vec<u8>,
     durable: Vec<u8>,
@@ -78,6 +80,7 @@ struct Inode {
 
 type NameChange = Vec<(String, Option<u64>)>; // one operation: what each name means after it
 
+#[derive(Clone)]
 struct State {
     rng: StdRng,
     inodes: BTreeMap<u64, Inode>,

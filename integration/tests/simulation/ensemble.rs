@@ -59,6 +59,10 @@ const LEAST_OF_200: &[(&str, u64)] = &[
     ("faults: the leader crashes", 150),
     ("handshakes without a leader", 15),
     ("heirs that lead", 100),
+    ("histories made of what was left", 200),
+    ("histories made of what was left that could lose nothing", 100),
+    ("histories made of what was left that had lost something", 5),
+    ("histories made of what was left that were cut short", 150),
     ("kills", 1200),
     ("leaders that handed over for a full disk", 15),
     ("leaders that refuse writes for a full disk", 6),
@@ -129,8 +133,8 @@ const LEAST_OF_200: &[(&str, u64)] = &[
 ];
 
 #[test]
-fn en1_to_en18_hold_whatever_happens() {
-    all_hold(FAILED_ONCE, &Runs { run: |seed| run(seed, None), test: "en1_to_en18" }, LEAST_OF_200);
+fn en1_to_en19_hold_whatever_happens() {
+    all_hold(FAILED_ONCE, &Runs { run: |seed| run(seed, None), test: "en1_to_en19" }, LEAST_OF_200);
 }
 
 #[test]

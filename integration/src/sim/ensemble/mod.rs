@@ -46,6 +46,8 @@
 //!   for a disk that answers late.
 //! - EN18 Each raise of the feature level in the one history is to a higher one, and all members come to the same; what
 //!   [`level`](paddock_messages::level) says holds after every step, whichever builds lead and follow.
+//! - EN19 A new history that is made of what is left has all that any member has applied or any client was answered for,
+//!   unless it was told that this may be lost.
 
 mod applying;
 mod arbiters;
@@ -69,6 +71,7 @@ mod network;
 mod node;
 mod reads_only;
 mod reconfiguring;
+mod recovering;
 mod reigning;
 mod sessions;
 mod setup;
@@ -175,11 +178,15 @@ pub enum EnsembleFault {
     OneFeedForAll,
     /// A leader whose disk answers nothing keeps the lead.
     LeadOnSilentDisk,
+    /// A new history is made of any disk that is left.
+    RecoverOnLess,
+    /// What may be lost by it is judged by what the files have, whatever the log says.
+    JudgeByFile,
 }
 
 impl EnsembleFault {
     /// Every one.
-    pub const ALL: [Self; 44] = [
+    pub const ALL: [Self; 46] = [
         Self::AckBeforePersist,
         Self::NoSync,
         Self::CommitOnMinority,
@@ -224,6 +231,8 @@ impl EnsembleFault {
         Self::AskAnotherArbiter,
         Self::OneFeedForAll,
         Self::LeadOnSilentDisk,
+        Self::RecoverOnLess,
+        Self::JudgeByFile,
     ];
 }
 

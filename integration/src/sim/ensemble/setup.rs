@@ -136,11 +136,14 @@ impl Setup {
     /// Configurations that change in every third seed, of two more members, whom half of the time no file but their own
     /// names: not with a mistake that has nothing to do with it.
     fn with_reconfigs(self) -> Self {
-        use EnsembleFault::{ActivateEarly, CountOldAlone, LetRemovedVote, LinkNoMore, RefuseGuests};
+        use EnsembleFault::{
+            ActivateEarly, CountOldAlone, JudgeByFile, LetRemovedVote, LinkNoMore, RefuseGuests,
+        };
         let reconfigures = match self.fault {
             None => (self.salt >> 20).is_multiple_of(3),
             Some(fault) => {
-                [ActivateEarly, CountOldAlone, LetRemovedVote, LinkNoMore, RefuseGuests].contains(&fault)
+                [ActivateEarly, CountOldAlone, JudgeByFile, LetRemovedVote, LinkNoMore, RefuseGuests]
+                    .contains(&fault)
             }
         };
         let most = self.voters.len() as u64 + 2;

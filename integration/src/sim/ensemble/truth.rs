@@ -73,6 +73,15 @@ impl Truth {
         );
     }
 
+    /// EN19: the first txn that some member has applied, or that a client was answered for, and that is neither in this log
+    /// nor before it.
+    pub(super) fn lost_by(&self, log: &BTreeSet<Zxid>, log_start: Zxid) -> Option<Zxid> {
+        let after = (Bound::Excluded(log_start), Bound::Unbounded);
+        let lost = self.applied.range(after).map(|(zxid, _)| *zxid).find(|zxid| !log.contains(zxid));
+        let last = log.last().copied().unwrap_or(log_start);
+        lost.or(Some(self.acked()).filter(|acked| acked.counter() > 0 && *acked > last))
+    }
+
     /// A leader gives the lead up in good order: all up to here is committed. The start of an epoch is in no log.
     pub(super) fn handed_over(&mut self, last: Zxid) {
         if last.counter() > 0 {

@@ -229,6 +229,7 @@ impl World {
         while self.now_us < TROUBLE_US {
             self.step();
         }
+        self.recover_what_is_left();
         self.heal();
         self.met.add("simulated ms", self.now_us / 1_000);
         let truth = Rc::clone(&self.truth);

@@ -141,7 +141,7 @@ clients() {
     --server-cmd "$PWD/target/release/paddock serve {config}"
   step recipes integration/clients/failover/run.sh --recipes 1 --server-cmd "$PWD/target/release/paddock serve {config}"
   step java-python-c-go-rust integration/clients/all.sh \
-    --server-cmd "$PWD/target/release/paddock serve {config}" java python c go rust
+    --server-cmd "$PWD/target/release/paddock serve {config}" java tutorials python c go rust
 }
 
 stage() {

@@ -11,7 +11,7 @@ sys.path.insert(0, os.path.join(HERE, "kazoo"))
 
 import servers  # noqa: E402  (found by the line above)
 
-SHARED = ("java", "python", "c", "go", "rust")  # one server for all of them
+SHARED = ("java", "tutorials", "python", "c", "go", "rust")  # one server for all of them
 OWN = ("kazoo", "zktests", "zkcli", "gozk", "failover", "kafka", "patroni")  # start and stop their servers by themselves
 COUNT = re.compile(r"(\d+) (passed|failed|skipped)")
 COUNTS = re.compile(r"\d+ passed, \d+ failed.*")

@@ -70,6 +70,14 @@ pub struct ConnectionThrottle {
     pub local_session_weight: u32,
     /// For one that goes on with a session.
     pub renew_session_weight: u32,
+    /// ms, after more than which the chance that a connection is turned away may change; `None`: nobody is by chance.
+    pub freeze_time_ms: Option<u32>,
+    /// What the chance rises by while there is no token.
+    pub drop_increase: Fraction,
+    /// What it falls by …
+    pub drop_decrease: Fraction,
+    /// … while no more than this part of the tokens is missing.
+    pub decrease_ratio: Fraction,
 }
 
 /// Who may ask anything at all.
@@ -157,6 +165,42 @@ impl From<MemoryLimit> for String {
             MemoryLimit::Bytes(bytes) => bytes.to_string(),
             MemoryLimit::Percent(percent) => format!("{percent}%"),
         }
+    }
+}
+
+/// A part of a whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Fraction {
+    /// 0 to 1,000,000.
+    pub millionths: u32,
+}
+
+impl Fraction {
+    /// From a decimal number; what is above 1 is all of it.
+    pub(crate) fn read(text: &str) -> Option<Self> {
+        let part = text.trim().parse::<f64>().ok().filter(|part| part.is_finite() && *part >= 0.0)?;
+        Some(Self { millionths: (part.min(1.0) * 1e6).round() as u32 })
+    }
+}
+
+impl fmt::Display for Fraction {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", f64::from(self.millionths) / 1e6)
+    }
+}
+
+impl TryFrom<String> for Fraction {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        Self::read(&text).ok_or_else(|| format!("{text} is no part of a whole"))
+    }
+}
+
+impl From<Fraction> for String {
+    fn from(part: Fraction) -> Self {
+        part.to_string()
     }
 }
 

@@ -30,6 +30,8 @@ pub enum Kind {
     Memory,
     /// A share, such as 0.33; below 0 for none; above 1 reads as 0.33, as in ZooKeeper.
     Share,
+    /// A part of a whole, such as 0.02; above 1 reads as 1.
+    Fraction,
     /// Levels of logging: one of five, or `target=level` directives with commas between.
     Levels,
     /// Four-letter words with commas between, `*` for all; what is no command is kept, to be warned of.
@@ -65,6 +67,7 @@ impl Kind {
             Self::Hours(max) => hours(text).filter(|hours| *hours <= max).map(ValueKind::I64),
             Self::Memory => memory(text),
             Self::Share => crate::groups::Share::read(text).map(|share| share.to_string().into()),
+            Self::Fraction => crate::groups::Fraction::read(text).map(|part| part.to_string().into()),
             Self::Levels => levels(text).then(|| text.into()),
             Self::Words => Some(words(text)),
         }
@@ -89,6 +92,7 @@ impl Kind {
             }
             Self::Memory => "a percentage from 1% to 100%, bytes (1048576, 512MiB, 4GiB), or off".to_owned(),
             Self::Share => "a number up to 1, such as 0.33, or one below 0 for never".to_owned(),
+            Self::Fraction => "a number from 0 to 1, such as 0.02".to_owned(),
             Self::Levels => "error, warn, info, debug, trace or off, or a list of target=level".to_owned(),
             Self::Words => format!("a list of four-letter words ({}), or *", FOUR_LETTER_WORDS.join(", ")),
         }
@@ -262,6 +266,8 @@ mod tests {
             ],
         );
         check(Kind::Share, &[("", "!"), ("much", "!"), ("NaN", "!"), ("0,5", "!"), ("-0.0000001", "-1")]);
+        check(Kind::Fraction, &[("0.02", "0.02"), ("0", "0"), ("1", "1"), ("2", "1"), ("5e-7", "0.000001")]);
+        check(Kind::Fraction, &[("", "!"), ("some", "!"), ("NaN", "!"), ("0,5", "!"), ("-0.1", "!")]);
         check(
             Kind::Levels,
             &[("Info", "Info"), ("warn,a::b=trace", "warn,a::b=trace"), ("loud", "!"), ("=info", "!")],

@@ -47,9 +47,9 @@ use serde::{Deserialize, Serialize};
 
 pub use error::{ConfigError, Note, NoteKind, Origin};
 pub use groups::{
-    Autopurge, ConnectionThrottle, Container, DigestAlgorithm, DigestAuth, EnforceAuth, Ensemble, HIDDEN,
-    LocalSessions, Log, LogFormat, Memory, MemoryLimit, Metrics, MetricsClass, PeerType, RequestThrottle,
-    Secret, Share,
+    Autopurge, ConnectionThrottle, Container, DigestAlgorithm, DigestAuth, EnforceAuth, Ensemble, Fraction,
+    HIDDEN, LocalSessions, Log, LogFormat, Memory, MemoryLimit, Metrics, MetricsClass, PeerType,
+    RequestThrottle, Secret, Share,
 };
 pub use kind::{FOUR_LETTER_WORDS, Kind};
 pub use load::{Loaded, Sources};

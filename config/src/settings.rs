@@ -84,6 +84,10 @@ pub const SETTINGS: &[Setting] = &[
     setting("connection_throttle.global_session_weight", Int(1, MAX_WEIGHT), "3"),
     setting("connection_throttle.local_session_weight", Int(1, MAX_WEIGHT), "1"),
     setting("connection_throttle.renew_session_weight", Int(1, MAX_WEIGHT), "2"),
+    setting("connection_throttle.freeze_time_ms", IntOrDefault(0, I32), "-1"),
+    setting("connection_throttle.drop_increase", Kind::Fraction, "0.02"),
+    setting("connection_throttle.drop_decrease", Kind::Fraction, "0.002"),
+    setting("connection_throttle.decrease_ratio", Kind::Fraction, "0"),
     // Znodes.
     setting("extended_types_enabled", Bool, "true").with_file("false"),
     setting("emulate_353_ttl_nodes", Bool, "false"),

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 
 use crate::error::{ConfigError, Findings, NoteKind, Origin};
 use crate::keys::{self, Asked, Form, Outcome};
-use crate::kind::{boolean, integer};
+use crate::kind::boolean;
 use crate::layers::Layer;
 use crate::members::MemberLine;
 
@@ -147,10 +147,6 @@ fn is_asked(asked: Asked, written: &Written, findings: &mut Findings) -> bool {
         Asked::WhenNot(value) => written.value != value,
         Asked::WhenTrue => boolean(&written.value).unwrap_or_else(|| {
             findings.error(bad_value(written, "true or false"));
-            false
-        }),
-        Asked::WhenPositive => integer(&written.value).map(|number| number > 0).unwrap_or_else(|| {
-            findings.error(bad_value(written, "a whole number"));
             false
         }),
     }

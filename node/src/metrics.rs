@@ -150,6 +150,7 @@ impl Sources {
             uptime_ms: self.env.clock.now_ms(),
             connections: self.entrance.connections() as u64,
             outstanding: self.entrance.outstanding() as u64,
+            connection_drop_chance: self.entrance.drop_chance(),
             watches: self.tree.feeds().iter().map(|feed| feed.watches() as u64).sum(),
             local_sessions: self.meters.local_sessions.load(Relaxed),
             process: ProcessFacts::read().unwrap_or_default(), // absent then

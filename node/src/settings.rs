@@ -7,12 +7,14 @@ use std::time::Duration;
 
 use paddock_actors::admin::four_letter::{ConfFacts, EnsembleConf};
 use paddock_actors::auth::{AuthRules, DigestAlg};
+use paddock_actors::client::drops::Drops;
 use paddock_actors::client::throttle::{Rate, Throttle, Weights};
 use paddock_actors::client::{MAX_ACL_GROWTH, Settings, Throttler};
 use paddock_actors::memory::{SoftLimit, machine};
 use paddock_actors::proposer::Room;
 use paddock_actors::proposer::actor::Reaping;
 use paddock_actors::proposer::sync_plan::Spares;
+use paddock_actors::runtime::rng::Rng;
 use paddock_actors::snapshotter::core::Policy;
 use paddock_actors::storage::ThreadOptions;
 use paddock_actors::tree::prep::PrepRules;
@@ -112,20 +114,27 @@ fn throttler(config: &Config) -> Throttler {
 }
 
 /// How fast clients may connect; at any rate unless the file says otherwise.
-pub(crate) fn throttle(config: &Config, now_ms: u64) -> Throttle {
+pub(crate) fn throttle(config: &Config, now_ms: u64, rng: Rng) -> Throttle {
     let of = &config.connection_throttle;
-    match of.tokens {
-        0 => Throttle::default(),
-        tokens => {
-            let rate = Rate { tokens, fill_count: of.fill_count, fill_time_ms: of.fill_time_ms };
-            let weights = Weights {
-                global: of.global_session_weight,
-                local: of.local_session_weight,
-                renewal: of.renew_session_weight,
-            };
-            Throttle::weighted(rate, if of.weight_enabled { weights } else { Weights::default() }, now_ms)
-        }
+    if of.tokens == 0 {
+        return Throttle::default();
     }
+    let rate = Rate { tokens: of.tokens, fill_count: of.fill_count, fill_time_ms: of.fill_time_ms };
+    let weights = Weights {
+        global: of.global_session_weight,
+        local: of.local_session_weight,
+        renewal: of.renew_session_weight,
+    };
+    let weights = if of.weight_enabled { weights } else { Weights::default() };
+    let throttle = Throttle::weighted(rate, weights, now_ms);
+    let Some(freeze_ms) = of.freeze_time_ms else { return throttle };
+    let drops = Drops {
+        freeze_ms,
+        increase: of.drop_increase.millionths,
+        decrease: of.drop_decrease.millionths,
+        decrease_ratio: of.decrease_ratio.millionths,
+    };
+    throttle.dropping(drops, now_ms, rng)
 }
 
 /// `memory.softLimit` in bytes, of what the machine or the container has; says what it is.

@@ -37,6 +37,10 @@ connection_throttle_weight_enabled=true
 connection_throttle_global_session_weight=5
 connection_throttle_local_session_weight=4
 connection_throttle_renew_session_weight=6
+connection_throttle_freeze_time=107
+connection_throttle_drop_increase=0.08
+connection_throttle_drop_decrease=0.009
+connection_throttle_decrease_ratio=0.11
 extendedTypesEnabled=true
 reconfigEnabled=true
 znode.container.checkIntervalMs=30010
@@ -134,11 +138,16 @@ fn every_key_is_in_the_field_that_is_used() {
         },
     );
     same(
-        throttle(config, 77),
+        throttle(config, 77, Rng::seeded(5)),
         Throttle::weighted(
             Rate { tokens: 207, fill_count: 9, fill_time_ms: 18 },
             Weights { global: 5, local: 4, renewal: 6 },
             77,
+        )
+        .dropping(
+            Drops { freeze_ms: 107, increase: 80_000, decrease: 9_000, decrease_ratio: 110_000 },
+            77,
+            Rng::seeded(5),
         ),
     );
     same(soft_limit(config), Some(SoftLimit::new(3 << 30)));
@@ -289,7 +298,10 @@ fn a_server_alone_has_no_local_sessions_and_one_of_several_has() {
 fn each_of_these_lines_makes_a_difference() {
     let all = |text: &str| {
         let config = &load(text);
-        let first = format!("{:?}", (auth(config), prep(config), client(config), throttle(config, 0)));
+        let first = format!(
+            "{:?}",
+            (auth(config), prep(config), client(config), throttle(config, 0, Rng::seeded(1)))
+        );
         let second = format!("{:?}", (soft_limit(config), four_letter_words(config), reaping(config)));
         let third = format!("{:?}", (snapshots(config), log_thread(config), conf(config)));
         let fourth = format!("{:?}", (log_room(config), segment_bytes(config)));

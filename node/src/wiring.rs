@@ -250,7 +250,8 @@ impl Node {
             (env.clock.now_ms(), Arc::clone(&meters)),
         );
 
-        let gates = Gates { throttle: settings::throttle(config, env.clock.now_ms()), ..Gates::default() };
+        let throttle = settings::throttle(config, env.clock.now_ms(), rng.fork());
+        let gates = Gates { throttle, ..Gates::default() };
         let watcher = settings::soft_limit(config)
             .map(|limit| MemoryActor::new(limit, Arc::clone(&gates.memory), Arc::clone(&tree)));
         let entrance = Arc::new(Entrance::behind(gates));

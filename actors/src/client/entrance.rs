@@ -95,6 +95,11 @@ impl Entrance {
         self.connections.load(Relaxed)
     }
 
+    /// The chance of a handshake to be turned away, 0 to 1.
+    pub fn drop_chance(&self) -> f64 {
+        self.gates.throttle.drop_chance()
+    }
+
     /// Requests in flight, as each arbiter last told.
     pub fn outstanding(&self) -> usize {
         self.outstanding.load(Relaxed)

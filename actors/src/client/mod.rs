@@ -60,6 +60,7 @@ pub mod connection;
 mod connections;
 mod core;
 mod drain;
+pub mod drops;
 mod eager;
 pub mod entrance;
 mod expiry;

@@ -69,8 +69,6 @@ pub enum Asked {
     Always,
     /// When it is `true`; it must be `true` or `false`.
     WhenTrue,
-    /// When it is a whole number above 0; it must be a whole number.
-    WhenPositive,
     /// When it is another than this.
     WhenNot(&'static str),
 }

@@ -1,7 +1,6 @@
 //! Keys that tune what only the Java server has, and names that have no effect in any server.
 
-use super::Asked::WhenPositive;
-use super::{Key, not_yet, unneeded};
+use super::{Key, unneeded};
 
 const CACHE: &str = "replies are written from the tree; there is no cache of them";
 const BATCHES: &str = "whatever arrives during one sync goes into the next, without timers";
@@ -12,7 +11,6 @@ const WATCHES: &str = "there is one kind of watch manager, and nothing to clean 
 const PAUSES: &str = "there are no garbage collector's pauses; stalled actors are watched for";
 const TESTS: &str = "only the Java server's own tests use it";
 const STALE: &str = "what a connection still had to ask is never done once it is known to be closed";
-const DROPS: &str = "connections are throttled by tokens alone, never dropped at random";
 const ALIAS: &str = "the Administrator's Guide names it, but no server reads it: write the snake_case name, \
                      as connection_throttle_tokens";
 
@@ -34,10 +32,6 @@ pub(super) const KEYS: &[Key] = &[
     unneeded("maxGetChildrenResponseCacheSize", "0", CACHE),
     unneeded("request_throttler.shutdownTimeout", "5000", "requests held back end with their connections"),
     unneeded("request_stale_connection_check", "false", STALE),
-    not_yet("connection_throttle_freeze_time", WhenPositive, "100", DROPS),
-    unneeded("connection_throttle_drop_increase", "0.05", DROPS),
-    unneeded("connection_throttle_drop_decrease", "0.005", DROPS),
-    unneeded("connection_throttle_decrease_ratio", "0.1", DROPS),
     // Names without effect.
     unneeded("throttledOpWaitTime", "5000", ALIAS),
     unneeded("connectionMaxTokens", "200", ALIAS),

@@ -123,7 +123,6 @@ fn a_value_that_asks_for_nothing_changes_nothing() {
         let (idle, malformed) = match asked {
             Asked::Always => continue,
             Asked::WhenTrue => ("False", Some("yes")),
-            Asked::WhenPositive => ("0", Some("many")),
             Asked::WhenNot(value) => (value, None),
         };
         let key = key_of(row);

@@ -51,3 +51,25 @@ fn connection_throttle_tokens_limit_how_fast_clients_connect() {
     assert!(field.told("max_connection_token_deficit") >= 20);
     wait_until("tokens", || field.server.log(), || RawClient::connect(field.to()).is_ok());
 }
+
+#[test]
+fn who_comes_while_there_are_no_tokens_is_turned_away_by_chance_until_they_are_back() {
+    let slow =
+        "connection_throttle_tokens=3\nconnection_throttle_fill_time=500\nconnection_throttle_fill_count=1";
+    let chance = "connection_throttle_freeze_time=1\nconnection_throttle_drop_increase=1\n\
+                  connection_throttle_drop_decrease=1";
+    let field = Field::new(&format!("maxClientCnxns=0\n{slow}\n{chance}"));
+    let mut inside = field.client();
+    let has_chance = || {
+        for _ in 0..8 {
+            let late = RawClient::connect(field.to()); // more than there are tokens in half a second
+            assert!(late.as_ref().err().is_none_or(|error| error.is_disconnect()), "{late:?}");
+        }
+        field.told("connection_drop_probability") == 1
+    };
+    wait_until("a chance", || field.server.log(), has_chance);
+    inside.ping().unwrap();
+    assert!(field.refused("connection_throttle") > 0);
+    wait_until("tokens", || field.server.log(), || RawClient::connect(field.to()).is_ok());
+    assert_eq!(field.told("connection_drop_probability"), 0);
+}

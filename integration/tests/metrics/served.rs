@@ -30,6 +30,10 @@ pub(crate) const OWN: &[(&str, &str)] = &[
 const MOVED_ELSEWHERE: &[(&str, &str)] = &[
     ("min_latency", "answers_move_their_meters"), // it rounds down
     ("local_sessions", "local_sessions_take_no_zxid_and_their_member_alone_knows_them"),
+    (
+        "connection_drop_probability",
+        "who_comes_while_there_are_no_tokens_is_turned_away_by_chance_until_they_are_back",
+    ),
     ("cnxn_closed_without_zk_server_running", "a_member_that_serves_nobody_says_so_of_each_client"),
     ("throttled_ops", "c13_what_was_held_for_too_long_is_refused_in_its_turn_and_never_done"), // nothing waits so long here
     ("stale_requests_dropped", "c13_what_is_stale_closes_its_connection_if_that_is_asked_for"),

@@ -178,6 +178,8 @@ pub struct Gauges {
     pub connections: u64,
     /// Requests that wait for an answer.
     pub outstanding: u64,
+    /// Of a handshake to be turned away, 0 to 1.
+    pub connection_drop_chance: f64,
     /// Bytes of all paths and data.
     pub data_size: u64,
     /// Znodes, the root and `/zookeeper` included.

@@ -173,6 +173,7 @@ pub const METERS: &[Entry] = &[
     entry("connection_request_count", Items, Count(|m| &m.connection_requests), "connections_move_their_meters"),
     entry("connection_rejected", Items, Count(|m| &m.connections_rejected), "connections_move_their_meters"),
     entry("connection_drop_count", Items, Count(|m| &m.connections_dropped), "connections_move_their_meters"),
+    entry("connection_drop_probability", Items, Gauge(|_, g| real(g.connection_drop_chance)), "gauges_move"),
     entry("cnxn_closed_without_zk_server_running", Items, Count(|m| m.refused.of(Reason::NotServing)), "connections_move_their_meters"),
     entry("connection_token_deficit", Items, Basic(|m| &m.connection_deficit), "connections_move_their_meters"),
     entry("connection_revalidate_count", Items, Count(|m| &m.connections_revalidated), "connections_move_their_meters"),
@@ -238,10 +239,6 @@ pub const NOT_APPLICABLE: &[(&str, &[&str])] = &[
         ],
     ),
     ("such an error ends the process: its exit code tells which", &["unrecoverable_error_count"]),
-    (
-        "connections beyond a limit are closed at once and counted in connection_rejected: none is dropped by chance",
-        &["connection_drop_probability"],
-    ),
     (
         "a request goes to the Learner or is answered where it came: none is turned back on the way",
         &["requests_not_forwarded_to_commit_processor"],

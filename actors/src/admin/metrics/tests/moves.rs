@@ -47,6 +47,7 @@ fn gauges_move() {
             uptime_ms: 1,
             connections: 2,
             outstanding: 3,
+            connection_drop_chance: 0.25,
             data_size: 4,
             znodes: 5,
             watches: 6,

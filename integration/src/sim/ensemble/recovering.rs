@@ -94,7 +94,7 @@ impl World {
         };
         self.met.count(what);
         let seen = others.iter().map(Holding::seen_epoch).fold(own.seen_epoch(), Epoch::max);
-        self.begin_anew(me, disk, seen, &read, rng);
+        self.begin_anew(me, &disk, seen, &read, rng);
     }
 
     /// Those of some members, one at least.
@@ -137,7 +137,7 @@ impl World {
     }
 
     /// NH1 to NH4, though it is cut short once or twice.
-    fn begin_anew(&mut self, me: ServerId, disk: MemoryDisk, seen: Epoch, read: &Read, rng: &mut StdRng) {
+    fn begin_anew(&mut self, me: ServerId, disk: &MemoryDisk, seen: Epoch, read: &Read, rng: &mut StdRng) {
         let mut disk = disk.restart(Crash::Kill);
         for last_try in [false, false, true] {
             let (mut logger, recovered) =

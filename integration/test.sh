@@ -75,6 +75,18 @@ need() {
     { say "could not install ${missing[*]}:"; tail -n 5 "$logs/apt.log"; }
 }
 
+# What has Debian's PostgreSQL, unless it is there, make and start no cluster of its own: we want its programs alone. As
+# createcluster.conf has it (man pg_createcluster), for as long as the command takes.
+without_cluster() {
+  local conf=/etc/postgresql-common/createcluster.d/paddock.conf status=0
+  [ ! -e /usr/lib/postgresql ] || { "$@"; return; }
+  mkdir -p "${conf%/*}" && echo 'create_main_cluster = false' >"$conf" || return
+  "$@" || status=$?
+  rm -f "$conf"
+  rmdir --ignore-fail-on-non-empty "${conf%/*}"
+  return "$status"
+}
+
 lint() {
   step fmt cargo fmt --all -- --check
   step clippy cargo clippy --quiet --workspace --all-targets -- -D warnings
@@ -122,7 +134,7 @@ kazoo() {
 }
 
 clients() {
-  need mvn maven javac default-jdk-headless python3 python3-venv gcc gcc /usr/lib/postgresql postgresql
+  without_cluster need mvn maven javac default-jdk-headless python3 python3-venv gcc gcc /usr/lib/postgresql postgresql
   [ -x /usr/local/go/bin/go ] || need go golang-go
   step release cargo build --quiet --release || return
   step golden cargo test --quiet -p paddock-integration --test golden_bytes

@@ -278,7 +278,7 @@ pub struct Ensemble {
     pub connect_limit: u32,
     /// ms of silence on the heartbeat lane after which a member counts as gone.
     pub peer_timeout_ms: u32,
-    /// ms that connections wait for a new leader before they are closed.
+    /// ms that connections wait for a new leader, or for the first one after the start, before they are closed.
     pub park_ms: u32,
     /// Whether a client of this member reads nothing older than what anybody was answered before.
     pub linearizable_reads: bool,

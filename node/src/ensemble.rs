@@ -253,6 +253,9 @@ pub(crate) fn start(
     hubs: Vec<Outbox<Control>>,
     (env, ctl, meters): (&Env, &NamedArbiter, Arc<Meters>),
 ) -> Result<(), StartError> {
+    for hub in &hubs {
+        let _ = hub.post(Control::Park); // C16: there is no leader yet; one that is gone is the guardian's business
+    }
     let (for_votes, for_data) =
         (membership.listens_at(config, Lane::Ctl)?, membership.listens_at(config, Lane::Data)?);
     // A lane that is replaced may still have some under way.

@@ -1,5 +1,6 @@
 //! A Paddock node: from a configuration to a running member, and to its end.
 
+mod client_port;
 mod data_dir;
 mod descriptors;
 mod ensemble;

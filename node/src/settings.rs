@@ -18,7 +18,7 @@ use paddock_actors::runtime::rng::Rng;
 use paddock_actors::snapshotter::core::Policy;
 use paddock_actors::storage::ThreadOptions;
 use paddock_actors::tree::prep::PrepRules;
-use paddock_config::{Config, DigestAlgorithm, MemoryLimit, PeerAddress, PeerType, reconfig};
+use paddock_config::{Config, DigestAlgorithm, MemoryLimit, reconfig};
 use paddock_messages::frame::{SPOKEN, Versions};
 use paddock_messages::level;
 
@@ -279,28 +279,11 @@ pub(crate) fn conf(config: &Config) -> ConfFacts {
         max_session_timeout_ms: u64::from(config.max_session_timeout_ms),
         listen_backlog: config.listen_backlog.map_or(-1, i64::from),
         server_id: config.server_id.map_or(0, |id| id.0),
-        ensemble: config.is_distributed().then(|| ensemble_conf(config)),
-    }
-}
-
-/// What it tells more of a member of several. The text of the members has each line as it was given: the client
-/// port of a line without one stands above.
-fn ensemble_conf(config: &Config) -> EnsembleConf {
-    let members = &config.members;
-    let own = config.server_id.and_then(|id| members.servers.get(&id));
-    let ports = |port: fn(&PeerAddress) -> u16| {
-        let mut all: Vec<_> = own.iter().flat_map(|own| &own.addresses).map(port).collect();
-        all.sort_unstable();
-        all.dedup();
-        all
-    };
-    EnsembleConf {
-        init_limit: u64::from(config.ensemble.init_limit),
-        sync_limit: u64::from(config.ensemble.sync_limit),
-        election_ports: ports(|at| at.election_port),
-        quorum_ports: ports(|at| at.quorum_port),
-        is_observer: own.is_some_and(|own| own.role == PeerType::Observer),
-        membership: Some(format!("{members}version={:x}", members.version)),
+        ensemble: config.is_distributed().then(|| EnsembleConf {
+            init_limit: u64::from(config.ensemble.init_limit),
+            sync_limit: u64::from(config.ensemble.sync_limit),
+            ..EnsembleConf::default() // as the configuration in force has it
+        }),
     }
 }
 

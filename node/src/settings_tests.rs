@@ -3,6 +3,7 @@
 use std::fmt::Debug;
 
 use paddock_config::{Sources, settings};
+use paddock_messages::ids::ServerId;
 
 use super::*;
 
@@ -207,6 +208,7 @@ fn conf_tells_an_ensemble_s_limits_ports_and_members() {
         std::fs::write(&file, format!("dataDir={}\n{lines}", data.display())).unwrap();
         let config = Config::load(Sources::file(Some(file))).expect("a good configuration").config;
         let facts = conf(&config);
+        let told = facts.ensemble.map(|of_file| of_file.of(ServerId(id.into()), &config.members));
         let membership = "server.1=a:2881:3881:participant;0.0.0.0:2181\nserver.2=b:2882:3882:participant\n\
                           server.3=c:2883:3883:participant\nserver.4=d:2884:3884:observer\nversion=0";
         let expected = EnsembleConf {
@@ -217,7 +219,7 @@ fn conf_tells_an_ensemble_s_limits_ports_and_members() {
             is_observer,
             membership: Some(membership.to_owned()),
         };
-        assert_eq!((facts.server_id, facts.ensemble), (u64::from(id), Some(expected)));
+        assert_eq!((facts.server_id, told), (u64::from(id), Some(expected)));
     }
 }
 

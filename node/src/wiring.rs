@@ -48,6 +48,7 @@ use paddock_messages::mail::{Bound, Outbox};
 use paddock_messages::roles::Over;
 use tokio::sync::Notify;
 
+use crate::client_port::ClientPort;
 use crate::descriptors;
 use crate::ensemble::{self, DecidedBy, Membership};
 use crate::in_force::in_force;
@@ -117,14 +118,12 @@ impl Node {
         if let Some(refused) = refusal(config) {
             return Err(refused);
         }
-        let address = config.client_addr.ok_or(StartError::NoClientPort)?;
-        let backlog = config.listen_backlog.and_then(|n| i32::try_from(n).ok()).unwrap_or(DEFAULT_BACKLOG);
-        let port = |error| StartError::ClientPort { address: address.to_string(), error };
-        let listener = listener::listen(address, backlog).map_err(port)?;
-        let address = listener.local_addr().map_err(port)?;
+        let port = ClientPort::claim(config)?;
+        let address = port.address();
 
         let (env, mut rng) = (Env::real(), Rng::from_os());
         let opened = open_data(config, &mut rng)?;
+        let listener = port.listen()?;
         let has_grown = opened.begun.is_member() && !config.is_distributed();
         let config = &Config { has_grown, ..config.clone() };
         let pid_file = config.pid_file.as_deref().map(write_pid_file).transpose()?; // the directory is ours
@@ -398,10 +397,6 @@ impl Node {
         Ok(Self { env, accepting, hubs, log, entrance, arbiters, http, last, grown, has_grown, pid_file })
     }
 }
-
-/// The kernel holds so many clients that are not accepted yet, or `net.core.somaxconn` of them if that is
-/// less. Java's 50 turn clients away when a thousand reconnect at once: each then waits a second or more.
-const DEFAULT_BACKLOG: i32 = 4_096;
 
 pub(crate) fn thread(error: impl std::error::Error + Send + Sync + 'static) -> StartError {
     StartError::Thread(std::io::Error::other(error))

@@ -138,9 +138,16 @@ impl AdminActor {
         if needs.contains(&Need::Digests) {
             facts.digests = collect::digests(&tree);
         }
+        let ensemble = setup.ensemble.as_ref().filter(|_| needs.contains(&Need::Conf));
+        let in_force = ensemble.map(|ensemble| (ensemble.me, ensemble.in_force(&tree)));
         drop(tree);
         if needs.contains(&Need::Conf) {
             facts.conf = setup.conf.clone();
+            if let Some((me, members)) = in_force {
+                let of_file = facts.conf.ensemble.take().unwrap_or_default();
+                facts.conf.server_id = me.0; // without a myid, too
+                facts.conf.ensemble = Some(of_file.of(me, &members));
+            }
             if let (Mode::ReadOnly, Some(conf)) = (facts.server.mode, &mut facts.conf.ensemble) {
                 conf.membership = None; // as in the Java server
             }

@@ -164,7 +164,7 @@ impl Drop for Http {
 /// On all addresses of both families, or on the first of the name's that can be had.
 fn listen(host: &str, port: u16) -> io::Result<TcpListener> {
     match host.parse::<IpAddr>() {
-        Ok(ip) => Ok(listening::listen((ip, port).into(), BACKLOG)?.into()),
+        Ok(ip) => listening::listen((ip, port).into(), BACKLOG),
         Err(_) => TcpListener::bind((host, port)),
     }
 }

@@ -9,7 +9,6 @@ use paddock_messages::client::ops::Reconfig;
 use paddock_messages::error_code::ErrorCode;
 use paddock_messages::ids::ServerId;
 use paddock_messages::mail::Outbox;
-use paddock_messages::path::CONFIG;
 use serde::{Deserialize, Serialize};
 use tokio::sync::Semaphore;
 
@@ -180,22 +179,10 @@ impl Changer {
 
     /// The configuration in force, as far as this member knows.
     pub fn in_force(&self) -> Configuration {
-        let mut members = match &self.of {
-            Of::Alone(alone) => return alone.configuration(),
-            Of::Ensemble(ensemble) => {
-                ensemble.board.decides().map_or_else(Members::default, |by| by.now().members.clone())
-            }
-        };
-        let tree = self.tree.read();
-        // What was just answered is applied, whoever else has been told of it yet.
-        if let Some(applied) = tree.membership().filter(|it| it.version > members.version) {
-            members = applied;
+        match &self.of {
+            Of::Alone(alone) => alone.configuration(),
+            Of::Ensemble(ensemble) => Configuration::of(&ensemble.in_force(&self.tree.read())),
         }
-        let named = tree.node(CONFIG).and_then(|node| membership::members(node.data()?));
-        if let Some(named) = named.filter(|it| it.to_string() == members.to_string()) {
-            members.version = named.version; // the leader goes by the same: until the first reconfig no other has one
-        }
-        Configuration::of(&members)
     }
 
     /// Has the members changed, and answers who they are then.

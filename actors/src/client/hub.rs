@@ -71,7 +71,7 @@ pub enum Control {
         /// By the monotonic clock.
         until_ms: u64,
     },
-    /// The leader is lost: connections that can are parked, the others closed.
+    /// The leader is lost, or there is none yet: connections that can are parked, the others closed.
     Park,
     /// Close every connection.
     CloseAll,

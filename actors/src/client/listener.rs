@@ -20,12 +20,12 @@ use crate::runtime::listening;
 /// How long accepting pauses when the process or the machine has no descriptor or buffer left.
 pub(crate) const PAUSE: Duration = Duration::from_millis(100);
 
-/// Opens the client port. To be called where a runtime is, which will watch it.
+/// Opens a client port. To be called where a runtime is, which will watch it.
 ///
 /// # Errors
 /// As [`listening::listen`]'s.
 pub fn listen(at: SocketAddr, backlog: i32) -> io::Result<TcpListener> {
-    TcpListener::from_std(listening::listen(at, backlog)?.into())
+    TcpListener::from_std(listening::listen(at, backlog)?)
 }
 
 /// How many clients may have a descriptor at once: accepting waits while none is left, so that the log,

@@ -48,8 +48,9 @@
 //! - C15 With `eager_acl_check` a write is refused by the ACLs that are here, unlogged, only if nothing that its session
 //!   asked before is in flight: else its own earlier write could have been what permits it.
 //! - C16 A handshake that comes while a lost leader's successor is waited for, or whose leader is lost, is asked of the
-//!   next one, if that comes within `park_ms` of the loss; else its connection is closed. One that is content with reading
-//!   does not wait: another member may be in read-only mode already. One whose client gives up is not asked.
+//!   next one, if that comes within `park_ms` of the loss; else its connection is closed. The same holds for the first
+//!   leader of a member that has just started, within `park_ms` of when its data was loaded. One that is content with
+//!   reading does not wait: another member may be in read-only mode already. One whose client gives up is not asked.
 //!
 //! A panic while one connection is served ends the process: all connections of an arbiter share one
 //! core, and a half-done step of it may have lost another client's watch.

@@ -53,7 +53,7 @@ impl ArbiterCore {
 
     /// The leader is lost: connections with a session wait for the next one, at most
     /// [`park_ms`](super::Settings::park_ms) from when they last had one; those that cannot are closed. To be
-    /// called when everything that the old leader brought is in the feed.
+    /// called when everything that the old leader brought is in the feed; and at the start, where there is none yet.
     pub fn park(&mut self, now_ms: u64) -> Parking {
         self.now_ms = now_ms;
         self.drain(); // the old leader's last answers

@@ -42,7 +42,8 @@ pub struct Settings {
     pub outboxes_limit: usize,
     /// `zookeeper.nio.sessionlessCnxnTimeout`: how long a handshake may take to begin.
     pub sessionless_timeout_ms: u64,
-    /// `parkTime`: how long a connection waits for the next leader once its own is lost; 0: it is closed at once.
+    /// `parkTime`: how long a connection waits for the next leader once its own is lost, and for the first one from the
+    /// start; 0: it is closed at once.
     pub park_ms: u64,
     /// `linearizableReads`: whether a read of the tree shows all that anybody was answered before it came (C10). Of
     /// no use where there is no other member; without a leader none is answered, but for clients of read-only

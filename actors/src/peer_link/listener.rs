@@ -35,8 +35,7 @@ const BACKLOG: i32 = 128;
 /// The first that cannot be opened, by its name.
 pub fn bind(addresses: &[SocketAddr]) -> io::Result<Vec<TcpListener>> {
     let open = |at: &SocketAddr| {
-        let listener =
-            listening::listen(*at, BACKLOG).and_then(|socket| TcpListener::from_std(socket.into()));
+        let listener = listening::listen(*at, BACKLOG).and_then(|socket| TcpListener::from_std(socket));
         listener.map_err(|error| io::Error::new(error.kind(), format!("{at}: {error}")))
     };
     addresses.iter().map(open).collect()

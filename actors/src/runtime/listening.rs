@@ -4,22 +4,52 @@
 //! as it is in Java; a dynamic file cannot tell "no host" from `0.0.0.0` at all.
 
 use std::io;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 
 use rustix::io::Errno;
 use socket2::{Domain, Protocol, Socket, Type};
 
-/// A socket that listens on `at`, with so many connections that wait to be accepted. Over one for both
-/// families an IPv4 client's address shows as IPv6: [`std::net::IpAddr::to_canonical`] undoes that. On a
-/// machine without IPv6 it is IPv4 alone, and the log says so.
-///
-/// # Errors
-/// The address is taken or not this machine's, or the port needs a privilege.
-pub fn listen(at: SocketAddr, backlog: i32) -> io::Result<Socket> {
-    listen_with(at, |at| open(at, backlog))
+/// An address that no server listens on, and that is ours to do so: until then whoever connects is refused.
+#[derive(Debug)]
+pub struct Claimed(Socket);
+
+impl Claimed {
+    /// Where: what was asked for, or the port that the system chose for 0.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn address(&self) -> io::Result<SocketAddr> {
+        self.0.local_addr()?.as_socket().ok_or_else(|| io::ErrorKind::AddrNotAvailable.into())
+    }
+
+    /// Listens, with so many connections that wait to be accepted.
+    ///
+    /// # Errors
+    /// Somebody else has claimed it, too, and listens already.
+    pub fn listen(self, backlog: i32) -> io::Result<TcpListener> {
+        self.0.listen(backlog)?;
+        Ok(self.0.into())
+    }
 }
 
-fn listen_with<S>(at: SocketAddr, open: impl Fn(SocketAddr) -> io::Result<S>) -> io::Result<S> {
+/// Claims `at`. Over a socket for both families an IPv4 client's address shows as IPv6:
+/// [`std::net::IpAddr::to_canonical`] undoes that. On a machine without IPv6 it is IPv4 alone, and the log says so.
+///
+/// # Errors
+/// Somebody listens there, it is not this machine's, or the port needs a privilege.
+pub fn claim(at: SocketAddr) -> io::Result<Claimed> {
+    claim_with(at, open).map(Claimed)
+}
+
+/// A socket that listens on `at`, see [`claim`], with so many connections that wait to be accepted.
+///
+/// # Errors
+/// As [`claim`]'s.
+pub fn listen(at: SocketAddr, backlog: i32) -> io::Result<TcpListener> {
+    claim(at)?.listen(backlog)
+}
+
+fn claim_with<S>(at: SocketAddr, open: impl Fn(SocketAddr) -> io::Result<S>) -> io::Result<S> {
     if !at.ip().is_unspecified() {
         return open(at);
     }
@@ -32,7 +62,7 @@ fn listen_with<S>(at: SocketAddr, open: impl Fn(SocketAddr) -> io::Result<S>) ->
     }
 }
 
-fn open(at: SocketAddr, backlog: i32) -> io::Result<Socket> {
+fn open(at: SocketAddr) -> io::Result<Socket> {
     let socket = Socket::new(Domain::for_address(at), Type::STREAM, Some(Protocol::TCP))?;
     if at.is_ipv6() && at.ip().is_unspecified() {
         socket.set_only_v6(false)?; // whatever net.ipv6.bindv6only says
@@ -40,7 +70,6 @@ fn open(at: SocketAddr, backlog: i32) -> io::Result<Socket> {
     socket.set_reuse_address(true)?;
     socket.set_nonblocking(true)?;
     socket.bind(&at.into())?;
-    socket.listen(backlog)?;
     Ok(socket)
 }
 
@@ -57,7 +86,7 @@ fn is_no_ipv6(error: &io::Error) -> bool {
 #[cfg(test)]
 pub(crate) fn has_ipv6() -> bool {
     use std::io::Write;
-    let error = match std::net::TcpListener::bind("[::1]:0") {
+    let error = match TcpListener::bind("[::1]:0") {
         Ok(_) => return true,
         Err(error) => error,
     };
@@ -72,7 +101,7 @@ pub(crate) fn has_ipv6() -> bool {
 #[cfg(test)]
 mod tests {
     use std::cell::RefCell;
-    use std::net::{TcpListener, TcpStream};
+    use std::net::TcpStream;
 
     use super::*;
 
@@ -92,11 +121,24 @@ mod tests {
             if !has_ipv6 && host.starts_with("[::1]") {
                 continue;
             }
-            let listener: TcpListener = listen(at(host), 16).unwrap().into();
+            let listener = listen(at(host), 16).unwrap();
             let port = listener.local_addr().unwrap().port();
             assert_eq!(TcpStream::connect(("127.0.0.1", port)).is_ok(), v4, "{host} by IPv4");
             assert_eq!(TcpStream::connect(("::1", port)).is_ok(), v6 && has_ipv6, "{host} by IPv6");
         }
+    }
+
+    #[test]
+    fn what_is_claimed_refuses_who_comes_until_it_listens_and_one_of_two_who_claim_it_may() {
+        let (first, connect) = (claim(at("127.0.0.1:0")).unwrap(), TcpStream::connect);
+        let there = first.address().unwrap();
+        assert_eq!(connect(there).unwrap_err().kind(), io::ErrorKind::ConnectionRefused);
+        let second = claim(there).expect("nobody listens yet");
+        let listener = first.listen(16).unwrap();
+        assert_eq!(listener.local_addr().unwrap(), there);
+        connect(there).expect("it waits to be accepted");
+        assert_eq!(second.listen(16).unwrap_err().kind(), io::ErrorKind::AddrInUse);
+        assert_eq!(claim(there).unwrap_err().kind(), io::ErrorKind::AddrInUse);
     }
 
     #[test]
@@ -112,10 +154,10 @@ mod tests {
                 tried.borrow_mut().push(at.to_string());
                 if at.is_ipv6() { Err(io::Error::from(errno)) } else { Ok(()) }
             };
-            assert_eq!(listen_with(at("0.0.0.0:5"), open).is_ok(), ends_well, "{errno:?}");
+            assert_eq!(claim_with(at("0.0.0.0:5"), open).is_ok(), ends_well, "{errno:?}");
             assert_eq!(*tried.borrow(), tries, "{errno:?}");
         }
-        let refused = listen_with(at("[::1]:5"), |_| Err::<(), _>(io::Error::from(Errno::ADDRNOTAVAIL)));
+        let refused = claim_with(at("[::1]:5"), |_| Err::<(), _>(io::Error::from(Errno::ADDRNOTAVAIL)));
         assert!(refused.is_err(), "an address that was asked for is not another");
     }
 }

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import queue
+import signal
 import sys
 import threading
 import time
@@ -18,6 +19,18 @@ LIMIT = 150
 
 class Broken(Exception):
     """A program or the ensemble did not do what it must, in words."""
+
+
+def end_when_told():
+    """SIGTERM and SIGINT unwind what runs, once: each `with` on the way ends the processes that it has started."""
+
+    def end(number, _):
+        for which in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(which, signal.SIG_IGN)  # a second one would cut that short
+        sys.exit(128 + number)
+
+    for which in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(which, end)
 
 
 def until(what, look, limit=LIMIT):

@@ -17,7 +17,7 @@ import time
 import gaps
 import programs
 import recipes
-from members import LIMIT, Broken, Counts, Members, Program, servers
+from members import LIMIT, Broken, Counts, Members, Program, end_when_told, servers
 
 
 ROUNDS = 3  # unless said
@@ -78,6 +78,7 @@ def at_once(kind, ways, options, counts, act):
 
 
 def main(options):
+    end_when_told()
     servers.command = options.server_cmd
     counts = Counts()
     others = options.rolling or options.kills or options.recipes

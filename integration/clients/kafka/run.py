@@ -22,7 +22,7 @@ CLIENTS = os.path.dirname(HERE)
 OUT = os.path.join(os.path.dirname(os.path.dirname(CLIENTS)), "target", "clients", "kafka")
 sys.path.insert(0, os.path.join(CLIENTS, "failover"))
 
-from members import LIMIT, Broken, Counts, Members, Program, Users, servers, until  # noqa: E402
+from members import LIMIT, Broken, Counts, Members, Program, Users, end_when_told, servers, until  # noqa: E402
 from kazoo.exceptions import NoNodeError  # noqa: E402
 from kazoo_worker import connect  # noqa: E402  (found by the line above)
 
@@ -239,6 +239,7 @@ def scenario(members, kafka, rounds, counts):
 
 
 def main(options):
+    end_when_told()
     servers.command = options.server_cmd
     counts, began = Counts(), time.monotonic()
     try:

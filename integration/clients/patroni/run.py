@@ -18,7 +18,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(os.path.dirname(HERE), "failover"))
 
 import psycopg  # noqa: E402
-from members import LIMIT, Broken, Counts, Members, Users, servers, until  # noqa: E402
+from members import LIMIT, Broken, Counts, Members, Users, end_when_told, servers, until  # noqa: E402
 from kazoo.exceptions import NoNodeError  # noqa: E402
 from kazoo_worker import connect  # noqa: E402  (found by the line above)
 from node import SCOPE, TTL, Node  # noqa: E402
@@ -230,6 +230,7 @@ class Scenario:
 
 
 def main(options):
+    end_when_told()
     servers.command = options.server_cmd
     counts, began = Counts(), time.monotonic()
     try:

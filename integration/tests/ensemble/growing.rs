@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use paddock_actors::admin::members::Configuration;
 use paddock_actors::admin::status::Status;
-use paddock_integration::ensemble::{Ensemble, Ports};
+use paddock_integration::ensemble::{Ensemble, PATIENCE, Ports};
 use paddock_integration::process::{Launch, ServerProcess, binary};
-use paddock_integration::raw_client::RawClient;
+use paddock_integration::raw_client::{RawClient, four_letter_word};
 use paddock_integration::rounds::{rounds, seed};
 use paddock_messages::znode::CreateMode;
 use rand::rngs::StdRng;
@@ -107,6 +107,13 @@ fn mb6_a_server_without_a_file_is_a_member_from_then_on_with_its_sessions_and_it
     server.kill().unwrap();
     let mut server = launch.serve().unwrap();
     await_mode(&dir, &mut server, "leader");
+    let conf = four_letter_word(server.address(), "conf", PATIENCE).unwrap();
+    let own = format!(
+        "\npeerType=0\nmembership: \nserver.1={}\nversion={}",
+        told.members[0].split_once('=').unwrap().1,
+        told.version
+    );
+    assert!(conf.contains("\nserverId=1\ninitLimit=") && conf.ends_with(&own), "{conf}");
     assert_eq!(member(&dir, &["add", "1", &place]).map_err(|it| it.contains("votes already")), Err(true));
     assert!(server.terminate().unwrap().success());
     // A file that forbids reconfigs is the truth, and that names nobody.

@@ -1,16 +1,21 @@
 //! Losing the leader costs a client of another member nothing: its connection waits for the next leader, with its
-//! session and watches. What was in flight is answered as it is, or the connection is closed.
+//! session and watches. What was in flight is answered as it is, or the connection is closed. At a member that starts
+//! clients wait in the same way.
 
+use std::io::ErrorKind;
+use std::net::SocketAddr;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use paddock_integration::ensemble::{Ensemble, Id, Mode};
-use paddock_integration::raw_client::RawClient;
+use paddock_integration::process::binary;
+use paddock_integration::raw_client::{ClientError, Handshake, RawClient};
 use paddock_messages::client::OpCode;
 use paddock_messages::client::ops::PathWatch;
 use paddock_messages::znode::CreateMode;
 
 use crate::trees;
-use crate::world::{client, is_turned_away, serving, those};
+use crate::world::{client, is_turned_away, serving, those, waiting};
 
 /// Long enough for an election on any machine; all of a member's clients on one thread.
 const PATIENT: &str = "parkTime=30000\nclientArbiters=0\n";
@@ -158,4 +163,55 @@ fn without_a_leader_in_time_connections_are_closed() {
     ensemble.await_all_serving();
     let again = RawClient::reattach(ensemble.client_address(leader), idle.session(), idle.last_zxid());
     again.unwrap().close().unwrap();
+}
+
+/// Its first connection that is not refused.
+fn first_taken(at: SocketAddr) -> Result<RawClient, ClientError> {
+    loop {
+        match RawClient::connect(at) {
+            Err(ClientError::Io(error)) if error.kind() == ErrorKind::ConnectionRefused => {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            taken => return taken,
+        }
+    }
+}
+
+#[test]
+fn c16_clients_that_come_to_a_member_that_starts_are_refused_or_wait_for_its_leader() {
+    let (_dir, mut ensemble) = serving(3, 0, PATIENT);
+    let starting = those(&ensemble, Mode::Follower)[0];
+    let others: Vec<_> = ensemble.ids().into_iter().filter(|id| *id != starting).collect();
+    let at = ensemble.client_address(starting);
+    ensemble.stop(starting);
+    others.iter().for_each(|id| ensemble.freeze(*id));
+    let coming: Vec<_> = (0..5).map(|_| std::thread::spawn(move || first_taken(at))).collect();
+    ensemble.start(starting);
+    ensemble.await_line(starting, &["listening for clients"]);
+    let hasty = Handshake { answer_limit: Duration::from_millis(500), ..Handshake::default() };
+    let unanswered = RawClient::connect_with(at, &hasty).unwrap_err();
+    assert!(unanswered.is_silence(), "it waits: {unanswered}");
+    let srvr = ensemble.srvr(starting).unwrap();
+    assert!(srvr.contains("not currently serving"), "nor do operators wait: {srvr}");
+    let mut health = Command::new(binary().unwrap());
+    let health = health.args(["health", "--live", &at.to_string()]).output().unwrap();
+    assert!(
+        health.status.success()
+            && health.stdout.ends_with(b"not serving: it may be waiting for other members\n")
+    );
+    others.iter().for_each(|id| ensemble.thaw(*id));
+    for client in coming {
+        let mut client = client.join().unwrap().expect("it waits for the leader, and is let in");
+        client.create(&format!("/{}", client.session().id), b"", CreateMode::Persistent).unwrap();
+        client.close().unwrap();
+    }
+    ensemble.await_all_serving();
+}
+
+#[test]
+fn c16_a_member_that_starts_and_finds_no_leader_in_time_closes_who_waits() {
+    let (_dir, mut ensemble) = waiting(3, 0, "parkTime=500\n");
+    ensemble.start(1);
+    let end = first_taken(ensemble.client_address(1));
+    assert!(end.as_ref().is_err_and(is_turned_away), "it is closed: {end:?}");
 }

@@ -15,20 +15,24 @@ mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use paddock_config::Members;
 use paddock_config::members::Server;
 use paddock_messages::ids::ServerId;
 use paddock_messages::level;
+use paddock_messages::path::CONFIG;
 use paddock_messages::zxid::Epoch;
 
 use super::four_letter::Sizes;
 use super::metrics::{EnsembleGauges, LeaderGauges};
 use crate::election::Waits;
 use crate::election::actor::SharedSearch;
+use crate::membership;
 use crate::peer_link::status::{LinkState, LinkStatus};
 use crate::peer_link::{SharedIdentity, SharedLinks};
 use crate::proposer::lag::{Behind, SharedLag};
 use crate::quorum_peer::progress::{Progress, Reign};
 use crate::quorum_peer::{Aim, Board, Office, RoleTold, Told};
+use crate::tree::DataTree;
 
 /// The lanes' names, in the order in which their states stand.
 const LANES: [&str; 2] = ["ctl", "data"];
@@ -53,6 +57,24 @@ pub struct Ensemble {
 }
 
 impl Ensemble {
+    /// The members in force, with their version as far as `tree`, this member's, knows it.
+    pub fn in_force(&self, tree: &DataTree) -> Members {
+        let mut members = self.members();
+        // What was just answered is applied, whoever else has been told of it yet.
+        if let Some(applied) = tree.membership().filter(|it| it.version > members.version) {
+            members = applied;
+        }
+        let named = tree.node(CONFIG).and_then(|node| membership::members(node.data()?));
+        if let Some(named) = named.filter(|it| it.to_string() == members.to_string()) {
+            members.version = named.version; // the leader goes by the same: until the first reconfig no other has one
+        }
+        members
+    }
+
+    fn members(&self) -> Members {
+        self.board.decides().map(|by| by.now().members.clone()).unwrap_or_default()
+    }
+
     /// What is to be seen now, in ms of the monotonic clock.
     pub fn look(&self, now_ms: u64) -> Sight {
         let is_fenced = self.board.is_fenced();
@@ -68,7 +90,7 @@ impl Ensemble {
             Progress::Following(stay) if office.told != Told::Looking => (None, stay.epoch),
             _ => (None, None),
         };
-        let members = self.board.decides().map(|by| by.now().members.clone()).unwrap_or_default();
+        let members = self.members();
         let voters = members.voters();
         let observers = members.servers.keys().filter(|id| !voters.contains(id)).copied().collect();
         let lag = self.lag.lock();

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
+use paddock_config::members::Server;
+use paddock_config::{Members, PeerAddress, PeerType};
 use paddock_messages::ids::{ServerId, SessionId};
 use paddock_messages::zxid::Zxid;
 
@@ -206,6 +208,29 @@ pub struct EnsembleConf {
     pub is_observer: bool,
     /// The configuration's text, without a last newline; none on a read-only member.
     pub membership: Option<String>,
+}
+
+impl EnsembleConf {
+    /// The same of `me`, where these members are in force. Of one that is not among them only their text is told.
+    #[must_use]
+    pub fn of(self, me: ServerId, members: &Members) -> Self {
+        let membership = Some(format!("{members}version={:x}", members.version));
+        let Some(own) = members.servers.get(&me) else { return Self { membership, ..self } };
+        Self {
+            election_ports: ports(own, |at| at.election_port),
+            quorum_ports: ports(own, |at| at.quorum_port),
+            is_observer: own.role == PeerType::Observer,
+            membership,
+            ..self
+        }
+    }
+}
+
+fn ports(own: &Server, port: impl Fn(&PeerAddress) -> u16) -> Vec<u16> {
+    let mut all: Vec<_> = own.addresses.iter().map(port).collect();
+    all.sort_unstable();
+    all.dedup();
+    all
 }
 
 /// Bytes of the data and the log directory, what is set aside included: `dirs`, `conf`.

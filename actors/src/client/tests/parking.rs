@@ -7,6 +7,16 @@ use super::*;
 const PARK_MS: u64 = 2_000;
 
 impl Member {
+    /// It has had no leader yet.
+    fn starting() -> Self {
+        let mut member = Self::new(1);
+        let settings = Arc::new(Settings::default());
+        member.arbiters =
+            vec![ArbiterCore::new(0, settings, Arc::default(), Arc::clone(&member.tree), Arc::default())];
+        member.park();
+        member
+    }
+
     /// The leader is lost, with all that is on its way; what is logged stays.
     pub(super) fn lose_leader(&mut self) {
         self.to_learner.clear();
@@ -282,6 +292,27 @@ fn c16_a_handshake_waits_for_the_next_leader_and_is_asked_of_it_once() {
     member.settle();
     let [one, other] = [early, late].map(|client| member.handshake(client).session_id);
     assert!(one != other && one != 0 && other != 0, "{one} {other}");
+}
+
+#[test]
+fn c16_a_handshake_at_a_member_that_has_just_started_waits_for_the_first_leader_and_no_longer() {
+    for (found_ms, is_over) in [(PARK_MS - 1, false), (PARK_MS, true)] {
+        let mut member = Member::starting();
+        let (waits, reads) = (member.accept(0), member.accept(0));
+        member.send(waits, &hello(SessionId::NONE, 0, None));
+        member.send(reads, &hello(SessionId::NONE, 0, Some(true)));
+        assert!(!member.is_over(waits) && member.is_over(reads));
+        member.now_ms = found_ms;
+        member.park(); // a leader is found, and lost before it serves
+        member.core(waits).on_park_over(found_ms);
+        assert_eq!(member.is_over(waits), is_over, "{found_ms}");
+        if !is_over {
+            member.find_leader(2);
+            member.serve(Serving::Everybody);
+            member.settle();
+            assert_ne!(member.handshake(waits).session_id, 0);
+        }
+    }
 }
 
 #[test]

@@ -144,6 +144,11 @@ impl Node {
         }
     }
 
+    /// Clients come behind it (C16).
+    pub(super) fn await_first_leader(&mut self) {
+        (0..self.setup.arbiters).for_each(|arbiter| self.on_control(arbiter, Control::Park));
+    }
+
     fn on_control(&mut self, arbiter: u16, control: Control) {
         let now_ms = self.now_ms;
         let hub = &mut self.hubs[usize::from(arbiter)];

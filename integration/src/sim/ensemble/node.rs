@@ -201,6 +201,7 @@ impl Node {
             rng: StdRng::seed_from_u64(rng.random()),
         };
         node.look_at_room(); // full from the start
+        node.await_first_leader();
         node.begin_role(RolePart::Look);
         Ok(node)
     }

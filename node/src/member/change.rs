@@ -140,12 +140,20 @@ fn text((members, json): Told, is_json: bool, what: &str) -> String {
     if is_json { json } else { format!("{what}\nversion {:x}: {}", members.version, plan::who(&members)) }
 }
 
-/// The configuration in force, as the member knows it.
+/// The configuration in force, as the member knows it. One that has just begun to follow its first leader, or to lead, hears
+/// its version within moments.
 fn in_force(directory: &Path) -> Result<Told, AskError> {
-    let told: (Configuration, String) = admin::get(directory, MEMBERS, TOLD_WITHIN)?;
-    match told.0.alone {
-        None => read(told),
-        Some(me) => Err(AskError::Pointless(plan::alone(ServerId(me)))),
+    let deadline = Instant::now() + TOLD_WITHIN;
+    loop {
+        let told: (Configuration, String) = admin::get(directory, MEMBERS, TOLD_WITHIN)?;
+        if let Some(me) = told.0.alone {
+            return Err(AskError::Pointless(plan::alone(ServerId(me))));
+        }
+        let (members, json) = read(told)?;
+        if members.version > 0 || Instant::now() >= deadline {
+            return Ok((members, json));
+        }
+        std::thread::sleep(Duration::from_millis(50));
     }
 }
 

@@ -1,5 +1,7 @@
 //! From a connection's bytes to its pipeline: what is asked, and whether more may be asked now.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use paddock_messages::client::reply::write_header;
 use paddock_messages::client::request::{
@@ -19,7 +21,7 @@ use super::framing::Next;
 use super::growth::Excess;
 use super::large::Large;
 use super::outbox::counted;
-use super::pipeline::{Entry, Stamp, What};
+use super::pipeline::{Again, Entry, Stamp, What};
 use super::reads::{may_watch, needs_no_tree};
 use super::remark::Remark;
 use super::throttler::Late;
@@ -92,13 +94,15 @@ fn acl_bytes(request: &Request, ids: &[Id]) -> usize {
     if count == 0 { 0 } else { count * bytes_of(ids) }
 }
 
-/// A request's header, how many bytes its frame had, and what that takes of all large requests' share.
+/// A request's header, how many bytes its frame had, what that takes of all large requests' share, and what stands
+/// behind the header, where it may have to be asked again (C17).
 #[derive(Debug)]
 struct Head {
     xid: i32,
     opcode: i32,
     bytes: usize,
     large: Option<Large>,
+    body: Bytes,
 }
 
 impl ArbiterCore {
@@ -214,7 +218,8 @@ impl ArbiterCore {
             Ok(large) => large,
             Err(remark) => return self.close_large(conn, remark),
         };
-        let head = Head { xid, opcode, bytes, large };
+        let body = if known.is_some_and(is_submitted) { from.clone() } else { Bytes::new() };
+        let head = Head { xid, opcode, bytes, large, body };
         let Some(opcode) = known else {
             self.remark(conn, Remark::Unimplemented(opcode));
             return self.refuse(conn, head, ErrorCode::Unimplemented, Stamp::None);
@@ -246,7 +251,7 @@ impl ArbiterCore {
             return self.close(conn, bad_length);
         }
         self.remark(conn, Remark::TooLarge { length, path: path_of_prefix(known, head) });
-        let head = Head { xid, opcode, bytes: 0, large: None };
+        let head = Head { xid, opcode, bytes: 0, large: None, body: Bytes::new() };
         self.refuse(conn, head, ErrorCode::Marshalling, Stamp::Current);
     }
 
@@ -296,12 +301,12 @@ impl ArbiterCore {
                     return self.refuse(conn, head, code, Stamp::Zero);
                 }
                 self.upgrade_for(conn, &write);
-                let xid = head.xid;
-                self.submit(conn, head, Submission::Write { from, xid, write });
+                let (xid, ids) = (head.xid, from.ids.clone());
+                self.submit(conn, head, ids, Submission::Write { from, xid, write });
             }
             Request::Sync(of) => {
-                let xid = head.xid;
-                self.submit(conn, head, Submission::Sync { from, xid, path: of.path });
+                let (xid, ids) = (head.xid, from.ids.clone());
+                self.submit(conn, head, ids, Submission::Sync { from, xid, path: of.path });
             }
             Request::Auth(_) | Request::Sasl(_) => unreachable!("answered outside the order"),
         }
@@ -339,7 +344,7 @@ impl ArbiterCore {
     }
 
     /// A write or sync goes to the Learner, behind the reads that wait for earlier ones (C1).
-    fn submit(&mut self, conn: ConnId, head: Head, submission: Submission) {
+    fn submit(&mut self, conn: ConnId, mut head: Head, ids: Arc<[Id]>, submission: Submission) {
         let Self { conns, submissions, .. } = self;
         let Some(connection) = conns.get_mut(conn) else { return };
         let before = connection.pipeline.submitted();
@@ -352,7 +357,8 @@ impl ArbiterCore {
         }
         let ends = matches!(submission, Submission::Write { write: Write::CloseSession, .. });
         self.submissions.push(submission);
-        self.enqueue(conn, head, What::Submitted { is_read: false, announced: false });
+        let again = Again { body: std::mem::take(&mut head.body), ids };
+        self.enqueue(conn, head, What::Submitted { again: Some(again), announced: false });
         let Some(connection) = self.conns.get_mut(conn) else { return };
         self.submitted += connection.pipeline.submitted() - before;
         if ends {
@@ -373,7 +379,7 @@ impl ArbiterCore {
             self.announced -= announced;
             return;
         };
-        let Head { xid, opcode, bytes, large } = head;
+        let Head { xid, opcode, bytes, large, .. } = head;
         connection.pipeline.push(Entry { xid, opcode, since_us, bytes, expected: 0, what, large });
         self.in_flight += 1;
         self.make_ready(conn);

@@ -1,13 +1,18 @@
 //! Parked connections: the leader is lost, and they wait for the next one (C8, C9). Clients that are cut sleep
 //! before they come back, and would not notice how soon there was another.
 //!
-//! What is in flight when the leader is lost may be committed or not, and is never asked again. A connection
-//! with nothing but writes in flight may still be answered: whatever a new leader commits of them is applied
-//! here behind what this member has, in their order. Everything else that is in flight is lost with the leader.
+//! What is in flight when the leader is lost may be committed or not. Of writes the next leader's word on the session
+//! tells which: it stands in that leader's order behind all that there is of them, in its history or numbered by it, as
+//! a member's requests are numbered in the order in which it asked them, and none that came in an older role or down
+//! an older lane is numbered behind it (P16). So whatever of them is executed, a beginning, is answered before that
+//! word comes, and what is left never will be, and is asked again (C17). A sync changes nothing and is asked again
+//! likewise. Everything else that is in flight is lost with the leader.
 
+use paddock_messages::client::OpCode;
+use paddock_messages::client::request::Request;
 use paddock_messages::client::session::ConnectRequest;
 use paddock_messages::ids::{AttachNumber, ConnId, SessionId};
-use paddock_messages::letters::Submission;
+use paddock_messages::letters::{Asker, Submission};
 
 use super::connections::{Connection, Phase};
 use super::core::{ArbiterCore, Serving};
@@ -27,7 +32,7 @@ pub(super) struct Parked {
 pub struct Parking {
     /// Connections that wait for the next leader.
     pub parked: usize,
-    /// Those that cannot: something else than writes is in flight.
+    /// Those that cannot: something else than writes and syncs is in flight.
     pub closed: usize,
 }
 
@@ -72,9 +77,7 @@ impl ArbiterCore {
                 {
                     connection.phase = Phase::Waiting;
                 }
-                Phase::Open
-                    if !connection.is_local && connection.pipeline.may_wait() && until_ms > now_ms =>
-                {
+                Phase::Open | Phase::Leaving if connection.may_park() && until_ms > now_ms => {
                     connection.parked = Some(Parked { until_ms, is_asked: false });
                     done.parked += 1;
                     self.wake(conn);
@@ -89,15 +92,14 @@ impl ArbiterCore {
         done
     }
 
-    /// There is a leader, and all it brought is applied: those whose writes are all answered by that ask to go on.
+    /// There is a leader, and all it brought is applied: those who wait ask to go on.
     pub(super) fn revalidate(&mut self) {
         self.drain();
         self.close_late();
         for slot in 0..self.conns.slots() {
             let Some((conn, connection)) = self.conns.in_slot(slot) else { continue };
             let Some(parked) = &mut connection.parked else { continue };
-            let may_ask = self.serving == Serving::Everybody && !connection.pipeline.waits();
-            if !may_ask {
+            if self.serving != Serving::Everybody {
                 self.close(conn, Remark::LeaderLost);
                 continue;
             }
@@ -165,6 +167,8 @@ impl ArbiterCore {
             return true;
         }
         connection.parked = None;
+        self.ask_again(conn);
+        let Some(connection) = self.conns.get_mut(conn) else { return true };
         (connection.heard_ms, connection.touched_ms) = (self.now_ms, self.now_ms);
         connection.held_since_ms = connection.held_since_ms.map(|_| self.now_ms); // not by the throttler
         self.owes_pings |= connection.owed_pings > 0;
@@ -173,5 +177,33 @@ impl ArbiterCore {
         self.wake(conn);
         self.pay_pings();
         true
+    }
+
+    /// C17. Before anything newer of the connection is asked.
+    fn ask_again(&mut self, conn: ConnId) {
+        let Self { conns, submissions, .. } = self;
+        let Some(connection) = conns.get(conn) else { return };
+        let (session, attach) = (connection.session, connection.attach);
+        for (entry, again) in connection.pipeline.to_ask_again() {
+            let from = Asker { session, attach, ids: again.ids.clone() };
+            let (xid, opcode) = (entry.xid, OpCode::from_code(entry.opcode));
+            let request = opcode.map(|opcode| Request::read(opcode, &mut again.body.clone()));
+            submissions.push(match request {
+                Some(Ok(Request::Write(write))) => Submission::Write { from, xid, write },
+                Some(Ok(Request::Sync(of))) => Submission::Sync { from, xid, path: of.path },
+                other => {
+                    unreachable!("C17: xid {xid} was read as a write or a sync before, now as {other:?}")
+                }
+            });
+        }
+    }
+}
+
+impl Connection {
+    /// Whether it can wait for the next leader. While a session becomes everybody's, nobody can tell what is done of
+    /// what was asked behind that; one that has become so keeps its attachment's number (L9).
+    fn may_park(&self) -> bool {
+        let is_unknown = self.attach.is_local() && self.pipeline.waits();
+        !self.is_local && !is_unknown && self.pipeline.may_wait()
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use paddock_messages::client::request::Read;
 use paddock_messages::znode::Id;
 
@@ -28,12 +29,21 @@ pub(super) struct Entry {
 /// What the answer waits for.
 #[derive(Debug)]
 pub(super) enum What {
-    /// The feed: it was submitted to the Learner. `announced`: it will leave a watch (C2).
-    Submitted { is_read: bool, announced: bool },
+    /// The feed: it was submitted to the Learner. `again`: unless it is a read. `announced`: it will leave a watch (C2).
+    Submitted { again: Option<Again>, announced: bool },
     /// Its turn: the answer is this error.
     Refused { err: i32, zxid: Stamp },
     /// Its turn, and the arbiter's own sync of this number (C10); 0: none.
     Read { read: Box<Read>, ids: Arc<[Id]>, announced: bool, behind: u64 },
+}
+
+/// What it takes to ask a write or a sync once more (C17). Its bytes count as its frame's (C3), and are no copy.
+#[derive(Debug)]
+pub(super) struct Again {
+    /// What stands behind its header.
+    pub(super) body: Bytes,
+    /// The connection's identities when it came.
+    pub(super) ids: Arc<[Id]>,
 }
 
 /// The header zxid of a refusal.
@@ -143,11 +153,18 @@ impl Pipeline {
             .any(|entry| matches!(entry.what, What::Read { behind: 1.., .. }))
     }
 
-    /// Whether all that was submitted and is not answered are writes, with nothing to be answered between them:
-    /// what is applied of them answers them in their order (C8).
+    /// Whether all that was submitted and is not answered are writes and syncs, with nothing to be answered between
+    /// them: what is applied of the writes answers them in their order (C8), and the rest can be asked again (C17).
     pub(super) fn may_wait(&self) -> bool {
-        let is_write = |entry: &&Entry| entry.what.is_write() && super::intake::is_write(entry.opcode);
-        self.entries.iter().take_while(is_write).count() == self.submitted
+        self.to_ask_again().count() == self.submitted
+    }
+
+    /// What is asked of the next leader, of a connection that may wait for it (C17): in its order.
+    pub(super) fn to_ask_again(&self) -> impl Iterator<Item = (&Entry, &Again)> {
+        self.entries.iter().map_while(|entry| match &entry.what {
+            What::Submitted { again: Some(again), .. } => Some((entry, again)),
+            _ => None,
+        })
     }
 
     /// Whether the oldest was submitted, and has this xid.
@@ -210,7 +227,7 @@ impl Pipeline {
             if super::reads::needs_no_tree(read) {
                 continue; // answered here, in its place between the two
             }
-            let what = What::Submitted { is_read: true, announced: *announced };
+            let what = What::Submitted { again: None, announced: *announced };
             if let What::Read { read, ids, .. } = std::mem::replace(&mut entry.what, what) {
                 submit(entry.xid, *read, &ids);
             }
@@ -228,11 +245,11 @@ impl Pipeline {
 
 impl What {
     fn is_read(&self) -> bool {
-        matches!(self, Self::Submitted { is_read: true, .. } | Self::Read { .. })
+        matches!(self, Self::Submitted { again: None, .. } | Self::Read { .. })
     }
 
     fn is_write(&self) -> bool {
-        matches!(self, Self::Submitted { is_read: false, .. })
+        matches!(self, Self::Submitted { again: Some(_), .. })
     }
 
     /// Whether a watch of it was announced to the feed.

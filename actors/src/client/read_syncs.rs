@@ -65,8 +65,8 @@ impl ReadSyncs {
 }
 
 impl ArbiterCore {
-    /// The member's role begins: what was submitted in the one before is lost. Sessions' own requests are never
-    /// asked again (C9); the arbiter's sync is.
+    /// The member's role begins: what was submitted in the one before is lost. Sessions' own requests are asked again
+    /// behind their leader's word (C17); the arbiter's sync needs none.
     pub fn begin_role(&mut self) {
         self.submissions.clear();
         self.read_syncs.lose();

@@ -335,6 +335,7 @@ impl<Q: Quorum> Proposer<Q> {
                 Proposal::Attached { member, client, session, attach, timeout_ms }
             }
             Request::Revalidate { client, session, attach, timeout_ms } => {
+                assert!(self.held.is_empty(), "P16: {session} is revalidated before what waits");
                 if !self.on_revalidated(view, session, attach) {
                     return Proposal::AttachRefused { member, client, session };
                 }

@@ -27,6 +27,8 @@
 //!   that asks made the session; it owns no ephemeral znode.
 //! - P15 A leader that is to hand over, as its process ends or for an heir, numbers nothing more, and gives the lead up as soon
 //!   as all that it has numbered is committed, and the heir has it: so it leaves nothing behind that only some have.
+//! - P16 A session is revalidated only while nothing is held back, and what comes down a lane that is no more, or of an older
+//!   role, is not looked at: so whatever its connection asked before is numbered before that, or never (C17).
 //!
 //! Source: Junqueira et al., Zab (DSN 2011), local primary order; compat: Leader.java (propose,
 //! tryToCommit), PrepRequestProcessor, ZOOKEEPER-1277 (the counter must not wrap).

@@ -67,7 +67,7 @@ const LEAST_OF_200: &[(&str, u64)] = &[
     ("leaders that handed over for a full disk", 15),
     ("leaders that refuse writes for a full disk", 6),
     ("leaders that handed over in good order", 150),
-    ("leaders that handed over for a silent disk", 8),
+    ("leaders that handed over for a silent disk", 7),
     ("learners that left for a full disk", 70),
     ("letters delayed across a role's end", 8000),
     ("letters of an older lane ignored", 400),
@@ -104,7 +104,7 @@ const LEAST_OF_200: &[(&str, u64)] = &[
     ("reads checked", 50000),
     ("reconfigs activated", 500),
     ("reconfigs asked for", 300),
-    ("reconfigs committed by a successor", 5),
+    ("reconfigs committed by a successor", 3),
     ("reconfigs committed by their proposer", 150),
     ("reads answered without a leader", 60),
     ("requests refused for want of a leader", 200),
@@ -129,6 +129,7 @@ const LEAST_OF_200: &[(&str, u64)] = &[
     ("what a role needs refused by the log", 10),
     ("writes acknowledged", 100000),
     ("writes answered by the next leader's log", 200),
+    ("writes asked again", 60),
     ("writes refused by a full disk", 150),
 ];
 

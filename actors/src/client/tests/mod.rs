@@ -1,6 +1,7 @@
 //! A member in one thread: client arbiters, the Learner's and the Proposer's cores, a tree. The test
 //! decides when each of them has its turn.
 
+mod asked_again;
 mod expiry;
 mod limits;
 mod linearizable;

@@ -26,7 +26,7 @@ impl Member {
         self.park();
     }
 
-    fn park(&mut self) {
+    pub(super) fn park(&mut self) {
         for core in &mut self.arbiters {
             core.serve(Serving::Nobody, self.now_ms);
             core.park(self.now_ms);
@@ -65,20 +65,20 @@ impl Member {
     }
 }
 
-fn xids(packets: &[Packet]) -> Vec<i32> {
+pub(super) fn xids(packets: &[Packet]) -> Vec<i32> {
     packets.iter().map(|packet| packet.xid).collect()
 }
 
-fn sync(xid: i32) -> Vec<u8> {
+pub(super) fn sync(xid: i32) -> Vec<u8> {
     request(xid, OpCode::Sync as i32, |to| paddock_messages::wire::write_str("/", to))
 }
 
-fn close(xid: i32) -> Vec<u8> {
+pub(super) fn close(xid: i32) -> Vec<u8> {
     request(xid, OpCode::CloseSession as i32, |_| {})
 }
 
 /// A connection with a watch on `/a`, another that has made `/a`, and the member.
-fn watched() -> (Member, Client, Client) {
+pub(super) fn watched() -> (Member, Client, Client) {
     let mut member = Member::new(2);
     let (watcher, writer) = (member.connect(0), member.connect(1));
     member.ask(writer, &create(1, "/a"));
@@ -127,51 +127,6 @@ fn c8_writes_in_flight_are_answered_by_what_is_applied_of_them_in_their_order_an
     assert!(!member.is_over(writer));
     member.change_leader(3);
     assert_eq!(xids(&member.ask(writer, &set(6, "/a", "6"))), [6]);
-}
-
-#[test]
-fn c9_what_is_in_flight_and_not_applied_costs_the_connection() {
-    /// In flight; whether the next leader has it; the xids that are answered.
-    type Case<'a> = (&'a [Vec<u8>], bool, &'a [i32]);
-    let (ok, cut) = (true, false);
-    let read = |xid| look(xid, OpCode::GetData, "/a", false);
-    let cases: [Case<'_>; 6] = [
-        (&[set(2, "/a", "")], cut, &[]),
-        (&[sync(2)], ok, &[]),
-        (&[set(2, "/a", ""), read(3), set(4, "/a", "")], ok, &[]),
-        (&[set(2, "/a", ""), ping(), set(4, "/a", "")], ok, &[]),
-        (&[set(2, "/a", ""), sync(3)], ok, &[]),
-        (&[close(2)], ok, &[]),
-    ];
-    for (at, (in_flight, is_kept, answered)) in cases.iter().enumerate() {
-        let (mut member, idle, writer) = watched();
-        let before = member.learner.appended();
-        member.leave_in_flight(writer, &in_flight.concat());
-        member.lose_leader();
-        if !is_kept {
-            member.learner.on_truncated(before);
-        }
-        member.find_leader(2);
-        member.serve(Serving::Everybody);
-        member.settle();
-        assert_eq!(xids(&member.receive(writer)), *answered, "case {at}");
-        assert!(member.is_over(writer) && !member.is_over(idle), "case {at}");
-    }
-}
-
-#[test]
-fn c9_of_two_writes_the_one_that_is_applied_is_answered_and_the_connection_closed() {
-    let (mut member, _, writer) = watched();
-    member.leave_in_flight(writer, &set(2, "/a", "2"));
-    let first = member.learner.appended();
-    member.leave_in_flight(writer, &set(3, "/a", "3"));
-    member.lose_leader();
-    member.learner.on_truncated(first);
-    member.find_leader(2);
-    member.serve(Serving::Everybody);
-    member.settle();
-    assert_eq!(xids(&member.receive(writer)), [2]);
-    assert!(member.is_over(writer));
 }
 
 #[test]

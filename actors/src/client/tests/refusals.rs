@@ -220,9 +220,10 @@ const CASES: &[Case] = &[
         member.expire(vec![session]);
         member.settle();
     }),
-    ("more than writes is in flight as the leader is lost", Reason::LeaderLost, plain, |member| {
+    ("a read between writes is in flight as the leader is lost", Reason::LeaderLost, plain, |member| {
         let client = member.connect(0);
-        member.leave_in_flight(client, &sync());
+        let read = look(2, OpCode::GetData, "/", false);
+        member.leave_in_flight(client, &[sync(), read, sync()].concat());
         member.lose_leader();
     }),
     ("no leader in time", Reason::LeaderLost, plain, |member| {

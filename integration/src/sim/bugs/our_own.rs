@@ -20,6 +20,8 @@ pub const OUR_OWN: &[EnsembleFault] = &[
     Fault::AckUnwritten,
     Fault::TellLate,
     Fault::ParkUnasked,
+    Fault::AskAgainDone,
+    Fault::NumberOldLanes,
     Fault::JudgeByWallClock,
     Fault::RollOverAlone,
     Fault::HandOverEarly,

@@ -15,6 +15,7 @@ use paddock_messages::letters::{Asker, SessionChanges};
 use paddock_messages::txn::Txn;
 use paddock_messages::zxid::{Epoch, Zxid};
 
+use super::EnsembleFault;
 use super::mail::{Letter, Part};
 use super::node::Node;
 use super::truth::Truth;
@@ -30,6 +31,8 @@ struct Live<'a, 't> {
     txns: u64,
     is_odd: bool,
     late_replies: u64,
+    /// A mistake, on purpose: they are lost.
+    loses_late_replies: bool,
 }
 
 impl State for Live<'_, '_> {
@@ -48,7 +51,11 @@ impl State for Live<'_, '_> {
         self.writer.last_zxid()
     }
     fn push(&mut self, arbiter: u16, item: FeedItem) {
-        self.late_replies += u64::from(matches!(item, FeedItem::LateReply { .. }));
+        let is_late = matches!(item, FeedItem::LateReply { .. });
+        self.late_replies += u64::from(is_late);
+        if is_late && self.loses_late_replies {
+            return;
+        }
         self.writer.push(arbiter, item);
     }
     fn begin_epoch(&mut self, epoch: Epoch) {
@@ -64,8 +71,10 @@ impl Node {
         let mut writer = tree.write();
         let (me, applied, is_odd) = (self.me, self.lp.core.applied(), self.lp.is_odd);
         let (truth, rules) = (&*self.truth, &*self.hubs[0].rules);
+        let loses_late_replies = self.setup.has(EnsembleFault::AskAgainDone);
+        let (to, txns, late_replies) = (&mut writer, 0, 0);
         let mut state =
-            Live { me, writer: &mut writer, rules, truth, applied, txns: 0, is_odd, late_replies: 0 };
+            Live { me, writer: to, rules, truth, applied, txns, is_odd, late_replies, loses_late_replies };
         self.lp.core.apply(&mut state, &mut changes);
         self.txns += state.txns;
         *self.met.entry("writes answered by the next leader's log").or_default() += state.late_replies;

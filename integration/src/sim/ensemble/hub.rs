@@ -1,6 +1,7 @@
 //! A member's client arbiters, as their shells have them: what each is told, what clients give it, and what it asks the
 //! Learner.
 
+use std::collections::HashMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
@@ -9,7 +10,7 @@ use paddock_actors::client::{ArbiterCore, Entrance, Serving};
 use paddock_actors::session::core::REPORTS_PER_TICK;
 use paddock_actors::tree::SharedTree;
 use paddock_actors::tree::feed::FeedItem;
-use paddock_messages::ids::ClientRef;
+use paddock_messages::ids::{ClientRef, SessionId};
 use paddock_messages::letters::{Silent, Submission, Submissions, Touched};
 use paddock_messages::roles::Over;
 
@@ -33,6 +34,8 @@ pub(super) struct Hub {
     next_report_ms: u64,
     /// When time is up for connections that wait for a leader.
     park_over_ms: Option<u64>,
+    /// The last write that each session asked.
+    asked: HashMap<SessionId, i32>,
 }
 
 impl Hub {
@@ -64,7 +67,17 @@ impl Hub {
             reads_only: false,
             next_report_ms: 0,
             park_over_ms: None,
+            asked: HashMap::new(),
         }
+    }
+
+    /// How many of these are writes that were asked before (C17).
+    fn asked_again(&mut self, items: &[Submission]) -> u64 {
+        let is_again = |item: &&Submission| {
+            let Submission::Write { from, xid, .. } = item else { return false };
+            self.asked.insert(from.session, *xid).is_some_and(|before| before >= *xid)
+        };
+        items.iter().filter(is_again).count() as u64
     }
 }
 
@@ -125,6 +138,7 @@ impl Node {
         core.take_woken(&mut Vec::new());
         if core.has_submissions() {
             let (role, mut items) = (hub.role, core.take_submissions());
+            *self.met.entry("writes asked again").or_default() += hub.asked_again(&items);
             assert!(!hub.reads_only || only_reads(&items), "EN16: {} takes {items:?} on", self.me);
             if self.setup.has(EnsembleFault::ParkUnasked) {
                 self.answer_revalidations(&mut items);

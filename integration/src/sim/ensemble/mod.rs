@@ -69,6 +69,7 @@ mod mail;
 mod moving;
 mod network;
 mod node;
+mod old_lanes;
 mod reads_only;
 mod reconfiguring;
 mod recovering;
@@ -140,6 +141,10 @@ pub enum EnsembleFault {
     TellLate,
     /// Parked connections go on without their sessions being revalidated.
     ParkUnasked,
+    /// A connection is not told what the next leader's history has of its writes, so that they are asked again.
+    AskAgainDone,
+    /// A leader numbers what came down a lane that is no more behind what comes down the learner's next one.
+    NumberOldLanes,
     /// Sessions are judged by the wall clock.
     JudgeByWallClock,
     /// A leader goes on to the next epoch before a quorum has it on disk.
@@ -212,6 +217,8 @@ impl EnsembleFault {
         Self::AckUnwritten,
         Self::TellLate,
         Self::ParkUnasked,
+        Self::AskAgainDone,
+        Self::NumberOldLanes,
         Self::JudgeByWallClock,
         Self::RollOverAlone,
         Self::HandOverEarly,

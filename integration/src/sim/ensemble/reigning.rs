@@ -23,6 +23,7 @@ use paddock_messages::zxid::Epoch;
 use super::EnsembleFault;
 use super::mail::{Letter, Part};
 use super::node::{Effect, Node, tracing_line};
+use super::old_lanes::Kept;
 use super::setup::SimQuorum;
 use super::silent_disk::Watched;
 use super::world::TROUBLE_US;
@@ -46,6 +47,7 @@ pub(super) struct Reigning {
     pub(super) own_disk: Option<Watched>,
     /// What the voters that have acknowledged our epoch stand with, as they told it.
     acknowledged: BTreeMap<ServerId, Standing>,
+    pub(super) kept: Kept,
 }
 
 impl Node {
@@ -79,7 +81,7 @@ impl Node {
         }
     }
 
-    fn perform_reign(&mut self) {
+    pub(super) fn perform_reign(&mut self) {
         while !self.lead.led.is_empty() {
             for order in std::mem::take(&mut self.lead.led) {
                 match &mut self.lead.deferred {
@@ -306,6 +308,7 @@ impl Node {
         self.lead.deferred = None;
         self.lead.lanes.clear();
         self.lead.acknowledged.clear();
+        self.lead.kept.clear();
         self.lead.role = role;
         self.effects.push(Effect::Serve(Some(role)));
         self.with_reign(|reign, out| reign.start(out));
@@ -412,6 +415,10 @@ impl Node {
     pub(super) fn on_packet_up(&mut self, from: ServerId, lane: u64, mut packet: ToLeader) {
         if self.lead.lanes.get(&from) != Some(&lane) {
             return;
+        }
+        if self.setup.has(EnsembleFault::NumberOldLanes) {
+            let Some(rest) = self.keep_last(from, lane, packet) else { return };
+            packet = rest;
         }
         let is_late = matches!(packet, ToLeader::AckNewLeader { .. });
         if is_late && self.setup.has(EnsembleFault::RollOverAlone) && self.is_serving_learner(from) {

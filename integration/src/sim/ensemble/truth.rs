@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Bound;
 use std::sync::Arc;
 
+use paddock_messages::error_code::ErrorCode;
 use paddock_messages::ids::{ServerId, SessionId};
 use paddock_messages::txn::{Txn, TxnBody};
 use paddock_messages::zxid::{Epoch, Zxid};
@@ -29,7 +30,7 @@ pub(super) struct Truth {
     pub(super) ephemerals: u64,
     /// Every session that was ever begun.
     begun: BTreeSet<SessionId>,
-    /// Each session's last write applied.
+    /// Each session's last write applied, or refused.
     latest: HashMap<SessionId, i32>,
     /// The last txn of those that leaders which handed over have numbered.
     handed_over: Zxid,
@@ -155,8 +156,8 @@ impl Truth {
     /// EN4.
     fn in_order(&mut self, txn: &Txn) {
         let header = txn.header;
-        if header.cxid == 0 || matches!(txn.body, TxnBody::Error(_)) {
-            return;
+        if header.cxid == 0 || matches!(txn.body, TxnBody::Error(ErrorCode::SessionMoved)) {
+            return; // what came through an older attachment may come late
         }
         let before = self.latest.insert(header.session, header.cxid);
         let rising = before.is_none_or(|before| before < header.cxid);

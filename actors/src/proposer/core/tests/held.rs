@@ -40,6 +40,22 @@ fn p10_a_session_that_attaches_once_more_takes_the_place_of_its_first_attach() {
     assert_eq!(bench.proposer.held(), 0);
 }
 
+/// What waits may have come down a lane that is no more: behind this word its client's member asks it again.
+#[test]
+fn p16_no_session_is_revalidated_while_something_waits_but_behind_it() {
+    let mut bench = small();
+    bench.step("7 0#1 set / | 8 0#1 set /");
+    for (input, expected) in [
+        ("7 0#1 set /", ""),
+        ("revalidate 7 0#1", "no place 3"),
+        ("revalidate 8 0#1", "no place 3"),
+        ("ack 1 1.2", "1.3 7 set / v3"),
+        ("revalidate 8 0#1", "attached 8 0#1"),
+    ] {
+        assert_eq!(bench.told(input), expected, "{input}");
+    }
+}
+
 /// It is about to begin, so no client may take it for expired.
 #[test]
 fn p10_a_session_that_waits_to_become_everybodys_has_not_ended() {

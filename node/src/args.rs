@@ -228,7 +228,7 @@ pub(crate) struct MemberList {
 pub(crate) struct Recover {
     #[command(flatten)]
     pub(crate) at: Serve,
-    /// Show what this server's disk holds, and what may be lost, and end.
+    /// Show what this server's disk holds, and what may be lost, and end. What a crash has left is mended, as by any start.
     #[arg(long)]
     pub(crate) look: bool,
     /// What another server holds that is left: its data directory (dataLogDir, if it has one), or a file with what --look
@@ -317,7 +317,7 @@ const OF_OPERATORS: &str = "Takes what serve takes, or the data directory alone,
      admin.sock in it, which is its owner's. Exit codes: 0 done, 1 no answer, 2 bad arguments or configuration.";
 
 /// What stands below the arguments of `recover`.
-const OF_RECOVER: &str = "Takes what serve takes, on the server that is to go on alone, which is stopped. Look at every disk \
+const OF_RECOVER: &str = "Takes what serve takes, on the server that is to go on alone, which is stopped; run it as the user whose the data is. Look at every disk \
      that is left first, observers' too, and take the one that holds most. It shows what that holds, what others have been \
      shown to hold, and whether acknowledged writes may be lost; asks; and makes a new history: another ensemble id, an epoch \
      above all seen, this server its only member, all that it had logged. Refused while voters that are left are a quorum, \

@@ -1,4 +1,5 @@
-//! The client port: claimed before the data directory is touched, so that two servers of one port do not both begin.
+//! The client port: claimed before the data directory is touched, so that a server does not begin where another already
+//! listens. Two members that begin at the same time may both have claimed it: then one ends as it comes to listen.
 
 use std::net::{SocketAddr, TcpListener};
 
@@ -11,7 +12,7 @@ use crate::open::StartError;
 /// less. Java's 50 turn clients away when a thousand reconnect at once: each then waits a second or more.
 const DEFAULT_BACKLOG: i32 = 4_096;
 
-/// A client port that nobody else listens on.
+/// A client port that nobody else listened on when it was claimed.
 pub(crate) struct ClientPort {
     at: SocketAddr,
     backlog: i32,

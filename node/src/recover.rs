@@ -14,6 +14,7 @@ use paddock_config::Config;
 use serde::Serialize;
 
 use crate::args::Recover;
+use crate::logging;
 use report::{Found, Report};
 
 /// Why it is not done.
@@ -23,7 +24,7 @@ enum Failure {
     Recover(#[from] RecoverError),
     #[error("{path}: {what}")]
     Also { path: String, what: String },
-    #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
+    #[error("refused, and nothing was changed; --force goes on nevertheless, if there is a way")]
     Refused(Vec<Refusal>),
     #[error("not wanted: nothing was changed")]
     NotWanted,
@@ -56,6 +57,10 @@ pub(crate) fn run(args: &Recover) -> ProcessExit {
             return ExitCode::BadConfiguration.into();
         }
     };
+    if let Err(error) = logging::start(&config.log) {
+        eprintln!("{error}");
+        return ExitCode::BadConfiguration.into();
+    }
     match recover(args, &config) {
         Ok(()) => ProcessExit::SUCCESS,
         Err(error) => {
@@ -84,12 +89,13 @@ fn recover(args: &Recover, config: &Config) -> Result<(), Failure> {
         return Ok(());
     }
     eprint!("{report}");
-    may_go_on(&verdict, args.force)?;
+    let forced = may_go_on(&verdict, args.force)?;
+    survivor.may_begin()?;
     let server = survivor.holding.server;
     if !args.yes && !is_wanted(&format!("recover {server}")) {
         return Err(Failure::NotWanted);
     }
-    let NewHistory { ensemble, epoch, version } = survivor.begin(&others, now_ms)?;
+    let NewHistory { ensemble, epoch, version } = survivor.begin(&others, &forced, now_ms)?;
     let done = Done {
         server: server.0,
         ensemble: format!("{ensemble:032x}"),
@@ -119,10 +125,14 @@ fn also(path: &Path) -> Result<Holding, Failure> {
         .map_err(|error| failed(format!("not what paddock recover --look --json prints: {error}")))
 }
 
-fn may_go_on(verdict: &Verdict, is_forced: bool) -> Result<(), Failure> {
-    let refusals =
-        verdict.refusals.iter().filter(|it| !is_forced || it.is_final()).cloned().collect::<Vec<_>>();
-    if refusals.is_empty() { Ok(()) } else { Err(Failure::Refused(refusals)) }
+/// What is gone on against.
+fn may_go_on(verdict: &Verdict, is_forced: bool) -> Result<Vec<Refusal>, Failure> {
+    let refusals = verdict.refusals.clone();
+    if refusals.is_empty() || is_forced && !refusals.iter().any(Refusal::is_final) {
+        Ok(refusals)
+    } else {
+        Err(Failure::Refused(refusals))
+    }
 }
 
 /// Whether whoever is asked writes exactly this.

@@ -4,19 +4,20 @@
 use std::collections::BTreeSet;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use paddock_actors::membership;
-use paddock_actors::recover::{BeginError, Beginning, Findings, Holding, Verdict, begin, judge};
+use paddock_actors::recover::{
+    BeginError, Beginning, Findings, Holding, Refusal, Verdict, begin, configurations, judge,
+};
 use paddock_actors::runtime::{ExitCode, Rng};
+use paddock_actors::storage::history::HISTORY_FILE;
 use paddock_actors::storage::snapshot_files::restore;
-use paddock_actors::storage::{Logger, RealDisk};
+use paddock_actors::storage::{Disk, Logger, RealDisk};
 use paddock_actors::tree::DataTree;
 use paddock_config::members::Server;
 use paddock_config::{Config, Members, PeerAddress};
 use paddock_messages::ids::ServerId;
-use paddock_messages::path;
-use paddock_messages::txn::{Txn, TxnBody};
 use paddock_messages::zxid::{Epoch, Zxid};
 
 use crate::data_dir::{open_disk, open_log, tree_options};
@@ -40,9 +41,20 @@ pub enum RecoverError {
     Alone(ServerId),
     /// The log would not be gone by.
     #[error(
-        "reconfigEnabled=false has the files say who the members are, and a new history says it in its log: delete that line"
+        "reconfigEnabled=false has the files say who the members are, and a new history says it in its log: delete that line. What \
+         is shown above goes by the file; without the line it would go by the log, which may name others"
     )]
     ByFile,
+    /// What is written would be this user's, and the server could not open it.
+    #[error("{file} is user {owner}'s, and this is user {me}: run it as that user, as the server does")]
+    OtherUser {
+        /// The file.
+        file: PathBuf,
+        /// Whose it is.
+        owner: u32,
+        /// Who asks.
+        me: u32,
+    },
     /// Nobody would find it.
     #[error(
         "neither the file nor the log says where others are to reach server {0}: write its line, server.{0}=host:2888:3888;2181, \
@@ -72,7 +84,7 @@ impl RecoverError {
     pub fn exit_code(&self) -> ExitCode {
         match self {
             Self::Start(error) => error.exit_code(),
-            Self::Nothing(_) | Self::Record { .. } => ExitCode::DataDirectory,
+            Self::Nothing(_) | Self::Record { .. } | Self::OtherUser { .. } => ExitCode::DataDirectory,
             Self::ByFile | Self::NoPlace(_) | Self::Nowhere(_) => ExitCode::BadConfiguration,
             Self::Begin(BeginError::Log(failure)) if failure.is_fatal() => ExitCode::LogIo,
             Self::Alone(_) | Self::Begin(_) => ExitCode::Unexpected,
@@ -92,6 +104,7 @@ pub struct Survivor {
     /// Where others are to find it.
     pub place: Server,
     data_dir: PathBuf,
+    by_file: bool,
 }
 
 /// A new history.
@@ -122,12 +135,10 @@ impl Survivor {
     /// # Errors
     /// See [`RecoverError`].
     pub fn open(config: &Config) -> Result<Self, RecoverError> {
-        if config.ensemble.reconfig == Some(false) {
-            return Err(RecoverError::ByFile);
-        }
         let mut rng = Rng::from_os();
         let not_made = Config { datadir_autocreate: false, ..config.clone() };
         let disk = open_disk(&not_made)?;
+        check_owner(&disk.path(HISTORY_FILE))?;
         let held = Holding::of(&disk).map_err(StartError::Open)?;
         let holding = held.ok_or_else(|| RecoverError::Nothing(config.log_dir().to_owned()))?;
         let (me, mut logger, recovered) = open_log(config, &disk, &mut rng)?;
@@ -136,12 +147,13 @@ impl Survivor {
         let committed = recovered.watermark;
         let mut restored = restore(&disk, &mut logger, &recovered, options, committed).map_err(start)?;
         let behind = logged(&logger, committed.max(restored.tree.last_zxid()), options).map_err(start)?;
-        let configurations = configurations(config, &restored.tree, &behind);
+        let by_file = config.ensemble.reconfig == Some(false);
+        let configurations = configurations(&restored.tree, &behind, &config.members, by_file);
         restored.replay(&logger, options, recovered.last).map_err(start)?;
         let newest = configurations.last().ok_or(RecoverError::Alone(me))?;
         let place = place(config, newest, me)?;
         let (tree, data_dir) = (restored.tree, config.data_dir.clone());
-        Ok(Self { logger, tree, rng, holding, configurations, place, data_dir })
+        Ok(Self { logger, tree, rng, holding, configurations, place, data_dir, by_file })
     }
 
     /// Znodes and sessions that it has.
@@ -159,11 +171,26 @@ impl Survivor {
         judge(Findings { own: &self.holding, others, configurations: &self.configurations, running })
     }
 
-    /// Makes the new history, on record first, at `time_ms` of the wall clock, in ms since 1970.
+    /// Whether a new history would be gone by.
+    ///
+    /// # Errors
+    /// [`RecoverError::ByFile`].
+    pub fn may_begin(&self) -> Result<(), RecoverError> {
+        if self.by_file { Err(RecoverError::ByFile) } else { Ok(()) }
+    }
+
+    /// Makes the new history, on record first, at `time_ms` of the wall clock, in ms since 1970; `forced` though it was
+    /// refused for these reasons.
     ///
     /// # Errors
     /// See [`RecoverError`].
-    pub fn begin(mut self, others: &[Holding], time_ms: i64) -> Result<NewHistory, RecoverError> {
+    pub fn begin(
+        mut self,
+        others: &[Holding],
+        forced: &[Refusal],
+        time_ms: i64,
+    ) -> Result<NewHistory, RecoverError> {
+        self.may_begin()?;
         let ensemble = u128::from(self.rng.bits()) << 64 | u128::from(self.rng.bits());
         let seen = others.iter().map(Holding::seen_epoch).fold(self.holding.seen_epoch(), Epoch::max);
         let beginning = Beginning {
@@ -174,16 +201,22 @@ impl Survivor {
             place: self.place.clone(),
             time_ms,
         };
-        self.record(&beginning, others)?;
+        self.record(&beginning, others, forced)?;
         let (epoch, version) = begin(&mut self.logger, &self.tree, &beginning)?;
         Ok(NewHistory { ensemble, epoch, version })
     }
 
-    fn record(&self, beginning: &Beginning, others: &[Holding]) -> Result<(), RecoverError> {
+    fn record(
+        &self,
+        beginning: &Beginning,
+        others: &[Holding],
+        forced: &[Refusal],
+    ) -> Result<(), RecoverError> {
+        let forced: Vec<&str> = forced.iter().map(Refusal::kind).collect();
         let file = self.data_dir.join(RECORD);
         let line = format!(
             "at {} ms since 1970, by user {}: a new history, ensemble {:032x}, above epoch {}, of server {} alone; it held {}; \
-             beside it were {}; the members were {}\n",
+             beside it were {}; the members were {}; forced: {}\n",
             beginning.time_ms,
             rustix::process::getuid().as_raw(),
             beginning.ensemble,
@@ -192,6 +225,7 @@ impl Survivor {
             json(&self.holding),
             json(others),
             beginning.members.to_string().trim_end().replace('\n', ", "),
+            json(&forced),
         );
         let write = || {
             let mut to = OpenOptions::new().create(true).append(true).open(&file)?;
@@ -207,23 +241,11 @@ fn json(value: &(impl serde::Serialize + ?Sized)) -> String {
     serde_json::to_string(value).expect("plain data is always JSON")
 }
 
-/// The configuration in force, by the log or else by the file, and those that are logged and not known to be committed.
-/// Before the first reconfig what `/zookeeper/config` tells comes first: a leader's file, which may not be this server's.
-fn configurations(config: &Config, tree: &DataTree, behind: &[Txn]) -> Vec<Members> {
-    let has_voters = |members: &Members| !members.voters().is_empty();
-    let in_force = match tree.membership() {
-        Some(members) => vec![members],
-        None => {
-            let told = tree.node(path::CONFIG).and_then(|znode| membership::members(znode.data()?));
-            let all = told.into_iter().chain([config.members.clone()]);
-            all.filter(has_voters).collect()
-        }
-    };
-    let of_txn = |txn: &Txn| match &txn.body {
-        TxnBody::Membership { to, .. } => membership::members(to),
-        _ => None,
-    };
-    in_force.into_iter().chain(behind.iter().filter_map(of_txn)).collect()
+/// A file that this user writes in place of one of another's cannot be opened by that one, not even if this is root.
+fn check_owner(file: &Path) -> Result<(), RecoverError> {
+    let Ok(found) = std::fs::metadata(file) else { return Ok(()) }; // whoever opens it says what is wrong
+    let (owner, me) = (found.uid(), rustix::process::geteuid().as_raw());
+    if owner == me { Ok(()) } else { Err(RecoverError::OtherUser { file: file.to_owned(), owner, me }) }
 }
 
 /// Where the others will look for it: where its own file has it, or the log.

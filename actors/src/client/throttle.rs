@@ -213,6 +213,7 @@ mod tests {
             [Some((true, 1)), Some((false, 1)), Some((true, 1))]
         );
     }
+
     #[test]
     fn who_is_turned_away_by_chance_takes_no_token_and_the_chance_goes_by_those_there_were() {
         let rate = Rate { tokens: 2, fill_count: 1, fill_time_ms: 100 };

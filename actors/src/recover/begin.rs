@@ -95,8 +95,9 @@ pub fn begin<D: Disk>(
     }
     last = next(last);
     log(logger, alone(*server, place, members, last), last);
+    // In the very batch that has them, which has its room whatever else the disk can take.
+    logger.commit(last);
     logger.flush()?;
-    logger.say_committed(last)?;
     logger.keep_pair()?;
     Ok((epoch, last))
 }

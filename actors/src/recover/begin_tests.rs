@@ -133,6 +133,8 @@ fn nh2_wherever_it_is_cut_short_it_belongs_to_the_old_ensemble_as_it_was_or_to_a
                     now.ensemble != before.expect("it is not empty").ensemble,
                     "NH2: {now:?} at operation {nth}"
                 );
+                // A disk that can take no more, just then, has both or neither.
+                assert!(now.last.epoch() <= Epoch(4) || now.committed == now.last, "NH4: {now:?}");
                 half += 1;
             }
             let again = begin_on(&disk, 12).expect("room");

@@ -4,6 +4,7 @@ use paddock_messages::ids::ServerId;
 use paddock_messages::zxid::{Epoch, Zxid};
 use serde::{Deserialize, Serialize};
 
+use crate::quorum_peer::belongs;
 use crate::storage::snapshot_files::decode_txn;
 use crate::storage::{Disk, OpenError, Survey, survey};
 
@@ -12,7 +13,7 @@ use crate::storage::{Disk, OpenError, Survey, survey};
 pub struct Holding {
     /// Whose it is.
     pub server: ServerId,
-    /// The ensemble's id in hexadecimal; none from one that has joined none.
+    /// The id of the ensemble to which it belongs, in hexadecimal; none from one that belongs to none, or not yet.
     pub ensemble: Option<String>,
     /// No leader of a lower epoch is followed.
     pub accepted_epoch: Epoch,
@@ -44,7 +45,7 @@ impl Holding {
         let last_txn = last_record.and_then(|bytes| decode_txn(last, &bytes).ok());
         Ok(Some(Self {
             server,
-            ensemble: facts.ensemble.map(|id| format!("{id:032x}")),
+            ensemble: belongs(&facts, last).map(|id| format!("{id:032x}")),
             accepted_epoch: facts.accepted_epoch,
             current_epoch: facts.current_epoch,
             last,

@@ -29,7 +29,7 @@ pub struct Verdict {
     pub refusals: Vec<Refusal>,
     /// Voters whose disks are not among those shown, or do not count.
     pub unseen: BTreeSet<ServerId>,
-    /// Whether those can have acknowledged what no disk shown has (NH6).
+    /// Whether those can have acknowledged what no disk shown has, or another disk has more (NH6).
     pub may_lose: bool,
 }
 
@@ -59,7 +59,8 @@ pub enum Refusal {
     Quorum(BTreeSet<ServerId>),
     /// It may hold more, and nobody has looked.
     #[error(
-        "server {0} answers where the configuration has it: stop it, and show what its disk holds (--also)"
+        "server {0} answers where the configuration has it: if it has its data, start this one, and they may be a quorum; else stop \
+         it, and show what its disk holds (--also)"
     )]
     Running(ServerId),
     /// It would serve what a quorum has found to be wrong.
@@ -70,7 +71,19 @@ pub enum Refusal {
 }
 
 impl Refusal {
-    /// Whether an operator may go on nevertheless.
+    /// In a word, for scripts.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Incomplete(_) => "incomplete",
+            Self::NoMember(_) => "no-member",
+            Self::Less { .. } => "less",
+            Self::Quorum(_) => "quorum",
+            Self::Running(_) => "running",
+            Self::Differs(_) => "differs",
+        }
+    }
+
+    /// Whether an operator may not even go on nevertheless.
     pub fn is_final(&self) -> bool {
         matches!(self, Self::Incomplete(_) | Self::NoMember(_))
     }
@@ -88,12 +101,13 @@ fn enough(servers: &BTreeSet<ServerId>) -> String {
 pub fn judge(findings: Findings<'_>) -> Verdict {
     let Findings { own, others, configurations, running } = findings;
     let is_sound = |it: &&Holding| !it.is_incomplete && it.ensemble.is_some() && it.ensemble == own.ensemble;
-    let others: Vec<&Holding> = others.iter().filter(|it| it.server != own.server).filter(is_sound).collect();
+    let others: Vec<&Holding> = others.iter().filter(is_sound).collect();
     let seen: BTreeSet<ServerId> =
         others.iter().chain(Some(&own).filter(|it| is_sound(it))).map(|it| it.server).collect();
     let quorums: Vec<paddock_config::Quorum> = configurations.iter().map(Members::quorum).collect();
     let unseen: BTreeSet<ServerId> =
         quorums.iter().flat_map(Quorum::voters).filter(|it| !seen.contains(it)).collect();
+    let best = others.iter().max_by_key(|it| it.rank()).filter(|it| it.rank() > own.rank());
 
     let mut refusals = Vec::new();
     if own.ensemble.is_none() {
@@ -102,19 +116,15 @@ pub fn judge(findings: Findings<'_>) -> Verdict {
     if own.is_incomplete {
         refusals.push(Refusal::Incomplete(own.server));
     }
-    if let Some(best) = others.iter().max_by_key(|it| it.rank()).filter(|it| it.rank() > own.rank()) {
-        refusals.push(Refusal::Less { server: best.server, rank: best.rank() });
+    refusals.extend(best.map(|best| Refusal::Less { server: best.server, rank: best.rank() }));
+    if !quorums.is_empty() && quorums.iter().all(|it| Quorum::holds(it, |id| seen.contains(&id))) {
+        refusals.push(Refusal::Quorum(seen));
     }
-    let left: BTreeSet<ServerId> = seen.union(running).copied().collect();
-    if !quorums.is_empty() && quorums.iter().all(|it| Quorum::holds(it, |id| left.contains(&id))) {
-        refusals.push(Refusal::Quorum(left));
-    } else {
-        refusals.extend(running.iter().map(|id| Refusal::Running(*id)));
-    }
+    refusals.extend(running.iter().map(|id| Refusal::Running(*id)));
     if own.tree_differs {
         refusals.push(Refusal::Differs(own.server));
     }
-    let may_lose = quorums.iter().any(|it| Quorum::holds(it, |id| unseen.contains(&id)));
+    let may_lose = best.is_some() || quorums.iter().any(|it| Quorum::holds(it, |id| unseen.contains(&id)));
     Verdict { refusals, unseen, may_lose }
 }
 

@@ -37,8 +37,14 @@ fn nh5_what_would_be_wrong_is_refused_and_why() {
     for (own, others, configuration, running, says) in [
         (own.clone(), vec![], THREE, &[][..], ""),
         (own.clone(), vec![holding(2, 4, 7)], THREE, &[], "servers 1, 2 are a quorum: start them"),
-        (own.clone(), vec![], THREE, &[3], "servers 1, 3 are a quorum: start them"),
-        (own.clone(), vec![], FIVE, &[3], "server 3 answers where the configuration has it: stop it"),
+        (
+            own.clone(),
+            vec![],
+            THREE,
+            &[3],
+            "server 3 answers where the configuration has it: if it has its data",
+        ),
+        (own.clone(), vec![], FIVE, &[3], "server 3 answers where the configuration has it"),
         (own.clone(), vec![holding(2, 4, 7)], FIVE, &[], ""),
         (
             own.clone(),
@@ -54,6 +60,7 @@ fn nh5_what_would_be_wrong_is_refused_and_why() {
             &[],
             "the disk of server 2 holds more, epoch 5",
         ),
+        (own.clone(), vec![holding(1, 4, 8)], THREE, &[], "the disk of server 1 holds more"), // a later copy of its own
         (own.clone(), vec![holding(5, 4, 8)], THREE, &[], "the disk of server 5 holds more"), // an observer's counts here
         (
             Holding { is_incomplete: true, ..own.clone() },
@@ -80,7 +87,6 @@ fn nh5_disks_that_do_not_count_change_nothing() {
         Holding { is_incomplete: true, ..holding(2, 9, 9) },
         Holding { ensemble: Some("another".into()), ..holding(2, 9, 9) },
         Holding { ensemble: None, ..holding(2, 9, 9) },
-        holding(1, 9, 9), // a copy of its own
     ] {
         assert_eq!(
             judged(&own, std::slice::from_ref(&other), &[THREE], &[]),
@@ -108,6 +114,8 @@ fn nh6_nothing_is_lost_exactly_where_every_quorum_has_a_disk_that_is_shown() {
             assert_eq!(verdict.unseen, unseen);
         }
     }
+    // Whatever of it another disk has is lost, too.
+    assert!(judged(&holding(1, 4, 7), &[holding(2, 4, 8)], &[FIVE], &[]).may_lose);
     // Of four, two of which are an old configuration whose end is not known here: either may have decided.
     let (four, two) = (FIVE, "server.3=c:1:2;3\nserver.4=d:1:2;3\n");
     let left = [holding(2, 4, 7)];

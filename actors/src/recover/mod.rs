@@ -21,9 +21,11 @@
 //! Source: compat zab, 3 and 10: who has all that was committed.
 
 mod begin;
+mod configurations;
 mod holding;
 mod judge;
 
 pub use begin::{BeginError, Beginning, begin};
+pub use configurations::configurations;
 pub use holding::Holding;
 pub use judge::{Findings, Refusal, Verdict, judge};

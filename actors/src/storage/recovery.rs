@@ -399,6 +399,19 @@ fn follow<D: Disk>(
     }
 }
 
+/// A snapshot was entered only when the log was durable through it (S7).
+pub(super) fn check_end<D: Disk>(disk: &D, history: &History, found: &FoundLog) -> Result<(), OpenError> {
+    if history.snapshots.last().is_none_or(|newest| newest.zxid <= found.last.max(history.log_start)) {
+        return Ok(());
+    }
+    let current = found.segments.get(found.current);
+    Err(OpenError::DamagedLog {
+        file: disk.path(&current.map_or_else(|| HISTORY_FILE.into(), Segment::name)),
+        offset: current.map_or(0, |segment| segment.end),
+        what: "the log ends before the newest snapshot does",
+    })
+}
+
 /// Forgets snapshots whose files are gone, if the rest still is a whole history.
 fn check_snapshots<D: Disk>(
     disk: &D,
@@ -406,17 +419,7 @@ fn check_snapshots<D: Disk>(
     names: &[String],
     found: &FoundLog,
 ) -> Result<(), OpenError> {
-    if let Some(newest) = history.snapshots.last()
-        && newest.zxid > found.last.max(history.log_start)
-    {
-        // It was entered only when the log was durable through it (S7).
-        let current = found.segments.get(found.current);
-        return Err(OpenError::DamagedLog {
-            file: disk.path(&current.map_or_else(|| HISTORY_FILE.into(), Segment::name)),
-            offset: current.map_or(0, |segment| segment.end),
-            what: "the log ends before the newest snapshot does",
-        });
-    }
+    check_end(disk, history, found)?;
     let before = history.snapshots.clone();
     history.snapshots.retain(|snapshot| names.contains(&snapshot.name));
     if history.log_start > Zxid::ZERO && history.usable_snapshots().next().is_none() {

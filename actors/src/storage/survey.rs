@@ -5,7 +5,8 @@ use paddock_messages::zxid::Zxid;
 
 use super::disk::Disk;
 use super::history::Facts;
-use super::recovery::{OpenError, claim, io_error, read_history, read_segments, unusable};
+use super::pair::check;
+use super::recovery::{OpenError, check_end, claim, io_error, read_history, read_segments, unusable};
 use super::txn_log::LogReader;
 
 /// What was found.
@@ -27,12 +28,16 @@ pub struct Survey {
 /// does not count. `None` in one that never held anything.
 ///
 /// # Errors
-/// As of [`open`](super::open), but that it is another server's.
+/// As of [`open`](super::open), but that it is another server's; and snapshots may be missing, as they are where a log has a
+/// directory of its own and that is all there is.
 pub fn survey<D: Disk>(disk: &D) -> Result<Option<Survey>, OpenError> {
     let _lock = claim(disk)?;
     let names = disk.list().map_err(|error| unusable(disk, error))?;
-    let Some(history) = read_history(disk, &names)? else { return Ok(None) };
+    let history = read_history(disk, &names)?;
+    check(disk, history.as_ref(), &names)?;
+    let Some(history) = history else { return Ok(None) };
     let found = read_segments(disk, &history)?;
+    check_end(disk, &history, &found)?;
     let newest = history.snapshots.last().map_or(Zxid::ZERO, |newest| newest.zxid);
     let last = found.last.max(history.log_start);
     let committed = found.watermark.min(last).max(newest).max(history.log_start);

@@ -162,6 +162,15 @@ fn a_server_is_added_and_moved_by_one_command_each_and_its_clients_writes_go_on(
             await_known(ensemble, id, &known);
             ensemble.stop(id);
             progress.await_write_after(Instant::now());
+            // With a file that has it where it was nobody would look for it.
+            ensemble.start(id);
+            assert_eq!(ensemble.wait_for_end(id).code(), Some(2));
+            let told = ensemble.log(id);
+            let says = format!("in the file, but the configuration of version {}", known.version);
+            assert!(
+                told.contains(&says) && told.contains(&there.line().replace(';', ":participant;")),
+                "{told}"
+            );
             ensemble.relocate(id, there);
             ensemble.start(id);
             await_modes(ensemble, &[1, 2, 3, four], &[]);

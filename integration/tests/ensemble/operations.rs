@@ -21,6 +21,8 @@ const MACHINES: [&str; 5] = ["one", "two", "three", "four", "five"];
 const PLACES: [&str; 3] = ["/etc/paddock", "/var/lib/paddock", "/usr/local/bin"];
 /// To another machine, with everything below.
 const RSYNC: &str = "#!/bin/sh\nmkdir -p \"$3\" && exec cp -a \"$2.\" \"$3\"\n";
+/// Here all is one user's.
+const RUNUSER: &str = "#!/bin/sh\n[ \"$1 $2 $3\" = '-u paddock --' ] && shift 3 && exec \"$@\"\n";
 
 /// One thing that the guide has done.
 #[derive(Debug, PartialEq, Eq)]
@@ -59,8 +61,10 @@ impl Machines {
         let root = tempfile::tempdir().unwrap();
         let tools = root.path().join("tools");
         fs::create_dir(&tools).unwrap();
-        fs::write(tools.join("rsync"), RSYNC).unwrap();
-        fs::set_permissions(tools.join("rsync"), fs::Permissions::from_mode(0o755)).unwrap();
+        for (name, tool) in [("rsync", RSYNC), ("runuser", RUNUSER)] {
+            fs::write(tools.join(name), tool).unwrap();
+            fs::set_permissions(tools.join(name), fs::Permissions::from_mode(0o755)).unwrap();
+        }
         std::os::unix::fs::symlink(binary().unwrap(), root.path().join("paddock")).unwrap();
         Self { root, running: BTreeMap::new(), written: Vec::new() }
     }

@@ -81,7 +81,7 @@ const LEAST_OF_200: &[(&str, u64)] = &[
     ("links made as the configuration changed", 50),
     ("links made for one that nobody named", 5),
     ("local sessions begun", 400),
-    ("local sessions ended by their clients", 10),
+    ("local sessions ended by their clients", 8),
     ("local sessions expired", 8),
     ("local sessions found ended", 30),
     ("local sessions that became everybody's", 150),

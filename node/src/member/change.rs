@@ -150,7 +150,8 @@ fn in_force(directory: &Path) -> Result<Told, AskError> {
             return Err(AskError::Pointless(plan::alone(ServerId(me))));
         }
         let (members, json) = read(told)?;
-        if members.version > 0 || Instant::now() >= deadline {
+        let has_leader = || status::look(directory).is_ok_and(|(status, _)| status.is_serving);
+        if members.version > 0 || Instant::now() >= deadline || !has_leader() {
             return Ok((members, json));
         }
         std::thread::sleep(Duration::from_millis(50));

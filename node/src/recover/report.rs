@@ -27,7 +27,13 @@ struct Json<'a> {
     members: Vec<String>,
     unseen_voters: Vec<u64>,
     may_lose: bool,
-    refused: Vec<String>,
+    refused: Vec<Refused>,
+}
+
+#[derive(Serialize)]
+struct Refused {
+    kind: &'static str,
+    why: String,
 }
 
 impl Found<'_> {
@@ -39,7 +45,12 @@ impl Found<'_> {
             members: self.members.to_string().lines().map(str::to_owned).collect(),
             unseen_voters: self.verdict.unseen.iter().map(|id| id.0).collect(),
             may_lose: self.verdict.may_lose,
-            refused: self.verdict.refusals.iter().map(ToString::to_string).collect(),
+            refused: self
+                .verdict
+                .refusals
+                .iter()
+                .map(|it| Refused { kind: it.kind(), why: it.to_string() })
+                .collect(),
         };
         serde_json::to_string(&told).expect("plain data is always JSON")
     }
@@ -68,18 +79,20 @@ impl fmt::Display for Report<'_> {
             writeln!(f, "also: {}{note}", held(other, *now_ms))?;
         }
         let unseen: Vec<String> = verdict.unseen.iter().map(ToString::to_string).collect();
+        let unseen = if unseen.is_empty() { "nobody".to_owned() } else { unseen.join(", ") };
         let last = holding.last;
-        match (unseen.join(", "), verdict.may_lose) {
-            (unseen, _) if unseen.is_empty() => writeln!(f, "every voter's disk is here")?,
-            (unseen, false) => writeln!(
+        if verdict.may_lose {
+            writeln!(
                 f,
-                "not seen: {unseen}. Without the others they were no quorum: nothing that was acknowledged is lost"
-            )?,
-            (unseen, true) => writeln!(
-                f,
-                "not seen: {unseen}. They were a quorum by themselves: what they have acknowledged behind {last} is lost, and \
-                 nobody can tell how much that is"
-            )?,
+                "not seen: {unseen}. What others than those that are shown have acknowledged behind {last} is lost, and so is what \
+                 another disk has behind it; nobody can tell how much that is. Clients that have seen it are turned away until their \
+                 programs are started anew"
+            )?;
+        } else {
+            writeln!(f, "not seen: {unseen}. Those were no quorum: nothing that was acknowledged is lost")?;
+        }
+        for refusal in &verdict.refusals {
+            writeln!(f, "refused: {refusal}")?;
         }
         writeln!(
             f,

@@ -35,6 +35,8 @@ pub const OUR_OWN: &[EnsembleFault] = &[
     Fault::AskAnotherArbiter,
     Fault::OneFeedForAll,
     Fault::LeadOnSilentDisk,
+    Fault::RecoverOnLess,
+    Fault::JudgeByFile,
     Fault::RaiseUnasked,
     Fault::ActivateEarly,
     Fault::LinkNoMore,

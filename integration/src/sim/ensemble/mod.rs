@@ -191,7 +191,7 @@ pub enum EnsembleFault {
 
 impl EnsembleFault {
     /// Every one.
-    pub const ALL: [Self; 46] = [
+    pub const ALL: [Self; 48] = [
         Self::AckBeforePersist,
         Self::NoSync,
         Self::CommitOnMinority,

@@ -3,14 +3,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use paddock_actors::membership;
-use paddock_actors::recover::{BeginError, Beginning, Findings, Holding, Refusal, begin, judge};
+use paddock_actors::recover::{
+    BeginError, Beginning, Findings, Holding, Refusal, begin, configurations, judge,
+};
 use paddock_actors::storage::snapshot_files::{read_txn, restore};
 use paddock_actors::storage::{Crash, MemoryDisk, open};
 use paddock_actors::tree::TreeOptions;
 use paddock_config::Members;
 use paddock_messages::ids::ServerId;
-use paddock_messages::txn::{Txn, TxnBody};
 use paddock_messages::zxid::{Epoch, Zxid};
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
@@ -121,18 +121,16 @@ impl World {
             .unwrap_or_else(|error| fails(&error));
         let committed = recovered.watermark.max(restored.tree.last_zxid());
         let of_file = || self.setup.configuration(&self.setup.voters, &self.setup.named);
-        let mut configurations = vec![restored.tree.membership().unwrap_or_else(of_file)];
+        let mut behind = Vec::new();
         let mut reader = logger.reader(Zxid::ZERO).unwrap_or_else(|error| fails(&error));
         let mut logged = BTreeSet::new();
         while let Some((zxid, payload)) = reader.next_record().unwrap_or_else(|error| fails(&error)) {
             logged.insert(zxid);
             if zxid > committed {
-                let txn: Txn = read_txn(zxid, payload, options).unwrap_or_else(|error| fails(&error));
-                if let TxnBody::Membership { to, .. } = &txn.body {
-                    configurations.push(membership::members(to).expect("a leader has made it"));
-                }
+                behind.push(read_txn(zxid, payload, options).unwrap_or_else(|error| fails(&error)));
             }
         }
+        let configurations = configurations(&restored.tree, &behind, &of_file(), false);
         Read { configurations, logged, log_start: recovered.log_start }
     }
 

@@ -25,7 +25,7 @@ enum Failure {
     #[error("{path}: {what}")]
     Also { path: String, what: String },
     #[error("refused, and nothing was changed; --force goes on nevertheless, if there is a way")]
-    Refused(Vec<Refusal>),
+    Refused,
     #[error("not wanted: nothing was changed")]
     NotWanted,
 }
@@ -34,7 +34,7 @@ impl Failure {
     fn exit_code(&self) -> ExitCode {
         match self {
             Self::Recover(error) => error.exit_code(),
-            Self::Also { .. } | Self::Refused(_) | Self::NotWanted => ExitCode::Unexpected,
+            Self::Also { .. } | Self::Refused | Self::NotWanted => ExitCode::Unexpected,
         }
     }
 }
@@ -95,7 +95,7 @@ fn recover(args: &Recover, config: &Config) -> Result<(), Failure> {
     if !args.yes && !is_wanted(&format!("recover {server}")) {
         return Err(Failure::NotWanted);
     }
-    let NewHistory { ensemble, epoch, version } = survivor.begin(&others, &forced, now_ms)?;
+    let NewHistory { ensemble, epoch, version } = survivor.begin(&others, forced, now_ms)?;
     let done = Done {
         server: server.0,
         ensemble: format!("{ensemble:032x}"),
@@ -126,13 +126,10 @@ fn also(path: &Path) -> Result<Holding, Failure> {
 }
 
 /// What is gone on against.
-fn may_go_on(verdict: &Verdict, is_forced: bool) -> Result<Vec<Refusal>, Failure> {
-    let refusals = verdict.refusals.clone();
-    if refusals.is_empty() || is_forced && !refusals.iter().any(Refusal::is_final) {
-        Ok(refusals)
-    } else {
-        Err(Failure::Refused(refusals))
-    }
+fn may_go_on(verdict: &Verdict, is_forced: bool) -> Result<&[Refusal], Failure> {
+    let refusals = &verdict.refusals;
+    let may = refusals.is_empty() || is_forced && !refusals.iter().any(Refusal::is_final);
+    may.then_some(refusals.as_slice()).ok_or(Failure::Refused)
 }
 
 /// Whether whoever is asked writes exactly this.

@@ -145,14 +145,21 @@ fn the_same_seed_is_the_same_run() {
     }
 }
 
-/// The checks above can fail: each mistake is found. `FAULT=IgnoreRole` looks for that one alone.
+/// The checks above can fail: each mistake is found. `FAULT=IgnoreRole` looks for that one alone, `FROM=1000` from that seed on.
 #[test]
 fn every_fault_of_an_ensemble_is_found() {
     let wanted = std::env::var("FAULT").ok();
     let is_wanted = |it: &EnsembleFault| wanted.as_ref().is_none_or(|wanted| format!("{it:?}") == *wanted);
     let faults: Vec<_> = EnsembleFault::ALL.into_iter().filter(is_wanted).collect();
     assert!(!faults.is_empty(), "there is no such fault: {wanted:?}");
-    // One that was away while all that it knows were replaced, and needed: that is rare, and looked for where it is.
-    let from = |fault| if fault == EnsembleFault::RefuseGuests { 1_500 } else { 0 };
+    // One that was away while all that it knows were replaced, and needed, or who decides by those before while others
+    // decide already: that is rare, and looked for where it is.
+    let from = std::env::var("FROM").ok().map(|from| from.parse().expect("FROM is a seed"));
+    let rare = |fault| match fault {
+        EnsembleFault::RefuseGuests => 1_500,
+        EnsembleFault::CountOldAlone => 900,
+        _ => 0,
+    };
+    let from = |fault| from.unwrap_or_else(|| rare(fault));
     faults.into_iter().for_each(|fault| is_found(fault, from(fault), run));
 }

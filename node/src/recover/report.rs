@@ -79,17 +79,22 @@ impl fmt::Display for Report<'_> {
             writeln!(f, "also: {}{note}", held(other, *now_ms))?;
         }
         let unseen: Vec<String> = verdict.unseen.iter().map(ToString::to_string).collect();
-        let unseen = if unseen.is_empty() { "nobody".to_owned() } else { unseen.join(", ") };
-        let last = holding.last;
+        let (unseen, last) = (unseen.join(", "), holding.last);
+        if !unseen.is_empty() {
+            writeln!(f, "not seen: the disks of {unseen}")?;
+        }
         if verdict.may_lose {
             writeln!(
                 f,
-                "not seen: {unseen}. What others than those that are shown have acknowledged behind {last} is lost, and so is what \
+                "what others than those that are shown have acknowledged behind {last} is lost, and so is what \
                  another disk has behind it; nobody can tell how much that is. Clients that have seen it are turned away until their \
                  programs are started anew"
             )?;
         } else {
-            writeln!(f, "not seen: {unseen}. Those were no quorum: nothing that was acknowledged is lost")?;
+            writeln!(
+                f,
+                "without those that are shown the others were no quorum: nothing that was acknowledged is lost"
+            )?;
         }
         for refusal in &verdict.refusals {
             writeln!(f, "refused: {refusal}")?;

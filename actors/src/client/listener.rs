@@ -15,18 +15,9 @@ use super::Remark;
 use super::hub::{NewClient, tell};
 use super::remarks::{Remarks, Whom};
 use crate::admin::metrics::{Meters, Reason};
-use crate::runtime::listening;
 
 /// How long accepting pauses when the process or the machine has no descriptor or buffer left.
 pub(crate) const PAUSE: Duration = Duration::from_millis(100);
-
-/// Opens a client port. To be called where a runtime is, which will watch it.
-///
-/// # Errors
-/// As [`listening::listen`]'s.
-pub fn listen(at: SocketAddr, backlog: i32) -> io::Result<TcpListener> {
-    TcpListener::from_std(listening::listen(at, backlog)?)
-}
 
 /// How many clients may have a descriptor at once: accepting waits while none is left, so that the log,
 /// snapshots and the metrics' port never find that clients have them all.

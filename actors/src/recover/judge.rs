@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use paddock_config::Members;
 use paddock_messages::ids::ServerId;
-use paddock_messages::zxid::Zxid;
+use paddock_messages::zxid::{Epoch, Zxid};
 
 use super::Holding;
 use crate::quorum::Quorum;
@@ -16,7 +16,7 @@ pub struct Findings<'a> {
     pub own: &'a Holding,
     /// Those of others that are left.
     pub others: &'a [Holding],
-    /// The configuration in force by this disk, and those behind it in its log, in order.
+    /// By which may have been decided, see [`configurations`](super::configurations()).
     pub configurations: &'a [Members],
     /// Other members that answer where the configuration has them.
     pub running: &'a BTreeSet<ServerId>,
@@ -41,8 +41,8 @@ pub enum Refusal {
         "a part of what server {0} held is lost, and no leader has given it the whole since: no history can be made of this disk"
     )]
     Incomplete(ServerId),
-    /// The same, of one that has joined nobody.
-    #[error("server {0} has never been a member of an ensemble: there is no history to go on with")]
+    /// The same, of one that belongs to no ensemble, or to none yet.
+    #[error("server {0} belongs to no ensemble, or to none yet: there is no history to go on with")]
     NoMember(ServerId),
     /// Another has more.
     #[error(
@@ -52,7 +52,7 @@ pub enum Refusal {
         /// Whose.
         server: ServerId,
         /// What.
-        rank: (paddock_messages::zxid::Epoch, Zxid),
+        rank: (Epoch, Zxid),
     },
     /// There is no need.
     #[error("{}, and nothing is lost at all", enough(.0))]
@@ -83,7 +83,7 @@ impl Refusal {
         }
     }
 
-    /// Whether an operator may not even go on nevertheless.
+    /// Whether an operator may not force it either.
     pub fn is_final(&self) -> bool {
         matches!(self, Self::Incomplete(_) | Self::NoMember(_))
     }

@@ -1,5 +1,3 @@
-use paddock_messages::zxid::Epoch;
-
 use super::*;
 
 const THREE: &str = "server.1=a:1:2;3\nserver.2=b:1:2;3\nserver.3=c:1:2;3\n";
@@ -69,7 +67,7 @@ fn nh5_what_would_be_wrong_is_refused_and_why() {
             &[],
             "a part of what server 1 held is lost",
         ),
-        (Holding { ensemble: None, ..own.clone() }, vec![], THREE, &[], "has never been a member"),
+        (Holding { ensemble: None, ..own.clone() }, vec![], THREE, &[], "belongs to no ensemble"),
         (Holding { tree_differs: true, ..own }, vec![], THREE, &[], "was found to differ"),
     ] {
         let verdict = judged(&own, &others, &[configuration], running);

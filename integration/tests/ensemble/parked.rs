@@ -172,12 +172,12 @@ fn c16_clients_that_come_to_a_member_that_starts_are_refused_or_wait_for_its_lea
     assert!(unanswered.is_silence(), "it waits: {unanswered}");
     let srvr = ensemble.srvr(starting).unwrap();
     assert!(srvr.contains("not currently serving"), "nor do operators wait: {srvr}");
-    let mut health = Command::new(binary().unwrap());
-    let health = health.args(["health", "--live", &at.to_string()]).output().unwrap();
-    assert!(
-        health.status.success()
-            && health.stdout.ends_with(b"not serving: it may be waiting for other members\n")
-    );
+    for (live, is_well) in [("--live", true), ("--timeout-ms=500", false)] {
+        let health =
+            Command::new(binary().unwrap()).args(["health", live, &at.to_string()]).output().unwrap();
+        let says = health.stdout.ends_with(b"not serving: it may be waiting for other members\n");
+        assert!(says && health.status.success() == is_well, "{health:?}");
+    }
     others.iter().for_each(|id| ensemble.thaw(*id));
     for client in coming {
         let mut client = client.join().unwrap().expect("it waits for the leader, and is let in");

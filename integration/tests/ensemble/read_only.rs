@@ -1,9 +1,11 @@
 //! A member without a quorum serves what it has to clients that only read, where the file says so, until there is a
 //! leader again.
 
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use paddock_integration::ensemble::{Ensemble, Id, Mode};
+use paddock_integration::process::binary;
 use paddock_integration::raw_client::{ClientError, Handshake, RawClient, Session, four_letter_word};
 use paddock_messages::client::OpCode;
 use paddock_messages::client::ops::PathWatch;
@@ -70,6 +72,12 @@ fn a_member_without_a_quorum_serves_what_it_has_to_who_only_reads_until_there_is
         let waited = alone.elapsed();
         println!("read-only: member {id} serves reads {waited:.1?} after its leader was killed");
         assert!(waited >= AFTER, "{waited:?}");
+        let at = ensemble.client_address(id).to_string();
+        for (words, is_well) in [(&["health"][..], false), (&["health", "--live"], true)] {
+            let told = Command::new(binary().unwrap()).args(words).arg(&at).output().unwrap();
+            assert!(told.stdout.ends_with(b": up, but read-only: it has no leader\n"), "{told:?}");
+            assert_eq!(told.status.success(), is_well, "{told:?}");
+        }
     }
     for client in [&mut writer, &mut local, &mut witness] {
         assert!(client.ping().is_err_and(|error| is_turned_away(&error)), "nobody goes on into it");

@@ -12,7 +12,7 @@ use paddock_messages::mail::{Bound, Outbox};
 use paddock_messages::roles::Over;
 use paddock_messages::wire::write_str;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpListener, TcpStream};
 
 use super::super::fan_out::MANY;
 use super::super::hub::{ClientHub, Control, HubSetup, NewClient, WordAnswer, WordAsked};
@@ -20,7 +20,7 @@ use super::super::{Entrance, Serving, Settings, listener};
 use super::{hello, look, packets, ping, request};
 use crate::admin::metrics::{Meters, Reason};
 use crate::auth::AuthRules;
-use crate::runtime::listening::has_ipv6;
+use crate::runtime::listening::{self, has_ipv6};
 use crate::runtime::{Clock, Ctx, Duty, Env, Inbox, Serve, Service, SystemClock};
 use crate::tree::feed::{FeedItem, WatchTable};
 use crate::tree::{DataTree, SharedTree, TreeOptions};
@@ -30,6 +30,11 @@ use crate::watch::WatchDispatcher;
 const CLIENTS: usize = MANY + 10;
 
 const CHANGE: &str = "/changes";
+
+/// A client port.
+fn listen(at: &str) -> TcpListener {
+    TcpListener::from_std(listening::listen(at.parse().unwrap(), 16).unwrap()).unwrap()
+}
 
 /// Everybody else: gives sessions, answers syncs and words, notes who was touched. A sync of [`CHANGE`] comes
 /// behind a change of the root.
@@ -123,7 +128,7 @@ fn start_with(
     let (clients, control, words) = (hub.outbox::<NewClient>(BOUND), hub.outbox(BOUND), hub.outbox(BOUND));
     rest.start_here(Rest { tree, dispatcher: woken, hub: words, touched, conns: HashMap::new() });
     hub.start_here(ClientHub::new(setup, env.clock.clone(), env.fatal.clone()));
-    let port = listener::listen("127.0.0.1:0".parse().unwrap(), 16).unwrap();
+    let port = listen("127.0.0.1:0");
     let at = port.local_addr().unwrap();
     actix_rt::spawn(listener::accept(port, vec![clients], listener::Room::new(CLIENTS), meters.clone()));
     assert!(control.post(Control::Serve(Serving::Everybody)).is_ok());
@@ -221,7 +226,7 @@ async fn a_client_of_either_family_is_known_by_its_own_address() {
     let (told, peers) = std::sync::mpsc::channel();
     let clients = porter.outbox::<NewClient>(Bound::Entrance(64));
     porter.start_here(Porter(told));
-    let listening = listener::listen("0.0.0.0:0".parse().unwrap(), 16).unwrap();
+    let listening = listen("0.0.0.0:0");
     let port = listening.local_addr().unwrap().port();
     actix_rt::spawn(listener::accept(listening, vec![clients], listener::Room::new(64), Arc::default()));
     let hosts = ["127.0.0.1", "::1"].into_iter().filter(|host| *host != "::1" || has_ipv6());
@@ -243,7 +248,7 @@ async fn c12_a_client_whom_no_hub_takes_is_closed_and_counted() {
     let (env, _) = Env::recorded(Arc::new(SystemClock::new()));
     let porter: Inbox<Porter> = Inbox::new("porter", Duty::Core, &env);
     let clients = porter.outbox::<NewClient>(Bound::Entrance(1));
-    let listening = listener::listen("127.0.0.1:0".parse().unwrap(), 16).unwrap();
+    let listening = listen("127.0.0.1:0");
     let at = listening.local_addr().unwrap();
     let meters = Arc::<Meters>::default();
     actix_rt::spawn(listener::accept(listening, vec![clients], listener::Room::new(64), meters.clone()));

@@ -149,7 +149,8 @@ impl Person {
             self.next_ping_ms = now_ms + self.timeout_ms / 3;
             link.to_server.extend(requests::ping(client));
         }
-        if rng.random_bool(0.003) {
+        let is_local = client.session.as_ref().is_some_and(|session| session.is_local);
+        if rng.random_bool(if is_local { 0.006 } else { 0.003 }) {
             link.to_server.extend(requests::close(client, floor));
         }
         for _ in 0..rng.random_range(1..5) {

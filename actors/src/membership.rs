@@ -230,8 +230,6 @@ pub struct Membership<Q> {
     committed: Arc<Configuration<Q>>,
     /// In the log and not applied, in order: each replaces the one before (MB2).
     logged: VecDeque<(Zxid, [Arc<Configuration<Q>>; 2])>,
-    /// The file alone says who the members are.
-    by_file: bool,
     /// Reconfigs that other members have, and our log has not, by who has told.
     heard: BTreeMap<ServerId, [Arc<Configuration<Q>>; 2]>,
     /// The last reconfig in the log, unless that is known to say that it is committed (MB5).
@@ -244,15 +242,9 @@ impl<Q: Quorum> Membership<Q> {
         Self {
             committed: Arc::new(Configuration { members, quorum }),
             logged: VecDeque::new(),
-            by_file: false,
             heard: BTreeMap::new(),
             unsaid: None,
         }
-    }
-
-    /// Whether the file alone says who the members are (`reconfigEnabled=false`): neither the log nor others do then.
-    pub fn by_file(self, by_file: bool) -> Self {
-        Self { by_file, ..self }
     }
 
     /// Who decides (MB1), with what was heard from others (MB4).
@@ -296,9 +288,6 @@ impl<Q: Quorum> Membership<Q> {
     /// If it is a reconfig whose text is none ([`is_sound`]).
     pub fn on_logged(&mut self, txn: &Txn) -> bool {
         let TxnBody::Membership { from, to } = &txn.body else { return false };
-        if self.by_file {
-            return false;
-        }
         self.unsaid = Some(txn.header.zxid);
         let read = |text: &Bytes| {
             let members = members(text).unwrap_or_else(|| panic!("MB1: no configuration: {text:?}"));
@@ -331,9 +320,6 @@ impl<Q: Quorum> Membership<Q> {
 
     /// Another member has told this, or tells nothing any more (MB4). Whether the view is another now.
     pub fn on_heard(&mut self, from: ServerId, told: Option<&Told>) -> bool {
-        if self.by_file {
-            return false;
-        }
         let version = |of: &Self| of.newest_heard().map(|[_, to]| to.members.version);
         let (before, mut any) = (version(self), false);
         self.heard.remove(&from);
@@ -373,7 +359,7 @@ impl<Q: Quorum> Membership<Q> {
     pub fn on_installed(&mut self, members: Option<Members>) {
         (self.unsaid, self.logged) = (None, VecDeque::new());
         self.heard.clear();
-        if let Some(members) = members.filter(|_| !self.by_file) {
+        if let Some(members) = members {
             let quorum = self.committed.quorum.like(&members);
             self.committed = Arc::new(Configuration { members, quorum });
         }

@@ -302,16 +302,3 @@ fn mb4_one_without_data_that_hears_of_a_reconfig_begins_nothing_with_it() {
     let all = [Memory::Empty, Memory::Whole, Memory::Marked].map(|memory| membership.qualify(memory));
     assert_eq!(all, [Memory::Damaged, Memory::Whole, Memory::Marked], "an operator may still say otherwise");
 }
-
-/// `reconfigEnabled=false`: neither what the log has, nor a snapshot, nor what others say.
-#[test]
-fn mb1_who_goes_by_the_file_alone_goes_by_nothing_else() {
-    let mut membership = membership("123@0").by_file(true);
-    for input in
-        ["hear 2 145@5", "hear 2 145@5>12@6", "log 123@0>145@5", "apply 5", "install 145@5", "served"]
-    {
-        assert!(!step(&mut membership, input), "{input}");
-        assert_eq!(told(&membership.view()), "123@0", "{input}");
-        assert_eq!(membership.logged_view().told(), None, "{input}");
-    }
-}

@@ -274,8 +274,6 @@ pub struct Ensemble {
     pub init_limit: u32,
     /// Ticks a learner may lag behind.
     pub sync_limit: u32,
-    /// Ticks a learner may take to connect to its leader; `init_limit` unless set.
-    pub connect_limit: u32,
     /// ms of silence on the heartbeat lane after which a member counts as gone.
     pub peer_timeout_ms: u32,
     /// ms that connections wait for a new leader, or for the first one after the start, before they are closed.
@@ -296,10 +294,6 @@ pub struct Ensemble {
     pub observer_sync: bool,
     /// What this member is when no `server.N` line says so.
     pub peer_type: PeerType,
-    /// Times the election port is tried before giving up; 0 for ever.
-    pub bind_retries: u32,
-    /// Whether connections between members use TCP keepalive.
-    pub tcp_keepalive: bool,
     /// A learner that lacks more of the log than this share of the newest snapshot's size is sent the snapshot;
     /// 0: the log, whenever it is still there; none: the snapshot, whenever it has any of it.
     pub snapshot_size_factor: Share,

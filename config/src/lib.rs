@@ -134,6 +134,8 @@ pub struct Config {
     pub eager_acl_check: bool,
     /// Who may ask anything at all.
     pub enforce_auth: EnforceAuth,
+    /// What clients may call this ensemble, with commas between; `None`: they are not asked.
+    pub ensemble_auth_names: Option<String>,
     /// The `digest` scheme.
     pub digest_auth: DigestAuth,
     /// `user:hash` of whoever may do everything; `None` for nobody.

@@ -36,7 +36,6 @@ impl Setting {
 const SAFE_WORDS: &str = "srvr,stat,ruok,mntr,conf,isro,envi,wchs";
 const DAY_MS: i64 = 86_400_000;
 const I32: i64 = i32::MAX as i64;
-const U32: i64 = u32::MAX as i64;
 const MAX_WEIGHT: i64 = 1_000;
 
 use Kind::{
@@ -100,6 +99,7 @@ pub const SETTINGS: &[Setting] = &[
     setting("eager_acl_check", Bool, "false"),
     setting("enforce_auth.enabled", Bool, "false"),
     setting("enforce_auth.schemes", Text, ""),
+    setting("ensemble_auth_names", Text, ""),
     setting("digest_auth.enabled", Bool, "true"),
     setting("digest_auth.algorithm", ChoiceOnly(HASHES, NO_OTHER_HASH), "sha1"),
     setting("super_digest", Secret, ""),
@@ -129,7 +129,6 @@ pub const SETTINGS: &[Setting] = &[
     // Other members.
     setting("ensemble.init_limit", Int(1, I32), "10"),
     setting("ensemble.sync_limit", Int(1, I32), "5"),
-    setting("ensemble.connect_limit", IntOrOff(I32), ""),
     setting("ensemble.peer_timeout_ms", Int(10, I32), ""),
     setting("ensemble.park_ms", Int(0, I32), "2000"),
     setting("ensemble.linearizable_reads", Bool, "false"),
@@ -140,8 +139,6 @@ pub const SETTINGS: &[Setting] = &[
     setting("ensemble.multi_address", Bool, "false"),
     setting("ensemble.observer_sync", Bool, "true"),
     setting("ensemble.peer_type", Choice(&[("participant", &[]), ("observer", &[])]), "participant"),
-    setting("ensemble.bind_retries", Int(0, U32), "3"),
-    setting("ensemble.tcp_keepalive", Bool, "false"),
     setting("ensemble.snapshot_size_factor", Kind::Share, "0.33"),
 ];
 

@@ -39,12 +39,10 @@ pub(crate) fn derived(
 ) -> Layer {
     let mut layer = Layer::default();
     let number = |name| merged.number(name).unwrap_or(1);
-    let (tick, init, sync) =
-        (number("tick_ms"), number("ensemble.init_limit"), number("ensemble.sync_limit"));
+    let (tick, sync) = (number("tick_ms"), number("ensemble.sync_limit"));
     for (name, value, from) in [
         ("min_session_timeout_ms", 2 * tick, "tick_ms"),
         ("max_session_timeout_ms", 20 * tick, "tick_ms"),
-        ("ensemble.connect_limit", init, "ensemble.init_limit"),
         ("ensemble.peer_timeout_ms", PEER_TIMEOUT_MS.min(sync.saturating_mul(tick)), "ensemble.sync_limit"),
     ] {
         if merged.get(name).is_none() {

@@ -134,7 +134,7 @@ pub(crate) enum MemberCommand {
     Remove(MemberOne),
     /// Give an observer that has caught up a vote.
     #[command(after_help = of_changes())]
-    Promote(MemberOne),
+    Promote(MemberPromote),
     /// Take a voter's vote: it becomes an observer. A leader hands over first.
     #[command(after_help = of_changes())]
     Demote(MemberOne),
@@ -168,6 +168,10 @@ pub(crate) struct MemberAdd {
     /// Leave it an observer.
     #[arg(long)]
     pub(crate) observer: bool,
+    /// Give it a vote though it is away or has not caught up; what would leave no quorum in sync is refused nevertheless, as
+    /// it would never be committed.
+    #[arg(long, conflicts_with = "observer")]
+    pub(crate) force: bool,
     /// How long to wait until it has caught up; then it stays an observer.
     #[arg(long, value_name = "SECONDS", default_value_t = 300, value_parser = clap::value_parser!(u64).range(0..=1_000_000))]
     pub(crate) wait: u64,
@@ -183,6 +187,25 @@ pub(crate) struct MemberOne {
     pub(crate) server: u8,
     #[command(flatten)]
     pub(crate) at: Serve,
+    /// For scripts: the new configuration as one JSON object.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct MemberPromote {
+    /// Its id, the N of server.N.
+    #[arg(value_name = "ID")]
+    pub(crate) server: u8,
+    #[command(flatten)]
+    pub(crate) at: Serve,
+    /// How long to wait until it has caught up.
+    #[arg(long, value_name = "SECONDS", default_value_t = 0, value_parser = clap::value_parser!(u64).range(0..=1_000_000))]
+    pub(crate) wait: u64,
+    /// Though it is away or has not caught up; what would leave no quorum in sync is refused nevertheless, as it would
+    /// never be committed.
+    #[arg(long)]
+    pub(crate) force: bool,
     /// For scripts: the new configuration as one JSON object.
     #[arg(long)]
     pub(crate) json: bool,

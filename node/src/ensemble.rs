@@ -28,7 +28,7 @@ use paddock_actors::proposer::lag::SharedLag;
 use paddock_actors::quorum_peer::actor::{Peers, QuorumPeerActor};
 use paddock_actors::quorum_peer::core::{QuorumPeer, Timing};
 use paddock_actors::quorum_peer::{Board, MoveTold, RoleTold};
-use paddock_actors::runtime::{Clock, Duty, Env, Inbox, NamedArbiter, Place, listening};
+use paddock_actors::runtime::{Duty, Env, Inbox, NamedArbiter, Place, listening, spawn_vital};
 use paddock_config::members::Server;
 use paddock_config::{Config, Members, Quorum};
 use paddock_messages::frame::Lane;
@@ -60,8 +60,6 @@ pub(crate) struct Membership {
     members: Members,
     /// As the file has them.
     file: Members,
-    /// `reconfigEnabled=false`: the file's are the members.
-    by_file: bool,
     identity: SharedIdentity,
     timing: Timing,
     largest_txn: usize,
@@ -88,7 +86,6 @@ impl Membership {
             me,
             members,
             file,
-            by_file: config.ensemble.reconfig == Some(false),
             identity: Arc::new(parking_lot::Mutex::new(identity)),
             timing: Timing {
                 peer_timeout_ms: u64::from(config.ensemble.peer_timeout_ms),
@@ -113,8 +110,7 @@ impl Membership {
 
     /// Who decides; `logged` is what the log holds and is not known to be committed.
     pub(crate) fn decided_by(&self, logged: &[Txn]) -> DecidedBy {
-        let decided = DecidedBy::new(self.members.clone(), self.members.quorum());
-        let mut decided = decided.by_file(self.by_file);
+        let mut decided = DecidedBy::new(self.members.clone(), self.members.quorum());
         for txn in logged {
             decided.on_logged(txn);
         }
@@ -219,11 +215,12 @@ fn accept(
     at: &[SocketAddr],
     lane: Lane,
     (identity, routes): (&SharedIdentity, &Routes),
-    clock: &Arc<dyn Clock>,
+    env: &Env,
 ) -> std::io::Result<()> {
     for listener in listener::bind(at)? {
-        let (identity, routes, clock) = (Arc::clone(identity), routes.clone(), Arc::clone(clock));
-        actix_rt::spawn(listener::accept(listener, lane, identity, routes, clock));
+        let (identity, routes, clock) = (Arc::clone(identity), routes.clone(), Arc::clone(&env.clock));
+        let accepting = listener::accept(listener, lane, identity, routes, clock);
+        spawn_vital(&env.fatal, format!("accepting {lane} lanes of other members"), accepting);
     }
     Ok(())
 }
@@ -233,12 +230,12 @@ fn accept_on(
     arbiter: &NamedArbiter,
     at: Vec<SocketAddr>,
     (identity, routes): (SharedIdentity, Routes),
-    clock: Arc<dyn Clock>,
+    env: Env,
 ) -> std::io::Result<()> {
     let (told, heard) = std::sync::mpsc::channel();
     if let Place::On(handle) = arbiter.place() {
         handle.spawn_fn(move || {
-            let opened = accept(&at, Lane::Ctl, (&identity, &routes), &clock);
+            let opened = accept(&at, Lane::Ctl, (&identity, &routes), &env);
             let _ = told.send(opened); // whoever asked waits
         });
     }
@@ -308,9 +305,8 @@ pub(crate) fn start(
         let address = at.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
         StartError::PeerPort { address, error }
     };
-    accept(&for_data, Lane::Data, (identity, &routes), &env.clock)
-        .map_err(|error| taken(&for_data, error))?;
-    accept_on(ctl, for_votes.clone(), (Arc::clone(identity), routes), Arc::clone(&env.clock))
+    accept(&for_data, Lane::Data, (identity, &routes), env).map_err(|error| taken(&for_data, error))?;
+    accept_on(ctl, for_votes.clone(), (Arc::clone(identity), routes), env.clone())
         .map_err(|error| taken(&for_votes, error))?;
     let peers = Peers {
         go_by,

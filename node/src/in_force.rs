@@ -1,9 +1,10 @@
 //! Which configuration is true at a start: the file's, or the one that the log has put in force.
 //!
-//! Until the first committed reconfig it is the file's, and with `reconfigEnabled=false` in the file always: members
-//! change with the files and a restart. From the first committed reconfig on it is the log's, and the file is where it
-//! began: that it names others is told, not followed. But a file that has this very server at another peer address than
-//! all others know is a mistake that would cost a member: it does not start.
+//! Until the first committed reconfig it is the file's: members change with the files and a restart. From the first
+//! committed reconfig on it is the log's, and the file is where it began: that it names others is told, not followed. But
+//! a file that has this very server at another peer address than all others know is a mistake that would cost a member:
+//! it does not start. Nor does one whose file says `reconfigEnabled=false`, and so that the file is to count, and has
+//! others vote: those who went by it would be a quorum of fewer beside the one that the log has.
 
 use paddock_config::members::{Members, Server};
 use paddock_config::{Config, PeerAddress};
@@ -19,15 +20,9 @@ pub(crate) fn in_force(
 ) -> Result<Option<Members>, StartError> {
     let Some(logged) = logged.filter(|_| config.is_distributed()) else { return Ok(None) };
     let version = logged.version;
-    if config.ensemble.reconfig == Some(false) {
-        if logged.servers != config.members.servers {
-            tracing::warn!(
-                version = format_args!("{version:x}"),
-                "reconfigEnabled=false: the members are the file's, though a reconfig has put others in force; have all \
-                 servers' files name the same"
-            );
-        }
-        return Ok(None);
+    if config.ensemble.reconfig == Some(false) && !decide_alike(&logged, &config.members) {
+        let known = logged.to_string().trim_end().replace('\n', ", ");
+        return Err(StartError::OtherVoters { known, version });
     }
     if let (Some(file), Some(known)) = (config.members.servers.get(&me), logged.servers.get(&me))
         && is_elsewhere(file, known)
@@ -52,6 +47,11 @@ pub(crate) fn in_force(
         );
     }
     Ok(Some(logged))
+}
+
+/// Whether a quorum of the one is one of the other.
+fn decide_alike(one: &Members, other: &Members) -> bool {
+    (one.voters(), &one.groups) == (other.voters(), &other.groups)
 }
 
 /// Whether a server's own line has it at other peer addresses than the others know; one that listens everywhere may be at any.
@@ -89,9 +89,13 @@ mod tests {
         match in_force(&config, ServerId(1), logged) {
             Ok(members) => Ok(members.map(|it| it.servers.len())),
             Err(refused) => {
-                let (text, order) =
-                    (refused.to_string(), "(paddock member move 1 'a:1:2:participant;0.0.0.0:2181')");
-                assert!(text.contains("has a:1:9:participant") && text.contains(order), "{text}");
+                let text = refused.to_string();
+                let says = if matches!(refused, StartError::OtherVoters { .. }) {
+                    ["version 7", "server.3=c:1:2:participant"]
+                } else {
+                    ["has a:1:9:participant", "(paddock member move 1 'a:1:2:participant;0.0.0.0:2181')"]
+                };
+                assert!(says.iter().all(|it| text.contains(it)), "{text}");
                 Err(refused.exit_code() as i32)
             }
         }
@@ -102,6 +106,7 @@ mod tests {
         let four = format!("{FILE}server.4=d:1:2;2181\n");
         let without_us = FILE.split_once('\n').expect("lines").1;
         let moved = FILE.replace("a:1:2", "a:1:9");
+        let observing = FILE.replace("b:1:2", "b:1:2:observer");
         let client_moved = FILE.replacen("2181", "2182", 1);
         for (more, logged, expected) in [
             ("", None, Ok(None)),
@@ -113,8 +118,12 @@ mod tests {
             ("0.0.0.0", Some(FILE), Ok(Some(3))), // one that listens everywhere
             ("reconfigEnabled=true", Some(&*four), Ok(Some(4))),
             ("reconfigEnabled=true", Some(&*moved), Err(2)),
-            ("reconfigEnabled=false", Some(&*four), Ok(None)),
-            ("reconfigEnabled=false", Some(&*moved), Ok(None)),
+            ("reconfigEnabled=false", None, Ok(None)),
+            ("reconfigEnabled=false", Some(FILE), Ok(Some(3))),
+            ("reconfigEnabled=false", Some(&*client_moved), Ok(Some(3))),
+            ("reconfigEnabled=false", Some(&*moved), Err(2)),
+            ("reconfigEnabled=false", Some(&*four), Err(2)),
+            ("reconfigEnabled=false", Some(&*observing), Err(2)),
         ] {
             assert_eq!(gone_by(more, logged), expected, "{more} {logged:?}");
         }

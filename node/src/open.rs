@@ -101,8 +101,7 @@ pub enum StartError {
         "server.{me}={file} in the file, but the configuration of version {version:x}, which a reconfig has put in force, has \
          {known}: correct the file. If the server has moved, have a running member told (paddock member move {me} '{file}'), stop \
          the process at the old place, if there is one, and start this one with an empty data directory, as the data here has not \
-         seen the change. With reconfigEnabled=false in every \
-         server's file the files alone would count"
+         seen the change"
     )]
     OtherAddress {
         /// This server.
@@ -112,6 +111,18 @@ pub enum StartError {
         /// Its line in the configuration.
         known: String,
         /// The configuration's.
+        version: u64,
+    },
+    /// Those who go by their files could decide without those who go by the log.
+    #[error(
+        "reconfigEnabled=false has the file say who the members are, and others vote by the configuration of version {version:x}, \
+         which a reconfig has put in force: {known}. The two may not decide side by side: write these lines into every server's file, \
+         or delete reconfigEnabled=false; paddock member changes who votes"
+    )]
+    OtherVoters {
+        /// As the log has them.
+        known: String,
+        /// The version of that.
         version: u64,
     },
     /// It would go on alone with what it shares with others.
@@ -147,6 +158,7 @@ impl StartError {
             Self::NoClientPort
             | Self::PidFile { .. }
             | Self::OtherAddress { .. }
+            | Self::OtherVoters { .. }
             | Self::NamesNobody { .. } => ExitCode::BadConfiguration,
             Self::Directory { .. } | Self::Empty { .. } | Self::NotEmpty { .. } | Self::Marker { .. } => {
                 ExitCode::DataDirectory

@@ -31,6 +31,10 @@ pub(crate) fn auth(config: &Config) -> AuthRules {
         digest_alg: digest_alg(config.digest_auth.algorithm),
         super_digest: config.super_digest.as_ref().map(|secret| secret.reveal().into()),
         enforced_schemes: config.enforce_auth.enforced().map(Into::into).collect(),
+        ensemble_names: config
+            .ensemble_auth_names
+            .as_ref()
+            .map(|names| names.split(',').map(|name| name.trim().into()).collect()),
     }
 }
 
@@ -73,6 +77,12 @@ pub(crate) fn local_sessions(config: &Config) -> bool {
     config.local_sessions.enabled && config.is_distributed()
 }
 
+/// Of a member of three and more its part: the others' requests are in progress at the leader, too. Source: compat wire, 19.
+fn outstanding_limit(config: &Config) -> usize {
+    let others = config.members.voters().len().saturating_sub(1);
+    (config.global_outstanding_limit as usize) / if config.is_distributed() { others.max(1) } else { 1 }
+}
+
 pub(crate) fn client(config: &Config) -> Arc<Settings> {
     let ms = |ms: u32| i32::try_from(ms).unwrap_or(i32::MAX);
     let no_key = Settings::default(); // for what cannot be configured; spelled out, so that no field is forgotten
@@ -82,7 +92,7 @@ pub(crate) fn client(config: &Config) -> Arc<Settings> {
         max_session_timeout_ms: ms(config.max_session_timeout_ms),
         max_connections_per_host: config.max_client_cnxns as usize,
         max_connections: config.max_cnxns as usize,
-        outstanding_limit: config.global_outstanding_limit as usize,
+        outstanding_limit: outstanding_limit(config),
         large_threshold: config.large_request_threshold.map(|bytes| bytes as usize),
         large_max_bytes: usize::try_from(config.large_request_max_bytes).unwrap_or(usize::MAX),
         throttler: throttler(config),

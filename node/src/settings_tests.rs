@@ -54,6 +54,7 @@ logSpinUs=56
 autopurge.snapRetainCount=17
 autopurge.purgeInterval=19
 skipACL=yes
+ensembleAuthName=prod, europe
 DigestAuthenticationProvider.enabled=false
 DigestAuthenticationProvider.digestAlg=SHA-256
 DigestAuthenticationProvider.superDigest=super:hash
@@ -65,6 +66,13 @@ fn load(text: &str) -> Config {
     let file = directory.path().join("zoo.cfg");
     std::fs::write(&file, text).expect("writable");
     Config::load(Sources::file(Some(file))).expect("a good configuration").config
+}
+
+/// The same, of a server with this id.
+fn load_as(id: u8, text: &str) -> Config {
+    let directory = tempfile::tempdir().expect("writable");
+    std::fs::write(directory.path().join("myid"), id.to_string()).expect("writable");
+    load(&text.replace("/data/snapshots", &directory.path().display().to_string()))
 }
 
 /// Compares the text, which has every field: not all of these types have an equality.
@@ -80,6 +88,21 @@ fn expected_auth() -> AuthRules {
         digest_alg: DigestAlg::Sha256,
         super_digest: Some("super:hash".into()),
         enforced_schemes: Vec::new(),
+        ensemble_names: Some(vec!["prod".into(), "europe".into()]),
+    }
+}
+
+/// Source: `FollowerZooKeeperServer.getGlobalOutstandingLimit`.
+#[test]
+fn a_member_of_three_and_more_has_its_part_of_the_outstanding_limit() {
+    for (servers, limit) in [("", 2_006), ("12", 2_006), ("123", 1_003), ("12345", 501), ("123o", 1_003)] {
+        let line = |id: char| match id {
+            'o' => "server.9=h9:1:2:observer\n".to_owned(),
+            id => format!("server.{id}=h{id}:1:2\n"),
+        };
+        let lines: String = servers.chars().map(line).collect();
+        let lines = format!("{ZOO_CFG}initLimit=5\nsyncLimit=2\n{lines}");
+        assert_eq!(client(&load_as(1, &lines)).outstanding_limit, limit, "{servers}");
     }
 }
 

@@ -39,10 +39,9 @@ pub enum RecoverError {
     /// It needs nobody.
     #[error("server {0} is alone: it needs no other, and serves what it has as soon as it is started")]
     Alone(ServerId),
-    /// The log would not be gone by.
+    /// The server would not start on it.
     #[error(
-        "reconfigEnabled=false has the files say who the members are, and a new history says it in its log: delete that line. What \
-         is shown above goes by the file; without the line it would go by the log, which may name others"
+        "reconfigEnabled=false has the files say who the members are, and a new history says it in its log: delete that line"
     )]
     ByFile,
     /// What is written would be this user's, and the server could not open it.
@@ -147,12 +146,12 @@ impl Survivor {
         let committed = recovered.watermark;
         let mut restored = restore(&disk, &mut logger, &recovered, options, committed).map_err(start)?;
         let behind = logged(&logger, committed.max(restored.tree.last_zxid()), options).map_err(start)?;
-        let by_file = config.ensemble.reconfig == Some(false);
-        let configurations = configurations(&restored.tree, &behind, &config.members, by_file);
+        let configurations = configurations(&restored.tree, &behind, &config.members);
         restored.replay(&logger, options, recovered.last).map_err(start)?;
         let newest = configurations.last().ok_or(RecoverError::Alone(me))?;
         let place = place(config, newest, me)?;
         let (tree, data_dir) = (restored.tree, config.data_dir.clone());
+        let by_file = config.ensemble.reconfig == Some(false);
         Ok(Self { logger, tree, rng, holding, configurations, place, data_dir, by_file })
     }
 

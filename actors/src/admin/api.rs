@@ -119,8 +119,8 @@ async fn change_members(api: &Api, request: &HttpRequest, body: &[u8]) -> HttpRe
         Ok(ordered) => ordered,
         Err((status, why)) => return failure(status, why),
     };
-    let ChangeOrder { join, leave, members, version } = &order;
-    tracing::info!(%who, join, leave, members, version, "order: the members are to be others");
+    let ChangeOrder { join, leave, members, version, force } = &order;
+    tracing::info!(%who, join, leave, members, version, force, "order: the members are to be others");
     match api.changer.change(&order).await {
         Ok(configuration) => {
             let (version, members) = (&configuration.version, configuration.members.join(", "));

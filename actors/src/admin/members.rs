@@ -39,6 +39,10 @@ pub struct ChangeOrder {
     /// Only if this configuration is the one in force: hexadecimal digits. Without: whichever is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<String>,
+    /// Whoever is to vote may be away, or not in sync yet. What would leave no quorum in sync is refused nevertheless: it
+    /// would never be committed, and nothing behind it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub force: bool,
 }
 
 /// `GET /api/members`, and what a change comes to: a configuration.
@@ -131,7 +135,8 @@ fn advice(code: ErrorCode) -> &'static str {
     match code {
         ErrorCode::NewConfigNoQuorum => {
             "no quorum of the new voters is in sync with the leader, or one that is to vote is not, or a member cannot read \
-             reconfigs yet: start those who are missing, wait until they serve, and repeat this"
+             reconfigs yet: start those who are missing, wait until they serve, and repeat this; with force one that is to vote may be \
+             missing, as long as there is a quorum without it"
         }
         ErrorCode::ReconfigInProgress => "another reconfig is under way: repeat this once it is over",
         ErrorCode::ReconfigDisabled => {
@@ -195,7 +200,7 @@ impl Changer {
             alone.judge(order)?;
         }
         let _place = self.places.acquire().await;
-        let stream = self.connect().map_err(|error| Unchanged::NotAsked(error.to_string()))?;
+        let stream = self.connect(order.force).map_err(|error| Unchanged::NotAsked(error.to_string()))?;
         let text =
             reconfig(stream, &asked, ANSWERED_WITHIN).await.map_err(|failed| self.unchanged(failed))?;
         let members = membership::members(&text);
@@ -203,12 +208,12 @@ impl Changer {
         Ok(Configuration::of(&members))
     }
 
-    fn connect(&self) -> io::Result<tokio::net::UnixStream> {
+    fn connect(&self, forces: bool) -> io::Result<tokio::net::UnixStream> {
         let (ours, theirs) = UnixStream::pair()?;
         ours.set_nonblocking(true)?;
         theirs.set_nonblocking(true)?;
         let refused = |_| io::Error::other("this member takes no more clients: it ends, or is busy");
-        self.hub.post(NewOperator(theirs)).map_err(refused)?;
+        self.hub.post(NewOperator { stream: theirs, forces }).map_err(refused)?;
         tokio::net::UnixStream::from_std(ours)
     }
 
@@ -236,7 +241,7 @@ impl Changer {
 
 /// As a client asks for it.
 fn asked(order: &ChangeOrder) -> Result<Reconfig, Unchanged> {
-    let ChangeOrder { join, leave, members, version } = order.clone();
+    let ChangeOrder { join, leave, members, version, force: _ } = order.clone();
     match (join.is_some() || leave.is_some(), members.is_some()) {
         (false, false) => {
             return Err(Unchanged::NoChange("say who is to join, or to leave, or name all members"));

@@ -33,6 +33,8 @@ pub struct AuthRules {
     /// `enforce.auth.schemes`, when `enforce.auth.enabled`: one of these must be among a connection's
     /// identities before it may ask anything. Empty enforces nothing.
     pub enforced_schemes: Vec<ByteString>,
+    /// `ensembleAuthName`: what clients may call this ensemble by the scheme `ensemble`. Without: there is none such.
+    pub ensemble_names: Option<Vec<ByteString>>,
 }
 
 impl Default for AuthRules {
@@ -43,6 +45,7 @@ impl Default for AuthRules {
             digest_alg: DigestAlg::Sha1,
             super_digest: None,
             enforced_schemes: Vec::new(),
+            ensemble_names: None,
         }
     }
 }
@@ -162,14 +165,29 @@ pub fn add_auth(
             let all = Id::new(ByteString::from_static(schemes::SUPER), "");
             Ok(if is_super { vec![all, own] } else { vec![own] })
         }
+        Some(schemes::ENSEMBLE) if rules.ensemble_names.is_some() => Ok(Vec::new()),
         _ => Err(ErrorCode::AuthFailed),
     }
 }
 
-/// The identity of an operator whose order the process asks itself for: super's, by a name that no auth packet
+/// Whether an auth packet says that its client means another ensemble: it is to be closed without an answer, so that it tries
+/// another of its servers. Source: compat auth, 3; EnsembleAuthenticationProvider.
+pub fn means_another_ensemble(scheme: Option<&str>, data: Option<&[u8]>, rules: &AuthRules) -> bool {
+    let (Some(names), Some(named)) = (&rules.ensemble_names, data) else { return false };
+    let is_one = |name: &ByteString| name.as_bytes() == named;
+    scheme == Some(schemes::ENSEMBLE) && !named.is_empty() && !names.iter().any(is_one)
+}
+
+/// The identities of an operator whose order the process asks itself for: super's, by names that no auth packet
 /// gives (AD10).
-pub fn operator() -> Id {
-    Id::new(ByteString::from_static(schemes::SUPER), schemes::OPERATOR)
+pub fn operator(forces: bool) -> Vec<Id> {
+    let id = |name| Id::new(ByteString::from_static(schemes::SUPER), name);
+    [schemes::OPERATOR].into_iter().chain(forces.then_some(schemes::FORCES)).map(id).collect()
+}
+
+/// Whether that operator says that a new voter may be missing.
+pub fn forces(ids: &[Id]) -> bool {
+    is_operator(ids) && ids.iter().any(|id| id.scheme == schemes::SUPER && id.id == schemes::FORCES)
 }
 
 /// Whether an operator is among these identities.

@@ -12,8 +12,12 @@ pub(super) const AUTH: &str = "auth";
 pub(super) const SUPER: &str = "super";
 /// The id of [`SUPER`] that an operator has, and no client: theirs is empty.
 pub(super) const OPERATOR: &str = "operator";
+/// Beside it, of one who says that a new voter may be missing.
+pub(super) const FORCES: &str = "force";
 pub(super) const DIGEST: &str = "digest";
 pub(super) const IP: &str = "ip";
+/// What a client says of where it means to be: no identity.
+pub(super) const ENSEMBLE: &str = "ensemble";
 
 /// The hash of the scheme `digest`; the same on every member, or identities differ between them.
 #[expect(missing_docs, reason = "they are called as they are")]

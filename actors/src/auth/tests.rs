@@ -239,18 +239,44 @@ fn ad10_no_auth_packet_makes_an_operator() {
             assert_eq!(add_auth(scheme, data, home, &rules), Err(ErrorCode::AuthFailed), "{scheme:?}");
         }
     }
-    for (scheme, data) in [("digest", &b"operator:x"[..]), ("digest", b"super:operator"), ("ip", b"operator")]
-    {
+    for (scheme, data) in [
+        ("digest", &b"operator:x"[..]),
+        ("digest", b"super:operator"),
+        ("digest", b"super:force"),
+        ("ip", b"operator"),
+    ] {
         let ids = add_auth(Some(scheme), Some(data), home, &rules).unwrap();
-        assert!(!is_operator(&ids), "{ids:?}");
+        assert!(!is_operator(&ids) && !forces(&ids), "{ids:?}");
     }
-    assert!(is_operator(&[operator()]));
-    assert!(permits(&[], Perms::ADMIN, &[operator()], &rules));
+    assert!(forces(&operator(true)) && !forces(&operator(false)));
+    assert!(is_operator(&operator(false)) && is_operator(&operator(true)));
+    assert!(permits(&[], Perms::ADMIN, &operator(false), &rules));
     let list = [Acl { perms: Perms::WRITE, id: Id::new("digest", "a:b") }];
-    assert!(permits(&list, Perms::WRITE, &[operator()], &rules));
+    assert!(permits(&list, Perms::WRITE, &operator(false), &rules));
     // It has proven who it is otherwise.
     let enforced = AuthRules { enforced_schemes: vec!["sasl".into()], ..rules };
-    assert_eq!(enforce(&[operator()], &enforced), Ok(()));
+    assert_eq!(enforce(&operator(false), &enforced), Ok(()));
     let all = Id::new("super", "");
     assert_eq!(enforce(&[all], &enforced), Err(ErrorCode::SessionClosedRequireSaslAuth));
+}
+
+#[test]
+fn a_client_may_name_the_ensemble_it_means_where_the_file_says_how_it_is_called() {
+    let home = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
+    let called =
+        AuthRules { ensemble_names: Some(vec!["prod".into(), "europe".into()]), ..AuthRules::default() };
+    for (rules, scheme, name, taken, another) in [
+        (&called, "ensemble", Some("prod"), true, false),
+        (&called, "ensemble", Some("europe"), true, false),
+        (&called, "ensemble", Some(""), true, false),
+        (&called, "ensemble", None, true, false),
+        (&called, "ensemble", Some("prod,europe"), true, true),
+        (&called, "digest", Some("test"), true, false),
+        (&AuthRules::default(), "ensemble", Some("prod"), false, false),
+    ] {
+        let name = name.map(str::as_bytes);
+        assert_eq!(means_another_ensemble(Some(scheme), name, rules), another, "{scheme} {name:?}");
+        assert_eq!(add_auth(Some(scheme), name, home, rules).is_ok(), taken, "{scheme} {name:?}");
+    }
+    assert_eq!(add_auth(Some("ensemble"), Some(b"prod"), home, &called), Ok(vec![]), "it is no identity");
 }

@@ -25,7 +25,7 @@ use super::pipeline::{Again, Entry, Stamp, What};
 use super::reads::{may_watch, needs_no_tree};
 use super::remark::Remark;
 use super::throttler::Late;
-use crate::auth::{add_auth, enforce};
+use crate::auth::{add_auth, enforce, means_another_ensemble};
 
 /// Whether it goes to the Learner.
 pub(super) fn is_submitted(opcode: OpCode) -> bool {
@@ -409,8 +409,15 @@ impl ArbiterCore {
     fn on_auth(&mut self, conn: ConnId, xid: i32, packet: &AuthPacket) {
         let Some(connection) = self.conns.get_mut(conn) else { return };
         let (scheme, auth) = (packet.scheme.as_deref(), packet.auth.as_deref());
+        if means_another_ensemble(scheme, auth, &self.rules) {
+            self.tally.ensemble_auth_fail += 1;
+            return self.close(conn, Remark::OtherEnsemble);
+        }
         match add_auth(scheme, auth, connection.peer.ip(), &self.rules) {
             Ok(more) => {
+                if more.is_empty() {
+                    self.tally.ensemble_named(auth.is_some_and(|name| !name.is_empty()));
+                }
                 let mut ids = connection.ids.to_vec();
                 for id in more {
                     if !ids.contains(&id) {

@@ -20,16 +20,21 @@ use crate::runtime::{Ctx, Serve};
 /// As whom lists of connections name it.
 const HERE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
 
-/// Mail to a hub: one end of such a pair, not yet with any runtime. Whoever has the other end may do all that super may.
+/// Mail to a hub: a connection for an operator. Whoever has its other end may do all that super may.
 #[derive(Debug)]
-pub struct NewOperator(pub UnixStream);
+pub struct NewOperator {
+    /// One end of such a pair, not yet with any runtime.
+    pub stream: UnixStream,
+    /// The operator says that a new voter may be missing.
+    pub forces: bool,
+}
 
 impl ArbiterCore {
     /// An operator's connection is here. No limit for clients turns it away: clients may have used all of them up.
-    pub fn on_operator(&mut self, now_ms: u64) -> ConnId {
+    pub fn on_operator(&mut self, forces: bool, now_ms: u64) -> ConnId {
         self.now_ms = now_ms;
         self.entrance.enter_anyway(HERE.ip());
-        self.conns.insert(Connection::new(HERE, Arc::from([auth::operator()]), now_ms))
+        self.conns.insert(Connection::new(HERE, Arc::from(auth::operator(forces)), now_ms))
     }
 
     pub(super) fn is_operators(&self, conn: ConnId) -> bool {
@@ -38,10 +43,10 @@ impl ArbiterCore {
 }
 
 impl Serve<NewOperator> for ClientHub {
-    fn serve(&mut self, NewOperator(stream): NewOperator, _: &mut Ctx<'_, Self>) {
+    fn serve(&mut self, NewOperator { stream, forces }: NewOperator, _: &mut Ctx<'_, Self>) {
         match tokio::net::UnixStream::from_std(stream) {
             Ok(stream) => {
-                let conn = self.shared.step(ArbiterCore::on_operator);
+                let conn = self.shared.step(|core, now_ms| core.on_operator(forces, now_ms));
                 let stream = Rc::new(RefCell::new(stream));
                 actix_rt::spawn(connection::run(stream, conn, Rc::clone(&self.shared)));
             }

@@ -111,6 +111,11 @@ pub enum Remark {
         "sent credentials of a scheme that is unknown or switched off, or none; closed: have it use digest or ip, if those are switched on"
     )]
     AuthFailed,
+    /// Another ensemble's name.
+    #[error(
+        "means an ensemble that ensembleAuthName does not name; closed, so that it tries another server: correct its connect string, or add the name"
+    )]
+    OtherEnsemble,
     /// It has not proved what it must.
     #[error(
         "asked for something before it proved an identity of enforce.auth.schemes; closed: give that client credentials"
@@ -199,6 +204,7 @@ impl Remark {
             Self::LargeRequests(_) => Reason::LargeRequests,
             Self::HeldTooLong | Self::Stale => Reason::HeldTooLong,
             Self::AuthFailed => Reason::AuthFailed,
+            Self::OtherEnsemble => Reason::OtherEnsemble,
             Self::AuthRequired => Reason::AuthRequired,
             Self::TooManyIds | Self::AclGrowth => Reason::Identities,
             Self::Tls => Reason::Tls,

@@ -99,6 +99,10 @@ pub struct Proposer<Q> {
     held: Held,
     /// The reconfig that is not committed.
     reconfigures: Option<Reconfiguring>,
+    /// How many were committed.
+    reconfigs: u64,
+    /// What is judged is a reconfig that was asked before the last of them was committed.
+    is_overtaken: bool,
     level_asked: LevelAsked,
     /// By the reconfig that asks for it.
     leaving: BTreeSet<ServerId>,
@@ -143,6 +147,8 @@ impl<Q: Quorum> Proposer<Q> {
             heir: None,
             held: Held::default(),
             reconfigures: None,
+            reconfigs: 0,
+            is_overtaken: false,
             level_asked: LevelAsked::No,
             leaving: BTreeSet::new(),
             refused_reconfigs: Vec::new(),

@@ -16,7 +16,7 @@ use super::core::Proposer;
 use crate::runtime::{Ctx, Serve};
 
 pub(super) const DISK_FULL: &str = "the disk is full, and others can lead";
-const DISK_SILENT: &str = "the disk has answered no sync for syncLimit, and others can lead";
+const DISK_SILENT: &str = "the disk has answered no sync for syncLimit, and others can lead: see to it";
 
 /// Whether our own disk answers, in one epoch.
 #[derive(Debug)]

@@ -21,6 +21,8 @@ const KEPT_CAPACITY: usize = 1 << 10;
 pub(super) enum Item {
     /// By this member's client.
     Asked(ServerId, Request),
+    /// The same of a reconfig, asked when so many had been committed (MB2).
+    Reconfig(ServerId, Request, u64),
     Expired(SessionId, AttachNumber),
 }
 
@@ -28,9 +30,14 @@ impl Item {
     /// The request and whose client asks, if it is a reconfig.
     pub(super) fn reconfig(&self) -> Option<(ServerId, &Request)> {
         match self {
-            Self::Asked(member, request) if is_reconfig(request) => Some((*member, request)),
+            Self::Reconfig(member, request, _) => Some((*member, request)),
             _ => None,
         }
+    }
+
+    /// Whether it is a reconfig that was asked when fewer than so many had been committed.
+    pub(super) fn is_overtaken(&self, committed: u64) -> bool {
+        matches!(self, Self::Reconfig(_, _, before) if *before < committed)
     }
 }
 
@@ -75,7 +82,8 @@ impl Held {
         self.items.is_empty()
     }
 
-    pub(super) fn keep(&mut self, member: ServerId, request: Request) -> Kept {
+    /// `reconfigs` were committed by now.
+    pub(super) fn keep(&mut self, member: ServerId, request: Request, reconfigs: u64) -> Kept {
         match request {
             Request::Open { .. } if self.len() >= MOST_HELD => return Kept::Refused(request),
             Request::Attach { client, session, .. } => {
@@ -98,7 +106,11 @@ impl Held {
             Request::Upgrade { session, .. } => _ = self.upgrading.insert(session),
             _ => {}
         }
-        self.items.push_back(Item::Asked(member, request));
+        self.items.push_back(if is_reconfig(&request) {
+            Item::Reconfig(member, request, reconfigs)
+        } else {
+            Item::Asked(member, request)
+        });
         Kept::Waits
     }
 
@@ -131,7 +143,7 @@ impl Held {
             Item::Asked(_, Request::Attach { session, .. }) => _ = self.attaching.remove(session),
             Item::Asked(_, Request::Upgrade { session, .. }) => _ = self.upgrading.remove(session),
             Item::Expired(session, _) => _ = self.expiring.remove(session),
-            Item::Asked(..) => {}
+            Item::Asked(..) | Item::Reconfig(..) => {}
         }
         Some(item)
     }
@@ -155,7 +167,7 @@ mod tests {
         let mut held = Held::default();
         for round in 0..3 {
             for session in 0..MOST_ATTACHING as u64 {
-                let kept = held.keep(ME, attach(session, round));
+                let kept = held.keep(ME, attach(session, round), 0);
                 assert_eq!(
                     matches!(kept, Kept::InsteadOf(_, it) if it.conn.slot + 1 == round),
                     round > 0,
@@ -165,17 +177,20 @@ mod tests {
             assert_eq!(held.len(), MOST_ATTACHING);
         }
         let more = attach(u64::from(u32::MAX), 7);
-        assert_eq!(held.keep(ME, more.clone()), Kept::Refused(more.clone()));
-        assert!(matches!(held.keep(ME, attach(5, 9)), Kept::InsteadOf(..)), "who waits may still come anew");
+        assert_eq!(held.keep(ME, more.clone(), 0), Kept::Refused(more.clone()));
+        assert!(
+            matches!(held.keep(ME, attach(5, 9), 0), Kept::InsteadOf(..)),
+            "who waits may still come anew"
+        );
         for session in 0..6 {
             let slot = if session == 5 { 9 } else { 2 };
             let Some(Item::Asked(_, request)) = held.pop() else { panic!("{session} waits") };
             assert_eq!(request, attach(session, slot), "in the place of its first, through its last");
         }
-        assert_eq!(held.keep(ME, more), Kept::Waits);
-        assert_eq!(held.keep(ME, attach(0, 4)), Kept::Waits, "behind what waits: its turn was");
+        assert_eq!(held.keep(ME, more, 0), Kept::Waits);
+        assert_eq!(held.keep(ME, attach(0, 4), 0), Kept::Waits, "behind what waits: its turn was");
         assert!(
-            matches!(held.keep(ME, attach(6, 4)), Kept::InsteadOf(..)),
+            matches!(held.keep(ME, attach(6, 4), 0), Kept::InsteadOf(..)),
             "numbers hold when others are taken"
         );
         while held.pop().is_some() {}

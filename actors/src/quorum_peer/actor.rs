@@ -182,7 +182,10 @@ impl QuorumPeerActor {
                     self.must(dropped, ctx);
                 }
                 Output::Look(why) => {
-                    tracing::warn!(why, "the role is over: nobody is served until there is a leader");
+                    tracing::warn!(
+                        why,
+                        "the role is over: nobody is served until there is a leader; paddock status tells who is missing"
+                    );
                     self.begin(Part::Look, why, ctx);
                 }
                 Output::HandOver(heir) => {

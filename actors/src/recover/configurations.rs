@@ -9,13 +9,10 @@ use crate::tree::DataTree;
 
 /// Those, the newest last: the one in force by the log, or else by the file, and those that are logged `behind` the tree and
 /// not known to be committed. Before the first reconfig what `/zookeeper/config` tells comes first: the file of whoever has
-/// led, which may name others than this server's. `by_file`: only the file counts (`reconfigEnabled=false`).
-pub fn configurations(tree: &DataTree, behind: &[Txn], file: &Members, by_file: bool) -> Vec<Members> {
+/// led, which may name others than this server's.
+pub fn configurations(tree: &DataTree, behind: &[Txn], file: &Members) -> Vec<Members> {
     let has_voters = |members: &Members| !members.voters().is_empty();
     let of_file = Some(file.clone()).filter(has_voters);
-    if by_file {
-        return of_file.into_iter().collect();
-    }
     let told = || tree.node(path::CONFIG).and_then(|znode| members(znode.data()?)).filter(has_voters);
     let in_force = match tree.membership() {
         Some(members) => vec![members],
@@ -51,11 +48,11 @@ mod tests {
     }
 
     /// The voters of each, of a server whose file names 1, 2 and 3.
-    fn voters(applied: &[Txn], behind: &[Txn], by_file: bool) -> Vec<String> {
+    fn voters(applied: &[Txn], behind: &[Txn]) -> Vec<String> {
         let mut tree = DataTree::new(TreeOptions::default());
         applied.iter().for_each(|txn| _ = tree.apply(txn, &mut Events::unwanted()));
         let file = Members::read(&lines("123")).expect("members");
-        let all = configurations(&tree, behind, &file, by_file);
+        let all = configurations(&tree, behind, &file);
         all.iter().map(|it| it.voters().iter().map(ToString::to_string).collect()).collect()
     }
 
@@ -64,16 +61,11 @@ mod tests {
         let told = txn(1, |_, text| TxnBody::Reconfig { text }, ["", "1234"]);
         let reconfig = |counter, ids| txn(counter, |from, to| TxnBody::Membership { from, to }, ids);
         let (first, second) = (reconfig(2, ["123", "345"]), reconfig(3, ["345", "34567"]));
-        assert_eq!(voters(&[], &[], false), ["123"]);
-        assert_eq!(
-            voters(std::slice::from_ref(&told), &[], false),
-            ["1234", "123"],
-            "a leader had another file"
-        );
+        assert_eq!(voters(&[], &[]), ["123"]);
+        assert_eq!(voters(std::slice::from_ref(&told), &[]), ["1234", "123"], "a leader had another file");
         let applied = [told, first];
-        assert_eq!(voters(&applied, &[], false), ["345"]);
-        assert_eq!(voters(&applied[..1], &applied[1..], false), ["1234", "123", "345"]);
-        assert_eq!(voters(&applied, std::slice::from_ref(&second), false), ["345", "34567"]);
-        assert_eq!(voters(&applied, &[second], true), ["123"], "reconfigEnabled=false");
+        assert_eq!(voters(&applied, &[]), ["345"]);
+        assert_eq!(voters(&applied[..1], &applied[1..]), ["1234", "123", "345"]);
+        assert_eq!(voters(&applied, &[second]), ["345", "34567"]);
     }
 }

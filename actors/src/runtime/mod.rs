@@ -25,6 +25,7 @@ pub mod registry;
 pub mod rng;
 mod thread_mail;
 mod timers;
+mod vital;
 
 use std::sync::Arc;
 
@@ -36,6 +37,7 @@ pub use self::registry::{Duty, Registry};
 pub use self::rng::Rng;
 pub use self::thread_mail::{Kinds, ThreadInbox, ThreadOutbox, thread_mail};
 pub use self::timers::TimerId;
+pub use self::vital::spawn_vital;
 
 /// What every actor of one node shares. Clones share it too.
 #[derive(Clone, Debug)]

@@ -17,7 +17,6 @@ pub(super) const KEYS: &[Key] = &[
     row("dynamicConfigFile", "zoo.cfg.dynamic.100000000", Outcome::DynamicFile).file_only(),
     honoured("initLimit", "ensemble.init_limit", "20").file_only(),
     honoured("syncLimit", "ensemble.sync_limit", "2").file_only(),
-    honoured("connectToLearnerMasterLimit", "ensemble.connect_limit", "7").file_only(),
     honoured("peerType", "ensemble.peer_type", "observer").file_only(),
     honoured("standaloneEnabled", "ensemble.standalone", "false").file_only(),
     honoured("reconfigEnabled", "ensemble.reconfig", "true").file_only(),
@@ -26,8 +25,6 @@ pub(super) const KEYS: &[Key] = &[
     honoured("syncEnabled", "ensemble.observer_sync", "false").file_only(),
     honoured("observer.syncEnabled", "ensemble.observer_sync", "false"),
     yes_no("leaderServes", "ensemble.leader_serves", "no"),
-    honoured("electionPortBindRetry", "ensemble.bind_retries", "10"),
-    honoured("tcpKeepAlive", "ensemble.tcp_keepalive", "true"),
     honoured("snapshotSizeFactor", "ensemble.snapshot_size_factor", "0.5"),
     refused(
         "electionAlg",
@@ -45,6 +42,18 @@ pub(super) const KEYS: &[Key] = &[
         "a learner that can be synchronised from the log is not sent a snapshot instead",
     ),
     // Decided otherwise.
+    unneeded(
+        "connectToLearnerMasterLimit",
+        "7",
+        "a learner tries its leader until another is found, each address for 2 s",
+    )
+    .file_only(),
+    unneeded(
+        "electionPortBindRetry",
+        "10",
+        "a port that is taken ends the start at once, with exit code 30: whoever starts the process tries again",
+    ),
+    unneeded("tcpKeepAlive", "true", HEARTBEATS),
     unneeded("observerMasterPort", "2191", OBSERVERS).file_only(),
     unneeded("observer.reconnectDelayMs", "100", OBSERVERS),
     unneeded("observer.election.DelayMs", "300", OBSERVERS),

@@ -33,13 +33,7 @@ pub(super) const KEYS: &[Key] = &[
     honoured("enforce.auth.enabled", "enforce_auth.enabled", "true"),
     honoured("enforce.auth.schemes", "enforce_auth.schemes", "digest,ip"),
     refused("sessionRequireClientSASLAuth", WhenTrue, "true", ENFORCE),
-    not_yet(
-        "ensembleAuthName",
-        Always,
-        "prod",
-        "the ensemble scheme is not offered: clients that name the \
-        ensemble they expect are refused",
-    ),
+    honoured("ensembleAuthName", "ensemble_auth_names", "prod,europe"),
     not_yet("letAnySaslUserDoX", Always, "app", SASL),
     not_yet("allowSaslFailedClients", WhenTrue, "true", SASL),
     not_yet("superUser", Always, "admin", SASL),

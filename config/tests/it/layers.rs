@@ -61,7 +61,6 @@ fn defaults_differ_with_and_without_a_file() {
         ),
         ("memory.soft_limit", "80%", "80%"),
         ("log_spin_us", "100", "100"),
-        ("ensemble.connect_limit", "10", "10"),
         ("ensemble.peer_timeout_ms", "1000", "1000"),
         ("client_arbiters", "none", "none"),
         ("large_request_threshold", "none", "none"),
@@ -87,7 +86,6 @@ fn what_follows_from_a_setting_follows_from_the_one_that_holds() {
         ("min_session_timeout_ms", "40", "follows from tick_ms"),
         ("max_session_timeout_ms", "400", "follows from tick_ms"),
         ("ensemble.peer_timeout_ms", "60", "follows from ensemble.sync_limit"),
-        ("ensemble.connect_limit", "7", "follows from ensemble.init_limit"),
     ] {
         assert_eq!(told(&case, &loaded, name), (value.to_owned(), origin.to_owned()));
     }

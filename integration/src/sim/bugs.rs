@@ -394,7 +394,7 @@ pub const BUGS: &[Bug] = &[
         &[
             Found(&[Fault::CountOldAlone]),
             Impossible {
-                because: "a member that starts goes by the log's configuration unless its file forbids reconfigs",
+                because: "a member that starts goes by the log's configuration, or does not start",
                 tests: &["the_file_is_true_until_a_reconfig_is_committed_and_the_log_from_then_on"],
             },
         ],
@@ -412,7 +412,10 @@ pub const BUGS: &[Bug] = &[
                     "recorded_endings_keep_their_order",
                 ],
             },
-            NotBuilt("what accepts other members is a task, and the guardian watches actors"),
+            Impossible {
+                because: "what accepts other members is a task whose end ends the process",
+                tests: &["a_task_that_must_not_end_takes_the_process_with_it"],
+            },
         ],
     ),
     bug(

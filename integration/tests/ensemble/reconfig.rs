@@ -179,12 +179,87 @@ fn what_is_refused_changes_nothing_and_is_answered_with_zookeepers_codes() {
     assert_eq!(told(&ensemble, others[0]), before);
 }
 
+/// A pipeline of two: the second is asked before the first can be committed.
 #[test]
-fn with_a_file_that_forbids_it_members_change_with_the_files_alone() {
+fn a_reconfig_that_is_asked_while_another_is_under_way_is_refused_and_no_file_is_ever_written() {
+    let (_dir, mut ensemble) = serving(3, 0, LINES);
+    let leader = ensemble.await_leader();
+    let files = |ensemble: &Ensemble| {
+        let home = ensemble.data_dir(leader).parent().unwrap().to_owned();
+        let names: BTreeSet<_> =
+            std::fs::read_dir(&home).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        (std::fs::read(home.join("zoo.cfg")).unwrap(), names)
+    };
+    let before = files(&ensemble);
+    let others: Vec<Id> = ensemble.voters().into_iter().filter(|id| *id != leader).collect();
+    for asked_of in [leader, others[0]] {
+        let mut asker = operator(&ensemble, asked_of);
+        let orders = [others[1], others[0]].map(|observes| {
+            let votes: Vec<Id> = ensemble.voters().into_iter().filter(|id| *id != observes).collect();
+            members(&ensemble, &votes, &[observes])
+        });
+        for (xid, lines) in orders.iter().enumerate() {
+            let request = Reconfig {
+                joining_servers: None,
+                leaving_servers: None,
+                new_members: Some(lines.as_str().into()),
+                current_config_id: -1,
+            };
+            asker.queue_raw(100 + xid as i32, OpCode::Reconfig as i32, |to| request.write(to));
+        }
+        asker.flush().unwrap();
+        asker.reply().unwrap().ok().unwrap();
+        let second = asker.reply().unwrap().ok();
+        assert!(
+            matches!(second, Err(ClientError::Refused(ErrorCode::ReconfigInProgress))),
+            "asked of {asked_of}: {second:?}"
+        );
+        assert_eq!(told(&ensemble, asked_of).0, orders[0]);
+        // Asked again, it is done.
+        reconfig(&mut asker, [None, None, Some(&orders[1])], -1).unwrap();
+        reconfig(&mut asker, [None, None, Some(&members(&ensemble, &[1, 2, 3], &[]))], -1).unwrap();
+    }
+    ensemble.await_line(leader, &["a reconfig is refused", "another one was under way", "ask again"]);
+    assert_eq!(files(&ensemble), before);
+}
+
+/// Those who went by their files would be a quorum of fewer beside the one that the log has.
+#[test]
+fn a_file_that_forbids_it_is_the_truth_until_there_was_one_nevertheless() {
     let lines = LINES.replace("reconfigEnabled=true", "reconfigEnabled=false");
     let (_dir, mut ensemble) = serving(3, 0, &lines);
     let leader = ensemble.await_leader();
     let mut asker = operator(&ensemble, leader);
     let two = members(&ensemble, &[1, 2], &[3]);
     assert_eq!(code(reconfig(&mut asker, [None, None, Some(&two)], -1)), ErrorCode::ReconfigDisabled);
+    // Two of the files allow it by now, so that their members, too, may lead.
+    let file_of = |ensemble: &Ensemble, id: Id| ensemble.data_dir(id).parent().unwrap().join("zoo.cfg");
+    let rewrite = |ensemble: &Ensemble, id: Id, from: &str, to: &str| {
+        let text = std::fs::read_to_string(file_of(ensemble, id)).unwrap();
+        assert!(text.contains(from), "{text}");
+        std::fs::write(file_of(ensemble, id), text.replace(from, to)).unwrap();
+    };
+    ensemble.kill_all();
+    for id in [1, 2] {
+        rewrite(&ensemble, id, "reconfigEnabled=false", "reconfigEnabled=true");
+        ensemble.start(id);
+    }
+    let leader = ensemble.await_leader();
+    ensemble.start(3);
+    ensemble.await_all_serving();
+    let mut asker = operator(&ensemble, leader);
+    reconfig(&mut asker, [None, None, Some(&two)], -1).unwrap();
+    // The third goes by it as it runs, and does not start on a file that has it vote.
+    await_modes(&mut ensemble, &[1, 2], &[3]);
+    ensemble.kill(3);
+    ensemble.start(3);
+    let status = ensemble.wait_for_end(3);
+    let log = ensemble.log(3);
+    assert_eq!(status.code(), Some(2), "{log}");
+    assert!(log.contains("The two may not decide side by side") && log.contains("paddock member"), "{log}");
+    let line = members(&ensemble, &[3], &[]);
+    let line = line.trim_end().split(';').next().unwrap();
+    rewrite(&ensemble, 3, line.trim_end_matches(":participant"), &line.replace(":participant", ":observer"));
+    ensemble.start(3);
+    await_modes(&mut ensemble, &[1, 2], &[3]);
 }

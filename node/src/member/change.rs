@@ -11,7 +11,7 @@ use paddock_messages::ids::ServerId;
 
 use super::plan;
 use crate::admin::{self, AskError};
-use crate::args::{MemberAdd, MemberMove, MemberOne};
+use crate::args::{MemberAdd, MemberMove, MemberOne, MemberPromote};
 use crate::status;
 
 const MEMBERS: &str = "/api/members";
@@ -30,8 +30,15 @@ const CLOSE: u64 = 1 << 20;
 type Told = (Members, String);
 
 /// A vote is given.
-pub(super) fn promote(args: &MemberOne, directory: &Path) -> Result<String, AskError> {
-    one(args, directory, "votes", plan::promote)
+pub(super) fn promote(args: &MemberPromote, directory: &Path) -> Result<String, AskError> {
+    let id = ServerId(args.server.into());
+    let (members, _) = in_force(directory)?;
+    let order = plan::promote(&members, id).map_err(AskError::Pointless)?;
+    let told = match (args.force, args.wait) {
+        (false, 1..) => promote_in_time(id, directory, Duration::from_secs(args.wait))?,
+        (force, _) => change(directory, &ChangeOrder { force, ..order })?,
+    };
+    Ok(text(told, args.json, &format!("server {id} votes")))
 }
 
 /// One is taken.
@@ -92,6 +99,11 @@ pub(super) fn add(args: &MemberAdd, directory: &Path) -> Result<String, AskError
     };
     if args.observer || server.role == PeerType::Observer {
         return Ok(text(told, args.json, &format!("server {id} is an observer")));
+    }
+    if args.force {
+        let order = plan::promote(&told.0, id).map_err(AskError::Pointless)?;
+        let told = change(directory, &ChangeOrder { force: true, ..order })?;
+        return Ok(text(told, args.json, &format!("server {id} votes")));
     }
     eprintln!("server {id} is an observer: it votes as soon as it has caught up");
     let told = promote_in_time(id, directory, Duration::from_secs(args.wait))?;
@@ -235,7 +247,14 @@ fn passes(status: u16, code: Option<i32>) -> bool {
 
 /// What it lacks, as far as the member that is asked knows, which is if it leads.
 fn lacks(id: ServerId, directory: &Path) -> Result<Option<String>, AskError> {
-    let (status, _) = status::look(directory)?;
+    // This very member may be restarted meanwhile.
+    let status = match status::look(directory) {
+        Ok((status, _)) => status,
+        Err(error @ (AskError::NotRunning { .. } | AskError::Silent { .. } | AskError::Broken { .. })) => {
+            return Ok(Some(error.to_string()));
+        }
+        Err(error) => return Err(error),
+    };
     let known =
         status.members.into_iter().find(|it| it.server == id.0 && status.leader == Some(status.server));
     Ok(known.and_then(|it| match it.role.as_deref() {

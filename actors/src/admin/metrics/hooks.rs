@@ -41,6 +41,12 @@ pub struct ClientTally {
     pub large_requests_rejected: u64,
     /// Credentials that were refused.
     pub auth_failed: u64,
+    /// Clients that named this ensemble …
+    pub ensemble_auth_success: u64,
+    /// … none …
+    pub ensemble_auth_skip: u64,
+    /// … another.
+    pub ensemble_auth_fail: u64,
     refused: [u64; Reason::COUNT],
     deficit: Tally,
     held: Tally,
@@ -57,6 +63,12 @@ impl ClientTally {
     /// A request was refused, or a connection refused or closed.
     pub fn refused(&mut self, reason: Reason) {
         self.refused[reason as usize] += 1;
+    }
+
+    /// A client has named the ensemble it means as one of ours, or has named none.
+    pub fn ensemble_named(&mut self, is_named: bool) {
+        let count = if is_named { &mut self.ensemble_auth_success } else { &mut self.ensemble_auth_skip };
+        *count += 1;
     }
 
     /// A handshake found so many tokens missing. Source: ZooKeeperServer.java, processConnectRequest.
@@ -202,6 +214,9 @@ impl Meters {
         self.throttled_ops.add(all.throttled_ops);
         self.stale_dropped.add(all.stale_dropped);
         self.auth_failed.add(all.auth_failed);
+        self.ensemble_auth_success.add(all.ensemble_auth_success);
+        self.ensemble_auth_skip.add(all.ensemble_auth_skip);
+        self.ensemble_auth_fail.add(all.ensemble_auth_fail);
         self.response_bytes.add(all.response_bytes);
         self.watch_bytes.add(all.watch_bytes);
         self.response_sizes.note(all.response_sizes);

@@ -49,6 +49,9 @@ pub struct Meters {
     pub packets_sent: Counter,
     pub response_sizes: SizeMeter,
     pub auth_failed: Counter,
+    pub ensemble_auth_success: Counter,
+    pub ensemble_auth_skip: Counter,
+    pub ensemble_auth_fail: Counter,
 
     pub read_latency: Summary,
     pub update_latency: Summary,

@@ -110,6 +110,9 @@ pub const METERS: &[Entry] = &[
     entry("min_client_response_size", Bytes, Gauge(|m, _| Number::Int(m.response_sizes.read().min)), "packets_move_their_meters"),
     entry("max_client_response_size", Bytes, Gauge(|m, _| Number::Int(m.response_sizes.read().max)), "packets_move_their_meters"),
     entry("auth_failed_count", Items, Gauge(|m, _| int(m.auth_failed.get())), "connections_move_their_meters"),
+    entry("ensemble_auth_success", Items, Count(|m| &m.ensemble_auth_success), "connections_move_their_meters"),
+    entry("ensemble_auth_skip", Items, Count(|m| &m.ensemble_auth_skip), "connections_move_their_meters"),
+    entry("ensemble_auth_fail", Items, Count(|m| &m.ensemble_auth_fail), "connections_move_their_meters"),
     entry("fsynctime", Milliseconds, Basic(|m| &m.fsync_time), "the_disk_moves_its_meters"),
     entry("snapshottime", Milliseconds, Basic(|m| &m.snapshot_time), "the_disk_moves_its_meters"),
     entry("dbinittime", Milliseconds, Basic(|m| &m.db_init_time), "the_disk_moves_its_meters"),
@@ -252,10 +255,6 @@ pub const NOT_APPLICABLE: &[(&str, &[&str])] = &[
             "response_packet_get_children_cache_hits",
             "response_packet_get_children_cache_misses",
         ],
-    ),
-    (
-        "ensemble auth, a check of the client's idea of where it is, is not offered",
-        &["ensemble_auth_success", "ensemble_auth_fail", "ensemble_auth_skip"],
     ),
     (
         "a closing connection's watches are removed with it: none is ever dead",

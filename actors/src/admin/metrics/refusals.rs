@@ -86,6 +86,8 @@ reasons! {
     Unimplemented = "unimplemented",
     /// Credentials that prove nothing.
     AuthFailed = "auth_failed",
+    /// The name of another ensemble.
+    OtherEnsemble = "other_ensemble",
     /// A request before the identity that `enforce.auth.schemes` wants.
     AuthRequired = "auth_required",
 }

@@ -19,7 +19,7 @@ fn ad10_an_operator_s_connection_begins_with_its_rights_and_no_limit_of_clients_
     let anybody = "127.0.0.1:9".parse().unwrap();
     assert!(member.arbiters[0].on_accept(anybody, 0).is_err(), "there is one already");
 
-    let conn = member.arbiters[0].on_operator(0);
+    let conn = member.arbiters[0].on_operator(false, 0);
     let operator = Client { arbiter: 0, conn };
     member.send(operator, &hello(SessionId::NONE, 0, None));
     member.settle();

@@ -181,6 +181,9 @@ const CASES: &[Case] = &[
     ("too large for what it is", Reason::BadLength, |its, _| its.max_frame = 1_000, |member| ask(member, &long(999, 2_000))),
     ("a length that cannot be", Reason::BadLength, plain, |member| ask(member, b"\xff\xff\xff\xff")),
     ("credentials of no scheme", Reason::AuthFailed, plain, |member| ask(member, &auth("none", ""))),
+    ("another ensemble's name", Reason::OtherEnsemble, |_, rules| rules.ensemble_names = Some(vec!["prod".into()]), |member| {
+        ask(member, &auth("ensemble", "test"));
+    }),
     ("no identity that is asked for", Reason::AuthRequired, |_, rules| rules.enforced_schemes = vec!["digest".into()], |member| {
         ask(member, &create(1, "/a"));
     }),

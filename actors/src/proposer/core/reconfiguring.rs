@@ -205,7 +205,7 @@ impl<Q: Quorum> Proposer<Q> {
 
     /// The same of what is held back.
     pub(super) fn waits(&self, held: &Item) -> bool {
-        matches!(held, Item::Asked(_, request) if self.waits_alone(request))
+        held.reconfig().is_some_and(|(_, request)| self.waits_alone(request))
     }
 
     /// Checks one, in the order of Apache's server. Source: compat ops, 6.4; PrepRequestProcessor.
@@ -217,7 +217,9 @@ impl<Q: Quorum> Proposer<Q> {
                 "this leader has no quorum of it in sync: start those who join, and wait until they serve";
             return Err(Refusal::new(ErrorCode::NewConfigNoQuorum, why));
         }
-        if let Some(id) = self.gains_vote_too_early(&members).filter(|_| auth::is_operator(at.ids)) {
+        if let Some(id) =
+            self.gains_vote_too_early(&members).filter(|_| auth::is_operator(at.ids) && !auth::forces(at.ids))
+        {
             let why = format!(
                 "server {id} is to vote and is not in sync with this leader: it would be a voter that is missed; start it, and \
                  wait until it serves"
@@ -275,6 +277,10 @@ impl<Q: Quorum> Proposer<Q> {
 
     fn changed(&mut self, view: &impl View, at: Place<'_>, asked: &Reconfig) -> Result<Members, Refusal> {
         let mut rules = self.prep(view).may_reconfigure(at)?;
+        if self.is_overtaken {
+            let why = "another one was under way when it was asked: look at what came of that, and ask again";
+            return Err(Refusal::new(ErrorCode::ReconfigInProgress, why));
+        }
         let now = &self.quorum.now().members;
         // One voter, or a server alone, is no fewer than before.
         rules.standalone_enabled &= now.voters().len() > 1;
@@ -327,6 +333,7 @@ impl<Q: Quorum> Proposer<Q> {
     pub(super) fn settle_reconfig(&mut self, out: &mut Vec<Output<Q>>) {
         if self.reconfigures.take_if(|it| it.zxid <= self.committed).is_some() {
             self.quorum.settle();
+            self.reconfigs += 1;
             self.give_up_without_vote();
             out.push(Output::Decide(self.quorum.clone()));
         }

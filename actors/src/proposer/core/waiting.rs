@@ -45,7 +45,7 @@ impl<Q: Quorum> Proposer<Q> {
             // Whoever waits for long attaches anew, and that is bounded.
             return Some((member, Handshake::Attach { client, has_moved: false }));
         }
-        match self.held.keep(member, request) {
+        match self.held.keep(member, request, self.reconfigs) {
             Kept::Refused(Request::Open { session, .. }) => Some((member, Handshake::Open(session))),
             Kept::Refused(Request::Attach { client, .. }) => {
                 Some((member, Handshake::Attach { client, has_moved: false }))
@@ -86,6 +86,7 @@ impl<Q: Quorum> Proposer<Q> {
         self.pending.forget(view.last_zxid());
         let (mut proposals, mut turned_away) = (Vec::new(), Vec::new());
         while self.can_resume() {
+            self.is_overtaken = self.held.front().is_some_and(|it| it.is_overtaken(self.reconfigs));
             let reconfig = self.held.front().and_then(Item::reconfig);
             let reconfig = reconfig.map(|(member, request)| (member, request.clone()));
             if reconfig.is_some_and(|(member, request)| self.asks_for_level(view, member, &request, now_ms)) {
@@ -93,18 +94,21 @@ impl<Q: Quorum> Proposer<Q> {
             }
             let Some(held) = self.held.pop() else { break };
             match held {
-                Item::Asked(member, request) => match self.refused_handshake(&request) {
-                    Some(handshake) => turned_away.push((member, handshake)),
-                    None => {
-                        let proposal = self.request(view, member, request, now_ms);
-                        self.add(proposal, &mut proposals);
+                Item::Asked(member, request) | Item::Reconfig(member, request, _) => {
+                    match self.refused_handshake(&request) {
+                        Some(handshake) => turned_away.push((member, handshake)),
+                        None => {
+                            let proposal = self.request(view, member, request, now_ms);
+                            self.add(proposal, &mut proposals);
+                        }
                     }
-                },
+                }
                 Item::Expired(session, attach) => {
                     self.expire(view, (session, attach), now_ms, &mut proposals);
                 }
             }
         }
+        self.is_overtaken = false;
         self.send(proposals, turned_away, out);
     }
 }

@@ -131,7 +131,7 @@ impl World {
                 behind.push(read_txn(zxid, payload, options).unwrap_or_else(|error| fails(&error)));
             }
         }
-        let configurations = configurations(&restored.tree, &behind, &of_file(), false);
+        let configurations = configurations(&restored.tree, &behind, &of_file());
         Read { configurations, logged, log_start: recovered.log_start }
     }
 

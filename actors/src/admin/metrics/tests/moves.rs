@@ -109,6 +109,9 @@ fn connections_move_their_meters() {
         tally.stale_replies = 1;
         tally.throttled(4);
         tally.auth_failed = 1;
+        tally.ensemble_named(true);
+        tally.ensemble_named(false);
+        tally.ensemble_auth_fail = 1;
         tally.refused(Reason::NotServing);
         meters.absorb(&mut tally);
         meters.sessions_expired(2);

@@ -86,16 +86,44 @@ fn mb2_a_reconfig_waits_until_all_before_it_is_committed_and_all_behind_it_until
 }
 
 #[test]
-fn mb2_of_two_reconfigs_the_second_waits_for_the_first() {
+fn mb2_a_reconfig_is_refused_if_another_was_under_way_when_it_was_asked() {
     let mut bench = bench("123", 1);
     let both = format!("{} | {} | 7 0#1 set /", anew("145"), anew("15o"));
     bench.check(&[
         (&both, "decide 123@1.0 and 145@1.1, 1.1 7"),
         ("decided 1.1", ""),
         ("ack 1 1.1", ""),
+        (&anew("13"), ""),
         ("ack 2 1.1", ""),
-        ("ack 4 1.1", "commit 1.1, decide 145@1.1, decide 145@1.1 and 15@1.2, 1.2 7"),
-        // What those who judge the lead said of the first says nothing of the second.
+        ("ack 4 1.1", "commit 1.1, decide 145@1.1, 1.2 7 -14 | 1.3 7 set / v1"),
+        ("ack 1 1.3", ""),
+        ("ack 4 1.3", "commit 1.3, 1.4 7 -14"),
+        ("ack 1 1.4", ""),
+        ("ack 4 1.4", "commit 1.4"),
+    ]);
+    let told = bench.proposer.take_refused_reconfigs();
+    assert!(told.iter().all(|it| it.why.contains("ask again")), "{told:?}");
+    // The first of two that wait is refused for itself: the second was asked while none was under way.
+    let both = format!("7 0#1 set / | {} | {}", anew("189"), anew("15o"));
+    bench.check(&[
+        (&both, "1.5 7 set / v2"),
+        ("ack 1 1.5", ""),
+        ("ack 4 1.5", "commit 1.5, 1.6 7 -13"),
+        ("ack 1 1.6", ""),
+        ("ack 4 1.6", "commit 1.6, decide 145@1.1 and 15@1.7, 1.7 7"),
+    ]);
+}
+
+#[test]
+fn mb3_what_judges_the_lead_said_of_one_reconfig_says_nothing_of_the_next() {
+    let mut bench = bench("123", 1);
+    bench.check(&[
+        (&anew("145"), "decide 123@1.0 and 145@1.1, 1.1 7"),
+        ("decided 1.1", ""),
+        ("ack 1 1.1", ""),
+        ("ack 2 1.1", ""),
+        ("ack 4 1.1", "commit 1.1, decide 145@1.1"),
+        (&format!("{} | 7 0#1 set /", anew("15o")), "decide 145@1.1 and 15@1.2, 1.2 7"),
         ("ack 1 1.2", ""),
         ("ack 4 1.2", ""),
         ("ack 5 1.2", ""),
@@ -272,10 +300,23 @@ fn ad10_an_operator_may_what_the_file_leaves_open_and_gives_no_vote_to_one_that_
     assert!(refused[0].why.starts_with("server 9 is to vote and is not in sync"), "{refused:?}");
     let of_operators: Vec<_> = refused.iter().map(|it| it.is_operators).collect();
     assert_eq!(of_operators, [true, true, false, true, true]);
+    // With force one that is away may, but not what would leave no quorum in sync.
+    let forced = format!("{promote} ids=super:operator ids=super:force");
+    bench.proposer.rules.reconfig_by_operators = rules;
+    bench.step("synchronised 1");
+    assert_eq!(bench.told(&format!("7 0#1 reconfig {forced}")), "1.6 7 -13");
+    let mut forcing = self::bench("123o", 1);
+    forcing.proposer.rules.reconfig_by_operators = rules;
+    forcing.step("synchronised 2 3");
+    let out = forcing.told(&format!("7 0#1 reconfig {forced}"));
+    assert!(out.starts_with("decide 123@1.0 and 1239@1.1, 1.1 7 membership"), "{out}");
+    bench.step("ack 1 1.6");
+    bench.step("ack 2 1.6");
+    bench.step("synchronised 2 3");
     // One that is in sync gets it; and a client gets it sooner, as in ZooKeeper.
     bench.proposer.rules.reconfig_by_operators = rules;
     let out = bench.told(&format!("7 0#1 reconfig {leave} ids=super:operator"));
-    assert!(out.starts_with("decide 123@1.0 and 12@1.6, 1.6 7 membership"), "{out}");
+    assert!(out.starts_with("decide 123@1.0 and 12@1.7, 1.7 7 membership"), "{out}");
     let mut other = self::bench("123o", 1);
     other.step("synchronised 2 3");
     let out = other.told(&format!("7 0#1 reconfig {promote}"));

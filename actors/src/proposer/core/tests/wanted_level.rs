@@ -45,7 +45,7 @@ fn fl1_mb2_a_reconfig_waits_for_its_level_and_all_behind_it_for_both() {
 }
 
 #[test]
-fn fl1_mb2_the_first_reconfig_asks_at_once_and_the_others_have_the_level() {
+fn fl1_mb2_the_first_reconfig_asks_at_once_and_was_under_way_as_the_second_was_asked() {
     let mut bench = below();
     let both = format!("{} | {} | 7 0#1 set /", anew("145"), anew("15o"));
     bench.check(&[(&both, "")]);
@@ -57,7 +57,7 @@ fn fl1_mb2_the_first_reconfig_asks_at_once_and_the_others_have_the_level() {
         ("decided 1.2", ""),
         ("ack 1 1.2", ""),
         ("ack 2 1.2", ""),
-        ("ack 4 1.2", "commit 1.2, decide 145@1.2, decide 145@1.2 and 15@1.3, 1.3 7"),
+        ("ack 4 1.2", "commit 1.2, decide 145@1.2, 1.3 7 -14 | 1.4 7 set / v1"),
     ]);
     assert_eq!(wanted(&mut bench), NONE);
 }

@@ -2,7 +2,7 @@
 //!
 //! Until the first committed reconfig it is the file's, and with `reconfigEnabled=false` in the file always: members
 //! change with the files and a restart. From the first committed reconfig on it is the log's, and the file is where it
-//! began: that it names others is told, not followed. But a file that has this very server at another peer address than
+//! began: that it names others, or has this server's clients come elsewhere, is told, not followed. But a file that has this very server at another peer address than
 //! all others know is a mistake that would cost a member: it does not start.
 
 use paddock_config::members::{Members, Server};

@@ -3,6 +3,7 @@
 pub mod admin;
 pub mod auth;
 pub mod client;
+pub mod client_port;
 pub mod disk_watch;
 pub mod election;
 pub mod learner;

@@ -155,6 +155,18 @@ impl Ensemble {
         self.write_files(id);
     }
 
+    /// Has a member's clients come to this port from now on, where a reconfig has put it. No file is changed.
+    pub fn look_for_clients_at(&mut self, id: Id, port: u16) {
+        let member = self.member_mut(id);
+        member.ports = member.ports.with_client(port);
+    }
+
+    /// Has one that does not run name what is so by now in its file, from its next start on.
+    pub fn correct_file(&mut self, id: Id) {
+        assert!(self.member(id).process.is_none(), "member {id} runs");
+        self.write_files(id);
+    }
+
     /// What the members dial each other through.
     ///
     /// # Panics

@@ -9,6 +9,8 @@ mod admin;
 mod bad_links;
 #[path = "ensemble/chaos/mod.rs"]
 mod chaos;
+#[path = "ensemble/client_port.rs"]
+mod client_port;
 #[path = "ensemble/clocks.rs"]
 mod clocks;
 #[path = "ensemble/config_znode.rs"]

@@ -142,7 +142,8 @@ pub(crate) enum MemberCommand {
     #[command(after_help = format!(
         "Order it while the server runs where it was: it serves on. Then stop it, and start it where it is to be, on its data, with \
          a file that has the new address; the others' files need not have it. One that is dead, whose data has not seen the change, \
-         starts there with an empty data directory. {}",
+         starts there with an empty data directory. Where only clients are to come elsewhere nothing is stopped: the server \
+         listens there, and those who are connected stay. {}",
         of_changes()
     ))]
     Move(MemberMove),

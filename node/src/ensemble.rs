@@ -13,6 +13,7 @@ use actix_rt::Arbiter;
 use paddock_actors::admin::ensemble::Ensemble;
 use paddock_actors::admin::metrics::Meters;
 use paddock_actors::client::hub::Control;
+use paddock_actors::client_port::actor::ClientPortActor;
 use paddock_actors::election::Election;
 use paddock_actors::election::actor::{ElectionActor, SharedSearch};
 use paddock_actors::learner::actor::LearnerActor;
@@ -220,7 +221,7 @@ fn accept(
     for listener in listener::bind(at)? {
         let (identity, routes, clock) = (Arc::clone(identity), routes.clone(), Arc::clone(&env.clock));
         let accepting = listener::accept(listener, lane, identity, routes, clock);
-        spawn_vital(&env.fatal, format!("accepting {lane} lanes of other members"), accepting);
+        let _ = spawn_vital(&env.fatal, format!("accepting {lane} lanes of other members"), accepting);
     }
     Ok(())
 }
@@ -246,7 +247,7 @@ fn accept_on(
 pub(crate) fn start(
     (membership, mail, by): (Membership, Mailboxes, Deciders),
     (config, accepted): (&Config, Epoch),
-    (learner, proposer): (&Inbox<LearnerActor>, &Inbox<ProposerActor>),
+    (learner, proposer, client_port): (&Inbox<LearnerActor>, &Inbox<ProposerActor>, &Inbox<ClientPortActor>),
     hubs: Vec<Outbox<Control>>,
     (env, ctl, meters): (&Env, &NamedArbiter, Arc<Meters>),
 ) -> Result<(), StartError> {
@@ -297,7 +298,8 @@ pub(crate) fn start(
         bound: ADMITTED,
         env: env.clone(),
     };
-    let (go_by, routes) = (mail.keeper.outbox(ADMITTED), (mail.links, mail.keeper.outbox(GUESTS)));
+    let go_by = [mail.keeper.outbox(ADMITTED), client_port.outbox(ADMITTED)];
+    let routes = (mail.links, mail.keeper.outbox(GUESTS));
     // Before the listeners, so that whoever dials finds its link.
     let keeper = LinkKeeper::new(Roster::new(membership.me, membership.file.clone()), &by, setup);
     mail.keeper.start(&ctl.place(), move || keeper).map_err(thread)?;

@@ -1,10 +1,11 @@
 //! Which configuration is true at a start: the file's, or the one that the log has put in force.
 //!
 //! Until the first committed reconfig it is the file's: members change with the files and a restart. From the first
-//! committed reconfig on it is the log's, and the file is where it began: that it names others is told, not followed. But
-//! a file that has this very server at another peer address than all others know is a mistake that would cost a member:
-//! it does not start. Nor does one whose file says `reconfigEnabled=false`, and so that the file is to count, and has
-//! others vote: those who went by it would be a quorum of fewer beside the one that the log has.
+//! committed reconfig on it is the log's, and the file is where it began: that it names others, or has this server's clients
+//! come elsewhere, is told, not followed. But a file that has this very server at another peer address than all others know
+//! is a mistake that would cost a member: it does not start. Nor does one whose file says `reconfigEnabled=false`, and so
+//! that the file is to count, and has others vote: those who went by it would be a quorum of fewer beside the one that the
+//! log has.
 
 use paddock_config::members::{Members, Server};
 use paddock_config::{Config, PeerAddress};

@@ -274,7 +274,7 @@ pub(crate) fn log_room(config: &Config) -> Room {
     Room { admitted: (2 * largest).max(16 << 20), largest }
 }
 
-/// What the word `conf` tells.
+/// What the word `conf` tells; the client port is told as it is in use, which may be another than the file's.
 pub(crate) fn conf(config: &Config) -> ConfFacts {
     let absolute =
         |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned()).display().to_string();

@@ -3,52 +3,53 @@
 //!
 //! ```text
 //! core arbiter   ClientHub 0 and its WatchDispatcher (if clientArbiters is 0), Learner, Proposer,
-//!                SessionTracker, Snapshotter
+//!                SessionTracker, Snapshotter, ClientPort
 //! clients-1 …    ClientHub and WatchDispatcher, each (if clientArbiters is above 0)
 //! ctl            Guardian, Memory, DiskWatch, Admin
 //! logger         the Logger's own thread; snapshot: a thread while one is written
 //! ```
 
+mod log_events;
 mod stop;
 
-use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix_rt::task::JoinHandle;
 use paddock_actors::admin::actor::{AdminActor, AdminSetup, PARTS};
 use paddock_actors::admin::http::Http;
-use paddock_actors::admin::metrics::{Meters, Recovered, Synced};
+use paddock_actors::admin::metrics::{Meters, Recovered};
 use paddock_actors::client::hub::{ClientHub, Control, HubSetup, NewClient, WordAnswer, WordAsked};
-use paddock_actors::client::{Entrance, Gates, Serving, listener};
+use paddock_actors::client::{Entrance, Gates, Serving};
+use paddock_actors::client_port::ListensAt;
+use paddock_actors::client_port::actor::{ClientPortActor, Door, StopAccepting};
 use paddock_actors::disk_watch::actor::DiskWatchActor;
-use paddock_actors::learner::actor::{Durable, LearnerActor, Peers};
+use paddock_actors::learner::actor::{LearnerActor, Peers};
 use paddock_actors::learner::core::Learner;
 use paddock_actors::learner::receiving::Receiving;
-use paddock_actors::learner::roles::{self, Answered, LogAnswer};
+use paddock_actors::learner::roles;
 use paddock_actors::learner::session_ids::SessionIds;
 use paddock_actors::memory::MemoryActor;
-use paddock_actors::proposer::actor::{DiskSpace, OwnLearner, ProposerActor, Rules};
+use paddock_actors::proposer::actor::{OwnLearner, ProposerActor, Rules};
 use paddock_actors::proposer::reigning::{self, Reigning};
 use paddock_actors::quorum_peer::belongs;
 use paddock_actors::runtime::guardian::Guardian;
-use paddock_actors::runtime::{Duty, Env, ExitCode, Inbox, NamedArbiter, Place, Rng};
+use paddock_actors::runtime::{Duty, Env, Inbox, NamedArbiter, Place, Rng};
 use paddock_actors::session::actor::{self as session, AskTracker, SessionTrackerActor};
 use paddock_actors::session::core::{REPORTS_PER_TICK, SessionTracker};
-use paddock_actors::snapshotter::actor::{Deleted, Entered, Short, SnapshotterActor, Written};
-use paddock_actors::storage::{LoggerEvent, LoggerThread, RealDisk, Space};
+use paddock_actors::snapshotter::actor::{SnapshotterActor, Written};
+use paddock_actors::storage::{LoggerThread, RealDisk};
 use paddock_actors::tree::SharedTree;
 use paddock_actors::watch::WatchDispatcher;
-use paddock_config::{Config, Quorum};
+use paddock_config::{Config, Members, Quorum};
 use paddock_messages::ids::{AttachNumber, ServerId, SessionId};
 use paddock_messages::letters::{Home, SessionChange, SessionChanges, Silent, Submissions, Touched};
 use paddock_messages::mail::{Bound, Outbox};
 use paddock_messages::roles::Over;
 use tokio::sync::Notify;
 
-use crate::client_port::ClientPort;
+use crate::client_port::{ClientPort, OpenPort};
 use crate::descriptors;
 use crate::ensemble::{self, DecidedBy, Membership};
 use crate::in_force::in_force;
@@ -57,6 +58,7 @@ use crate::open::{Begun, Opened, StartError, delete_markers, open_data, refusal}
 use crate::orders::{ORDERS, Orders};
 use crate::pid_file::PidFile;
 use crate::settings;
+use log_events::log_events;
 
 /// Mail about admitted work: bounded by what the entrance admits, far below this. More is a bug.
 pub(crate) const ADMITTED: Bound = Bound::Admitted(1 << 20);
@@ -72,7 +74,7 @@ const ROLE: u64 = 1;
 /// A running member.
 pub struct Node {
     env: Env,
-    accepting: JoinHandle<()>,
+    accepting: Outbox<StopAccepting>,
     hubs: Vec<Outbox<Control>>,
     log: LoggerThread,
     entrance: Arc<Entrance>,
@@ -93,6 +95,7 @@ struct Mailboxes {
     snapshotter: Inbox<SnapshotterActor<RealDisk>>,
     admin: Inbox<AdminActor>,
     disk_watch: Inbox<DiskWatchActor>,
+    client_port: Inbox<ClientPortActor>,
     hubs: Vec<Inbox<ClientHub>>,
     dispatchers: Vec<Inbox<WatchDispatcher>>,
 }
@@ -106,6 +109,7 @@ impl Mailboxes {
             snapshotter: Inbox::new("snapshotter", Duty::Disk, env),
             admin: Inbox::new("admin", Duty::Alone, env),
             disk_watch: Inbox::new("disk_watch", Duty::Alone, env),
+            client_port: Inbox::new("client_port", Duty::Core, env),
             hubs: (0..arbiters).map(|_| Inbox::new("client_hub", Duty::Core, env)).collect(),
             dispatchers: (0..arbiters).map(|_| Inbox::new("watch_dispatcher", Duty::Core, env)).collect(),
         }
@@ -119,21 +123,27 @@ impl Node {
             return Err(refused);
         }
         let port = ClientPort::claim(config)?;
-        let address = port.address();
 
         let (env, mut rng) = (Env::real(), Rng::from_os());
         let opened = open_data(config, &mut rng)?;
-        let listener = port.listen()?;
         let has_grown = opened.begun.is_member() && !config.is_distributed();
         let config = &Config { has_grown, ..config.clone() };
+        let in_force = in_force(config, opened.server, opened.restored.tree.membership())?;
+        let port = port.listen((opened.server, config), in_force.as_ref())?;
         let pid_file = config.pid_file.as_deref().map(write_pid_file).transpose()?; // the directory is ours
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        let node = Self::wire(config, env, rng, opened, config.client_arbiters_on(cores), listener)?;
+        let address = port.address();
+        let node = Self::wire(config, env, rng, opened, config.client_arbiters_on(cores), (port, in_force))?;
         let node = Self { pid_file, ..node };
-        if config.is_distributed() {
-            tracing::info!(%address, "listening for clients: they are served as soon as there is a leader");
-        } else {
-            tracing::info!(%address, "serving clients");
+        match address {
+            None => tracing::warn!(
+                "nobody can connect: the configuration in force names no client address for this server, nor has its file a \
+                 clientPort besides its line; name one (paddock member move)"
+            ),
+            Some(address) if config.is_distributed() => {
+                tracing::info!(%address, "listening for clients: they are served as soon as there is a leader");
+            }
+            Some(address) => tracing::info!(%address, "serving clients"),
         }
         Ok(node)
     }
@@ -144,7 +154,7 @@ impl Node {
         mut rng: Rng,
         opened: Opened,
         own_arbiters: usize,
-        listener: tokio::net::TcpListener,
+        (port, in_force): (OpenPort, Option<Members>),
     ) -> Result<Self, StartError> {
         let Opened { disk, logger, restored, tree: tree_options, begun, server, marked, new_ensemble } =
             opened;
@@ -161,7 +171,6 @@ impl Node {
             log_us: restored.log_took.as_micros() as u64,
             txns: restored.replayed,
         });
-        let in_force = in_force(config, server, restored.tree.membership())?;
         let tree = Arc::new(SharedTree::new(restored.tree, feeds));
         let mail = Mailboxes::open(feeds, &env);
         let room = settings::log_room(config);
@@ -303,9 +312,11 @@ impl Node {
             log: log.watch.clone(),
             ensemble: seen.clone(),
         };
+        let listens_at = ListensAt::default();
         let admin = AdminSetup {
             whitelist: settings::four_letter_words(config),
             conf: settings::conf(config),
+            listens_at: listens_at.clone(),
             directories: [config.log_dir(), &config.data_dir].map(Into::into).into(),
             tree: Arc::clone(&tree),
             entrance: Arc::clone(&entrance),
@@ -370,8 +381,9 @@ impl Node {
         let ctl = start_guardian(config, &env)?;
         if let Some((membership, mailboxes)) = membership.zip(ensemble) {
             let begun = (config, facts.accepted_epoch);
-            let (roles, runtime) = ((&mail.learner, &mail.proposer), (&env, &ctl, Arc::clone(&meters)));
-            ensemble::start((membership, mailboxes, by), begun, roles, controls.clone(), runtime)?;
+            let to = (&mail.learner, &mail.proposer, &mail.client_port);
+            let runtime = (&env, &ctl, Arc::clone(&meters));
+            ensemble::start((membership, mailboxes, by), begun, to, controls.clone(), runtime)?;
         } else {
             for hub in &controls {
                 // A hub that takes no mail has ended, which its guardian sees.
@@ -391,7 +403,10 @@ impl Node {
         mail.disk_watch.start(&ctl.place(), move || DiskWatchActor::new(watch)).map_err(thread)?;
         arbiters.push(ctl); // the last: see `stop`
 
-        let accepting = actix_rt::spawn(listener::accept(listener, clients, descriptors::room(), meters));
+        let accepting = mail.client_port.outbox(ADMITTED);
+        let (room, fatal) = (descriptors::room(), env.fatal.clone());
+        let door = Door { hubs: clients, room, meters, fatal, backlog: port.backlog };
+        mail.client_port.start_here(ClientPortActor::new(port.core, port.listener, door, listens_at));
         let http = metrics.serve(config, &auth, orders);
         let (pid_file, hubs, has_grown) = (None, controls, false);
         Ok(Self { env, accepting, hubs, log, entrance, arbiters, http, last, grown, has_grown, pid_file })
@@ -404,62 +419,6 @@ pub(crate) fn thread(error: impl std::error::Error + Send + Sync + 'static) -> S
 
 fn write_pid_file(file: &Path) -> Result<PidFile, StartError> {
     PidFile::write(file).map_err(|error| StartError::PidFile { file: file.to_owned(), error })
-}
-
-/// Where the Logger's answers go; called on its thread.
-fn log_events(mail: &Mailboxes, env: &Env, meters: Arc<Meters>) -> impl Fn(LoggerEvent) + Send + 'static {
-    let durable: Outbox<Durable> = mail.learner.outbox(ADMITTED);
-    let answers: Outbox<LogAnswer> = mail.learner.outbox(ADMITTED);
-    let space: [Outbox<DiskSpace>; 2] = [mail.learner.outbox(ADMITTED), mail.proposer.outbox(ADMITTED)];
-    let entered: Outbox<Entered> = mail.snapshotter.outbox(ADMITTED);
-    let deleted: Outbox<Deleted> = mail.snapshotter.outbox(ADMITTED);
-    let short: Outbox<Short> = mail.snapshotter.outbox(ADMITTED);
-    let fatal = env.fatal.clone();
-    let is_short = Cell::new(false);
-    let answer = move |role, what| drop(answers.post(LogAnswer { role, what }));
-    move |event| {
-        // An actor that is gone is the guardian's business.
-        match event {
-            LoggerEvent::Persisted { role, persisted, bytes } => {
-                drop(durable.post(Durable { role, upto: persisted.upto, bytes: bytes as u64 }));
-            }
-            LoggerEvent::Synced { records, sync_us, .. } => {
-                meters.synced(&Synced { txns: u64::from(records), took_us: sync_us });
-            }
-            LoggerEvent::Space(room) => {
-                space.iter().for_each(|told| drop(told.post(DiskSpace(room))));
-                is_short.set(room != Space::Enough);
-                drop(short.post(Short(is_short.get())));
-            }
-            LoggerEvent::FactsKept { role, facts } => answer(role, Answered::Kept(facts)),
-            LoggerEvent::Truncated { role, .. } => answer(role, Answered::Truncated),
-            LoggerEvent::Installed { role, .. } => answer(role, Answered::Installed),
-            LoggerEvent::TreeReplaced { role } => answer(role, Answered::TreeReplaced),
-            LoggerEvent::Drained { role, persisted } => answer(role, Answered::Drained(persisted)),
-            LoggerEvent::FactsRefused { role, failure } => {
-                answer(role, Answered::NotKept(failure.to_string()));
-                drop(short.post(Short(true)));
-                drop(short.post(Short(is_short.get()))); // perhaps that was short of a few bytes alone
-            }
-            LoggerEvent::SnapshotAdded { zxid, .. } => drop(entered.post(Entered(Ok(zxid)))),
-            LoggerEvent::SnapshotRefused { failure } => {
-                drop(entered.post(Entered(Err(failure.to_string()))));
-            }
-            LoggerEvent::Purged(purged) => drop(deleted.post(Deleted(Ok(purged)))),
-            LoggerEvent::PurgeRefused { failure } => {
-                drop(deleted.post(Deleted(Err(failure.to_string()))));
-            }
-            LoggerEvent::Refused { role, failure } => {
-                tracing::warn!(%failure, "the log refused a command; it goes on");
-                if let Some(role) = role {
-                    answer(role, Answered::Refused(failure.to_string()));
-                }
-            }
-            LoggerEvent::Failed(failure) => fatal.end(ExitCode::LogIo, &failure.to_string()),
-            LoggerEvent::Panicked => fatal.end(ExitCode::Panic, "the logger's thread panicked"),
-            LoggerEvent::Stopped => {}
-        }
-    }
 }
 
 /// Ids of sessions that begin here: above every one of ours that the tree knows.

@@ -16,6 +16,7 @@ use super::four_letter::{ConfFacts, Facts, Mode, Need, ServerFacts, SessionFacts
 use crate::client::Entrance;
 use crate::client::hub::{Control, WordAnswer, WordAsked};
 use crate::client::stats::Latency;
+use crate::client_port::ListensAt;
 use crate::quorum_peer::Told;
 use crate::runtime::{Ctx, Serve, Service};
 use crate::session::actor::AskTracker;
@@ -57,8 +58,10 @@ pub struct Metrics {
 pub struct AdminSetup {
     /// Which words are answered.
     pub whitelist: BTreeSet<String>,
-    /// For `conf`.
+    /// For `conf`; where clients are listened to by now may be elsewhere.
     pub conf: ConfFacts,
+    /// There.
+    pub listens_at: ListensAt,
     /// For `dirs`.
     pub directories: BTreeSet<PathBuf>,
     /// The tree.
@@ -143,6 +146,7 @@ impl AdminActor {
         drop(tree);
         if needs.contains(&Need::Conf) {
             facts.conf = setup.conf.clone();
+            facts.conf.client_port = setup.listens_at.get().map_or(-1, |at| i32::from(at.port()));
             if let Some((me, members)) = in_force {
                 let of_file = facts.conf.ensemble.take().unwrap_or_default();
                 facts.conf.server_id = me.0; // without a myid, too

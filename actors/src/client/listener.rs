@@ -1,5 +1,6 @@
 //! Accepts clients and deals them out to the client arbiters in turn.
 
+use std::borrow::Borrow;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -54,12 +55,17 @@ impl Room {
 
 /// Accepts until no hub is left; ends then. A hub that is full or gone has its turn passed over; a
 /// client whom none takes is closed, which is counted and said (C12).
-pub async fn accept(listener: TcpListener, hubs: Vec<Outbox<NewClient>>, room: Room, meters: Arc<Meters>) {
+pub async fn accept(
+    listener: impl Borrow<TcpListener>,
+    hubs: Vec<Outbox<NewClient>>,
+    room: Room,
+    meters: Arc<Meters>,
+) {
     let mut pauses = Pauses::default();
     let mut turn = 0;
     let (mut untaken, since) = (Remarks::default(), Instant::now());
     while let Some(place) = room.place().await {
-        match listener.accept().await {
+        match listener.borrow().accept().await {
             Ok((stream, peer)) => {
                 if pauses.on_accepted() {
                     tracing::info!("accepting clients again");

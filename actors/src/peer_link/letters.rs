@@ -39,7 +39,7 @@ pub struct LookAt(pub Vec<(String, u16)>);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Guest(pub ServerId);
 
-/// To the keeper of the links, from the QuorumPeer: the member goes by these from now on.
+/// To the keeper of the links, and to who listens to clients, from the QuorumPeer: the member goes by these from now on.
 #[derive(Clone, Debug)]
 pub struct GoBy(pub Deciders);
 

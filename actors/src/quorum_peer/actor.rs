@@ -32,8 +32,8 @@ use crate::runtime::{Ctx, ExitCode, Serve, Service};
 
 /// Whom the QuorumPeer posts to.
 pub struct Peers {
-    /// The keeper of the links: whom we go by.
-    pub go_by: Outbox<GoBy>,
+    /// The keeper of the links, and who listens to clients: whom we go by.
+    pub go_by: [Outbox<GoBy>; 2],
     /// The Learner: what others tell.
     pub heard_configuration: Outbox<ConfigurationHeard>,
     /// The Election.
@@ -388,8 +388,9 @@ impl Serve<Decide> for QuorumPeerActor {
             return;
         }
         let next = by.next().map(|it| Zxid(it.members.version));
-        let linked = self.peers.go_by.post(GoBy(by.clone())).map_err(drop);
-        self.must(linked, ctx);
+        for to in &self.peers.go_by {
+            self.must(to.post(GoBy(by.clone())).map_err(drop), ctx);
+        }
         self.core.decide_by(by);
         if self.telling.on_own(told)
             && let Some(told) = self.telling.own()

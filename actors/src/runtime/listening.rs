@@ -55,8 +55,9 @@ fn claim_with<S>(at: SocketAddr, open: impl Fn(SocketAddr) -> io::Result<S>) -> 
     }
     match open((Ipv6Addr::UNSPECIFIED, at.port()).into()) {
         Err(error) if is_no_ipv6(&error) => {
+            let opened = open((Ipv4Addr::UNSPECIFIED, at.port()).into())?;
             tracing::warn!(port = at.port(), "this machine has no IPv6 ({error}): listening on IPv4 only");
-            open((Ipv4Addr::UNSPECIFIED, at.port()).into())
+            Ok(opened)
         }
         done => done,
     }

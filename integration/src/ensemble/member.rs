@@ -47,6 +47,12 @@ impl Ports {
         format!("{}:{quorum}:{election};{}", self.host, self.client())
     }
 
+    /// With another port for clients.
+    pub(super) fn with_client(self, port: u16) -> Self {
+        let [_, quorum, election, metrics] = self.ports;
+        Self { ports: [port, quorum, election, metrics], ..self }
+    }
+
     fn nth(self, nth: usize) -> SocketAddr {
         SocketAddr::from((self.host, self.ports[nth]))
     }

@@ -65,17 +65,14 @@ fn one(
     Ok(text(told, args.json, &format!("server {id} {now}")))
 }
 
-/// A member is to be looked for elsewhere.
+/// A member is to be looked for elsewhere, by the others or by clients.
 pub(super) fn relocate(args: &MemberMove, directory: &Path) -> Result<String, AskError> {
     let id = ServerId(args.server.into());
     let server = server(&args.address)?;
     let (members, _) = in_force(directory)?;
     let order = plan::relocate(&members, id, &server).map_err(AskError::Pointless)?;
     let told = change(directory, &order)?;
-    let now = format!(
-        "server {id} is looked for at {}: stop it now, and start it there with a file that says so",
-        args.address
-    );
+    let now = plan::after_move(id, members.servers.get(&id), &server, &args.address);
     Ok(text(told, args.json, &now))
 }
 

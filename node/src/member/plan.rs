@@ -60,6 +60,19 @@ pub(super) fn relocate(now: &Members, id: ServerId, server: &Server) -> Result<C
     with(now, id, moved)
 }
 
+/// What is to be done once it is ordered that a server be at `address`, and was `there` before.
+pub(super) fn after_move(id: ServerId, there: Option<&Server>, server: &Server, address: &str) -> String {
+    match (there, &server.client) {
+        (Some(there), Some(client)) if there.addresses == server.addresses => format!(
+            "server {id} listens to clients at {client} as soon as it knows, and no longer where it did: connections that exist \
+             stay, and nothing is to be started anew (its log says so, or why it cannot yet); have its file say the same"
+        ),
+        _ => format!(
+            "server {id} is looked for at {address}: stop it now, and start it there with a file that says so"
+        ),
+    }
+}
+
 /// Removes it.
 pub(super) fn remove(now: &Members, id: ServerId) -> Result<ChangeOrder, String> {
     known(now, id)?;
@@ -270,6 +283,19 @@ mod tests {
         ] {
             let order = relocate(&now(), ServerId(id), &Server::read(line).unwrap());
             assert_eq!(told(order), expected, "{id} {line}");
+        }
+    }
+
+    #[test]
+    fn who_moves_is_started_anew_unless_only_its_clients_come_elsewhere() {
+        for (line, expected) in [
+            ("a:1:2;4", "server 1 listens to clients at 0.0.0.0:4 as soon as it knows"),
+            ("a:1:9;3", "server 1 is looked for at a:1:9;3: stop it now"),
+            ("x:1:2", "server 1 is looked for at x:1:2: stop it now"),
+        ] {
+            let (now, server) = (now(), Server::read(line).unwrap());
+            let told = after_move(ServerId(1), now.servers.get(&ServerId(1)), &server, line);
+            assert!(told.starts_with(expected), "{told}");
         }
     }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use paddock_actors::client::Serving;
 use paddock_actors::client::hub::Control;
+use paddock_actors::client_port::actor::StopAccepting;
 use paddock_actors::runtime::ExitCode;
 use paddock_messages::mail::Outbox;
 use paddock_messages::roles::{Begin as BeginRole, Retire};
@@ -29,7 +30,7 @@ impl Node {
     /// Stops in good order: no new clients; what is under way is answered if that takes no longer than
     /// a fifth of `within`, and its connections closed; a leader hands the lead over; the log synced. Sessions live on.
     pub async fn stop(mut self, within: Duration) -> ExitCode {
-        self.accepting.abort();
+        let _ = self.accepting.post(StopAccepting); // one that is gone is the guardian's business
         for hub in &self.hubs {
             let _ = hub.post(Control::Serve(Serving::Nobody));
         }

@@ -167,6 +167,12 @@ impl Ensemble {
         self.write_files(id);
     }
 
+    /// Has one that does not run be at this place of the network from its next start on, which is no other member's.
+    pub fn move_to(&mut self, id: Id, network: &Network, place: Id) {
+        self.relocate(id, Ports::at(network.address(place)));
+        self.member_mut(id).prefix = network.prefix(place);
+    }
+
     /// What the members dial each other through.
     ///
     /// # Panics
@@ -415,12 +421,31 @@ impl Ensemble {
     /// Starts another process with a member's id, without data, on ports of its own; everybody else is
     /// to it who they are. It is no member: dropping it kills it.
     pub fn start_double_of(&self, id: Id) -> ServerProcess {
+        self.start_double(id, |_| {})
+    }
+
+    /// The same, on a copy of all files that one has which does not run: a machine that was cloned.
+    pub fn start_clone_of(&self, id: Id) -> ServerProcess {
+        assert!(self.member(id).process.is_none(), "member {id} runs");
+        self.start_double(id, |double| {
+            for entry in std::fs::read_dir(self.data_dir(id)).expect("our own folder") {
+                let entry = entry.expect("our own folder");
+                if entry.file_type().expect("it is there").is_file() {
+                    std::fs::copy(entry.path(), double.join(entry.file_name())).expect("it is writable");
+                }
+            }
+        })
+    }
+
+    /// `prepare` is given where it keeps its data.
+    fn start_double(&self, id: Id, prepare: impl FnOnce(&Path)) -> ServerProcess {
         let ports = Ports::choose(1).pop().expect("one was asked for");
         let mut members = self.seen_by(id);
         let double = Member::new(id, self.member(id).votes, ports, self.dir.join(format!("double-of-{id}")));
         members.insert(id, double);
         write_files(id, &members, &self.shape);
         let double = &members[&id];
+        prepare(&double.data_dir());
         Launch::of_file(double.file(), double.ports.client().port()).spawn().expect("a binary")
     }
 

@@ -140,6 +140,57 @@ pub struct Event {
     pub path: ByteString,
 }
 
+/// A connection whose handshake is sent, and not answered yet: many can be on their way at once.
+#[derive(Debug)]
+pub struct Greeting {
+    stream: TcpStream,
+    last_zxid_seen: i64,
+}
+
+impl Greeting {
+    /// Connects and sends the handshake.
+    ///
+    /// # Errors
+    /// [`ClientError::Io`].
+    pub fn send(to: SocketAddr, handshake: &Handshake) -> Result<Self, ClientError> {
+        let mut stream = open(to, handshake.answer_limit)?;
+        let (session_id, password) = match &handshake.session {
+            Some(session) => (session.id, session.password.clone()),
+            None => (0, Bytes::from_static(&[0; 16])),
+        };
+        let fields = ConnectFields {
+            protocol_version: 0,
+            last_zxid_seen: handshake.last_zxid_seen,
+            timeout_ms: handshake.timeout_ms,
+            session_id,
+            password: Some(password),
+        };
+        let mut out = Vec::new();
+        let request = ConnectRequest { fields, read_only: handshake.read_only };
+        frame(&mut out, |to| request.write(to));
+        stream.write_all(&out)?;
+        Ok(Self { stream, last_zxid_seen: handshake.last_zxid_seen })
+    }
+
+    /// Waits for the answer.
+    ///
+    /// # Errors
+    /// As [`RawClient::connect_with`].
+    pub fn answer(self) -> Result<RawClient, ClientError> {
+        let Self { mut stream, last_zxid_seen: last_zxid } = self;
+        let mut body = read_frame(&mut stream)?;
+        let response = ConnectResponse::read(&mut body)?;
+        let read_only = if body.is_empty() { None } else { Some(bool::read(&mut body)?) };
+        if response.timeout_ms <= 0 {
+            return Err(ClientError::Expired);
+        }
+        let password = response.password.unwrap_or_default();
+        let session = Session { id: response.session_id, password, timeout_ms: response.timeout_ms };
+        let (out, due, events) = Default::default();
+        Ok(RawClient { stream, out, due, next_xid: 1, session, read_only, last_zxid, events })
+    }
+}
+
 /// A connection after its handshake.
 #[derive(Debug)]
 pub struct RawClient {
@@ -180,37 +231,7 @@ impl RawClient {
     /// [`ClientError::Io`] if there is no connection or it is closed without an answer, as a server
     /// does that is behind `last_zxid_seen` or does not serve; [`ClientError::Expired`].
     pub fn connect_with(to: SocketAddr, handshake: &Handshake) -> Result<Self, ClientError> {
-        Self::shake_hands(open(to, handshake.answer_limit)?, handshake)
-    }
-
-    fn shake_hands(mut stream: TcpStream, handshake: &Handshake) -> Result<Self, ClientError> {
-        let (session_id, password) = match &handshake.session {
-            Some(session) => (session.id, session.password.clone()),
-            None => (0, Bytes::from_static(&[0; 16])),
-        };
-        let fields = ConnectFields {
-            protocol_version: 0,
-            last_zxid_seen: handshake.last_zxid_seen,
-            timeout_ms: handshake.timeout_ms,
-            session_id,
-            password: Some(password),
-        };
-        let mut out = Vec::new();
-        let request = ConnectRequest { fields, read_only: handshake.read_only };
-        frame(&mut out, |to| request.write(to));
-        stream.write_all(&out)?;
-        out.clear();
-        let mut body = read_frame(&mut stream)?;
-        let response = ConnectResponse::read(&mut body)?;
-        let read_only = if body.is_empty() { None } else { Some(bool::read(&mut body)?) };
-        if response.timeout_ms <= 0 {
-            return Err(ClientError::Expired);
-        }
-        let password = response.password.unwrap_or_default();
-        let session = Session { id: response.session_id, password, timeout_ms: response.timeout_ms };
-        let last_zxid = handshake.last_zxid_seen;
-        let (due, events) = (VecDeque::new(), VecDeque::new());
-        Ok(Self { stream, out, due, next_xid: 1, session, read_only, last_zxid, events })
+        Greeting::send(to, handshake)?.answer()
     }
 
     /// How long each answer may take from now on.
@@ -323,9 +344,8 @@ impl RawClient {
 /// expired. Nothing is left behind. An answer may take `limit`.
 pub fn serves(to: SocketAddr, limit: Duration) -> bool {
     let session = Some(Session { id: 1, password: Bytes::from_static(&[0; 16]), timeout_ms: 4000 });
-    let Ok(stream) = open(to, limit) else { return false };
-    let answer = RawClient::shake_hands(stream, &Handshake { session, ..Handshake::default() });
-    matches!(answer, Err(ClientError::Expired))
+    let handshake = Handshake { session, answer_limit: limit, ..Handshake::default() };
+    matches!(RawClient::connect_with(to, &handshake), Err(ClientError::Expired))
 }
 
 /// Sends a four-letter word and reads the whole answer; each part of it may take `limit`.

@@ -47,6 +47,8 @@ mod local_sessions;
 mod member_changes;
 #[path = "ensemble/metrics.rs"]
 mod metrics;
+#[path = "ensemble/names.rs"]
+mod names;
 #[path = "ensemble/no_quorum.rs"]
 mod no_quorum;
 #[path = "ensemble/old_disk.rs"]

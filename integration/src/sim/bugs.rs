@@ -339,7 +339,13 @@ pub const BUGS: &[Bug] = &[
     bug(
         &[1576, 2982],
         "a peer's name is resolved at each attempt, and one that cannot be costs that attempt",
-        &[NotBuilt("a name is looked up at each attempt, but no test has one that comes to mean another")],
+        &[Impossible {
+            because: "no address outlives the attempt that it was looked up for",
+            tests: &[
+                "a_member_whose_name_comes_to_mean_another_address_is_found_there_by_those_that_run",
+                "a_name_that_cannot_be_resolved_stops_nobody_else_and_is_told",
+            ],
+        }],
     ),
     bug(
         &[3756, 3398, 2164],

@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use paddock_integration::ensemble::Mode;
+use paddock_integration::ensemble::{Ensemble, Mode, Shape};
 use paddock_integration::rounds::seed;
 use paddock_messages::znode::CreateMode;
 use rand::Rng;
@@ -111,4 +111,32 @@ fn members_stopped_for_longer_than_every_timeout_say_so_and_are_as_before() {
         }
     });
     told.verify(&mut ensemble);
+}
+
+/// Longer than a session without its client lasts here, and than any network holds a packet back.
+const MINUTE: Duration = Duration::from_secs(60);
+
+#[test]
+fn a_leader_stopped_for_a_minute_at_the_usual_tick_follows_the_next_and_nothing_is_lost() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut ensemble = Ensemble::shaped(dir.path(), Shape { tick_ms: 2_000, ..Shape::default() });
+    ensemble.start_all();
+    ensemble.await_all_serving();
+    let told = under_load(&mut ensemble, seed("minute"), GIVEN_UP_AFTER, |ensemble, progress, _| {
+        progress.await_more(200);
+        let old = ensemble.await_all_serving();
+        ensemble.freeze(old);
+        let stopped = Instant::now();
+        let new = ensemble.await_leader();
+        let epoch = ensemble.epoch(new);
+        while stopped.elapsed() < MINUTE {
+            progress.await_more(100);
+        }
+        ensemble.thaw(old);
+        assert_eq!(ensemble.await_all_serving(), new, "its return is no reason to elect anew");
+        assert_eq!((ensemble.mode(old), ensemble.epoch(new)), (Some(Mode::Follower), epoch));
+        progress.await_more(200);
+    });
+    told.verify(&mut ensemble);
+    println!("rounds: a leader frozen for {MINUTE:?}, {} acknowledged", told.acked());
 }

@@ -4,9 +4,10 @@ use std::time::Instant;
 
 use paddock_integration::ensemble::{Ensemble, Id, Mode, PATIENCE};
 use paddock_integration::loop_disk::LoopDisk;
+use paddock_integration::power_cut::{Options, PowerCutFs};
 use paddock_integration::raw_client::{ClientError, RawClient};
 use paddock_messages::error_code::ErrorCode;
-use paddock_messages::znode::CreateMode;
+use paddock_messages::znode::{CreateMode, Stat};
 
 use crate::trees;
 use crate::world::{client, those, waiting};
@@ -46,15 +47,49 @@ fn any(ensemble: &Ensemble, ids: &[Id]) -> RawClient {
     }
 }
 
-/// Sets `/a` until it has this version; connects anew to one of `ids` where it is turned away, and takes a write of
-/// unknown fate for what its version says.
-fn write_until(ensemble: &Ensemble, ids: &[Id], version: i32) {
+/// What those were told who set `/a`, one write at a time.
+#[derive(Default)]
+struct Told {
+    /// The newest version that was acknowledged.
+    acked: i32,
+    /// How many acknowledgements there were.
+    acks: i32,
+    /// Writes that may have happened: their answer was lost.
+    unknown: i32,
+}
+
+impl Told {
+    /// Notes one write's answer, and hands it on.
+    fn note(&mut self, answer: Result<Stat, ClientError>) -> Result<Stat, ClientError> {
+        match &answer {
+            Ok(stat) => {
+                assert!(stat.version > self.acked, "version {} after {}", stat.version, self.acked);
+                (self.acked, self.acks) = (stat.version, self.acks + 1);
+            }
+            Err(error) => self.unknown += i32::from(error.is_disconnect()),
+        }
+        answer
+    }
+
+    /// Nobody has written since: all members hold what was acknowledged, once each, and beyond it no more than was sent.
+    fn verify(&self, ensemble: &Ensemble) {
+        let version = trees::same(ensemble)["/a"].1.version;
+        let most = self.acks + self.unknown;
+        assert!(
+            (self.acked..=most).contains(&version),
+            "version {version}, of which {} was acknowledged, and {most} writes can have happened",
+            self.acked
+        );
+    }
+}
+
+/// Sets `/a` until it has this version; connects anew to one of `ids` where it is turned away.
+fn write_until(ensemble: &Ensemble, ids: &[Id], version: i32, told: &mut Told) {
     let data = [7; BYTES];
     let mut client = any(ensemble, ids);
     let deadline = Instant::now() + PATIENCE;
-    loop {
-        match client.set("/a", &data, -1) {
-            Ok(stat) if stat.version >= version => return,
+    while told.acked < version {
+        match told.note(client.set("/a", &data, -1)) {
             Ok(_) => {}
             Err(ClientError::Refused(ErrorCode::NotReadOnly)) => {
                 panic!("a quorum has room, and writes are refused")
@@ -74,7 +109,8 @@ fn l8_a_follower_with_a_full_disk_leaves_and_comes_back_by_itself() {
     client(&ensemble, leader).create("/a", b"", CreateMode::Persistent).unwrap();
     disks[full as usize - 1].fill().unwrap();
     let others: Vec<Id> = ensemble.ids().into_iter().filter(|id| *id != full).collect();
-    write_until(&ensemble, &others, MANY);
+    let mut told = Told::default();
+    write_until(&ensemble, &others, MANY, &mut told);
     ensemble.await_line(full, &["disk full", "follows no leader"]);
     ensemble.await_silence_of(full);
     assert_eq!(
@@ -87,7 +123,7 @@ fn l8_a_follower_with_a_full_disk_leaves_and_comes_back_by_itself() {
     ensemble.await_all_serving();
     ensemble.await_line(full, &["the disk has room again"]);
     assert_eq!((ensemble.leader(), ensemble.epoch(leader)), (Some(leader), epoch));
-    trees::same(&ensemble);
+    told.verify(&ensemble);
 }
 
 #[test]
@@ -97,7 +133,8 @@ fn a_leader_with_a_full_disk_gives_the_lead_up_to_those_that_have_room() {
     client(&ensemble, full).create("/a", b"", CreateMode::Persistent).unwrap();
     disks[full as usize - 1].fill().unwrap();
     let all = ensemble.ids();
-    write_until(&ensemble, &all, MANY);
+    let mut told = Told::default();
+    write_until(&ensemble, &all, MANY, &mut told);
     ensemble.await_line(full, &["the disk is full, and others can lead"]);
     let next = ensemble.await_leader();
     assert_ne!(next, full);
@@ -107,7 +144,7 @@ fn a_leader_with_a_full_disk_gives_the_lead_up_to_those_that_have_room() {
     disks[full as usize - 1].free().unwrap();
     ensemble.await_all_serving();
     assert_eq!((ensemble.leader(), ensemble.epoch(next)), (Some(next), epoch), "it comes back as a follower");
-    trees::same(&ensemble);
+    told.verify(&ensemble);
 }
 
 /// Without the third, a leader that gave up would leave nobody: it refuses writes, and reads go on.
@@ -120,51 +157,91 @@ fn a_leader_with_a_full_disk_that_the_others_need_refuses_writes() {
     writes.create("/a", b"", CreateMode::Persistent).unwrap();
     ensemble.kill(followers[1]);
     disks[full as usize - 1].fill().unwrap();
+    let mut told = Told::default();
     let data = [7; BYTES];
-    let refused = (0..MANY).find_map(|_| writes.set("/a", &data, -1).err()).expect("the disk is full");
+    let refused =
+        (0..MANY).find_map(|_| told.note(writes.set("/a", &data, -1)).err()).expect("the disk is full");
     assert!(matches!(refused, ClientError::Refused(ErrorCode::NotReadOnly)), "{refused}");
     let (_, stat) = writes.get("/a").expect("reads go on");
+    assert_eq!(stat.version, told.acked, "a refused write changes nothing");
     assert_eq!(ensemble.leader(), Some(full));
 
     // The third comes back: those two are a quorum that has room.
     ensemble.start(followers[1]);
-    write_until(&ensemble, &followers, stat.version + 10);
+    write_until(&ensemble, &followers, told.acked + 10, &mut told);
     let next = ensemble.await_leader();
     assert_ne!(next, full);
     disks[full as usize - 1].free().unwrap();
     ensemble.await_all_serving();
-    trees::same(&ensemble);
+    told.verify(&ensemble);
 }
 
-/// The followers leave, so that nobody is served; or the leader is the first to notice, and refuses writes. Either way all goes on by
-/// itself once there is room, with all that was acknowledged.
+/// Sets `/a` until nobody can and says why: so many members are without a leader for want of room that no quorum is left, or the leader
+/// refuses writes.
+fn write_until_nobody_can(ensemble: &Ensemble, told: &mut Told) {
+    let waits =
+        |id: &Id| ensemble.srvr(*id).is_some_and(|it| it.contains("waiting for: room on this server's disk"));
+    let refuses = |id: &Id| ensemble.log(*id).contains("disk full: writes are refused with -119");
+    let (all, data) = (ensemble.ids(), [7; BYTES]);
+    let (mut client, deadline) = (None::<RawClient>, Instant::now() + PATIENCE);
+    loop {
+        assert!(Instant::now() < deadline, "{} writes, and there is room for more", told.acks);
+        let Some(writes) = &mut client else {
+            if all.iter().any(refuses) || all.iter().filter(|id| waits(id)).count() > all.len() / 2 {
+                return;
+            }
+            client = all.iter().find_map(|id| RawClient::connect(ensemble.client_address(*id)).ok());
+            continue;
+        };
+        if told.note(writes.set("/a", &data, -1)).is_err() {
+            client = None;
+        }
+    }
+}
+
+/// All goes on by itself once there is room.
 #[test]
 fn disks_that_fill_on_all_members_stop_writes_until_there_is_room_and_lose_none() {
     let (_dir, mut ensemble, disks) = on_disks();
     let leader = ensemble.await_leader();
-    let mut writes = client(&ensemble, leader);
-    writes.create("/a", b"", CreateMode::Persistent).unwrap();
+    client(&ensemble, leader).create("/a", b"", CreateMode::Persistent).unwrap();
     disks.iter().for_each(|disk| disk.fill().unwrap());
-    let data = [7; BYTES];
-    let acked =
-        (0..MANY).map_while(|_| writes.set("/a", &data, -1).ok()).last().map_or(0, |stat| stat.version);
-    assert!(acked + 1 < MANY, "no disk has room");
-    let all = ensemble.ids();
-    ensemble.wait_for("a line that names the disk", |ensemble| {
-        all.iter().any(|id| ensemble.log(*id).contains("disk full: ")).then_some(())
-    });
-    for id in &all {
-        let is_out = ensemble.log(*id).contains("disk full: this member follows no leader");
-        let told = |ensemble: &mut Ensemble| {
-            ensemble.srvr(*id).filter(|it| it.contains("waiting for: room on this server's disk"))
-        };
-        if is_out {
-            ensemble.wait_for("its reason", told);
-        }
-    }
+    let mut told = Told::default();
+    write_until_nobody_can(&ensemble, &mut told);
 
     disks.iter().for_each(|disk| disk.free().unwrap());
     ensemble.await_all_serving();
-    write_until(&ensemble, &all, acked + 10);
-    trees::same(&ensemble);
+    told.verify(&ensemble);
+    let (all, more) = (ensemble.ids(), told.acked + 10);
+    write_until(&ensemble, &all, more, &mut told);
+    told.verify(&ensemble);
+}
+
+/// What does not fit is half written as the power goes: it must be neither taken for a write nor hide one.
+#[test]
+fn disks_that_fill_on_all_members_and_then_lose_their_power_lose_no_write() {
+    let (_dir, mut ensemble) = waiting(3, 0, "snapCount=1000000");
+    let mount = |id: Id| {
+        let disk = PowerCutFs::mount(Options::default()).expect("mounting needs root and /dev/fuse");
+        ensemble.put_on(id, disk.path());
+        disk
+    };
+    let disks: Vec<_> = (1..=3).map(mount).collect();
+    ensemble.start_all();
+    let leader = ensemble.await_all_serving();
+    client(&ensemble, leader).create("/a", b"", CreateMode::Persistent).unwrap();
+    disks.iter().for_each(|disk| disk.set_capacity(Some(disk.used())));
+    let mut told = Told::default();
+    write_until_nobody_can(&ensemble, &mut told);
+
+    (0..).zip(&disks).for_each(|(seed, disk)| disk.cut(seed));
+    ensemble.kill_all();
+    for disk in &disks {
+        disk.set_capacity(None);
+        disk.power_on();
+    }
+    ensemble.start_all();
+    ensemble.await_all_serving();
+    told.verify(&ensemble);
+    assert!(told.acked > 0, "something fitted");
 }

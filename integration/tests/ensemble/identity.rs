@@ -4,9 +4,11 @@ use std::fs;
 use std::path::Path;
 
 use paddock_actors::runtime::ExitCode;
-use paddock_integration::ensemble::Mode;
+use paddock_integration::ensemble::{Ensemble, Mode};
+use paddock_integration::rounds::seed;
 use paddock_messages::znode::CreateMode;
 
+use crate::load::{ANSWERED_WITHIN, under_load};
 use crate::trees;
 use crate::world::{client, serving, those};
 
@@ -75,6 +77,16 @@ fn a_second_member_with_the_same_id_stops_nobody_s_service() {
     client.set("/counter", b"and on", 301).unwrap();
 }
 
+/// Of one that server 3 dials.
+fn await_suspicion(ensemble: &mut Ensemble) {
+    ensemble.wait_for("a line that names the cause", |ensemble| {
+        let told = |id: &u64| {
+            ensemble.log(*id).contains("do two servers run as server 3? Each needs a myid of its own")
+        };
+        [1, 2].iter().any(told).then_some(())
+    });
+}
+
 /// Both dial all others, and each new connection takes the place of the other's.
 #[test]
 fn two_members_with_the_same_id_are_told_of_and_once_one_has_gone_all_is_as_before() {
@@ -82,14 +94,35 @@ fn two_members_with_the_same_id_are_told_of_and_once_one_has_gone_all_is_as_befo
     let leader = ensemble.await_leader();
     client(&ensemble, leader).create("/a", b"", CreateMode::Persistent).unwrap();
     let mut double = ensemble.start_double_of(3);
-    ensemble.wait_for("a line that names the cause", |ensemble| {
-        let told = |id: &u64| {
-            ensemble.log(*id).contains("do two servers run as server 3? Each needs a myid of its own")
-        };
-        [1, 2].iter().any(told).then_some(())
-    });
+    await_suspicion(&mut ensemble);
     double.kill().unwrap();
     let leader = ensemble.await_all_serving();
     client(&ensemble, leader).set("/a", b"goes on", 0).unwrap();
     trees::same(&ensemble);
+}
+
+/// A machine that was cloned, with all that its disk had. The other two are a quorum without either, and go on.
+#[test]
+fn a_clone_of_a_member_is_told_of_and_once_it_has_gone_everything_acknowledged_is_there() {
+    let (_dir, mut ensemble) = serving(3, 0, "");
+    let told = under_load(&mut ensemble, seed("clone"), ANSWERED_WITHIN, |ensemble, progress, _| {
+        progress.await_more(200);
+        ensemble.stop(3);
+        let mut clone = ensemble.start_clone_of(3);
+        ensemble.start(3);
+        await_suspicion(ensemble);
+        progress.await_more(1_000);
+        assert!(clone.ended().unwrap().is_none(), "it takes part:\n{}", clone.log());
+        clone.kill().unwrap();
+        ensemble.await_all_serving();
+        progress.await_more(200);
+    });
+    let tree = told.verify(&mut ensemble);
+    // Nor is anything of it only on the disk of one that is left.
+    let leader = ensemble.await_leader();
+    ensemble.kill(leader);
+    ensemble.await_leader();
+    ensemble.await_all_serving();
+    assert!(trees::same(&ensemble) == tree, "without member {leader} something else is there");
+    println!("rounds: {} acknowledged while a clone ran", told.acked());
 }

@@ -42,14 +42,19 @@ fn a_member_without_descriptors_for_clients_still_makes_the_quorum() {
     assert!(status(&ensemble, short).is_serving);
     ensemble.kill(leader);
     let at = ensemble.client_address(other);
-    ensemble
-        .wait_for("a write by the two", |_| RawClient::connect(at).ok()?.set("/a", b"two of three", -1).ok());
+    let mut asked = 0;
+    let acked = ensemble.wait_for("a write by the two", |_| {
+        let mut client = RawClient::connect(at).ok()?;
+        asked += 1;
+        client.set("/a", b"two of three", -1).ok()
+    });
     drop(crowd);
     ensemble.await_line(short, &["accepting clients again"]);
     ensemble.start(leader);
     ensemble.await_all_serving();
     assert!(!ensemble.log(short).contains("Too many open files"), "the log and the links have theirs");
-    trees::same(&ensemble);
+    let version = trees::same(&ensemble)["/a"].1.version;
+    assert!((acked.version..=asked).contains(&version), "{acked:?}, and {asked} writes were sent: {version}");
 }
 
 /// What others order it applies; what its own clients ask that grows is refused.
@@ -76,16 +81,17 @@ fn a_member_above_its_soft_limit_refuses_its_own_clients_what_grows_and_follows_
     own.sync("/").unwrap();
     assert!(own.exists("/more").unwrap().is_some(), "it follows on");
     // Less is never refused.
-    (0..250).for_each(|nth| own.delete(&format!("/fill-{nth}"), -1).unwrap());
+    (0..250).for_each(|nth| own.delete(&format!("/fill-{nth}"), 0).expect("it was acknowledged"));
     ensemble.await_line(full, &["memory is below memory.softLimit again"]);
-    trees::same(&ensemble);
+    let tree = trees::same(&ensemble);
+    assert!(tree.contains_key("/more") && !tree.contains_key("/own"), "{:?}", tree.keys());
+    assert!(!tree.keys().any(|path| path.starts_with("/fill-")), "{:?}", tree.keys());
 }
 
-/// Creates so many znodes, unless it is enough before.
-fn fill(client: &mut RawClient, count: usize, is_enough: impl Fn() -> bool) {
-    for nth in (0..count).take_while(|_| !is_enough()) {
-        client.create(&format!("/fill-{nth}"), &[7; BYTES], CreateMode::Persistent).unwrap();
-    }
+/// Creates so many znodes, unless it is enough before; returns how many.
+fn fill(client: &mut RawClient, count: usize, is_enough: impl Fn() -> bool) -> usize {
+    let create = |nth| client.create(&format!("/fill-{nth}"), &[7; BYTES], CreateMode::Persistent).unwrap();
+    (0..count).take_while(|_| !is_enough()).map(create).count()
 }
 
 fn address_space(ensemble: &Ensemble, pid: u32) -> u64 {
@@ -107,7 +113,7 @@ fn a_member_that_the_kernel_gives_no_more_memory_ends_and_the_others_go_on() {
     prlimit(Pid::from_raw(pid.cast_signed()), Resource::As, limit).unwrap();
     let mut writes = client(&ensemble, leader);
     let ended = || std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default().contains(") Z ");
-    fill(&mut writes, 1_000, ended);
+    let filled = fill(&mut writes, 1_000, ended);
     let deadline = Instant::now() + PATIENCE;
     while !ended() {
         assert!(Instant::now() < deadline, "it needs no more memory");
@@ -122,5 +128,9 @@ fn a_member_that_the_kernel_gives_no_more_memory_ends_and_the_others_go_on() {
     assert_eq!(ensemble.leader(), Some(leader));
     ensemble.start(full);
     ensemble.await_all_serving();
-    trees::same(&ensemble);
+    let tree = trees::same(&ensemble);
+    assert!(tree.contains_key("/after"));
+    let held =
+        (0..filled).filter(|nth| tree.get(&format!("/fill-{nth}")).is_some_and(|it| it.0.len() == BYTES));
+    assert_eq!(held.count(), filled, "each that was acknowledged");
 }

@@ -1,8 +1,9 @@
-//! Members whose power is cut: what a disk has not synced is gone with it, and what was acknowledged is not.
+//! Members whose power is cut, or whose disk fails: what a disk has not synced is gone with it, and what was acknowledged is not.
 
 use std::time::{Duration, Instant};
 
-use paddock_integration::ensemble::{Ensemble, Id};
+use paddock_actors::runtime::ExitCode;
+use paddock_integration::ensemble::{Ensemble, Id, Mode};
 use paddock_integration::power_cut::{Options, PowerCutFs};
 use paddock_integration::rounds::{rounds, seed};
 use rand::Rng;
@@ -11,14 +12,14 @@ use rand::seq::IndexedRandom;
 use tempfile::TempDir;
 
 use crate::load::{ANSWERED_WITHIN, under_load};
-use crate::world::waiting;
+use crate::world::{those, waiting};
 
 /// How long a cut waits for the sync that it is to come at.
 const SYNCS_WITHIN: Duration = Duration::from_secs(1);
 
-/// Three that serve, and each member's disk, by id less one.
-fn on_disks() -> (TempDir, Ensemble, Vec<PowerCutFs>) {
-    let (dir, mut ensemble) = waiting(3, 0, "");
+/// Three that serve, with these lines in every file, and each member's disk, by id less one.
+fn on_disks(lines: &str) -> (TempDir, Ensemble, Vec<PowerCutFs>) {
+    let (dir, mut ensemble) = waiting(3, 0, lines);
     let options = Options { sync_delay: Duration::from_micros(500), ..Options::default() };
     let mount = |id: Id| {
         let disk = PowerCutFs::mount(options).expect("mounting needs root and /dev/fuse");
@@ -52,7 +53,7 @@ fn told(what: &str, acked: u64, disks: &[PowerCutFs]) {
 
 #[test]
 fn a_member_that_loses_its_power_comes_back_with_what_it_acked() {
-    let (_dir, mut ensemble, disks) = on_disks();
+    let (_dir, mut ensemble, disks) = on_disks("");
     let rounds = rounds(8);
     let load =
         under_load(&mut ensemble, seed("a member's power"), ANSWERED_WITHIN, |ensemble, progress, rng| {
@@ -75,7 +76,7 @@ fn a_member_that_loses_its_power_comes_back_with_what_it_acked() {
 
 #[test]
 fn members_that_lose_their_power_all_at_once_hold_everything_acknowledged() {
-    let (_dir, mut ensemble, disks) = on_disks();
+    let (_dir, mut ensemble, disks) = on_disks("");
     let rounds = rounds(5);
     let load = under_load(&mut ensemble, seed("all power"), ANSWERED_WITHIN, |ensemble, progress, rng| {
         for _ in 0..rounds {
@@ -92,4 +93,38 @@ fn members_that_lose_their_power_all_at_once_hold_everything_acknowledged() {
     load.verify(&mut ensemble);
     assert_eq!(load.silences, 0, "connections to living members that nobody answered");
     told("all of three", load.acked(), &disks);
+}
+
+/// The failed sync has no effect, and what it was to make durable goes with the power: an acknowledgement of it would be found out.
+/// Followers, and leaders.
+#[test]
+fn a_member_whose_disk_fails_a_sync_ends_and_comes_back_with_everything_acknowledged() {
+    // A failed sync of a snapshot is no failure of the log: there is none meanwhile.
+    let (_dir, mut ensemble, disks) = on_disks("snapCount=1000000");
+    let rounds = rounds(4);
+    let told = under_load(&mut ensemble, seed("failed sync"), ANSWERED_WITHIN, |ensemble, progress, rng| {
+        for round in 0..rounds {
+            let leader = ensemble.await_all_serving();
+            let follower = *those(ensemble, Mode::Follower).choose(rng).expect("there are two");
+            let id = if round.is_multiple_of(2) { follower } else { leader };
+            // By then the next segment is there, whose zeros are no txns either.
+            progress.await_more(rng.random_range(500..1000));
+            let disk = &disks[id as usize - 1];
+            disk.fail_sync(rng.random_range(1..30));
+            let status = ensemble.wait_for_end(id);
+            let log = ensemble.log(id);
+            assert_eq!(status.code(), Some(i32::from(ExitCode::LogIo.code())), "{status}: {log}");
+            let parts = ["the process ends", "segment.", "os error 5", "check the disk"];
+            assert!(log.lines().any(|line| parts.iter().all(|part| line.contains(part))), "{log}");
+            disk.cut(rng.random());
+            progress.await_write_after(Instant::now());
+            assert_ne!(ensemble.await_leader(), id);
+            disk.power_on();
+            ensemble.start(id);
+            ensemble.await_all_serving();
+        }
+    });
+    told.verify(&mut ensemble);
+    assert_eq!(told.silences, 0, "connections to living members that nobody answered");
+    println!("rounds: {rounds} syncs failed, {} acknowledged", told.acked());
 }

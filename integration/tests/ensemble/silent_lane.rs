@@ -28,8 +28,9 @@ fn run(network: &mut Network) {
     writes.create("/a", b"", CreateMode::Persistent).unwrap();
 
     network.block([Block { from: End::Member(deaf), to: End::Member(leader), lane: Lane::Quorum }]);
+    let mut acked = 0;
     ensemble.wait_for("the leader to drop who does not ack", |ensemble| {
-        writes.set("/a", b"", -1).expect("two of three go on");
+        acked = writes.set("/a", b"", acked).expect("two of three go on").version;
         ensemble.log(leader).contains("it has not acknowledged for syncLimit").then_some(())
     });
     ensemble.await_silence_of(deaf);
@@ -38,5 +39,5 @@ fn run(network: &mut Network) {
     network.heal();
     ensemble.await_all_serving();
     assert_eq!((ensemble.leader(), ensemble.epoch(leader)), (Some(leader), epoch));
-    trees::same(&ensemble);
+    assert_eq!(trees::same(&ensemble)["/a"].1.version, acked, "each write that was acknowledged");
 }

@@ -37,22 +37,23 @@ fn swapped(ensemble: &Ensemble, text: &str) -> String {
     })
 }
 
-/// The others write while one is not with them.
-fn the_others_go_on(ensemble: &mut Ensemble, out: Id) {
+/// The others write `/a` the first, or the next time, while one is not with them; returns its version.
+fn the_others_go_on(ensemble: &mut Ensemble, out: Id, version: i32) -> i32 {
     let id =
         ensemble.wait_for("a leader among the others", |ensemble| ensemble.leader().filter(|id| *id != out));
     let mut client = client(ensemble, id);
-    client.set("/a", b"goes on", -1).unwrap();
+    let version = client.set("/a", b"goes on", version).unwrap().version;
     assert_eq!(ensemble.mode(out), None, "it serves nobody");
+    version
 }
 
-/// Started again with the right file it is one of them as before.
-fn corrected(ensemble: &mut Ensemble, id: Id, right: &str) {
+/// Started again with the right file it is one of them as before, and all hold `/a` as it was written last.
+fn corrected(ensemble: &mut Ensemble, id: Id, right: &str, version: i32) {
     ensemble.stop(id);
     std::fs::write(file(ensemble, id), right).unwrap();
     ensemble.start(id);
     ensemble.await_all_serving();
-    trees::same(ensemble);
+    assert_eq!(trees::same(ensemble)["/a"].1.version, version);
 }
 
 /// The lowest id is dialled by all others, the greatest dials all of them.
@@ -61,7 +62,7 @@ fn ports_in_the_wrong_order_in_one_member_s_file_keep_it_out_and_both_logs_say_s
     let (_dir, mut ensemble) = serving(3, 0, "");
     let leader = ensemble.await_leader();
     client(&ensemble, leader).create("/a", b"", CreateMode::Persistent).unwrap();
-    for id in [1, 3] {
+    for (version, id) in [(0, 1), (1, 3)] {
         ensemble.stop(id);
         let right = misconfigure(&ensemble, id, |text| swapped(&ensemble, text));
         ensemble.start(id);
@@ -70,10 +71,10 @@ fn ports_in_the_wrong_order_in_one_member_s_file_keep_it_out_and_both_logs_say_s
         ensemble.await_line(if id == 1 { 3 } else { id }, &order);
         let refused = ["is refused: it opens a", "lane where", "compare the order of the ports of server.N"];
         ensemble.await_line(1, &refused);
-        the_others_go_on(&mut ensemble, id);
+        let version = the_others_go_on(&mut ensemble, id, version);
         let why = ensemble.srvr(id).unwrap_or_default();
         assert!(why.contains("no leader for "), "{why}");
-        corrected(&mut ensemble, id, &right);
+        corrected(&mut ensemble, id, &right, version);
     }
 }
 
@@ -98,8 +99,8 @@ fn the_port_of_clients_in_the_place_of_the_leader_s_quorum_port_keeps_one_member
             "compare the server.N line with its clientPort",
         ],
     );
-    the_others_go_on(&mut ensemble, out);
-    corrected(&mut ensemble, out, &right);
+    let version = the_others_go_on(&mut ensemble, out, 0);
+    corrected(&mut ensemble, out, &right, version);
 }
 
 #[test]
@@ -135,6 +136,7 @@ fn a_member_of_another_ensemble_is_kept_out_and_each_log_names_both_ensembles() 
     client(&ensemble, leader).create("/a", b"", CreateMode::Persistent).unwrap();
     let of_other = other.await_leader();
     client(&other, of_other).create("/theirs", b"", CreateMode::Persistent).unwrap();
+    let mut version = 0;
     for id in [3, 1] {
         ensemble.stop(id);
         other.stop(id);
@@ -148,7 +150,7 @@ fn a_member_of_another_ensemble_is_kept_out_and_each_log_names_both_ensembles() 
         let member = if id == 3 { 1 } else { 3 };
         ensemble.await_line(member, &names_both);
         other.await_line(id, &names_both);
-        the_others_go_on(&mut ensemble, id);
+        version = the_others_go_on(&mut ensemble, id, version);
         assert!(RawClient::connect(ensemble.client_address(id)).is_err(), "it serves nobody as one of them");
         other.stop(id);
         std::fs::write(file(&other, id), right).unwrap();
@@ -157,6 +159,8 @@ fn a_member_of_another_ensemble_is_kept_out_and_each_log_names_both_ensembles() 
         ensemble.await_all_serving();
         other.await_all_serving();
     }
-    assert!(!trees::same(&ensemble).contains_key("/theirs"));
+    let tree = trees::same(&ensemble);
+    assert!(!tree.contains_key("/theirs"));
+    assert_eq!(tree["/a"].1.version, version);
     assert!(!trees::same(&other).contains_key("/a"));
 }

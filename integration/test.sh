@@ -143,8 +143,9 @@ clients() {
   step java-server cargo test --quiet -p paddock-integration --test java_server
   kazoo 0
   kazoo 3
-  ZOOKEEPER_CLUSTER_SIZE=3 step kazoo-read-only integration/clients/kazoo/run.sh \
-    --server-cmd "$PWD/target/release/paddock serve {config}" -k test_read_only
+  ZOOKEEPER_CLUSTER_SIZE=3 step kazoo-on-three integration/clients/kazoo/run.sh \
+    --server-cmd "$PWD/target/release/paddock serve {config}" --without any-address --without any-id \
+    -k "test_read_only or TestReconfig"
   for suite in zkcli zktests gozk kafka patroni; do
     step "$suite" "integration/clients/$suite/run.sh" --server-cmd "$PWD/target/release/paddock serve {config}"
   done

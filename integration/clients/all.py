@@ -18,6 +18,8 @@ COUNTS = re.compile(r"\d+ passed, \d+ failed.*")
 KEYS = ("4lw.commands.whitelist=*", "extendedTypesEnabled=true")
 # Of a server for checks that wait for it; others' containers would go before they have looked at them.
 REAPING = (*KEYS, "znode.container.checkIntervalMs=100")
+# Of three members, for checks that change who they are.
+RECONFIG = (*KEYS, "reconfigEnabled=true")
 
 
 def run(suite, *args, which=()):
@@ -48,6 +50,16 @@ def run_on(keys, runs):
         server.destroy()
 
 
+def run_on_three(keys, runs):
+    """Runs suites, given as above, against one of three members with these keys."""
+    members = servers.ZookeeperCluster(3, configuration_entries=keys)
+    try:
+        members.start()
+        return [run(suite, members[0].address, which=which) for suite, *which in runs]
+    finally:
+        members.terminate()
+
+
 def main(command, suites):
     servers.command = command
     results = []
@@ -56,6 +68,8 @@ def main(command, suites):
         results += run_on(KEYS, [(suite,) for suite in shared])
     if "java" in shared:
         results += run_on(REAPING, [("java", "--reaping")])
+    if reconfigured := [(suite, "--reconfig") for suite in ("java", "python") if suite in shared]:
+        results += run_on_three(RECONFIG, reconfigured)
     results += [run(suite, "--server-cmd", command) for suite in OWN if suite in suites]
     print("==")
     for line, _ in results:

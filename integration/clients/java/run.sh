@@ -1,5 +1,5 @@
 #!/bin/sh
-# run.sh HOST:PORT [--reaping] [PART-OF-A-NAME]: Apache's Java client and Curator's recipes against a server that is up.
+# run.sh HOST:PORT [--reaping|--reconfig] [PART-OF-A-NAME]: Apache's Java client and Curator's recipes against a server that is up.
 # Prints a line for each check and "N passed, N failed"; exits with 0 if none failed.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)

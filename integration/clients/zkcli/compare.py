@@ -1,126 +1,138 @@
-"""zkCli.sh on two servers; see run.sh."""
+"""zkCli.sh on two kinds of servers: what it prints must be the same."""
 
 import os
-import queue
 import re
-import subprocess
-import sys
-import threading
-import time
+import tempfile
 
-HERE = os.path.dirname(os.path.abspath(__file__))
-CLIENTS = os.path.dirname(HERE)
-sys.path.insert(0, os.path.join(CLIENTS, "kazoo"))
+import cli
+import members
+import servers
 
-import servers  # noqa: E402  (found by the line above)
-
-LIB = os.path.join(CLIENTS, "..", "..", "target", "clients", "zktests", "lib")  # commons-cli is there
-KEYS = ("4lw.commands.whitelist=*", "extendedTypesEnabled=true", "enforceQuota=true")
-# Seconds that one command may take.
-LIMIT = 120
-# A command that there is not: the usage, and that it is not there, end the answer to the one before.
-MARK = "end-of-answer"
-USAGE = "ZooKeeper -server host:port"
-
-TIME = re.compile(r"^(ctime|mtime) = .*")
-ZXID = re.compile(r"\b(cZxid|mZxid|pZxid|ephemeralOwner) = 0x([0-9a-f]+)")
-EVENT_ZXID = re.compile(r"(WatchedEvent .* zxid: )(-?\d+)")
+ALONE = ("4lw.commands.whitelist=*", "extendedTypesEnabled=true", "enforceQuota=true")
+MEMBERS = ("4lw.commands.whitelist=*", "reconfigEnabled=true", "initLimit=10", "syncLimit=5")
+ROLES = ("leader", "follower", "other", "spare")
+LINE = re.compile(r"\bline:(\w+)(:observer)?")
+AT = re.compile(r"\bat:(\w+)")
+REMOVE = re.compile(r"(?<=-remove )\S+")
+WAIT = re.compile(r"wait until (\w+) is an? (\w+)$")
+CONNECT = re.compile(r"^(#\d+ )(SERVER-\S+)$")
+VERSION = re.compile(r"version=([0-9a-f]+)$")
 
 
-class Cli:
-    """One zkCli.sh on one server, told a command at a time."""
-
-    def __init__(self, address):
-        self.address = address
-        self.numbers = {0: "0", -1: "-1"}
-        self.events = []
-        self.lines = queue.Queue()
-        self.process = subprocess.Popen(
-            ["java", "-DLOG_LEVEL=OFF", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC",
-             "-cp", f"{LIB}/*:{CLIENTS}/java/src/main/resources",
-             "org.apache.zookeeper.ZooKeeperMain", "-waitforconnection", "-server", address],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-        )
-        threading.Thread(target=self._read, daemon=True).start()
-        self.tell("version")  # past the greeting
-
-    def _read(self):
-        for line in self.process.stdout:
-            self.lines.put(line.rstrip("\n"))
-        self.lines.put(None)
-
-    def tell(self, command):
-        """The lines printed for it, without what watches print."""
-        self.process.stdin.write(f"{command}\n{MARK}\n")
-        self.process.stdin.flush()
-        answer, deadline = [], time.monotonic() + LIMIT
-        while True:
-            line = self.lines.get(timeout=max(0.0, deadline - time.monotonic()))
-            if line is None:
-                return [*answer, "it has ended"]
-            if MARK in line and not line[0].isdigit():  # what `history` prints begins with a number
-                usage = max(i for i, line in enumerate(answer) if line.startswith(USAGE))
-                answer = answer[:usage]
-                return sorted(answer) if command == "whoami" else answer  # from a set
-            if line.startswith("WatchedEvent"):
-                self.events.append(self._masked(line))
-            elif line and line != "WATCHER::":
-                answer.append(self._masked(line))
-
-    def _masked(self, line):
-        line = TIME.sub(r"\1 = T", line)
-        line = ZXID.sub(lambda match: f"{match[1]} = {self._number(int(match[2], 16))}", line)
-        line = EVENT_ZXID.sub(lambda match: match[1] + self._number(int(match[2])), line)
-        if line.startswith("[") and line.endswith("]"):  # a list in no order
-            line = "[" + ", ".join(sorted(line[1:-1].split(", "))) + "]"
-        return line.replace(self.address, "SERVER")
-
-    def _number(self, number):
-        """Numbers that each server chooses, by the order in which they are first seen."""
-        return self.numbers.setdefault(number, f"#{len(self.numbers)}")
-
-    def end(self):
-        self.process.stdin.close()
-        try:
-            self.process.wait(LIMIT)
-        finally:
-            self.process.kill()
+def script(name):
+    with open(os.path.join(cli.HERE, name), encoding="utf-8") as file:
+        return [line.rstrip("\n") for line in file if not line.startswith("#")]
 
 
-def talk(command, commands):
-    """What zkCli.sh answers to each of them on a server of `command`, and what its watches print."""
+def alone(command):
+    """What zkCli.sh answers to each command on a server of `command`, and what its watches print."""
     servers.command = command
-    server = servers.Process(1, KEYS, [], None)
+    server = servers.Process(1, ALONE, [], None)
     try:
         server.run()
-        cli = Cli(server.address)
-        answers = [cli.tell(line) for line in commands]
-        cli.end()
-        return answers, cli.events
+        with cli.Cli(server.address, {server.address: "SERVER"}) as client:
+            return [(line, client.tell(line)) for line in script("commands.txt")], client.events
     finally:
         server.destroy()
 
 
-def main(command):
-    with open(os.path.join(HERE, "commands.txt"), encoding="utf-8") as file:
-        commands = [line.rstrip("\n") for line in file if not line.startswith("#")]
-    ours, our_events = talk(command, commands)
-    apaches, their_events = talk(os.path.join(CLIENTS, "java", "serve.sh") + " {config}", commands)
-    rows = [*zip(commands, apaches, ours), ("what the watches print", their_events, our_events)]
-    failed = 0
-    for what, theirs, our in rows:
-        if theirs == our:
-            print(f"ok   {what}")
-            continue
-        failed += 1
-        print(f"FAIL {what}\n  on Apache's server:")
-        print(*(f"    {line}" for line in theirs), "  on ours:", *(f"    {line}" for line in our), sep="\n")
-    if os.environ.get("SHOW"):
-        for what, theirs, _ in rows:
-            print(f"> {what}", *theirs, sep="\n")
-    print(f"{len(rows) - failed} passed, {failed} failed")
-    return 0 if failed == 0 and our_events else 1
+class Four:
+    """Three members of `command`, and a server that is to be the fourth."""
+
+    def __init__(self, command, folder):
+        servers.command = command
+        self.folder = folder
+        self.servers = [servers.Process(i, MEMBERS, [], None) for i in (1, 2, 3, 4)]
+        self.peers = {s: f"127.0.0.1:{servers.free_port()}:{servers.free_port()}" for s in self.servers}
+        for server in self.servers:
+            server.entries += self.lines(self.servers if server.server_id == 4 else self.servers[:3])
+        self.roles = {}
+
+    def line(self, server, role="participant"):
+        return f"server.{server.server_id}={self.peers[server]}:{role};{server.address}"
+
+    def lines(self, of):
+        return [self.line(server) for server in of]
+
+    def start(self):
+        *three, spare = self.servers
+        for server in three:
+            server.launch()
+        for server in three:
+            server.await_serving()
+        leader = next(s for s in three if "Mode: leader" in s.say("srvr"))
+        self.roles = dict(zip(ROLES, (leader, *(s for s in three if s is not leader), spare)))
+        spare.launch()  # it serves once it is a member
+        for name, of in (("three", three), ("four", self.servers)):
+            with open(os.path.join(self.folder, name), "w", encoding="utf-8") as file:
+                file.writelines(f"{line}\n" for line in self.lines(of))
+
+    def wait(self, role, mode, behind):
+        """Until that one says that it is in sync as a follower or observer, `behind` that answer."""
+        said = f"behind {behind}, {role} a {mode}"
+        members.until(said, lambda: f"Mode: {mode}" in self.roles[role].say("srvr"))
+
+    def names(self):
+        """What stands for what each ensemble chooses for itself."""
+        named = {}
+        for role, server in self.roles.items():
+            named |= {f"server.{server.server_id}=": f"server.{role}=", self.peers[server]: f"PEER-{role}",
+                      server.address: f"SERVER-{role}"}
+        return named | {f"{self.folder}/": ""}
+
+    def talk(self, client):
+        """Each command of the script, and its answer."""
+        version, answer = None, []
+        for line in script("reconfig.txt"):
+            if match := WAIT.match(line):
+                self.wait(*match.groups(), answer)
+                continue
+            answer = client.raw(self.meant(line, version))
+            if answer and (match := VERSION.match(answer[-1])):
+                version = match[1]
+            yield line, in_order([client.masked(it) for it in answer])
+
+    def meant(self, line, version):
+        """A command of the script, for this ensemble."""
+        line = LINE.sub(lambda it: self.line(self.roles[it[1]], "observer" if it[2] else "participant"), line)
+        line = AT.sub(lambda it: self.roles[it[1]].address, line)
+        line = REMOVE.sub(lambda it: ",".join(map(self.id_of, it[0].split(","))), line)
+        return line.replace("file:", f"{self.folder}/").replace("-v version", f"-v {version}")
+
+    def id_of(self, name):
+        return str(self.roles[name].server_id) if name in self.roles else name
+
+    def destroy(self):
+        for server in self.servers:
+            server.destroy()
 
 
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1]))
+def in_order(answer):
+    """Members stand in the order of their ids, which are the ensemble's own choice."""
+    lines = sorted(line for line in answer if line.startswith("server."))
+    answer = [lines.pop(0) if line.startswith("server.") else line for line in answer]
+    return [CONNECT.sub(lambda it: it[1] + ",".join(sorted(it[2].split(","))), line) for line in answer]
+
+
+def reconfigured(command):
+    """The same on three members, with the script that changes who they are."""
+    with tempfile.TemporaryDirectory(prefix="zkcli-") as folder:
+        four = Four(command, folder)
+        try:
+            four.start()
+            with cli.Cli(four.roles["follower"].address, four.names()) as client:
+                return list(four.talk(client)), client.events
+        finally:
+            four.destroy()
+
+
+def judged(talk, must, command, counts):
+    """Claims that each command of a script is answered as by Apache's server, some by `must`; and what watches print."""
+    (ours, our_events), (apaches, their_events) = talk(command), talk(cli.APACHES)
+    events = "what the watches print"
+    for (line, theirs), (_, our) in zip([*apaches, (events, their_events)], [*ours, (events, our_events)], strict=True):
+        if os.environ.get("SHOW"):
+            print(f"> {line}", *theirs, sep="\n")
+        counts.holds(line, [] if theirs == our else ["on Apache's:", *theirs, "on ours:", *our])
+    counts.holds("watches print something", [] if our_events else ["nothing"])
+    counts.holds(f"it answers {must!r}", [] if any(answer[:1] == [must] for _, answer in ours) else ["never"])

@@ -208,7 +208,8 @@ impl<Q: Quorum> Proposer<Q> {
         held.reconfig().is_some_and(|(_, request)| self.waits_alone(request))
     }
 
-    /// Checks one, in the order of Apache's server. Source: compat ops, 6.4; PrepRequestProcessor.
+    /// Checks one, in the order of Apache's server, and behind that for what it lets pass. Source: compat ops, 6.4;
+    /// PrepRequestProcessor.
     fn judge(&mut self, view: &impl View, at: Place<'_>, asked: &Reconfig) -> Result<Members, Refusal> {
         let members = self.changed(view, at, asked)?;
         let next = self.quorum.now().quorum.like(&members);
@@ -227,6 +228,13 @@ impl<Q: Quorum> Proposer<Q> {
             return Err(Refusal::new(ErrorCode::NewConfigNoQuorum, why));
         }
         self.prep(view).may_write_configuration(at)?;
+        if let Some(id) = nowhere(&members) {
+            let why = format!(
+                "server.{id} would be looked for by each member on its own machine: name an address that the others reach, in \
+                 the files too"
+            );
+            return Err(Refusal::new(ErrorCode::BadArguments, why));
+        }
         Ok(members)
     }
 
@@ -303,13 +311,6 @@ impl<Q: Quorum> Proposer<Q> {
             let why = format!(
                 "server {} is alone: it becomes a member itself, which votes, before others are added",
                 self.me
-            );
-            return Err(Refusal::new(ErrorCode::BadArguments, why));
-        }
-        if let Some(id) = nowhere(&members) {
-            let why = format!(
-                "server.{id} would be looked for by each member on its own machine: name an address that the others reach, in \
-                 the files too"
             );
             return Err(Refusal::new(ErrorCode::BadArguments, why));
         }

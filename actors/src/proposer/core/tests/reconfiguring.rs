@@ -239,6 +239,7 @@ fn mb2_what_is_refused_is_refused_in_the_order_of_apaches_server() {
     let reconfig = |rest: &str| format!("7 0#1 reconfig {rest}");
     let version = |bench: &str| format!("{bench} version=5");
     let joins = "joining=server.4=h4:1:2:participant;3";
+    let nowhere = "joining=server.9=0.0.0.0:1:2:observer;3";
     let mut bench = bench("123", 1);
     bench.toy.nodes.get_mut(path::CONFIG).unwrap().acl = Some(Acl::read_only().into());
     bench.step("synchronised 2");
@@ -253,6 +254,7 @@ fn mb2_what_is_refused_is_refused_in_the_order_of_apaches_server() {
         (reconfig(joins), "1.8 7 -13"),        // two of four
         (reconfig("leaving=3"), "1.9 7 -102"), // the ACL last
         (reconfig("leaving=3").replace("7 0#1", "9 0#1"), "1.10 9 -112"), // no session
+        (reconfig(nowhere), "1.11 7 -102"),    // what is refused here alone comes behind all that
     ] {
         assert_eq!(bench.told(&input), expected, "{input}");
         bench.step(&format!("ack 1 {}", expected.split(' ').next().unwrap()));
@@ -262,11 +264,15 @@ fn mb2_what_is_refused_is_refused_in_the_order_of_apaches_server() {
     // The very version that is in force passes it.
     bench.step("configured 1.10");
     let asked = format!("{} version={}", reconfig("leaving=3"), zxid("1.10").0);
-    assert_eq!(bench.told(&asked), "1.11 7 -102");
+    assert_eq!(bench.told(&asked), "1.12 7 -102");
+    bench.step("ack 1 1.12");
+    bench.step("ack 2 1.12");
+    bench.toy.nodes.get_mut(path::CONFIG).unwrap().acl = None;
+    assert_eq!(bench.told(&reconfig(nowhere)), "1.13 7 -8");
     bench.proposer.rules.reconfig = None;
-    bench.step("ack 1 1.11");
-    bench.step("ack 2 1.11");
-    assert_eq!(bench.told(&reconfig("version=5 leaving=x")), "1.12 7 -123");
+    bench.step("ack 1 1.13");
+    bench.step("ack 2 1.13");
+    assert_eq!(bench.told(&reconfig("version=5 leaving=x")), "1.14 7 -123");
 }
 
 /// Servers 1 to 3 vote, 9 observes, and is not in sync.

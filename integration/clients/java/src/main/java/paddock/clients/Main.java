@@ -5,16 +5,17 @@ import java.net.InetSocketAddress;
 import java.net.Socket;
 
 /**
- * HOST:PORT [--reaping] [PART-OF-A-NAME]: checks a server with Apache's own client and with Curator's recipes.
+ * HOST:PORT [--reaping|--reconfig] [PART-OF-A-NAME]: checks a server with Apache's own client and with Curator's recipes.
  * --reaping: instead those checks that wait for znodes to fall due, on a server that looks for them often: it takes
  * the containers that other checks have emptied, too, before they look at them.
+ * --reconfig: instead those that change who the members are, on one of three.
  */
 final class Main {
     private Main() { }
 
     public static void main(String[] args) {
         if (args.length < 1 || !args[0].matches(".+:\\d+")) {
-            System.err.println("usage: HOST:PORT [--reaping] [PART-OF-A-NAME]");
+            System.err.println("usage: HOST:PORT [--reaping|--reconfig] [PART-OF-A-NAME]");
             System.exit(2);
         }
         int colon = args[0].lastIndexOf(':');
@@ -26,13 +27,14 @@ final class Main {
             System.err.println(args[0] + ": nobody listens (" + e.getMessage() + ")");
             System.exit(2);
         }
-        boolean reaping = args.length > 1 && args[1].equals("--reaping");
-        int name = reaping ? 2 : 1;
+        String which = args.length > 1 && args[1].startsWith("--") ? args[1] : "";
+        int name = which.isEmpty() ? 1 : 2;
         Checks checks = new Checks(server, args.length > name ? args[name] : "");
-        if (reaping) {
-            Nodes.reaped(checks);
-        } else {
-            all(checks);
+        switch (which) {
+            case "" -> all(checks);
+            case "--reaping" -> Nodes.reaped(checks);
+            case "--reconfig" -> Reconfigs.all(checks);
+            default -> throw new IllegalArgumentException("there is no " + which);
         }
         System.exit(checks.finish());
     }

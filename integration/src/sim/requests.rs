@@ -118,13 +118,23 @@ pub(super) fn sync(client: &mut Client, floor: Zxid) -> Vec<u8> {
 
 /// These are to be the members, whatever the configuration is.
 pub(super) fn reconfig(client: &mut Client, floor: Zxid, members: &str) -> Vec<u8> {
+    let body = Reconfig { new_members: Some(members.into()), ..unchanged(-1) };
+    asked(client, floor, &body)
+}
+
+/// Another server joins the configuration of this version.
+pub(super) fn join(client: &mut Client, floor: Zxid, server: &str, version: u64) -> Vec<u8> {
+    let body = Reconfig { joining_servers: Some(server.into()), ..unchanged(version.cast_signed()) };
+    asked(client, floor, &body)
+}
+
+fn unchanged(version: i64) -> Reconfig {
+    let (joining_servers, leaving_servers, new_members) = (None, None, None);
+    Reconfig { joining_servers, leaving_servers, new_members, current_config_id: version }
+}
+
+fn asked(client: &mut Client, floor: Zxid, body: &Reconfig) -> Vec<u8> {
     let xid = client.ask(Asked::Write { sequential: false, set: None }, floor);
-    let body = Reconfig {
-        joining_servers: None,
-        leaving_servers: None,
-        new_members: Some(members.into()),
-        current_config_id: -1,
-    };
     framed(xid, OpCode::Reconfig, |to| body.write(to))
 }
 

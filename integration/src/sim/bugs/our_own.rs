@@ -9,6 +9,7 @@ pub const OUR_OWN: &[EnsembleFault] = &[
     Fault::AckBeforePersist,
     Fault::NoSync,
     Fault::CommitOnMinority,
+    Fault::CountHeads,
     Fault::ForgetAccepted,
     Fault::ForgetCurrent,
     Fault::IgnoreAhead,

@@ -178,6 +178,13 @@ impl Person {
         }
     }
 
+    /// It asks for this server to join the configuration of this version.
+    pub(super) fn join(&mut self, floor: Zxid, server: &str, version: u64) {
+        if let Some(link) = &mut self.link {
+            link.to_server.extend(requests::join(&mut self.client, floor, server, version));
+        }
+    }
+
     /// What it has sent comes to `node`, if that reads it. Whether it had lost its leader since it was read last.
     pub(super) fn give(&mut self, node: &mut Node) -> bool {
         let Self { client, link: Some(link), .. } = self else { return false };

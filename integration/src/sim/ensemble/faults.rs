@@ -214,9 +214,7 @@ impl World {
         let power = self.rng.random_bool(0.5);
         let (how, what) =
             if power { (Crash::PowerFailure, "power failures") } else { (Crash::Kill, "kills") };
-        if self.members[&id].node.as_ref().is_some_and(|node| !node.mail.is_empty()) {
-            self.met.count("crashes with mail in a box");
-        }
+        self.note_crash(id);
         self.end(id, how, what);
     }
 

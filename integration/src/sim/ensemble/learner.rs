@@ -244,6 +244,7 @@ impl Node {
     fn install(&mut self) {
         let Some(Came { zxid, tree, .. }) = self.lp.installing.take() else { return };
         self.lp.membership.on_installed(tree.membership());
+        self.tell_view();
         self.put_tree(zxid, tree);
         self.lp.core.on_installed(zxid);
         self.tell_hubs(Control::CloseAll); // C9: nobody knows which watches should have fired
@@ -278,6 +279,9 @@ impl Node {
         self.post(Part::QuorumPeer, Letter::Settled(Settled { role, state: PeerState::Leading, vote }));
         tracing_line(self, &format!("leads {epoch}"));
         self.note(if rolls_over { "epochs rolled over" } else { "elections won" });
+        if !self.lp.membership.view().now().members.groups.is_empty() {
+            self.note("epochs begun with a quorum of groups");
+        }
         self.ambush = true;
     }
 

@@ -216,6 +216,11 @@ impl Mail {
     pub(super) fn is_empty(&self) -> bool {
         self.boxes.values().all(VecDeque::is_empty)
     }
+
+    /// Whether such a letter waits for the part.
+    pub(super) fn has(&self, part: Part, is_it: impl FnMut(&Letter) -> bool) -> bool {
+        self.boxes.get(&part).is_some_and(|waiting| waiting.iter().map(|(_, letter)| letter).any(is_it))
+    }
 }
 
 impl Node {
@@ -273,8 +278,7 @@ impl Node {
 
     /// Whether the Election is yet to hear that the role has ended.
     pub(super) fn has_left_waiting(&self) -> bool {
-        let waiting = self.mail.boxes.get(&Part::Election);
-        waiting.is_some_and(|waiting| waiting.iter().any(|(_, letter)| matches!(letter, Letter::Left(_))))
+        self.mail.has(Part::Election, |letter| matches!(letter, Letter::Left(_)))
     }
 
     /// Whether a letter of this role is for `current`; one of another is counted and ignored.

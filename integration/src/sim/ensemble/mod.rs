@@ -48,16 +48,20 @@
 //!   [`level`](paddock_messages::level) says holds after every step, whichever builds lead and follow.
 //! - EN19 A new history that is made of what is left has all that any member has applied or any client was answered for,
 //!   unless it was told that this may be lost.
+//! - EN20 What a leader commits has been acknowledged by a quorum of each configuration that decides: of weight, where
+//!   voters are in groups.
 
 mod applying;
 mod arbiters;
 mod behind;
 mod clients;
 mod clocks;
+mod crashing;
 mod ctl;
 mod faults;
 mod fenced;
 mod flapping;
+mod groups;
 mod healing;
 mod hub;
 mod lanes;
@@ -99,6 +103,8 @@ pub enum EnsembleFault {
     CommitOnMinority,
     /// Observers count in every quorum.
     CountObservers,
+    /// The Proposer counts heads where voters are in groups and have weights.
+    CountHeads,
     /// An accepted epoch is acknowledged and not kept.
     ForgetAccepted,
     /// A current epoch is acknowledged and not kept.
@@ -191,11 +197,12 @@ pub enum EnsembleFault {
 
 impl EnsembleFault {
     /// Every one.
-    pub const ALL: [Self; 48] = [
+    pub const ALL: [Self; 49] = [
         Self::AckBeforePersist,
         Self::NoSync,
         Self::CommitOnMinority,
         Self::CountObservers,
+        Self::CountHeads,
         Self::ForgetAccepted,
         Self::ForgetCurrent,
         Self::AckNewLeaderEarly,

@@ -10,6 +10,7 @@ use paddock_actors::proposer::Quorum;
 use paddock_actors::quorum_peer::belongs;
 use paddock_actors::quorum_peer::core::Role;
 use paddock_config::Members;
+use paddock_messages::error_code::ErrorCode;
 use paddock_messages::ids::ServerId;
 use paddock_messages::letters::Proposal;
 use paddock_messages::zxid::Zxid;
@@ -25,8 +26,17 @@ use super::setup::{Setup, SimQuorum};
 use super::storage::Command;
 use super::world::{Event, World};
 
+/// Where a server listens that was to join voters in groups: such a request is refused.
+const JOINS_AT: u16 = 2182;
+
 pub(super) fn drawn(seed: u64, setup: &Setup) -> Option<StdRng> {
     setup.reconfigures.then(|| StdRng::seed_from_u64(seed ^ 0x2EC0))
+}
+
+/// Not with a mistake: what it breaks is found without.
+pub(super) fn cut_offs(seed: u64, setup: &Setup) -> Option<StdRng> {
+    let is_wanted = setup.reconfigures && setup.fault.is_none();
+    is_wanted.then(|| StdRng::seed_from_u64(seed ^ 0xC070FF))
 }
 
 impl World {
@@ -58,6 +68,11 @@ impl World {
         let floor = self.truth.borrow().acked();
         let up = self.people.iter_mut().filter(|it| it.may_ask()).choose(rng);
         if let Some(person) = up {
+            if !in_force.groups.is_empty() {
+                let joiner = all.iter().choose(rng).expect("there are members");
+                let joiner = format!("server.{joiner}=m{joiner}:2888:3888:observer;{JOINS_AT}");
+                person.join(floor, &joiner, in_force.version);
+            }
             person.reconfigure(floor, &text);
             self.met.count("reconfigs asked for");
         }
@@ -66,6 +81,21 @@ impl World {
 }
 
 impl World {
+    /// A leader has just proposed a reconfig: at times it is far from everybody then, and ends before long, so that it is
+    /// on few disks or on its own alone, and the others go on without it or finish it.
+    pub(super) fn cut_off(&mut self, leader: ServerId) {
+        let Some(rng) = self.cut_offs.as_mut().filter(|_| !self.healing) else { return };
+        if !rng.random_bool(0.2) {
+            return;
+        }
+        let far_us = rng.random_range(20_000..400_000);
+        let ends_us = rng.random_range(1_000..far_us);
+        let others = self.setup.members.iter().filter(|other| **other != leader);
+        others.for_each(|other| self.network.make_slow(leader, *other, far_us));
+        self.met.count("faults: a leader alone with a reconfig");
+        self.crash_in(leader, self.members[&leader].life, ends_us);
+    }
+
     /// What a leader goes by, and no other has a later one.
     fn in_force(&self) -> Option<Members> {
         let cores = self.members.values().filter_map(|it| it.node.as_ref()?.lead.core.as_ref());
@@ -160,7 +190,7 @@ impl Node {
     }
 
     /// A leader's Proposer knows before its Learner.
-    fn tell_view(&mut self) {
+    pub(super) fn tell_view(&mut self) {
         let (role, by) = (self.lp.role, self.lp.membership.view());
         let told = self.lp.membership.logged_view().told();
         if let Mode::Following(behind) = &self.lp.mode {
@@ -208,8 +238,26 @@ impl Node {
         let by = if self.setup.has(EnsembleFault::ActivateEarly) { by.settled() } else { by };
         let role = self.lead.role;
         match by.next() {
-            Some(_) => self.note("reconfigs proposed"),
-            None => self.note("reconfigs committed by their proposer"),
+            Some(next) => {
+                let mut places = next.members.servers.values().filter_map(|server| server.client.as_ref());
+                assert!(
+                    places.all(|it| it.port != JOINS_AT),
+                    "{} lets a server join voters in groups",
+                    self.me
+                );
+                let had_groups = !by.now().members.groups.is_empty();
+                if had_groups == next.members.groups.is_empty() {
+                    self.note("reconfigs from groups to a majority or back");
+                }
+                self.begins_reconfig = true;
+                self.note("reconfigs proposed");
+            }
+            None => {
+                self.note("reconfigs committed by their proposer");
+                if !by.is_voter(self.me) {
+                    self.note("leaders removed by their own reconfig");
+                }
+            }
         }
         self.lead.by = Some(by.clone());
         self.with_reign(|reign, _| reign.decide_by(by.clone()));
@@ -240,6 +288,9 @@ impl Node {
         let refused = self.lead.core.as_mut().map(|core| core.take_refused_reconfigs());
         for refused in refused.into_iter().flatten() {
             self.note("reconfigs refused");
+            if refused.code == ErrorCode::BadArguments {
+                self.note("reconfigs refused for the groups");
+            }
             tracing_line(self, &refused.to_string());
         }
         let wanted = self.lead.core.as_mut().and_then(|core| core.take_wanted_level());

@@ -18,7 +18,7 @@ use paddock_messages::roles::{
     Asked, Confirmed, DropLearner, EpochKept, Establish, HistoryApplied, KeepEpoch, KeptEpoch, Lead,
     LeadOver, MemberLane, MemberMet, OwnAck, RoleEnded, RoundHeld, SilentAt, SyncAsked,
 };
-use paddock_messages::zxid::Epoch;
+use paddock_messages::zxid::{Epoch, Zxid};
 
 use super::EnsembleFault;
 use super::mail::{Letter, Part};
@@ -39,7 +39,7 @@ pub(super) struct Reigning {
     pub(super) lanes: BTreeMap<ServerId, u64>,
     led: Vec<Led>,
     /// What comes behind the establishment, while our own Learner applies all there is.
-    deferred: Option<VecDeque<Led>>,
+    pub(super) deferred: Option<VecDeque<Led>>,
     /// Who decides, as the Learner said before the lead began, or as we have proposed.
     pub(super) by: Option<Joint<SimQuorum>>,
     /// The role in which the lead was given up for others, if any.
@@ -148,6 +148,13 @@ impl Node {
         assert!(ahead.is_none(), "EN9: {epoch} is entered with {ours:?}, and {ahead:?} has more");
     }
 
+    /// EN20.
+    fn has_quorum(&self, upto: Zxid) {
+        let Some(core) = &self.lead.core else { return };
+        let has = |voter| core.acked(voter) >= Some(upto);
+        assert!(self.decides().holds(has), "EN20: {upto:?} is committed, and no quorum has it");
+    }
+
     /// All that the log holds is committed from here on.
     fn begin_reign(&mut self, epoch: Epoch) {
         assert_eq!(self.logger.facts().current_epoch, epoch, "EN8: an epoch is led and not kept");
@@ -253,6 +260,7 @@ impl Node {
                     self.met_by_transfers(|it| it.proposed = true);
                 }
                 Proposed::Commit(upto) => {
+                    self.has_quorum(upto);
                     self.with_reign(|reign, out| reign.on_committed(upto, out));
                     self.post(Part::Learner, Letter::Commit(Commit { role, upto }));
                     self.met_by_transfers(|it| it.committed = true);

@@ -8,12 +8,12 @@ use paddock_actors::client::Settings;
 use paddock_actors::membership::{Joint, Membership};
 use paddock_actors::proposer::core::LAST_COUNTER;
 use paddock_actors::proposer::sync_plan::Spares;
-use paddock_actors::proposer::{Majority, Quorum, Room};
+use paddock_actors::proposer::{Quorum, Room};
 use paddock_actors::quorum_peer::core::Timing;
 use paddock_actors::storage::{Options, Reserve};
 use paddock_actors::tree::DataTree;
 use paddock_actors::tree::prep::PrepRules;
-use paddock_config::{Members, reconfig};
+use paddock_config::{Members, Quorum as Votes, reconfig};
 use paddock_messages::ids::ServerId;
 use rand::Rng;
 use rand::rngs::StdRng;
@@ -30,7 +30,7 @@ pub(super) const PEER_TIMEOUT_MS: u64 = 1_000;
 /// The voters, or what a fault makes of them.
 #[derive(Clone, Debug)]
 pub(super) struct SimQuorum {
-    majority: Majority,
+    votes: Votes,
     /// One is enough.
     any: bool,
     /// Whoever has no vote counts, too.
@@ -41,27 +41,27 @@ pub(super) struct SimQuorum {
 
 impl Quorum for SimQuorum {
     fn is_voter(&self, server: ServerId) -> bool {
-        self.strangers || self.majority.is_voter(server)
+        self.strangers || self.votes.is_voter(server)
     }
 
     fn voters(&self) -> BTreeSet<ServerId> {
-        if self.strangers { (1..=MOST_MEMBERS).map(ServerId).collect() } else { self.majority.0.clone() }
+        if self.strangers { (1..=MOST_MEMBERS).map(ServerId).collect() } else { Quorum::voters(&self.votes) }
     }
 
     fn holds(&self, agrees: impl Fn(ServerId) -> bool) -> bool {
         if self.any {
-            return self.majority.0.iter().any(|voter| agrees(*voter));
+            return self.votes.voters().iter().any(|voter| agrees(*voter));
         }
         if self.strangers {
             let many = (1..=MOST_MEMBERS).filter(|id| agrees(ServerId(*id))).count();
-            return many * 2 > self.majority.0.len();
+            return many * 2 > self.votes.voters().len();
         }
-        self.majority.holds(agrees)
+        self.votes.holds_if(agrees)
     }
 
     fn like(&self, members: &Members) -> Self {
-        let voters = if self.all { members.servers.keys().copied().collect() } else { members.voters() };
-        Self { majority: Majority(voters), ..self.clone() }
+        let all = || Votes::Majority(members.servers.keys().copied().collect());
+        Self { votes: if self.all { all() } else { members.quorum() }, ..self.clone() }
     }
 }
 
@@ -87,6 +87,8 @@ pub(super) struct Setup {
     pub(super) last_counter: u32,
     /// Its configuration changes.
     pub(super) reconfigures: bool,
+    /// Its voters are in groups, and have weights.
+    pub(super) has_groups: bool,
     segment_bytes: u64,
     admitted_bytes: u64,
     /// Client arbiters of each member.
@@ -120,6 +122,7 @@ impl Setup {
             }),
             last_counter: LAST_COUNTER,
             reconfigures: false,
+            has_groups: false,
             segment_bytes: [8 << 10, 32 << 10][rng.random_range(0..2)],
             admitted_bytes: [8 << 10, 32 << 10][rng.random_range(0..2)],
             arbiters: 1,
@@ -131,6 +134,7 @@ impl Setup {
         .with_readers()
         .with_arbiters()
         .with_reconfigs()
+        .with_groups()
     }
 
     /// Configurations that change in every third seed, of two more members, whom half of the time no file but their own
@@ -182,17 +186,16 @@ impl Setup {
         self.fault == Some(fault)
     }
 
-    pub(super) fn quorum(&self) -> SimQuorum {
-        let counted = if self.has(EnsembleFault::CountObservers) { &self.members } else { &self.voters };
+    fn quorum(&self, members: &Members) -> SimQuorum {
         let strangers = self.has(EnsembleFault::LetRemovedVote);
         let all = self.has(EnsembleFault::CountObservers);
-        SimQuorum { majority: Majority(counted.clone()), any: false, all, strangers }
+        SimQuorum { votes: members.quorum(), any: false, all, strangers }.like(members)
     }
 
     /// The configuration that the log of a member has put in force, or its file's.
     pub(super) fn membership(&self, me: ServerId, tree: &DataTree) -> Membership<SimQuorum> {
         let members = tree.membership().unwrap_or_else(|| self.file(me));
-        let quorum = self.quorum().like(&members);
+        let quorum = self.quorum(&members);
         Membership::new(members, quorum)
     }
 
@@ -202,8 +205,8 @@ impl Setup {
             let role = if voters.contains(id) { "participant" } else { "observer" };
             format!("server.{id}=m{id}:2888:3888:{role};2181\n")
         };
-        let text: String = all.union(voters).map(line).collect();
-        Members::read(&text).expect("these are members")
+        let servers: String = all.union(voters).map(line).collect();
+        Members::read(&(servers + &self.groups(voters))).expect("these are members")
     }
 
     /// Of the Proposer; where the configuration changes anybody may do that.
@@ -217,11 +220,15 @@ impl Setup {
 
     /// Who decides what is committed.
     pub(super) fn commits_by(&self, by: Joint<SimQuorum>) -> Joint<SimQuorum> {
-        if !self.has(EnsembleFault::CommitOnMinority) {
-            return by;
-        }
         let now = by.now();
-        Joint::of(now.members.clone(), SimQuorum { any: true, ..now.quorum.clone() })
+        let quorum = match self.fault {
+            Some(EnsembleFault::CommitOnMinority) => SimQuorum { any: true, ..now.quorum.clone() },
+            Some(EnsembleFault::CountHeads) => {
+                SimQuorum { votes: Votes::Majority(now.members.voters()), ..now.quorum.clone() }
+            }
+            _ => return by,
+        };
+        Joint::of(now.members.clone(), quorum)
     }
 
     pub(super) fn options(&self, server: ServerId) -> Options {

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Bound;
 use std::sync::Arc;
 
+use paddock_actors::membership::members;
 use paddock_messages::error_code::ErrorCode;
 use paddock_messages::ids::{ServerId, SessionId};
 use paddock_messages::txn::{Txn, TxnBody};
@@ -28,6 +29,8 @@ pub(super) struct Truth {
     /// Multis that did something, and znodes that went with their sessions.
     pub(super) multis: u64,
     pub(super) ephemerals: u64,
+    /// Observers that a reconfig has given a vote.
+    pub(super) promoted: u64,
     /// Every session that was ever begun.
     begun: BTreeSet<SessionId>,
     /// Each session's last write applied, or refused.
@@ -125,6 +128,7 @@ impl Truth {
                     assert!(*level > self.level, "EN18: {zxid:?} raises {} to {level}", self.level);
                     self.level = *level;
                 }
+                TxnBody::Membership { from, to } => self.promoted += promoted(from, to),
                 TxnBody::Multi(_) => self.multis += 1,
                 TxnBody::CloseSession { ephemerals } => {
                     self.ended.insert(txn.header.session);
@@ -181,4 +185,18 @@ impl Truth {
     pub(super) fn many(&self) -> u64 {
         self.applied.len() as u64
     }
+
+    /// Reconfigs that some leader proposed, and that came to nothing.
+    pub(super) fn abandoned(&self) -> u64 {
+        let is_one = |(zxid, txn): &(&Zxid, &Arc<Txn>)| {
+            matches!(txn.body, TxnBody::Membership { .. }) && !self.applied.contains_key(zxid)
+        };
+        self.proposed.iter().filter(is_one).count() as u64
+    }
+}
+
+fn promoted(from: &[u8], to: &[u8]) -> u64 {
+    let [from, to] = [from, to].map(|text| members(text).expect("a reconfig names members"));
+    let observed = |id: &ServerId| from.servers.contains_key(id) && !from.voters().contains(id);
+    to.voters().into_iter().filter(observed).count() as u64
 }

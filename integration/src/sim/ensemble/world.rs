@@ -15,6 +15,7 @@ use rand::{Rng, SeedableRng};
 use super::EnsembleFault;
 use super::clients::{Ears, Person};
 use super::clocks;
+use super::crashing::Raid;
 use super::faults::{KINDS, Kind};
 use super::flapping::{self, Flapping};
 use super::levels;
@@ -155,6 +156,9 @@ pub(super) struct World {
     pub(super) flaps: Option<Flapping>,
     /// When the configuration changes, and to what.
     pub(super) reconfigs: Option<StdRng>,
+    /// When a leader is alone with the reconfig that it has just proposed.
+    pub(super) cut_offs: Option<StdRng>,
+    pub(super) raids: Option<Raid>,
     /// Of which build members are, and when the feature level is to be raised.
     pub(super) builds: Option<StdRng>,
     pub(super) silent_disks: Option<StdRng>,
@@ -177,6 +181,7 @@ impl World {
         people.extend(setup.readers(&mut rng));
         let filling = Filling::drawn(seed, &setup);
         let reconfigs = reconfiguring::drawn(seed, &setup);
+        let cut_offs = reconfiguring::cut_offs(seed, &setup);
         let truth = Truth::with(Locals::of(&setup.settings));
         Self {
             rng,
@@ -203,6 +208,8 @@ impl World {
             moves: moving::drawn(seed, fault),
             flaps: flapping::drawn(seed, fault),
             reconfigs,
+            cut_offs,
+            raids: Raid::drawn(seed, fault),
             builds: levels::drawn(seed, fault),
             silent_disks: silent_disk::drawn(seed, fault),
         }
@@ -236,6 +243,8 @@ impl World {
         let truth = truth.borrow();
         self.met.add("txns committed", truth.many());
         self.met.add("multis committed", truth.multis);
+        self.met.add("members promoted", truth.promoted);
+        self.met.add("reconfigs abandoned", truth.abandoned());
         truth.locals.note(&mut self.met);
         self.met.add("ephemerals that went with their session", truth.ephemerals);
         self.note_heard();
@@ -300,10 +309,14 @@ impl World {
         let Some(node) = &mut self.member(id).node else { return };
         node.check();
         let ambush = std::mem::take(&mut node.ambush);
+        if std::mem::take(&mut node.begins_reconfig) {
+            self.cut_off(id);
+        }
         self.after(id);
         if ambush {
             self.spring();
         }
+        self.raid(id);
     }
 
     pub(super) fn after(&mut self, id: ServerId) {

@@ -143,6 +143,8 @@ pub enum EnsembleFault {
     ParkUnasked,
     /// A connection is not told what the next leader's history has of its writes, so that they are asked again.
     AskAgainDone,
+    /// A read between two writes is asked again behind both.
+    AskReadsBehind,
     /// A leader numbers what came down a lane that is no more behind what comes down the learner's next one.
     NumberOldLanes,
     /// Sessions are judged by the wall clock.
@@ -191,7 +193,7 @@ pub enum EnsembleFault {
 
 impl EnsembleFault {
     /// Every one.
-    pub const ALL: [Self; 48] = [
+    pub const ALL: [Self; 49] = [
         Self::AckBeforePersist,
         Self::NoSync,
         Self::CommitOnMinority,
@@ -218,6 +220,7 @@ impl EnsembleFault {
         Self::TellLate,
         Self::ParkUnasked,
         Self::AskAgainDone,
+        Self::AskReadsBehind,
         Self::NumberOldLanes,
         Self::JudgeByWallClock,
         Self::RollOverAlone,

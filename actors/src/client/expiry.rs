@@ -58,9 +58,9 @@ impl ArbiterCore {
         self.now_ms <= self.vouched_until_ms
     }
 
-    /// A session of this member alone needs no leader's word (C11).
+    /// A session of this member alone needs no leader's word (C11); nothing is promised to one that is parked (C9).
     pub(super) fn may_promise_to(&self, conn: ConnId) -> bool {
-        self.may_promise() || self.conns.get(conn).is_some_and(|it| it.is_local)
+        self.conns.get(conn).is_some_and(|it| it.parked.is_none() && (it.is_local || self.may_promise()))
     }
 
     /// A ping is answered, however long after it came.

@@ -218,7 +218,9 @@ impl ArbiterCore {
             Ok(large) => large,
             Err(remark) => return self.close_large(conn, remark),
         };
-        let body = if known.is_some_and(is_submitted) { from.clone() } else { Bytes::new() };
+        let waits = self.conns.get(conn).is_some_and(|it| it.pipeline.waits());
+        let is_kept = waits || known.is_some_and(is_submitted);
+        let body = if is_kept { from.clone() } else { Bytes::new() };
         let head = Head { xid, opcode, bytes, large, body };
         let Some(opcode) = known else {
             self.remark(conn, Remark::Unimplemented(opcode));
@@ -329,7 +331,7 @@ impl ArbiterCore {
         self.submissions.push(Submission::Upgrade { session, attach });
     }
 
-    fn on_read(&mut self, conn: ConnId, head: Head, read: Read, from: Asker) {
+    fn on_read(&mut self, conn: ConnId, mut head: Head, read: Read, from: Asker) {
         let waits = self.conns.get(conn).is_some_and(|it| it.pipeline.waits());
         let announced = waits && may_watch(&read);
         if announced {
@@ -339,7 +341,8 @@ impl ArbiterCore {
         let is_behind =
             self.settings.linearizable_reads && self.serving != Serving::ReadOnly && !needs_no_tree(&read);
         let behind = if is_behind { self.read_syncs.stamp() } else { 0 };
-        let what = What::Read { read: Box::new(read), ids: from.ids, announced, behind };
+        let again = Again { body: std::mem::take(&mut head.body), ids: from.ids };
+        let what = What::Read { read: Box::new(read), again, announced, behind };
         self.enqueue(conn, head, what);
     }
 
@@ -351,14 +354,14 @@ impl ArbiterCore {
         if connection.pipeline.waits() {
             let (session, attach) = (connection.session, connection.attach);
             connection.pipeline.submit_reads(|xid, read, ids| {
-                let from = Asker { session, attach, ids: ids.clone() };
+                let from = Asker { session, attach, ids };
                 submissions.push(Submission::Read { from, xid, read });
             });
         }
         let ends = matches!(submission, Submission::Write { write: Write::CloseSession, .. });
         self.submissions.push(submission);
         let again = Again { body: std::mem::take(&mut head.body), ids };
-        self.enqueue(conn, head, What::Submitted { again: Some(again), announced: false });
+        self.enqueue(conn, head, What::Submitted { again, is_read: false, announced: false });
         let Some(connection) = self.conns.get_mut(conn) else { return };
         self.submitted += connection.pipeline.submitted() - before;
         if ends {

@@ -27,8 +27,8 @@
 //! - C7  While all outboxes of the arbiter hold more than `outboxes_limit`, no read begins: those that are
 //!   due wait until enough is sent, or until those with the most are cut: 50 ms later, or at the tick.
 //! - C8  A parked connection is not read, and nothing is answered on it but writes that were in flight when the
-//!   leader was lost, as they are applied here, in their order. Events go on, so none is missed and none stands
-//!   behind a later reply.
+//!   leader was lost, as they are applied here, and what stands right behind them with something in flight behind it, in
+//!   their order. Events go on, so none is missed and none stands behind a later reply.
 //! - C9  A parked connection goes on only once the leader of this role has revalidated its session, within
 //!   `park_ms` of the loss; else it is closed.
 //! - C10 With `linearizable_reads`, a read of the tree is answered only behind a sync of the arbiter's own that was
@@ -51,9 +51,9 @@
 //!   leader of a member that has just started, within `park_ms` of when its data was loaded. One that is content with
 //!   reading does not wait: another member may be in read-only mode already. One whose client gives up is not asked.
 //! - C17 What was in flight when the leader was lost, and is not answered when the next one's word on the session comes, was
-//!   not executed and never will be: it is asked again, once a leader, in its order and before anything newer. Only writes
-//!   and syncs with nothing between them are; with anything else in flight the connection is closed, as it is if what is
-//!   executed is not a beginning of them. What is kept for it counts against C3 and C14.
+//!   not executed and never will be: it is asked again, once a leader, in its order and before anything newer, so that C1
+//!   holds across leaders. If what is executed is not a beginning of its writes and syncs, the connection is closed. What
+//!   is kept for it counts against C3 and C14.
 //!
 //! A panic while one connection is served ends the process: all connections of an arbiter share one
 //! core, and a half-done step of it may have lost another client's watch.

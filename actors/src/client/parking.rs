@@ -6,7 +6,13 @@
 //! a member's requests are numbered in the order in which it asked them, and none that came in an older role or down
 //! an older lane is numbered behind it (P16). So whatever of them is executed, a beginning, is answered before that
 //! word comes, and what is left never will be, and is asked again (C17). A sync changes nothing and is asked again
-//! likewise. Everything else that is in flight is lost with the leader.
+//! likewise.
+//!
+//! A read between two writes has its place as before. If the Learner got it, it keeps it, and executes it right behind
+//! the write in front of it, whichever leader's log that is applied from (L3, L7). If not, it did not get the write
+//! behind it, either, and that is not executed. So what is not answered when the word comes stands in front of nothing
+//! that is executed, and is asked again in its place; what was kept for it is dropped with the word. What needs no tree
+//! is answered here, as the feed's item before it comes.
 
 use paddock_messages::client::OpCode;
 use paddock_messages::client::request::Request;
@@ -32,7 +38,7 @@ pub(super) struct Parked {
 pub struct Parking {
     /// Connections that wait for the next leader.
     pub parked: usize,
-    /// Those that cannot: something else than writes and syncs is in flight.
+    /// Those that cannot: their sessions are this member's alone, or are just becoming everybody's.
     pub closed: usize,
 }
 
@@ -191,9 +197,8 @@ impl ArbiterCore {
             submissions.push(match request {
                 Some(Ok(Request::Write(write))) => Submission::Write { from, xid, write },
                 Some(Ok(Request::Sync(of))) => Submission::Sync { from, xid, path: of.path },
-                other => {
-                    unreachable!("C17: xid {xid} was read as a write or a sync before, now as {other:?}")
-                }
+                Some(Ok(Request::Read(read))) => Submission::Read { from, xid, read },
+                other => unreachable!("C17: xid {xid} was submitted before, and is read as {other:?} now"),
             });
         }
     }
@@ -204,6 +209,6 @@ impl Connection {
     /// what was asked behind that; one that has become so keeps its attachment's number (L9).
     fn may_park(&self) -> bool {
         let is_unknown = self.attach.is_local() && self.pipeline.waits();
-        !self.is_local && !is_unknown && self.pipeline.may_wait()
+        !self.is_local && !is_unknown
     }
 }

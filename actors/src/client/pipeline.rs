@@ -7,7 +7,9 @@ use bytes::Bytes;
 use paddock_messages::client::request::Read;
 use paddock_messages::znode::Id;
 
+use super::intake::is_write;
 use super::large::Large;
+use super::reads::needs_no_tree;
 
 /// A request that waits for its answer.
 #[derive(Debug)]
@@ -29,18 +31,18 @@ pub(super) struct Entry {
 /// What the answer waits for.
 #[derive(Debug)]
 pub(super) enum What {
-    /// The feed: it was submitted to the Learner. `again`: unless it is a read. `announced`: it will leave a watch (C2).
-    Submitted { again: Option<Again>, announced: bool },
+    /// The feed: it was submitted to the Learner. `announced`: it will leave a watch (C2).
+    Submitted { again: Again, is_read: bool, announced: bool },
     /// Its turn: the answer is this error.
     Refused { err: i32, zxid: Stamp },
     /// Its turn, and the arbiter's own sync of this number (C10); 0: none.
-    Read { read: Box<Read>, ids: Arc<[Id]>, announced: bool, behind: u64 },
+    Read { read: Box<Read>, again: Again, announced: bool, behind: u64 },
 }
 
-/// What it takes to ask a write or a sync once more (C17). Its bytes count as its frame's (C3), and are no copy.
-#[derive(Debug)]
+/// What it takes to ask a request once more (C17). Its bytes count as its frame's (C3), and are no copy.
+#[derive(Clone, Debug)]
 pub(super) struct Again {
-    /// What stands behind its header.
+    /// What stands behind its header; of a read that came with nothing submitted before it, which never is, nothing.
     pub(super) body: Bytes,
     /// The connection's identities when it came.
     pub(super) ids: Arc<[Id]>,
@@ -153,23 +155,20 @@ impl Pipeline {
             .any(|entry| matches!(entry.what, What::Read { behind: 1.., .. }))
     }
 
-    /// Whether all that was submitted and is not answered are writes and syncs, with nothing to be answered between
-    /// them: what is applied of the writes answers them in their order (C8), and the rest can be asked again (C17).
-    pub(super) fn may_wait(&self) -> bool {
-        self.to_ask_again().count() == self.submitted
-    }
-
-    /// What is asked of the next leader, of a connection that may wait for it (C17): in its order.
+    /// What was submitted and is not answered (C17): in its order.
     pub(super) fn to_ask_again(&self) -> impl Iterator<Item = (&Entry, &Again)> {
-        self.entries.iter().map_while(|entry| match &entry.what {
-            What::Submitted { again: Some(again), .. } => Some((entry, again)),
+        self.entries.iter().filter_map(|entry| match &entry.what {
+            What::Submitted { again, .. } => Some((entry, again)),
             _ => None,
         })
     }
 
-    /// Whether the oldest was submitted, and has this xid.
+    /// Whether the oldest is a write that was submitted, and has this xid.
     pub(super) fn is_next(&self, xid: i32) -> bool {
-        self.entries.front().is_some_and(|entry| entry.what.is_write() && entry.xid == xid)
+        let is_submitted = |entry: &Entry| matches!(entry.what, What::Submitted { .. });
+        self.entries
+            .front()
+            .is_some_and(|entry| is_submitted(entry) && is_write(entry.opcode) && entry.xid == xid)
     }
 
     /// The oldest, if it is its turn: nothing submitted stands before it.
@@ -218,18 +217,18 @@ impl Pipeline {
 
     /// Before a further write or sync goes out: the reads of the tree that still wait go in front of
     /// it, each handed to `submit`. Only to be called when something submitted stands before them.
-    pub(super) fn submit_reads(&mut self, mut submit: impl FnMut(i32, Read, &Arc<[Id]>)) {
+    pub(super) fn submit_reads(&mut self, mut submit: impl FnMut(i32, Read, Arc<[Id]>)) {
         let waiting = self.entries.iter_mut().rev();
         let mut mine: Vec<_> =
             waiting.take_while(|entry| !matches!(entry.what, What::Submitted { .. })).collect();
         for entry in mine.drain(..).rev() {
-            let What::Read { read, announced, .. } = &entry.what else { continue };
-            if super::reads::needs_no_tree(read) {
+            let What::Read { read, again, announced, .. } = &entry.what else { continue };
+            if needs_no_tree(read) {
                 continue; // answered here, in its place between the two
             }
-            let what = What::Submitted { again: None, announced: *announced };
-            if let What::Read { read, ids, .. } = std::mem::replace(&mut entry.what, what) {
-                submit(entry.xid, *read, &ids);
+            let what = What::Submitted { again: again.clone(), is_read: true, announced: *announced };
+            if let What::Read { read, again, .. } = std::mem::replace(&mut entry.what, what) {
+                submit(entry.xid, *read, again.ids);
             }
             self.submitted += 1;
         }
@@ -245,11 +244,11 @@ impl Pipeline {
 
 impl What {
     fn is_read(&self) -> bool {
-        matches!(self, Self::Submitted { again: None, .. } | Self::Read { .. })
+        matches!(self, Self::Submitted { is_read: true, .. } | Self::Read { .. })
     }
 
     fn is_write(&self) -> bool {
-        matches!(self, Self::Submitted { again: Some(_), .. })
+        matches!(self, Self::Submitted { is_read: false, .. })
     }
 
     /// Whether a watch of it was announced to the feed.

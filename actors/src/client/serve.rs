@@ -156,17 +156,17 @@ impl ArbiterCore {
         match (entry.what, tree) {
             (What::Submitted { .. }, _) => unreachable!("what is submitted is answered by the feed"),
             (What::Refused { err, zxid }, _) => self.send_refusal(conn, entry.xid, err, zxid),
-            (What::Read { read, ids, .. }, _) if needs_no_tree(&read) => {
-                self.answer_here(conn, entry.xid, &read, &ids);
+            (What::Read { read, again, .. }, _) if needs_no_tree(&read) => {
+                self.answer_here(conn, entry.xid, &read, &again.ids);
             }
-            (What::Read { read, ids, .. }, Some(tree)) => match *read {
+            (What::Read { read, again, .. }, Some(tree)) => match *read {
                 Read::SetWatches(standard, more) => {
                     let Some(session) = self.conns.get(conn).map(|it| it.session) else { return };
-                    let against = Against { tree, rules: &self.rules, session, ids: &ids };
+                    let against = Against { tree, rules: &self.rules, session, ids: &again.ids };
                     let result = catch_up(&against, *standard, more);
                     self.answer_set_watches(conn, entry.xid, at, &result);
                 }
-                read => self.answer_read(conn, entry.xid, &read, &ids, tree),
+                read => self.answer_read(conn, entry.xid, &read, &again.ids, tree),
             },
             (What::Read { .. }, None) => unreachable!("W2: only under the guard"),
         }
@@ -174,10 +174,10 @@ impl ArbiterCore {
     }
 
     /// Between two submitted requests: what needs no tree is answered in its place, at the zxid of the
-    /// feed's item before it.
+    /// feed's item before it, on a parked connection, too.
     pub(super) fn serve_between(&mut self, conn: ConnId) {
         loop {
-            let Some(connection) = self.conns.get_mut(conn).filter(|it| it.parked.is_none()) else { return };
+            let Some(connection) = self.conns.get_mut(conn) else { return };
             if !connection.pipeline.waits() {
                 break; // nothing submitted follows: it can wait for the end of the drain
             }
@@ -312,7 +312,8 @@ impl ArbiterCore {
         let Some(connection) = self.conns.get_mut(conn) else { return };
         assert!(zxid >= connection.last, "W1: {zxid:?} after {:?}", connection.last);
         let is_parked = connection.parked.is_some();
-        assert!(!is_parked || done.is_write, "C8: xid {} is answered on a parked connection", done.xid);
+        let is_in_place = done.is_write || connection.pipeline.waits();
+        assert!(!is_parked || is_in_place, "C8: xid {} is answered on a parked connection", done.xid);
         connection.last = zxid;
         let stats = &mut connection.stats;
         stats.sent = stats.sent.wrapping_add(1);

@@ -229,7 +229,8 @@ mod tests {
         let wanted = Place::Line(HostPort { host: at.ip().to_string(), port: at.port() });
         let core = ClientPort::new((ME, None), (0, wanted), (Some(at), true));
         let room = Room::new(16);
-        let door = Door { hubs: Vec::new(), room, meters: Arc::default(), fatal: env.fatal.clone(), backlog: 16 };
+        let door =
+            Door { hubs: Vec::new(), room, meters: Arc::default(), fatal: env.fatal.clone(), backlog: 16 };
         let (told, inbox) = (ListensAt::default(), Inbox::new("client_port", Duty::Core, &env));
         let (go_by, stop) = (inbox.outbox::<GoBy>(MAIL), inbox.outbox::<StopAccepting>(MAIL));
         let first = TcpListener::from_std(first).unwrap();

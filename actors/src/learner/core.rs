@@ -227,7 +227,7 @@ impl Learner {
     }
 
     /// The leader is lost, or the lead: whatever waits for an answer from there gets none, and the client
-    /// arbiters park the connections (L7). What is logged stays.
+    /// arbiters park the connections (L7). What is logged stays, and the reads that stand behind it.
     pub fn on_leader_lost(&mut self) {
         self.queue.keep_txns();
         let local = &self.local;
@@ -235,7 +235,6 @@ impl Learner {
         self.local.end_all();
         self.steps.clear();
         (self.begins, self.confirmed) = (None, 0);
-        self.due.clear();
         self.turned_away.clear();
     }
 
@@ -458,9 +457,10 @@ impl Learner {
             let why = CloseReason::SessionMoved;
             return state.push(to.arbiter, FeedItem::Close { conn: to.conn, why });
         }
-        if let Some(to) = self.routes.parked(session, attach) {
-            let item = FeedItem::LateReply { conn: to.conn, xid, zxid, outcome }; // L7
-            return state.push(to.arbiter, item);
+        if let Some(route) = self.routes.answer_late(session, attach) {
+            let to = route.client;
+            state.push(to.arbiter, FeedItem::LateReply { conn: to.conn, xid, zxid, outcome }); // L7
+            return self.answered(session);
         }
         let Some(route) = self.routes.answer(session, attach) else { return };
         let to = route.client;

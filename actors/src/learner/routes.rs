@@ -43,13 +43,18 @@ pub(super) struct Route {
 pub(super) struct Routes {
     all: HashMap<SessionId, Route, RandomState>,
     /// Those of before the leader was lost, until the session is revalidated, attaches anew, or ends (L7).
-    parked: HashMap<SessionId, (ClientRef, AttachNumber), RandomState>,
+    parked: HashMap<SessionId, Route, RandomState>,
 }
 
 impl Route {
     /// Whether a read waits for nothing any more.
     pub(super) fn has_due_read(&self) -> bool {
         self.waiting.front().is_some_and(|read| read.after <= self.answered)
+    }
+
+    fn count_answer(&mut self, session: SessionId) {
+        self.answered += 1;
+        assert!(self.answered <= self.asked, "L4: {session} is answered more than it asked");
     }
 
     /// The next read that comes right behind what has just been answered.
@@ -81,29 +86,30 @@ impl Routes {
         old.filter(|old| *old != client)
     }
 
-    /// The leader is lost: nobody is answered any more but by what is applied of what was asked (L7), and of
-    /// those that do not outlive the leader nobody at all.
+    /// The leader is lost: nobody is answered any more but by what is applied of what was asked, and what waits
+    /// right behind that (L7), and of those that do not outlive the leader nobody at all.
     pub(super) fn park(&mut self, outlives: impl Fn(SessionId) -> bool) {
-        let attached = |(session, route): (SessionId, Route)| {
-            Some((session, (route.client, route.attach?))).filter(|_| outlives(session))
-        };
-        self.parked.extend(std::mem::take(&mut self.all).into_iter().filter_map(attached));
+        let attached = |(session, route): &(SessionId, Route)| route.attach.is_some() && outlives(*session);
+        self.parked.extend(std::mem::take(&mut self.all).into_iter().filter(attached));
     }
 
-    /// The connection that spoke by this very attachment when the leader was lost, and waits for the next.
-    pub(super) fn parked(&self, session: SessionId, attach: AttachNumber) -> Option<ClientRef> {
-        self.parked.get(&session).filter(|(_, its)| *its == attach).map(|(client, _)| *client)
+    /// The route that spoke by this very attachment when the leader was lost, and waits for the next; counting one
+    /// answer more.
+    pub(super) fn answer_late(&mut self, session: SessionId, attach: AttachNumber) -> Option<&mut Route> {
+        let route = self.parked.get_mut(&session).filter(|route| route.attach == Some(attach))?;
+        route.count_answer(session);
+        Some(route)
     }
 
-    /// The same, where a later attachment of its session is heard of: it waits in vain.
+    /// The connection of such a one, where a later attachment of its session is heard of: it waits in vain.
     pub(super) fn overtaken(&mut self, session: SessionId, attach: AttachNumber) -> Option<ClientRef> {
-        self.parked.get(&session).filter(|(_, its)| *its < attach)?;
+        self.parked.get(&session).filter(|route| route.attach < Some(attach))?;
         self.unpark(session)
     }
 
-    /// The session's connection of before waits no more.
+    /// The session's connection of before waits no more, and nothing is kept for it.
     pub(super) fn unpark(&mut self, session: SessionId) -> Option<ClientRef> {
-        self.parked.remove(&session).map(|(client, _)| client)
+        self.parked.remove(&session).map(|route| route.client)
     }
 
     /// None of them waits any more.
@@ -138,9 +144,10 @@ impl Routes {
         after <= route.answered
     }
 
-    /// The route of a session, whichever its attachment.
+    /// The route of a session, whichever its attachment, whether or not it waits for a leader.
     pub(super) fn get(&mut self, session: SessionId) -> Option<&mut Route> {
-        self.all.get_mut(&session)
+        let Self { all, parked } = self;
+        all.get_mut(&session).or_else(|| parked.get_mut(&session))
     }
 
     /// Which arbiter's connection speaks for a session by this attachment, or a later one.
@@ -152,8 +159,7 @@ impl Routes {
     /// The route of this very attachment (L4), counting one answer more.
     pub(super) fn answer(&mut self, session: SessionId, attach: AttachNumber) -> Option<&mut Route> {
         let route = self.of(session, attach)?;
-        route.answered += 1;
-        assert!(route.answered <= route.asked, "L4: {session} is answered more than it asked");
+        route.count_answer(session);
         Some(route)
     }
 

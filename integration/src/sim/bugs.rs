@@ -3,7 +3,7 @@
 //! exists.
 
 use EnsembleFault as Fault;
-use Kept::{Found, Impossible, NotBuilt};
+use Kept::{Found, Impossible};
 
 use super::ensemble::EnsembleFault;
 pub use our_own::OUR_OWN;

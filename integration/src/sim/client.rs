@@ -161,6 +161,22 @@ impl Client {
         });
     }
 
+    /// The xid of its last request.
+    pub(super) fn asked(&self) -> i32 {
+        self.next_xid
+    }
+
+    /// Whether a read stands between two writes among what was asked up to this xid and is not answered.
+    pub(super) fn has_read_between(&self, upto: i32) -> bool {
+        let is_write = |due: &Due| match due.asked {
+            Asked::Write { .. } => Some(true),
+            Asked::Data { .. } | Asked::Children { .. } => Some(false),
+            _ => None,
+        };
+        let asked = self.due.iter().filter(|due| due.xid <= upto).filter_map(is_write);
+        asked.skip_while(|is_write| !is_write).skip_while(|is_write| *is_write).any(|is_write| is_write)
+    }
+
     /// Whether it has asked for the end of its session.
     pub(super) fn is_leaving(&self) -> bool {
         self.due.iter().any(|due| due.asked == Asked::Close)

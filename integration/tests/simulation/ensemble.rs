@@ -23,6 +23,7 @@ const LEAST_OF_200: &[(&str, u64)] = &[
     ("configurations heard of", 800),
     ("connections parked", 600),
     ("connections parked in vain", 25),
+    ("connections that went on with a read between writes", 60),
     ("connections that went on with the next leader", 350),
     ("crashes during recovery", 5),
     ("crashes before acceptedEpoch is durable", 150),
@@ -116,6 +117,8 @@ const LEAST_OF_200: &[(&str, u64)] = &[
     ("sessions moved", 2000),
     ("sessions moved to another arbiter", 100),
     ("roll-overs given up", 5),
+    ("reads between writes answered by the next leader's log", 40),
+    ("reads between writes asked again", 70),
     ("reads checked", 50000),
     ("reconfigs abandoned", 35),
     ("reconfigs activated", 500),
@@ -147,7 +150,7 @@ const LEAST_OF_200: &[(&str, u64)] = &[
     ("what a role needs refused by the log", 10),
     ("writes acknowledged", 100000),
     ("writes answered by the next leader's log", 200),
-    ("writes asked again", 60),
+    ("writes asked again", 300),
     ("writes refused by a full disk", 150),
 ];
 

@@ -1,8 +1,9 @@
 //! What is in flight when the leader is lost, and asked again of the next (C17).
 
-use paddock_messages::client::request::Write;
 use paddock_messages::letters::Internal;
+use proptest::prelude::*;
 
+use super::order::{Run, SESSIONS, Script, script};
 use super::parking::{close, sync, watched, xids};
 use super::*;
 
@@ -42,6 +43,20 @@ fn version(member: &Member, path: &str) -> Option<i32> {
 }
 
 impl Member {
+    /// The next leader has some of the txns that are logged here and not known to be committed.
+    fn find_leader_with(&mut self, epoch: u32, many: usize) {
+        let watermark = self.learner.watermark();
+        let runs = self.learner.tail().runs;
+        let all = runs.into_iter().flat_map(|(first, last)| {
+            std::iter::successors(Some(first), move |it| it.next().filter(|next| *next <= last))
+        });
+        let logged: Vec<Zxid> = all.filter(|it| *it > watermark).collect();
+        let upto = (many % (logged.len() + 1)).checked_sub(1).map_or(watermark, |last| logged[last]);
+        self.learner.on_truncated(upto);
+        self.find_leader(epoch);
+        self.serve(Serving::Everybody);
+    }
+
     /// The leader is lost; of what is logged the next one has no more than what comes up to `upto`.
     fn change_leader_without(&mut self, epoch: u32, upto: Zxid) {
         self.lose_leader();
@@ -174,31 +189,182 @@ fn c17_reads_behind_what_is_asked_again_wait_for_it_and_what_comes_later_stands_
 }
 
 #[test]
-fn c17_with_anything_else_in_flight_the_connection_is_closed() {
-    /// In flight; whether the next leader has it; the xids that are answered; whether it is closed.
-    type Case<'a> = (&'a [Vec<u8>], bool, &'a [i32], bool);
-    let (has, lacks) = (true, false);
+fn c17_syncs_are_asked_again_and_one_in_front_of_what_is_executed_closes_the_connection() {
+    /// In flight; the xids that are answered; whether it is closed.
+    type Case<'a> = (&'a [Vec<u8>], &'a [i32], bool);
     let read = |xid| look(xid, OpCode::GetData, "/a", false);
-    let cases: [Case<'_>; 6] = [
-        (&[set(2, "/a", ""), read(3), set(4, "/a", "")], has, &[], true),
-        (&[set(2, "/a", ""), read(3), set(4, "/a", "")], lacks, &[], true),
-        (&[set(2, "/a", ""), ping(), set(4, "/a", "")], has, &[], true),
-        (&[set(2, "/a", ""), sync(3)], has, &[2, 3], false),
-        (&[sync(2)], has, &[2], false),
-        (&[sync(2), set(3, "/a", "")], has, &[], true), // nobody knows of the sync in front of what is executed
+    let cases: [Case<'_>; 5] = [
+        (&[set(2, "/a", ""), sync(3)], &[2, 3], false),
+        (&[set(2, "/a", ""), read(3), sync(4)], &[2, 3, 4], false),
+        (&[sync(2)], &[2], false),
+        (&[sync(2), set(3, "/a", "")], &[], true), // nobody knows of the sync
+        (&[set(2, "/a", ""), sync(3), read(4), set(5, "/a", ""), read(6), set(7, "/a", "")], &[2], true),
     ];
-    for (at, (in_flight, has, answered, is_closed)) in cases.iter().enumerate() {
+    for (at, (in_flight, answered, is_closed)) in cases.iter().enumerate() {
         let (mut member, idle, writer) = watched();
-        let before = member.learner.appended();
         member.leave_in_flight(writer, &in_flight.concat());
-        if *has {
-            member.change_leader(2);
-        } else {
-            member.change_leader_without(2, before);
-            member.settle();
-        }
+        member.change_leader(2);
         assert_eq!(xids(&member.receive(writer)), *answered, "case {at}");
         assert_eq!((member.is_over(writer), member.is_over(idle)), (*is_closed, false), "case {at}");
+    }
+}
+
+/// How many of the writes in flight the next leader has.
+const HAS: std::ops::RangeInclusive<usize> = 0..=3;
+
+/// Three writes in flight, with what `between` gives for 3 and 5 behind the first two. The next leader has the first
+/// `has`: what is answered before its word, and what after.
+fn in_flight_with(has: usize, between: impl Fn(i32) -> Vec<u8>) -> (Member, Client, [Vec<Packet>; 2]) {
+    let (mut member, _, writer) = watched();
+    let mut upto = member.learner.appended();
+    for (at, xid) in [2, 4, 6].into_iter().enumerate() {
+        member.leave_in_flight(writer, &[set(xid, "/a", &xid.to_string()), between(xid + 1)].concat());
+        if at < has {
+            upto = member.learner.appended();
+        }
+    }
+    member.change_leader_without(2, upto);
+    let early = member.receive(writer);
+    member.settle();
+    let late = member.receive(writer);
+    assert!(!member.is_over(writer), "the next leader has {has}");
+    (member, writer, [early, late])
+}
+
+#[test]
+fn c17_c1_a_read_between_two_writes_finds_the_first_and_not_the_second_whatever_the_next_leader_has() {
+    for has in HAS {
+        let read = |xid| look(xid, OpCode::GetData, "/a", false);
+        let (_, _, [early, late]) = in_flight_with(has, read);
+        let answered = [0, 2, 4, 5][has]; // the read behind the last write is the arbiter's own
+        assert_eq!(xids(&early), (2..2 + answered).collect::<Vec<_>>(), "the next leader has {has}");
+        let told = [early, late].concat();
+        assert_eq!(xids(&told), [2, 3, 4, 5, 6, 7], "the next leader has {has}");
+        assert!(told.windows(2).all(|two| two[0].zxid <= two[1].zxid), "W1: {told:?}");
+        for (at, data) in [(1, b"2"), (3, b"4"), (5, b"6")] {
+            assert_eq!(&told[at].body[4..5], data, "the next leader has {has}, {}", told[at].xid);
+        }
+        assert!(
+            told[1].zxid < told[2].zxid && told[3].zxid < told[4].zxid,
+            "each stands before the next write"
+        );
+    }
+}
+
+#[test]
+fn c17_c1_what_needs_no_tree_keeps_its_place_between_two_writes() {
+    let who = |xid| request(xid, OpCode::WhoAmI as i32, |_| {});
+    let unknown = |xid| request(xid, 999, |_| {});
+    let add = |xid| watch(xid, OpCode::AddWatch, "/a", 0);
+    for has in HAS {
+        let (_, _, told) = in_flight_with(has, who);
+        assert_eq!(xids(&told.concat()), [2, 3, 4, 5, 6, 7], "whoAmI, {has}");
+        let (_, _, told) = in_flight_with(has, unknown);
+        let told = told.concat().iter().map(|it| (it.xid, it.err)).collect::<Vec<_>>();
+        assert_eq!(told, [(2, 0), (3, -6), (4, 0), (5, -6), (6, 0), (7, -6)], "a refusal, {has}");
+        let (_, _, told) = in_flight_with(has, add);
+        assert_eq!(xids(&told.concat()), [2, 3, -1, 4, 5, -1, 6, 7], "a persistent watch, {has}");
+    }
+}
+
+#[test]
+fn c17_c9_a_ping_between_two_writes_is_answered_once_its_session_is_known_to_live() {
+    for has in HAS {
+        let (_, _, [early, late]) = in_flight_with(has, |_| ping());
+        assert!(
+            early.iter().all(|it| it.xid != -2),
+            "nothing is promised before the leader's word: {early:?}"
+        );
+        let told = xids(&[early, late].concat());
+        let (pongs, writes): (Vec<i32>, Vec<i32>) = told.into_iter().partition(|xid| *xid == -2);
+        assert_eq!((writes, pongs), (vec![2, 4, 6], vec![-2; 3]), "the next leader has {has}");
+    }
+}
+
+#[test]
+fn c17_c2_a_watch_that_a_read_between_two_writes_sets_fires_for_the_second_and_before_its_answer() {
+    let read = |xid| look(xid, OpCode::GetData, "/a", true);
+    for has in HAS {
+        let (mut member, writer, told) = in_flight_with(has, read);
+        assert_eq!(xids(&told.concat()), [2, 3, -1, 4, 5, -1, 6, 7], "the next leader has {has}");
+        assert_eq!(xids(&member.ask(writer, &set(8, "/a", ""))), [-1, 8], "and 7 sets one, too");
+    }
+}
+
+#[test]
+fn c17_reads_in_front_of_the_end_of_the_session_are_answered_before_it() {
+    for has in 0..=2 {
+        let (mut member, _, writer) = watched();
+        let mut upto = member.learner.appended();
+        let read = look(3, OpCode::GetData, "/a", false);
+        for (at, bytes) in [set(2, "/a", "2"), [read, close(4)].concat()].iter().enumerate() {
+            member.leave_in_flight(writer, bytes);
+            if at < has {
+                upto = member.learner.appended();
+            }
+        }
+        member.change_leader_without(2, upto);
+        member.settle();
+        let told = member.receive(writer);
+        assert_eq!(
+            (xids(&told), &told[1].body[4..5]),
+            (vec![2, 3, 4], &b"2"[..]),
+            "the next leader has {has}"
+        );
+        assert!(member.is_over(writer));
+    }
+}
+
+#[test]
+fn c17_a_read_that_never_came_to_the_learner_is_asked_again_behind_the_write_that_is_executed() {
+    let (mut member, _, writer) = watched();
+    member.leave_in_flight(writer, &set(2, "/a", "2"));
+    member.send(writer, &[look(3, OpCode::GetData, "/a", false), set(4, "/a", "4")].concat());
+    let lost = member.core(writer).take_submissions();
+    assert_eq!(lost.len(), 2, "on its way");
+    member.lose_leader();
+    member.find_leader(2);
+    member.serve(Serving::Everybody);
+    assert_eq!(xids(&member.receive(writer)), [2]);
+    let word = member.core(writer).take_submissions();
+    member.answer(writer.arbiter, word);
+    let again = member.core(writer).take_submissions();
+    assert_eq!(again, lost, "as it was asked");
+    member.answer(writer.arbiter, again);
+    let told = member.receive(writer);
+    assert_eq!((xids(&told), &told[0].body[4..5]), (vec![3, 4], &b"2"[..]));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(300))]
+    #[test]
+    fn c17_c1_pipelined_requests_come_to_what_they_come_to_one_by_one_however_often_leaders_are_lost(
+        drawn in proptest::collection::vec(
+            // Syncs may close a connection, and pings may be overtaken.
+            proptest::collection::vec((0..18u8, any::<u8>()), 0..30), SESSIONS..=SESSIONS),
+        turns in proptest::collection::vec((0..13u8, any::<u8>()), 0..400),
+        linearizable_reads: bool,
+    ) {
+        let kind = |kind: u8| if kind < 10 { kind } else { kind + 2 };
+        let drawn = drawn.iter().map(|of| of.iter().map(|(it, at)| (kind(*it), *at)).collect::<Vec<_>>());
+        let scripts: Vec<Script> = drawn.enumerate().map(|(at, drawn)| script(at, &drawn)).collect();
+        let mut run = Run::new(&scripts, linearizable_reads);
+        let (mut epoch, mut leads) = (1, true);
+        for (turn, choice) in turns {
+            match (turn, leads) {
+                (12.., true) => run.member.lose_leader(),
+                (12.., false) => {
+                    epoch += 1;
+                    run.member.find_leader_with(epoch, choice.into());
+                }
+                _ => run.turn(turn, choice),
+            }
+            leads ^= turn >= 12;
+        }
+        if !leads {
+            run.member.find_leader_with(epoch + 1, 0);
+        }
+        run.finish(&scripts);
     }
 }
 
@@ -264,15 +430,20 @@ fn c17_what_is_kept_to_be_asked_again_is_no_copy_and_goes_with_the_answer() {
     let (mut member, _, writer) = watched();
     let ids = member.core(writer).conns.get(writer.conn).unwrap().ids.clone();
     let holders = Arc::strong_count(&ids);
-    member.send(writer, &set(2, "/a", &"x".repeat(1_000)));
+    let read = look(3, OpCode::GetData, "/a", false);
+    member.send(writer, &[set(2, "/a", &"x".repeat(1_000)), read, set(4, "/a", "")].concat());
     let asked = member.core(writer).take_submissions();
-    let [Submission::Write { write: Write::One(_), .. }] = &asked[..] else { panic!("{asked:?}") };
+    assert!(matches!(
+        asked[..],
+        [Submission::Write { .. }, Submission::Read { .. }, Submission::Write { .. }]
+    ));
     let core = member.core(writer);
     let pipeline = &core.conns.get(writer.conn).unwrap().pipeline;
-    let again = pipeline.to_ask_again().next().unwrap().1;
-    assert!(!again.body.is_unique(), "it shares the frame with what was asked");
-    assert!(again.body.len() <= pipeline.bytes(), "C3: it counts as its frame");
-    assert_eq!(Arc::strong_count(&ids), holders + 2, "one is asked, one is kept");
+    let kept: Vec<&Bytes> = pipeline.to_ask_again().map(|(_, again)| &again.body).collect();
+    assert!(kept.iter().all(|body| !body.is_unique()), "they share the frames with what was asked");
+    let bytes = kept.iter().map(|body| body.len()).sum::<usize>();
+    assert!(bytes <= pipeline.bytes(), "C3: they count as their frames");
+    assert_eq!(Arc::strong_count(&ids), holders + 2 * kept.len(), "each is asked, and kept once");
     member.answer(writer.arbiter, asked);
     assert_eq!(Arc::strong_count(&ids), holders);
 }

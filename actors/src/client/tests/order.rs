@@ -8,7 +8,7 @@ use proptest::prelude::*;
 
 use super::{AuthRules, Client, Member, Packet, Settings, create, delete, look, ping, request, set, watch};
 
-const SESSIONS: usize = 3;
+pub(super) const SESSIONS: usize = 3;
 
 /// A request by number, of the session's own znodes.
 fn draw(session: usize, xid: i32, kind: u8, at: u8) -> (i32, Vec<u8>) {
@@ -64,9 +64,9 @@ fn plain(packet: &Packet, opcode: Option<i32>) -> (i32, i32, Vec<u8>) {
 }
 
 /// The requests of one session, as drawn.
-type Script = Vec<(i32, Vec<u8>)>;
+pub(super) type Script = Vec<(i32, Vec<u8>)>;
 
-fn script(session: usize, drawn: &[(u8, u8)]) -> Script {
+pub(super) fn script(session: usize, drawn: &[(u8, u8)]) -> Script {
     (1..).zip(drawn).map(|(xid, (kind, at))| draw(session, xid, *kind, *at)).collect()
 }
 
@@ -104,6 +104,58 @@ fn one_by_one(script: &Script) -> Vec<(i32, i32, Vec<u8>)> {
     digest(script, &packets)
 }
 
+/// A member, and clients of which each sends its script, in pieces.
+pub(super) struct Run {
+    pub(super) member: Member,
+    clients: Vec<Client>,
+    to_send: Vec<Bytes>,
+    received: Vec<Vec<Packet>>,
+}
+
+impl Run {
+    pub(super) fn new(scripts: &[Script], linearizable_reads: bool) -> Self {
+        let settings = Settings { linearizable_reads, ..Settings::default() };
+        let mut member = Member::with(2, settings, AuthRules::default());
+        let clients: Vec<Client> = (0..SESSIONS).map(|at| member.connect(at % 2)).collect();
+        let bytes = |script: &Script| script.iter().flat_map(|(_, bytes)| bytes.clone()).collect();
+        let to_send = scripts.iter().map(bytes).collect();
+        Self { member, clients, to_send, received: vec![Vec::new(); SESSIONS] }
+    }
+
+    /// One of the member's parts, or a client, has its turn.
+    pub(super) fn turn(&mut self, turn: u8, choice: u8) {
+        let Self { member, clients, to_send, received } = self;
+        let at = usize::from(choice) % SESSIONS;
+        match turn {
+            0..=3 => {
+                let much = (usize::from(choice) * 3).min(to_send[at].len());
+                let piece = to_send[at].split_to(much);
+                member.send(clients[at], &piece);
+            }
+            4 => member.submit(at % 2),
+            5 => _ = member.learn(),
+            6 => _ = member.propose(),
+            7 => _ = member.persist(),
+            8 => _ = member.apply(),
+            9 => member.drain(at % 2),
+            10 => received[at].extend(member.receive(clients[at])),
+            _ => member.fill_feeds(),
+        }
+    }
+
+    /// All is sent and answered: each session has heard what it would have heard if it had asked one by one.
+    pub(super) fn finish(mut self, scripts: &[Script]) {
+        for (client, rest) in self.clients.iter().zip(&self.to_send) {
+            self.member.send(*client, rest);
+        }
+        self.member.settle();
+        for (at, script) in scripts.iter().enumerate() {
+            self.received[at].extend(self.member.receive(self.clients[at]));
+            assert_eq!(digest(script, &self.received[at]), one_by_one(script), "session {at}");
+        }
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(300))]
     #[test]
@@ -114,40 +166,9 @@ proptest! {
         linearizable_reads: bool,
     ) {
         let scripts: Vec<Script> = drawn.iter().enumerate().map(|(at, drawn)| script(at, drawn)).collect();
-        let settings = Settings { linearizable_reads, ..Settings::default() };
-        let mut member = Member::with(2, settings, AuthRules::default());
-        let clients: Vec<Client> = (0..SESSIONS).map(|at| member.connect(at % 2)).collect();
-        let mut to_send: Vec<Bytes> = scripts.iter()
-            .map(|script| script.iter().flat_map(|(_, bytes)| bytes.clone()).collect())
-            .collect();
-        let mut received = vec![Vec::new(); SESSIONS];
-        for (turn, choice) in turns {
-            let at = usize::from(choice) % SESSIONS;
-            match turn {
-                0..=3 => {
-                    let much = (usize::from(choice) * 3).min(to_send[at].len());
-                    let piece = to_send[at].split_to(much);
-                    member.send(clients[at], &piece);
-                }
-                4 => member.submit(at % 2),
-                5 => _ = member.learn(),
-                6 => _ = member.propose(),
-                7 => _ = member.persist(),
-                8 => _ = member.apply(),
-                9 => member.drain(at % 2),
-                10 => received[at].extend(member.receive(clients[at])),
-                _ => member.fill_feeds(),
-            }
-        }
-        for (at, client) in clients.iter().enumerate() {
-            let rest = std::mem::take(&mut to_send[at]);
-            member.send(*client, &rest);
-        }
-        member.settle();
-        for (at, script) in scripts.iter().enumerate() {
-            received[at].extend(member.receive(clients[at]));
-            prop_assert_eq!(digest(script, &received[at]), one_by_one(script), "session {}", at);
-        }
+        let mut run = Run::new(&scripts, linearizable_reads);
+        turns.into_iter().for_each(|(turn, choice)| run.turn(turn, choice));
+        run.finish(&scripts);
     }
 }
 

@@ -70,10 +70,6 @@ fn auth(scheme: &str, data: &str) -> Vec<u8> {
     })
 }
 
-fn sync() -> Vec<u8> {
-    request(9, OpCode::Sync as i32, |to| write_str("/", to))
-}
-
 /// A frame of so many bytes behind its header.
 fn long(opcode: i32, bytes: usize) -> Vec<u8> {
     request(7, opcode, |to| {
@@ -223,10 +219,8 @@ const CASES: &[Case] = &[
         member.expire(vec![session]);
         member.settle();
     }),
-    ("a read between writes is in flight as the leader is lost", Reason::LeaderLost, plain, |member| {
-        let client = member.connect(0);
-        let read = look(2, OpCode::GetData, "/", false);
-        member.leave_in_flight(client, &[sync(), read, sync()].concat());
+    ("a session of this member alone as the leader is lost", Reason::LeaderLost, |its, _| its.local_sessions = true, |member| {
+        member.connect(0);
         member.lose_leader();
     }),
     ("no leader in time", Reason::LeaderLost, plain, |member| {

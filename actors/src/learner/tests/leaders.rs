@@ -143,7 +143,7 @@ fn l2_a_snapshot_that_is_older_than_the_tree_is_not_installed() {
 #[test]
 fn l4_whoever_waits_for_a_leader_that_is_lost_gets_no_answer_but_by_what_is_applied() {
     let mut world = World::attached();
-    world.submit(vec![write(1, 1), read(2, 1)]);
+    world.submit(vec![write(1, 1), write(2, 1)]);
     world.propose(vec![change(1, 1), item("synced"), change(2, 1), attached(1, 2)]);
     world.learner.on_turned_away(vec![Handshake::Ended(client(7))], &mut world.out);
     world.learner.on_epoch(Epoch(1), &mut world.out);
@@ -155,12 +155,61 @@ fn l4_whoever_waits_for_a_leader_that_is_lost_gets_no_answer_but_by_what_is_appl
     assert_eq!((world.toy.applied.len(), world.toy.begun.len()), (2, 0));
     world.propose(vec![attached(2, 3)]); // whoever comes anew is answered
     assert_eq!(world.apply(), ["0: moved", "2: attached"]);
-    // A read that would be executed at once is not, either.
-    world.submit(vec![read(2, 3)]);
-    assert!(world.learner.is_ready());
+}
+
+#[test]
+fn l3_l7_reads_keep_their_places_among_the_writes_whichever_leader_commits_them() {
+    for (losses, cut) in [(1, false), (2, false), (1, true)] {
+        let mut world = World::attached();
+        world.submit(vec![write(1, 1), read(2, 1), read(3, 1), write(4, 1), read(5, 1), write(6, 1)]);
+        world.propose(vec![change(1, 1), change(2, 1), change(3, 1)]);
+        (0..losses).for_each(|_| world.learner.on_leader_lost());
+        assert!(!world.learner.is_ready());
+        if cut {
+            world.learner.on_truncated(z(2));
+        }
+        world.learner.on_commit(zxid("2.0"), &mut world.out);
+        let all = [
+            "0: late reply 1",
+            "0: read 2 at 1",
+            "0: read 3 at 1",
+            "0: late reply 2",
+            "0: read 5 at 2",
+            "0: late reply 3",
+        ];
+        assert_eq!(world.apply(), all[..if cut { 5 } else { 6 }], "{losses} losses, {cut}");
+        // It goes on, and asks again.
+        world.propose(vec![attached(0, 1)]);
+        assert_eq!(world.apply(), ["0: attached"]);
+        world.submit(vec![read(8, 1)]);
+        assert_eq!(world.apply(), [format!("0: read 8 at {}", if cut { 2 } else { 3 })]);
+    }
+}
+
+#[test]
+fn l3_l7_a_read_whose_turn_had_come_is_executed_before_the_next_leaders_log_goes_on() {
+    let mut world = World::attached();
+    world.toy.body = READ_BYTES;
+    world.submit(vec![write(1, 1), read(2, 1), read(3, 1), write(4, 1)]);
+    world.propose(vec![change(1, 1), change(2, 1)]);
+    world.commit(1);
+    assert_eq!(world.apply(), ["0: reply 1", "0: read 2 at 1"], "there was too much else to read");
     world.learner.on_leader_lost();
-    assert!(!world.learner.is_ready());
-    assert_eq!(world.apply(), [""; 0]);
+    world.learner.on_commit(zxid("2.0"), &mut world.out);
+    assert_eq!(world.apply(), ["0: read 3 at 1", "0: late reply 2"]);
+    // Nothing is kept for whoever does not wait any more.
+    let ended = txn(2, 0, TxnBody::CloseSession { ephemerals: vec![] });
+    for (ends, told) in [(attached(5, 3), vec!["0: moved", "5: attached"]), (ended, vec!["0: ended"])] {
+        let mut world = World::attached();
+        world.submit(vec![write(1, 1), write(2, 1), read(3, 1), write(4, 1)]);
+        world.propose(vec![change(1, 1)]);
+        world.learner.on_leader_lost();
+        world.propose(vec![ends]);
+        let next = world.learner.appended().next().unwrap();
+        world.propose(vec![change(next.counter(), 1)]);
+        world.commit(next.counter());
+        assert_eq!(world.apply(), [vec!["0: late reply 1"], told].concat());
+    }
 }
 
 #[test]
@@ -258,6 +307,7 @@ fn l7_a_parked_connection_hears_what_is_applied_of_its_session_and_no_more() {
         let mut world = World::new();
         world.propose(vec![attached(0, 2)]);
         world.apply();
+        world.submit(vec![write(1, 2), write(2, 2), write(3, 2)]);
         for _ in 0..2 {
             world.learner.on_leader_lost(); // the second never served
         }

@@ -22,6 +22,7 @@ pub const OUR_OWN: &[EnsembleFault] = &[
     Fault::TellLate,
     Fault::ParkUnasked,
     Fault::AskAgainDone,
+    Fault::AskReadsBehind,
     Fault::NumberOldLanes,
     Fault::JudgeByWallClock,
     Fault::RollOverAlone,

@@ -27,8 +27,6 @@ pub enum Kept {
         /// By their names.
         tests: &'static [&'static str],
     },
-    /// What it concerns is not there yet.
-    NotBuilt(&'static str),
 }
 
 pub(super) const fn bug(issues: &'static [u32], rule: &'static str, kept: &'static [Kept]) -> Bug {

@@ -31,6 +31,9 @@ struct Live<'a, 't> {
     txns: u64,
     is_odd: bool,
     late_replies: u64,
+    /// Behind such a reply, and before the next txn.
+    is_late: bool,
+    late_reads: u64,
     /// A mistake, on purpose: they are lost.
     loses_late_replies: bool,
 }
@@ -38,6 +41,7 @@ struct Live<'a, 't> {
 impl State for Live<'_, '_> {
     fn apply(&mut self, txn: &Txn) -> Outcome {
         self.txns += 1;
+        self.is_late = false;
         let before = std::mem::replace(&mut self.applied, txn.header.zxid);
         let outcome = self.writer.apply(txn);
         let digest = (!self.is_odd).then(|| self.writer.digest());
@@ -51,9 +55,12 @@ impl State for Live<'_, '_> {
         self.writer.last_zxid()
     }
     fn push(&mut self, arbiter: u16, item: FeedItem) {
-        let is_late = matches!(item, FeedItem::LateReply { .. });
-        self.late_replies += u64::from(is_late);
-        if is_late && self.loses_late_replies {
+        let is_reply = matches!(item, FeedItem::LateReply { .. });
+        self.is_late |= is_reply;
+        let is_read = self.is_late && matches!(item, FeedItem::Read { .. });
+        self.late_replies += u64::from(is_reply);
+        self.late_reads += u64::from(is_read);
+        if (is_reply || is_read) && self.loses_late_replies {
             return;
         }
         self.writer.push(arbiter, item);
@@ -72,12 +79,24 @@ impl Node {
         let (me, applied, is_odd) = (self.me, self.lp.core.applied(), self.lp.is_odd);
         let (truth, rules) = (&*self.truth, &*self.hubs[0].rules);
         let loses_late_replies = self.setup.has(EnsembleFault::AskAgainDone);
-        let (to, txns, late_replies) = (&mut writer, 0, 0);
-        let mut state =
-            Live { me, writer: to, rules, truth, applied, txns, is_odd, late_replies, loses_late_replies };
+        let mut state = Live {
+            me,
+            writer: &mut writer,
+            rules,
+            truth,
+            applied,
+            txns: 0,
+            is_odd,
+            late_replies: 0,
+            is_late: false,
+            late_reads: 0,
+            loses_late_replies,
+        };
         self.lp.core.apply(&mut state, &mut changes);
         self.txns += state.txns;
-        *self.met.entry("writes answered by the next leader's log").or_default() += state.late_replies;
+        let (replies, reads) = (state.late_replies, state.late_reads);
+        *self.met.entry("writes answered by the next leader's log").or_default() += replies;
+        *self.met.entry("reads between writes answered by the next leader's log").or_default() += reads;
         let digests = OwnDigests { latest: writer.latest_digests(), ..self.board.digests() };
         self.board.tell_digests(digests);
         self.commit(writer);

@@ -34,10 +34,19 @@ pub(super) struct Link {
     pub(super) answered_ms: Option<u64>,
     /// When it last heard something, or began to wait for it.
     since_ms: u64,
+    /// The last xid that was read.
+    read_upto: i32,
     /// It has waited for a leader since it was last read.
-    is_parked: bool,
+    parked: Option<Parked>,
     /// It goes to another arbiter of the same member.
     goes_round: bool,
+}
+
+/// A connection that waits for a leader.
+#[derive(Clone, Copy)]
+pub(super) struct Parked {
+    /// At first a read stood between two writes in flight.
+    pub(super) with_read_between: bool,
 }
 
 /// What all clients know together.
@@ -124,9 +133,9 @@ impl Person {
             self.client.watching.origins.move_on();
         }
         let to_server = requests::handshake(&self.client, self.timeout_ms as i32);
-        let (answered_ms, is_parked) = (None, false);
+        let (answered_ms, since_ms, read_upto, parked) = (None, now_ms, self.client.asked(), None);
         self.link =
-            Some(Link { member, conn, to_server, answered_ms, since_ms: now_ms, is_parked, goes_round });
+            Some(Link { member, conn, to_server, answered_ms, since_ms, read_upto, parked, goes_round });
     }
 
     /// Whether it has waited for an answer for too long.
@@ -185,17 +194,20 @@ impl Person {
         }
     }
 
-    /// What it has sent comes to `node`, if that reads it. Whether it had lost its leader since it was read last.
-    pub(super) fn give(&mut self, node: &mut Node) -> bool {
-        let Self { client, link: Some(link), .. } = self else { return false };
+    /// What it has sent comes to `node`, if that reads it. How it was, if it had lost its leader since it was read last.
+    pub(super) fn give(&mut self, node: &mut Node) -> Option<Parked> {
+        let Self { client, link: Some(link), .. } = self else { return None };
         if !node.reads(link.conn) {
-            link.is_parked |= client.is_up && !node.is_serving();
-            return false;
+            if client.is_up && !node.is_serving() && link.parked.is_none() {
+                link.parked = Some(Parked { with_read_between: client.has_read_between(link.read_upto) });
+            }
+            return None;
         }
         if !link.to_server.is_empty() {
             node.give(link.conn, &mut link.to_server);
+            link.read_upto = client.asked();
         }
-        std::mem::take(&mut link.is_parked)
+        link.parked.take()
     }
 
     /// What the server sent at `sent_ms` comes now. A session that was given is there until it ends (EN2), which is not

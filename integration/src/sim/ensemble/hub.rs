@@ -71,13 +71,40 @@ impl Hub {
         }
     }
 
-    /// How many of these are writes that were asked before (C17).
-    fn asked_again(&mut self, items: &[Submission]) -> u64 {
-        let is_again = |item: &&Submission| {
-            let Submission::Write { from, xid, .. } = item else { return false };
-            self.asked.insert(from.session, *xid).is_some_and(|before| before >= *xid)
-        };
-        items.iter().filter(is_again).count() as u64
+    /// How many of these are writes that were asked before, and how many are reads in front of such (C17).
+    fn asked_again(&mut self, items: &[Submission]) -> (u64, u64) {
+        let (mut writes, mut reads) = (0, 0);
+        for item in items {
+            match item {
+                Submission::Write { from, xid, .. } => {
+                    let last = self.asked.entry(from.session).or_default();
+                    writes += u64::from(*xid <= *last);
+                    *last = (*last).max(*xid);
+                }
+                Submission::Read { from, xid, .. } => reads += u64::from(self.is_again(from.session, *xid)),
+                _ => {}
+            }
+        }
+        (writes, reads)
+    }
+
+    /// Whether a read of this xid stands in front of a write that was asked before. Others have none that is positive.
+    fn is_again(&self, session: SessionId, xid: i32) -> bool {
+        xid > 0 && self.asked.get(&session).is_some_and(|last| xid < *last)
+    }
+
+    /// A mistake, on purpose: a read is asked again behind the write that it stood in front of.
+    fn put_reads_behind(&self, items: &mut [Submission]) {
+        for at in 1..items.len() {
+            let [Submission::Read { from, xid, .. }, Submission::Write { from: behind, .. }] =
+                &items[at - 1..=at]
+            else {
+                continue;
+            };
+            if from.session == behind.session && self.is_again(from.session, *xid) {
+                items.swap(at - 1, at);
+            }
+        }
     }
 }
 
@@ -138,7 +165,12 @@ impl Node {
         core.take_woken(&mut Vec::new());
         if core.has_submissions() {
             let (role, mut items) = (hub.role, core.take_submissions());
-            *self.met.entry("writes asked again").or_default() += hub.asked_again(&items);
+            if self.setup.has(EnsembleFault::AskReadsBehind) {
+                hub.put_reads_behind(&mut items);
+            }
+            let (writes, reads) = hub.asked_again(&items);
+            *self.met.entry("writes asked again").or_default() += writes;
+            *self.met.entry("reads between writes asked again").or_default() += reads;
             assert!(!hub.reads_only || only_reads(&items), "EN16: {} takes {items:?} on", self.me);
             if self.setup.has(EnsembleFault::ParkUnasked) {
                 self.answer_revalidations(&mut items);

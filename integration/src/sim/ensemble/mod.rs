@@ -149,6 +149,8 @@ pub enum EnsembleFault {
     ParkUnasked,
     /// A connection is not told what the next leader's history has of its writes, so that they are asked again.
     AskAgainDone,
+    /// A read between two writes is asked again behind both.
+    AskReadsBehind,
     /// A leader numbers what came down a lane that is no more behind what comes down the learner's next one.
     NumberOldLanes,
     /// Sessions are judged by the wall clock.
@@ -197,7 +199,7 @@ pub enum EnsembleFault {
 
 impl EnsembleFault {
     /// Every one.
-    pub const ALL: [Self; 49] = [
+    pub const ALL: [Self; 50] = [
         Self::AckBeforePersist,
         Self::NoSync,
         Self::CommitOnMinority,
@@ -225,6 +227,7 @@ impl EnsembleFault {
         Self::TellLate,
         Self::ParkUnasked,
         Self::AskAgainDone,
+        Self::AskReadsBehind,
         Self::NumberOldLanes,
         Self::JudgeByWallClock,
         Self::RollOverAlone,

@@ -19,8 +19,11 @@ impl World {
             if person.at() != Some(id) {
                 continue;
             }
-            let goes_on = person.give(node);
-            met.add("connections that went on with the next leader", u64::from(goes_on));
+            if let Some(parked) = person.give(node) {
+                let with_read_between = u64::from(parked.with_read_between);
+                met.count("connections that went on with the next leader");
+                met.add("connections that went on with a read between writes", with_read_between);
+            }
             let Some(link) = &mut person.link else { continue };
             let (conn, is_told) = (link.conn, node.has_unsent(link.conn));
             if is_told {

@@ -185,7 +185,15 @@ mod tests {
         }
     }
 
-    /// The ports of what is taken are two, one after the other free in it.
+    use Is::{Free, Taken};
+
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    enum Is {
+        Free,
+        Taken,
+    }
+
+    /// By whether others have the file's address and the log's: whether the log's is listened at, or which is said not to be had.
     #[test]
     fn cp1_a_start_listens_where_the_configuration_in_force_has_it_and_else_where_the_file_does() {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().expect("a runtime");
@@ -226,14 +234,6 @@ mod tests {
             }
             drop(held);
         }
-    }
-
-    use Is::{Free, Taken};
-
-    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-    enum Is {
-        Free,
-        Taken,
     }
 
     #[test]

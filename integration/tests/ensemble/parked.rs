@@ -1,10 +1,13 @@
 //! Losing the leader costs a client of another member nothing: its connection waits for the next leader, with its
-//! session and watches. Writes in flight are executed once and answered, whichever leader executes them. At a member that starts
-//! clients wait in the same way.
+//! session and watches. Writes in flight are executed once and answered, whichever leader executes them, and reads between them
+//! keep their places. At a member that starts clients wait in the same way.
 
 use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use paddock_integration::ensemble::{Ensemble, Id, Mode};
@@ -12,7 +15,8 @@ use paddock_integration::process::binary;
 use paddock_integration::raw_client::{ClientError, Handshake, RawClient};
 use paddock_messages::client::OpCode;
 use paddock_messages::client::ops::PathWatch;
-use paddock_messages::znode::CreateMode;
+use paddock_messages::wire::Wire;
+use paddock_messages::znode::{CreateMode, Stat};
 
 use crate::trees;
 use crate::world::{client, is_turned_away, serving, those, waiting};
@@ -23,6 +27,8 @@ const PATIENT: &str = "parkTime=30000\nclientArbiters=0\n";
 const PARKED: &str = "the leader is lost: clients wait for the next one";
 /// Writes at once.
 const AT_ONCE: usize = 50;
+/// Bytes of a stat, with which the answers to sets and gets end.
+const STAT: usize = 68;
 
 fn parked(ensemble: &Ensemble, id: Id) -> usize {
     ensemble.log(id).matches(PARKED).count()
@@ -98,7 +104,7 @@ fn what_is_in_flight_when_the_leader_is_killed_is_executed_once_and_answered_on_
             (0..AT_ONCE).for_each(|_| client.queue_set(&path(nth), b"x", -1));
             client.flush().unwrap();
         }
-        std::thread::sleep(Duration::from_millis(round));
+        thread::sleep(Duration::from_millis(round));
         ensemble.kill(leader);
         for (nth, client) in clients.iter_mut().enumerate() {
             for answered in 0..AT_ONCE {
@@ -121,6 +127,59 @@ fn what_is_in_flight_when_the_leader_is_killed_is_executed_once_and_answered_on_
     }
     trees::same(&ensemble);
     assert!(lost > 0, "connections waited for a leader");
+}
+
+/// Sets `path` and reads it in turns, many at once, until `is_over`. Gives how often.
+fn set_and_get(mut client: RawClient, path: &str, is_over: &AtomicBool) -> usize {
+    let (mut asked, mut answered) = (0, 0);
+    while answered < asked || !is_over.load(Relaxed) {
+        while asked - answered < AT_ONCE && !is_over.load(Relaxed) {
+            client.queue_set(path, b"x", -1);
+            client.queue(OpCode::GetData, &PathWatch { path: path.into(), watch: false });
+            asked += 1;
+        }
+        client.flush().unwrap();
+        for what in ["set", "get"] {
+            let reply = client.reply().unwrap_or_else(|error| panic!("{path}, {what} {answered}: {error}"));
+            let body = reply.ok().unwrap();
+            let version = Stat::read(&mut body.slice(body.len() - STAT..)).unwrap().version;
+            assert_eq!(version as usize, answered + 1, "{path}: {what} {answered}");
+        }
+        answered += 1;
+    }
+    client.close().unwrap();
+    answered
+}
+
+#[test]
+fn c17_reads_between_writes_find_the_write_before_them_and_stay_connected_as_the_leader_is_killed() {
+    let (_dir, mut ensemble) = serving(3, 0, PATIENT);
+    for round in 0..3 {
+        let leader = ensemble.await_leader();
+        let followers = those(&ensemble, Mode::Follower);
+        let before: Vec<_> = followers.iter().map(|id| parked(&ensemble, *id)).collect();
+        let is_over = Arc::new(AtomicBool::new(false));
+        let mut running = Vec::new();
+        for (nth, id) in followers.iter().enumerate() {
+            let path = format!("/between-{round}-{nth}");
+            let mut client = client(&ensemble, *id);
+            client.create(&path, b"", CreateMode::Persistent).unwrap();
+            let is_over = Arc::clone(&is_over);
+            running.push(thread::spawn(move || set_and_get(client, &path, &is_over)));
+        }
+        thread::sleep(Duration::from_millis(50));
+        ensemble.kill(leader);
+        ensemble.wait_for("all to park their clients", |ensemble| {
+            followers.iter().zip(&before).all(|(id, before)| parked(ensemble, *id) > *before).then_some(())
+        });
+        ensemble.await_leader();
+        is_over.store(true, Relaxed);
+        let done: Vec<usize> = running.into_iter().map(|it| it.join().unwrap()).collect();
+        assert!(done.iter().all(|many| *many >= AT_ONCE), "round {round}: {done:?}");
+        ensemble.start(leader);
+        ensemble.await_all_serving();
+    }
+    trees::same(&ensemble);
 }
 
 #[test]
@@ -149,7 +208,7 @@ fn first_taken(at: SocketAddr) -> Result<RawClient, ClientError> {
     loop {
         match RawClient::connect(at) {
             Err(ClientError::Io(error)) if error.kind() == ErrorKind::ConnectionRefused => {
-                std::thread::sleep(Duration::from_millis(1));
+                thread::sleep(Duration::from_millis(1));
             }
             taken => return taken,
         }
@@ -164,7 +223,7 @@ fn c16_clients_that_come_to_a_member_that_starts_are_refused_or_wait_for_its_lea
     let at = ensemble.client_address(starting);
     ensemble.stop(starting);
     others.iter().for_each(|id| ensemble.freeze(*id));
-    let coming: Vec<_> = (0..5).map(|_| std::thread::spawn(move || first_taken(at))).collect();
+    let coming: Vec<_> = (0..5).map(|_| thread::spawn(move || first_taken(at))).collect();
     ensemble.start(starting);
     ensemble.await_line(starting, &["listening for clients"]);
     let hasty = Handshake { answer_limit: Duration::from_millis(500), ..Handshake::default() };

@@ -33,9 +33,9 @@ pub(super) fn drawn(seed: u64, setup: &Setup) -> Option<StdRng> {
     setup.reconfigures.then(|| StdRng::seed_from_u64(seed ^ 0x2EC0))
 }
 
-/// Not with a mistake: what it breaks is found without.
+/// Not with a mistake, as what it breaks is found without, but for one that shows only between a reconfig and its commit.
 pub(super) fn cut_offs(seed: u64, setup: &Setup) -> Option<StdRng> {
-    let is_wanted = setup.reconfigures && setup.fault.is_none();
+    let is_wanted = setup.reconfigures && matches!(setup.fault, None | Some(EnsembleFault::CountOldAlone));
     is_wanted.then(|| StdRng::seed_from_u64(seed ^ 0xC070FF))
 }
 
@@ -44,7 +44,7 @@ impl World {
     /// Mostly they are such as are members, and who joins observes; in the end all are to be there.
     pub(super) fn reconfigure_once(&mut self) {
         let in_force = self.in_force();
-        // A mistake that shows only between a reconfig and its commit.
+        // Likewise.
         let most_ms = if self.setup.has(EnsembleFault::CountOldAlone) { 1_500 } else { 6_000 };
         let Some(rng) = self.reconfigs.as_mut().filter(|_| !self.quiet) else { return };
         let next_ms = rng.random_range(200..most_ms);

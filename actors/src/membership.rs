@@ -20,11 +20,16 @@
 //! - MB6 A server alone that is given a peer address becomes an ensemble of one by a reconfig from itself to itself, which
 //!   it commits alone, with all before it; from its next start on it is a member, whatever its file says. No other
 //!   reconfig is in its log before that.
+//! - MB7 A member that looks for a leader joins one of a later epoch than the reconfig that it has or has heard of, if a
+//!   quorum of the configuration before follows that one: of the new configuration none need. Else those of a reconfig that
+//!   was never committed, without whom the new one has no quorum, would never come back.
 //!
 //! Why that is safe: before the reconfig is committed, nothing is decided without a quorum of the old configuration.
 //! It is committed once a quorum of each has it on disk; since then every quorum of the old one has a member that has
 //! it, and that follows nobody who lacks it. So whoever decides by the old configuration alone comes to nothing, and any
-//! two of the others have a quorum of the new one in common.
+//! two of the others have a quorum of the new one in common. A leader of a later epoch that a quorum of the old one follows
+//! has the reconfig in its history, if that was or may yet be committed: who has it on disk as it is committed has not
+//! accepted the later epoch then, and one of that quorum is among those in whose name the leader began.
 //!
 //! Source: compat zab, 10; Ongaro and Ousterhout, In Search of an Understandable Consensus Algorithm (2014), 6, whose
 //! joint consensus takes two entries of the log: here the commit of the first stands for the second.
@@ -37,7 +42,7 @@ use paddock_config::Members;
 use paddock_messages::ids::ServerId;
 use paddock_messages::quorum::{self, Memory};
 use paddock_messages::txn::{Txn, TxnBody};
-use paddock_messages::zxid::Zxid;
+use paddock_messages::zxid::{Epoch, Zxid};
 
 use crate::quorum::Quorum;
 
@@ -147,6 +152,12 @@ impl<Q: Quorum> Quorum for Joint<Q> {
     fn holds(&self, agrees: impl Fn(ServerId) -> bool) -> bool {
         let holds = |it: &Arc<Configuration<Q>>| it.quorum.holds(&agrees);
         holds(&self.now) && self.next.as_ref().is_none_or(holds)
+    }
+
+    fn holds_under(&self, epoch: Epoch, follows: impl Fn(ServerId) -> bool) -> bool {
+        let holds = |it: &Arc<Configuration<Q>>| it.quorum.holds(&follows);
+        let is_over = |next: &Arc<Configuration<Q>>| Zxid(next.members.version).epoch() < epoch;
+        holds(&self.now) && self.next.as_ref().is_none_or(|next| is_over(next) || holds(next))
     }
 
     fn voters(&self) -> BTreeSet<ServerId> {

@@ -302,3 +302,21 @@ fn mb4_one_without_data_that_hears_of_a_reconfig_begins_nothing_with_it() {
     let all = [Memory::Empty, Memory::Whole, Memory::Marked].map(|memory| membership.qualify(memory));
     assert_eq!(all, [Memory::Damaged, Memory::Whole, Memory::Marked], "an operator may still say otherwise");
 }
+
+/// The reconfig is of epoch 1.
+#[test]
+fn mb7_a_leader_of_a_later_epoch_is_followed_by_a_quorum_of_the_configuration_before() {
+    for (by, follow, epoch, expected) in [
+        ("123@0 and 345@5", "12", 2, true),
+        ("123@0 and 345@5", "12", 1, false), // it may be an older leader's last moments
+        ("123@0 and 345@5", "1234", 1, true),
+        ("123@0 and 345@5", "1", 2, false),
+        ("123@0 and 345@5", "345", 2, false),
+        ("123@0", "12", 1, true),
+        ("123@0", "1", 2, false),
+    ] {
+        let follows = |id: ServerId| follow.contains(&id.to_string());
+        assert_eq!(joint(by).holds_under(Epoch(epoch), follows), expected, "{by}: {follow} of epoch {epoch}");
+        assert!(!joint(by).holds_under(Epoch(epoch), |_| false));
+    }
+}

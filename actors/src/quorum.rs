@@ -12,6 +12,7 @@ use std::collections::BTreeSet;
 
 use paddock_config::Members;
 use paddock_messages::ids::ServerId;
+use paddock_messages::zxid::Epoch;
 
 /// The voters of an ensemble, and which sets of them decide: any two such sets have a member in common.
 pub trait Quorum: Clone {
@@ -20,6 +21,11 @@ pub trait Quorum: Clone {
 
     /// Whether the voters of which `agrees` is true are enough.
     fn holds(&self, agrees: impl Fn(ServerId) -> bool) -> bool;
+
+    /// Whether they are enough to tell that there is a leader of this epoch, whom they follow (MB7).
+    fn holds_under(&self, _epoch: Epoch, follows: impl Fn(ServerId) -> bool) -> bool {
+        self.holds(follows)
+    }
 
     /// Everyone of whom that is so.
     fn voters(&self) -> BTreeSet<ServerId>;

@@ -6,7 +6,7 @@
 mod served;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::{Read, Write};
+use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -53,6 +53,7 @@ const REASONS: &[&str] = &[
     "no_session",
     "not_serving",
     "not_taken",
+    "other_ensemble",
     "read_only",
     "request_throttle",
     "session_ended",
@@ -156,6 +157,20 @@ fn be_refused(to: SocketAddr) {
 
     let packet = AuthPacket { kind: 0, scheme: Some("unheard-of".into()), auth: Some(Bytes::new()) };
     assert_eq!(refusal(client.call(OpCode::Auth, &packet).unwrap().ok()), ErrorCode::AuthFailed);
+
+    let mut client = RawClient::connect(to).unwrap();
+    let means = |ensemble: &'static str| AuthPacket {
+        kind: 0,
+        scheme: Some("ensemble".into()),
+        auth: Some(Bytes::from_static(ensemble.as_bytes())),
+    };
+    for ours in ["", "here"] {
+        client.call(OpCode::Auth, &means(ours)).unwrap().ok().unwrap();
+    }
+    let another = client.call(OpCode::Auth, &means("elsewhere"));
+    let is_closed =
+        |error: &io::Error| matches!(error.kind(), ErrorKind::UnexpectedEof | ErrorKind::ConnectionReset);
+    assert!(matches!(&another, Err(ClientError::Io(error)) if is_closed(error)), "{another:?}");
 }
 
 /// Connections that end in all the ways there are.
@@ -221,6 +236,7 @@ fn every_served_name_is_moved_by_a_running_server() {
         "nio.sessionlessCnxnTimeout=1000".into(),
         "jute.maxbuffer=10000".into(),
         "enforceQuota=true".into(),
+        "ensembleAuthName=here".into(),
         "snapCount=100".into(),
         "connection_throttle_tokens=1000".into(),
         "request_throttle_max_requests=500".into(), // fewer than a client in a hurry has in flight

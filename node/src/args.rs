@@ -171,7 +171,7 @@ pub(crate) struct MemberAdd {
     pub(crate) observer: bool,
     /// Give it a vote though it is away or has not caught up; what would leave no quorum in sync is refused nevertheless, as
     /// it would never be committed.
-    #[arg(long, conflicts_with = "observer")]
+    #[arg(long, conflicts_with_all = ["observer", "wait"])]
     pub(crate) force: bool,
     /// How long to wait until it has caught up; then it stays an observer.
     #[arg(long, value_name = "SECONDS", default_value_t = 300, value_parser = clap::value_parser!(u64).range(0..=1_000_000))]
@@ -205,7 +205,7 @@ pub(crate) struct MemberPromote {
     pub(crate) wait: u64,
     /// Though it is away or has not caught up; what would leave no quorum in sync is refused nevertheless, as it would
     /// never be committed.
-    #[arg(long)]
+    #[arg(long, conflicts_with = "wait")]
     pub(crate) force: bool,
     /// For scripts: the new configuration as one JSON object.
     #[arg(long)]

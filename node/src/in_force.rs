@@ -52,7 +52,7 @@ pub(crate) fn in_force(
 
 /// Whether a quorum of the one is one of the other.
 fn decide_alike(one: &Members, other: &Members) -> bool {
-    (one.voters(), &one.groups) == (other.voters(), &other.groups)
+    (one.voters(), &one.groups, &one.weights) == (other.voters(), &other.groups, &other.weights)
 }
 
 /// Whether a server's own line has it at other peer addresses than the others know; one that listens everywhere may be at any.

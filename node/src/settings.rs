@@ -80,7 +80,8 @@ pub(crate) fn local_sessions(config: &Config) -> bool {
 /// Of a member of three and more its part: the others' requests are in progress at the leader, too. Source: compat wire, 19.
 fn outstanding_limit(config: &Config) -> usize {
     let others = config.members.voters().len().saturating_sub(1);
-    (config.global_outstanding_limit as usize) / if config.is_distributed() { others.max(1) } else { 1 }
+    let parts = if config.is_distributed() { others.max(1) } else { 1 };
+    (config.global_outstanding_limit as usize / parts).max(1)
 }
 
 pub(crate) fn client(config: &Config) -> Arc<Settings> {

@@ -309,7 +309,7 @@ impl<Q: Quorum> Election<Q> {
     fn established(&self) -> Option<(Vote, u64)> {
         self.leaders().find(|(vote, _)| {
             let agrees = |word: (Vote, Notification)| has_role(&word.1) && is_same_reign(&word.0, vote);
-            self.quorum.holds(|voter| self.vote_of(voter).is_some_and(agrees))
+            self.quorum.holds_under(vote.peer_epoch, |voter| self.vote_of(voter).is_some_and(agrees))
         })
     }
 

@@ -15,7 +15,8 @@ import servers
 from members import LIMIT, Broken, Members, until
 
 ROOT = "/restarts"
-LOST = re.compile(r"KeeperErrorCode = ConnectionLoss( for \S+)?$")
+# As most commands say it, and as sync does.
+LOST = re.compile(r"(KeeperErrorCode = ConnectionLoss( for \S+)?|Sync has failed\. rc=-4)$")
 CUT = "WatchedEvent state:Disconnected "
 FIRED = re.compile(r"WatchedEvent .*type:NodeDataChanged path:(\S+) ")
 # Rounds of commands that end what was done to a member.

@@ -210,9 +210,8 @@ fn pl8_one_that_was_away_while_one_of_a_lower_id_moved_is_asked_by_that_one() {
     await_modes(&mut ensemble, &[1, 2], &[]);
     let there = ensemble.choose_place();
     member(&ensemble, 2, &["move", "1", &there.line()]).unwrap();
-    ensemble.wait_for("1 to know that", |ensemble| {
-        told(ensemble, 1).0.contains(there.line().split(';').next()?).then_some(())
-    });
+    let clients = format!("clients are listened to at {}", there.client());
+    ensemble.await_line(1, &[&clients, "as the configuration in force has it"]);
     ensemble.stop(1);
     ensemble.relocate(1, there);
     ensemble.start(1);

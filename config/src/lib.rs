@@ -70,8 +70,8 @@ pub struct Config {
     pub server_id: Option<ServerId>,
     /// Added to the number that ends the host's name, it makes `server_id`: `zk-0` is server 1 with an offset of 1.
     pub server_id_offset: Option<u8>,
-    /// Where clients are listened to, unless a reconfig has put this server elsewhere; `None` for nowhere. Port 0 takes any free one. `0.0.0.0` and `::`
-    /// are all of the machine's addresses, IPv6 and IPv4.
+    /// Where clients are listened to, unless a reconfig has put this server elsewhere; `None` for nowhere. Port 0 takes any
+    /// free one. `0.0.0.0` and `::` are all of the machine's addresses, IPv6 and IPv4.
     #[serde(skip_deserializing)]
     pub client_addr: Option<SocketAddr>,
     /// Holds `myid`, snapshots, and the log unless it has a place of its own.

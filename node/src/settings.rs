@@ -78,13 +78,13 @@ pub(crate) fn local_sessions(config: &Config) -> bool {
 }
 
 /// Of a member of three and more its part: the others' requests are in progress at the leader, too. Source: compat wire, 19.
-fn outstanding_limit(config: &Config) -> usize {
-    let others = config.members.voters().len().saturating_sub(1);
-    let parts = if config.is_distributed() { others.max(1) } else { 1 };
+fn outstanding_limit(config: &Config, voters: usize) -> usize {
+    let parts = if config.is_distributed() { voters.saturating_sub(1).max(1) } else { 1 };
     (config.global_outstanding_limit as usize / parts).max(1)
 }
 
-pub(crate) fn client(config: &Config) -> Arc<Settings> {
+/// `voters`: how many there are as the server starts.
+pub(crate) fn client(config: &Config, voters: usize) -> Arc<Settings> {
     let ms = |ms: u32| i32::try_from(ms).unwrap_or(i32::MAX);
     let no_key = Settings::default(); // for what cannot be configured; spelled out, so that no field is forgotten
     Arc::new(Settings {
@@ -93,7 +93,7 @@ pub(crate) fn client(config: &Config) -> Arc<Settings> {
         max_session_timeout_ms: ms(config.max_session_timeout_ms),
         max_connections_per_host: config.max_client_cnxns as usize,
         max_connections: config.max_cnxns as usize,
-        outstanding_limit: outstanding_limit(config),
+        outstanding_limit: outstanding_limit(config, voters),
         large_threshold: config.large_request_threshold.map(|bytes| bytes as usize),
         large_max_bytes: usize::try_from(config.large_request_max_bytes).unwrap_or(usize::MAX),
         throttler: throttler(config),

@@ -102,7 +102,9 @@ fn a_member_of_three_and_more_has_its_part_of_the_outstanding_limit() {
         };
         let lines: String = servers.chars().map(line).collect();
         let lines = format!("{ZOO_CFG}initLimit=5\nsyncLimit=2\n{lines}");
-        assert_eq!(client(&load_as(1, &lines)).outstanding_limit, limit, "{servers}");
+        let config = load_as(1, &lines);
+        let voters = config.members.voters().len();
+        assert_eq!(client(&config, voters).outstanding_limit, limit, "{servers}");
     }
 }
 
@@ -136,7 +138,7 @@ fn every_key_is_in_the_field_that_is_used() {
         },
     );
     same(
-        client(config),
+        client(config, 1),
         Settings {
             max_frame: 9_000_005,
             min_session_timeout_ms: 5_001,
@@ -266,7 +268,7 @@ fn linearizable_reads_are_for_members_of_several() {
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(dir.path().join("myid"), "1\n").unwrap();
         let config = load(&format!("dataDir={}\nclientPort=2999\n{lines}{more}", dir.path().display()));
-        assert_eq!(client(&config).linearizable_reads, expected, "{more}");
+        assert_eq!(client(&config, 1).linearizable_reads, expected, "{more}");
     }
 }
 
@@ -292,7 +294,7 @@ fn acls_are_looked_up_eagerly_by_members_of_several() {
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(dir.path().join("myid"), "1\n").unwrap();
         let config = load(&format!("dataDir={}\nclientPort=2999\n{lines}{more}", dir.path().display()));
-        assert_eq!(client(&config).eager_acl_check, expected, "{more}");
+        assert_eq!(client(&config, 1).eager_acl_check, expected, "{more}");
     }
     let kept =
         "dataDir=/d\nclientPort=2999\nrequest_stale_latency_check=true\nrequest_throttle_drop_stale=false\n";
@@ -308,8 +310,8 @@ fn a_server_alone_has_no_local_sessions_and_one_of_several_has() {
     let members = "initLimit=5\nsyncLimit=2\nserver.1=a:1:2\nserver.2=b:1:2\nserver.3=c:1:2\n";
     for (text, has) in [(alone.clone(), false), (alone + members, true)] {
         let config = &load(&text);
-        assert_eq!((prep(config).local_sessions, client(config).local_sessions), (has, has), "{text}");
-        assert!(!client(config).upgrades_local_sessions, "not asked for");
+        assert_eq!((prep(config).local_sessions, client(config, 1).local_sessions), (has, has), "{text}");
+        assert!(!client(config, 1).upgrades_local_sessions, "not asked for");
         assert_eq!(reads_after(config), None, "nor was that");
     }
     for (tick_ms, after_ms) in [(1_000, 2_000), (2_000, 2_000), (3_000, 3_000)] {
@@ -325,7 +327,7 @@ fn each_of_these_lines_makes_a_difference() {
         let config = &load(text);
         let first = format!(
             "{:?}",
-            (auth(config), prep(config), client(config), throttle(config, 0, Rng::seeded(1)))
+            (auth(config), prep(config), client(config, 1), throttle(config, 0, Rng::seeded(1)))
         );
         let second = format!("{:?}", (soft_limit(config), four_letter_words(config), reaping(config)));
         let third = format!("{:?}", (snapshots(config), log_thread(config), conf(config)));

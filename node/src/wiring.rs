@@ -164,6 +164,8 @@ impl Node {
             Begun::Alone(reign) => (Some(reign.epoch), reign.epoch.start(), Vec::new()),
             Begun::Member { applied, logged, .. } => (None, applied, logged),
         };
+        let voters = in_force.as_ref().unwrap_or(&config.members).voters().len();
+        let client_settings = settings::client(config, voters);
         let feeds = own_arbiters.max(1);
         let meters = Arc::new(Meters::default());
         meters.recovered(&Recovered {
@@ -282,7 +284,7 @@ impl Node {
             clients.push(hub.outbox::<NewClient>(NEW_CLIENTS));
             let setup = HubSetup {
                 arbiter: at,
-                settings: settings::client(config),
+                settings: Arc::clone(&client_settings),
                 rules: Arc::clone(&auth),
                 tree: Arc::clone(&tree),
                 entrance: Arc::clone(&entrance),

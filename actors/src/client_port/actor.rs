@@ -171,6 +171,10 @@ impl Accepting {
     fn begin(listener: TcpListener, Door { hubs, room, meters, fatal, .. }: Door) -> Self {
         let socket = Rc::new(listener);
         let accepting = listener::accept(Rc::clone(&socket), hubs, room, meters);
+        let accepting = async {
+            accepting.await;
+            std::future::pending::<()>().await; // no hub is left: the guardian says so
+        };
         let task = spawn_vital(&fatal, "accepting clients".to_owned(), accepting);
         Self { socket, task }
     }

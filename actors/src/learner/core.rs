@@ -58,7 +58,7 @@ pub trait State {
 pub struct Learner {
     me: ServerId,
     ids: SessionIds,
-    routes: Routes,
+    pub(super) routes: Routes,
     /// What is proposed and not yet applied.
     queue: Queue,
     appended: Zxid,
@@ -363,6 +363,7 @@ impl Learner {
             }
             Proposal::Attached { member: _, client, session, attach, timeout_ms } => {
                 let ClientRef { arbiter, conn } = client;
+                self.routes.forget_reads();
                 if let Some(old) = self.routes.attach(session, client, attach) {
                     let why = CloseReason::SessionMoved;
                     state.push(old.arbiter, FeedItem::Close { conn: old.conn, why });
@@ -377,6 +378,7 @@ impl Learner {
             }
             Proposal::AttachRefused { member, .. } if member != self.me => {}
             Proposal::AttachRefused { client, .. } => {
+                self.routes.forget_reads();
                 state.push(client.arbiter, FeedItem::AttachRefused { conn: client.conn });
             }
             Proposal::Synced { number: _, session, attach, xid, ref path } => {

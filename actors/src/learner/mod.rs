@@ -8,7 +8,8 @@
 //! - L5  Proposals arrive without gaps: each zxid follows the one before, or begins a later epoch.
 //! - L6  The tree comes to the start of an epoch that is led behind every txn before it, and before any of it.
 //! - L7  While the leader is lost, a connection's attachment stands for what it asked of it, until the next leader's word
-//!   on its session: each of its txns that is applied is answered, with the reads behind it (L3), and it is closed where
+//!   on its session: each of its txns that is applied is answered, with the reads behind it (L3), as long as no
+//!   word of that leader's to any of this member's is here; and it is closed where
 //!   the session's end, or a later attachment, is. After a snapshot nothing is known of it.
 //! - L9  A session of this member alone is known to nobody else until its upgrade is asked for, ends with the leader
 //!   or the lead under which it began, and is ended here; if its client asks for that, behind all that it asked before.

@@ -44,6 +44,8 @@ pub(super) struct Routes {
     all: HashMap<SessionId, Route, RandomState>,
     /// Those of before the leader was lost, until the session is revalidated, attaches anew, or ends (L7).
     parked: HashMap<SessionId, Route, RandomState>,
+    /// Some of those may have reads that wait.
+    keeps_reads: bool,
 }
 
 impl Route {
@@ -91,6 +93,21 @@ impl Routes {
     pub(super) fn park(&mut self, outlives: impl Fn(SessionId) -> bool) {
         let attached = |(session, route): &(SessionId, Route)| route.attach.is_some() && outlives(*session);
         self.parked.extend(std::mem::take(&mut self.all).into_iter().filter(attached));
+        self.keeps_reads = !self.parked.is_empty();
+    }
+
+    /// Whether anything may be kept for those who are parked.
+    #[cfg(test)]
+    pub(super) fn keeps_reads(&self) -> bool {
+        self.parked.values().any(|route| !route.waiting.is_empty())
+    }
+
+    /// This leader answers what this member has asked of it: whatever the one before had numbered is here (P16), so no
+    /// read that still waits has its turn. Who goes on asks it again (C17); of who does not nothing is kept.
+    pub(super) fn forget_reads(&mut self) {
+        if std::mem::take(&mut self.keeps_reads) {
+            self.parked.values_mut().for_each(|route| route.waiting = VecDeque::new());
+        }
     }
 
     /// The route that spoke by this very attachment when the leader was lost, and waits for the next; counting one
@@ -146,7 +163,7 @@ impl Routes {
 
     /// The route of a session, whichever its attachment, whether or not it waits for a leader.
     pub(super) fn get(&mut self, session: SessionId) -> Option<&mut Route> {
-        let Self { all, parked } = self;
+        let Self { all, parked, .. } = self;
         all.get_mut(&session).or_else(|| parked.get_mut(&session))
     }
 

@@ -186,6 +186,27 @@ fn l3_l7_reads_keep_their_places_among_the_writes_whichever_leader_commits_them(
     }
 }
 
+/// Else those of clients that do not come back would be kept as long as their sessions live.
+#[test]
+fn l7_reads_are_kept_until_the_next_leader_answers_anybody_of_this_member() {
+    let refused = |member| Proposal::AttachRefused { member, client: client(7), session: SessionId(70) };
+    for (word, told, is_kept) in [
+        (refused(ServerId(1)), Some("7: refused"), false),
+        (refused(ServerId(9)), None, true),
+        (attached(0, 1), Some("0: attached"), false),
+    ] {
+        let mut world = World::attached();
+        world.submit(vec![write(1, 1), write(2, 1), read(3, 1), write(4, 1)]);
+        world.propose(vec![change(1, 1)]);
+        world.learner.on_leader_lost();
+        world.propose(vec![word]);
+        world.commit(1);
+        let told: Vec<&str> = std::iter::once("0: late reply 1").chain(told).collect();
+        assert_eq!(world.apply(), told);
+        assert_eq!(world.learner.routes.keeps_reads(), is_kept, "{told:?}");
+    }
+}
+
 #[test]
 fn l3_l7_a_read_whose_turn_had_come_is_executed_before_the_next_leaders_log_goes_on() {
     let mut world = World::attached();

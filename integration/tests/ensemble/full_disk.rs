@@ -1,6 +1,6 @@
 //! Members of which one has a full disk, a real one: the others go on, and it comes back by itself.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use paddock_integration::ensemble::{Ensemble, Id, Mode, PATIENCE};
 use paddock_integration::loop_disk::LoopDisk;
@@ -17,6 +17,8 @@ use crate::world::{client, those, waiting};
 const DISK_MIB: u64 = 320;
 /// Of one write.
 const BYTES: usize = 64 << 10;
+/// What the file that the log is in takes of a disk, and the one that is made in advance.
+const TWO_FILES: u64 = 32 << 20;
 /// More writes than the space takes that is reserved in advance.
 const MANY: i32 = 1_500;
 
@@ -230,7 +232,16 @@ fn disks_that_fill_on_all_members_and_then_lose_their_power_lose_no_write() {
     ensemble.start_all();
     let leader = ensemble.await_all_serving();
     client(&ensemble, leader).create("/a", b"", CreateMode::Persistent).unwrap();
-    disks.iter().for_each(|disk| disk.set_capacity(Some(disk.used())));
+    let deadline = Instant::now() + PATIENCE;
+    for disk in &disks {
+        // A log whose next file is only half made when the disk fills takes no write at all.
+        while disk.used() < TWO_FILES {
+            assert!(Instant::now() < deadline, "{} bytes: the log's next file is not made", disk.used());
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        // Of what is used little is another file's: so much may be missing of this one.
+        disk.set_capacity(Some(disk.used() + (1 << 20)));
+    }
     let mut told = Told::default();
     write_until_nobody_can(&ensemble, &mut told);
 

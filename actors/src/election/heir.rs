@@ -1,7 +1,7 @@
 //! EL11: whom a leader that gives the lead up would have lead after it.
 
 use paddock_messages::ids::ServerId;
-use paddock_messages::quorum::{Notification, PeerState, Vote};
+use paddock_messages::quorum::{Notification, Vote};
 use paddock_messages::zxid::{Epoch, Zxid};
 
 use crate::quorum::Quorum;
@@ -49,10 +49,10 @@ impl Heir {
         self.is_over
     }
 
-    /// `from` said this. Whether votes rank otherwise from now on.
+    /// `from` said this. Whether votes rank otherwise from now on. Who led may have no vote any more: that may be why it
+    /// leads no longer.
     pub(super) fn on_word(&mut self, from: ServerId, heard: &Notification, quorum: &impl Quorum) -> bool {
-        let is_farewell =
-            heard.state == PeerState::Observing && quorum.is_voter(from) && self.last_leader == Some(from);
+        let is_farewell = heard.names_an_heir() && self.last_leader == Some(from);
         let heir = heard.vote.map(|vote| vote.leader).filter(|heir| is_farewell && quorum.can_lead(*heir));
         let is_new = heir.is_some() && heir != self.named;
         self.name(heir);
@@ -73,7 +73,34 @@ impl Heir {
 
 #[cfg(test)]
 mod tests {
+    use paddock_messages::quorum::{Memory, PeerState};
+
     use super::*;
+    use crate::quorum::Majority;
+
+    /// As a leader that its own reconfig has removed: the others have a configuration without it by then.
+    #[test]
+    fn el11_the_last_leader_names_an_heir_though_it_has_no_vote_any_more() {
+        let quorum = Majority([1, 2, 3].map(ServerId).into());
+        let says = |state, vote: Option<u64>| {
+            let vote = vote.map(|heir| Heir::vote(ServerId(heir)));
+            Notification { state, vote, round: 1, memory: Memory::default() }
+        };
+        let heard = |from: u64, word: Notification| {
+            let mut heir = Heir::default();
+            heir.on_settled(ServerId(5));
+            (heir.on_word(ServerId(from), &word, &quorum), heir.named.map(|heir| heir.0))
+        };
+        let farewell = says(PeerState::Observing, Some(2));
+        assert_eq!(heard(5, farewell), (true, Some(2)));
+        assert_eq!(heard(3, farewell), (false, None), "it did not lead");
+        assert_eq!(heard(5, says(PeerState::Observing, Some(5))), (false, None), "an heir has a vote");
+        assert_eq!(heard(5, says(PeerState::Observing, None)), (false, None), "nobody is named");
+        assert_eq!(heard(5, says(PeerState::Following, Some(2))), (false, None));
+        let follows = Vote { peer_epoch: Epoch(3), zxid: Zxid(7), leader: ServerId(2) };
+        let observes = Notification { vote: Some(follows), ..farewell };
+        assert_eq!(heard(5, observes), (false, None), "it tells of a leader, whom it observes");
+    }
 
     /// Those who have heard of it and those who have not would vote for different members for ever.
     #[test]

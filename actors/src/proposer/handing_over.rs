@@ -1,8 +1,9 @@
 //! Giving the lead up where others can take it, and as the process ends (P15).
 //!
 //! - P14 A leader whose own disk has made nothing durable for `syncLimit` and some seconds, though it lacks what the others have, hands
-//!   the lead over, if the others are a quorum in sync. One whose disk makes anything durable, however late, keeps it;
-//!   so does one without which the others are no quorum. Others whose disks hang as well are dropped before (P12).
+//!   the lead over, if the others are a quorum in sync; and so does one whose disk answers, and at each second of as long has
+//!   lacked what was committed a second before, or held everything up (P9). One whose disk keeps up but for less, or catches up in between, keeps it; so does
+//!   one without which the others are no quorum. Others whose disks hang as well are dropped before (P12).
 //!
 //! Time is counted in ticks that this process lived through: after it stood still no disk is silent.
 
@@ -18,42 +19,67 @@ use crate::runtime::{Ctx, Serve};
 pub(super) const DISK_FULL: &str = "the disk is full, and others can lead";
 const DISK_SILENT: &str = "the disk has answered no sync for syncLimit, and others can lead: see to it";
 
-/// Whether our own disk answers, in one epoch.
+const DISK_SLOW: &str = "the disk has lacked for syncLimit what a quorum of disks had a second before, and others can lead: see to it";
+
+/// What is wrong with our own disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ill {
+    /// It answers nothing.
+    Silent,
+    /// It answers, and does not keep up.
+    Slow,
+}
+
+/// Whether our own disk answers and keeps up, in one epoch.
 #[derive(Debug)]
 pub struct OwnDisk {
     limit_ticks: usize,
     silent_ticks: usize,
+    slow_ticks: usize,
     acked: Zxid,
+    committed: Zxid,
 }
 
 impl OwnDisk {
-    /// It may be silent for so long, and a tick more than P12 gives the others at most.
+    /// It may be silent, or slow, for so long, and a tick more than P12 gives the others at most.
     pub fn new(limit: Duration) -> Self {
         let ticks = usize::try_from(limit.as_millis() / TICK.as_millis()).unwrap_or(usize::MAX).max(1);
-        Self { limit_ticks: ticks.saturating_add(2), silent_ticks: 0, acked: Zxid::ZERO }
+        let (acked, committed) = (Zxid::ZERO, Zxid::ZERO);
+        Self { limit_ticks: ticks.saturating_add(2), silent_ticks: 0, slow_ticks: 0, acked, committed }
     }
 
-    /// P14: whether it has been silent for too long at this tick, given what it has and what is committed.
-    pub fn is_silent(&mut self, acked: Zxid, committed: Zxid) -> bool {
+    /// P14: what has been wrong with it for too long at this tick, given what it has and what is committed, and whether all
+    /// waits for it.
+    pub fn on_tick(&mut self, acked: Zxid, committed: Zxid, waits: bool) -> Option<Ill> {
         // The start of an epoch is on no disk.
-        let lacks = committed.counter() > 0 && acked < committed;
-        let is_silent = lacks && acked == self.acked;
+        let lacks = |wanted: Zxid| wanted.counter() > 0 && acked < wanted;
+        let is_silent = lacks(committed) && acked == self.acked;
+        let is_slow = lacks(self.committed) || waits && lacks(committed);
         self.silent_ticks = if is_silent { self.silent_ticks + 1 } else { 0 };
-        self.acked = acked;
-        self.silent_ticks > self.limit_ticks
+        self.slow_ticks = if is_slow { self.slow_ticks + 1 } else { 0 };
+        (self.acked, self.committed) = (acked, committed);
+        match (self.silent_ticks > self.limit_ticks, self.slow_ticks > self.limit_ticks) {
+            (true, _) => Some(Ill::Silent),
+            (_, true) => Some(Ill::Slow),
+            _ => None,
+        }
     }
 }
 
 impl ProposerActor {
     /// Once a tick: a leader gives the lead up for its disk's sake (L8, P14).
     pub(super) fn judge_own_disk(&mut self, ctx: &mut Ctx<'_, Self>) {
-        let known = self.core.as_ref().map(|it| (it.acked(self.me).unwrap_or_default(), it.committed()));
-        let is_silent = known.is_some_and(|(acked, committed)| self.own_disk.is_silent(acked, committed));
-        if self.is_disk_full {
-            self.hand_over(DISK_FULL, ctx);
-        } else if is_silent {
-            self.hand_over(DISK_SILENT, ctx);
-        }
+        let ill = self.core.as_ref().and_then(|core| {
+            let acked = core.acked(self.me).unwrap_or_default();
+            self.own_disk.on_tick(acked, core.committed(), core.waits_for_own_disk())
+        });
+        let why = match ill {
+            _ if self.is_disk_full => DISK_FULL,
+            Some(Ill::Silent) => DISK_SILENT,
+            Some(Ill::Slow) => DISK_SLOW,
+            None => return,
+        };
+        self.hand_over(why, ctx);
     }
 
     /// Gives the lead up if the others are a quorum that is in sync: whether it does. Nothing is numbered any more from
@@ -99,36 +125,62 @@ mod tests {
 
     use super::*;
 
-    /// With these on our own disk, and committed, at each tick: at which the disk is silent for too long.
-    fn silent_at(limit_s: u64, ticks: &[(u32, u32)]) -> Vec<usize> {
+    /// With these on our own disk, and committed, at each tick: when something has been wrong for too long, and what.
+    fn ill_at(limit_s: u64, ticks: &[(u32, u32)]) -> Vec<(usize, Ill)> {
         let mut disk = OwnDisk::new(Duration::from_secs(limit_s));
         let z = |counter| Zxid::new(Epoch(7), counter);
-        let is_silent = |(acked, committed): &(u32, u32)| disk.is_silent(z(*acked), z(*committed));
-        let ticks: Vec<bool> = ticks.iter().map(is_silent).collect();
-        (0..ticks.len()).filter(|at| ticks[*at]).collect()
+        let ill = |(acked, committed): &(u32, u32)| disk.on_tick(z(*acked), z(*committed), false);
+        let ticks: Vec<_> = ticks.iter().map(ill).collect();
+        (0..ticks.len()).filter_map(|at| Some((at, ticks[at]?))).collect()
     }
 
     #[test]
-    fn p14_a_disk_that_makes_nothing_durable_that_the_others_have_is_silent_and_a_slow_one_is_not() {
-        const NEVER: [usize; 0] = [];
+    fn p14_a_disk_that_makes_nothing_durable_that_the_others_have_is_silent() {
         let always = |acked, committed| vec![(acked, committed); 9];
-        assert_eq!(silent_at(2, &always(0, 0)), NEVER, "nothing is committed");
-        assert_eq!(silent_at(2, &always(4, 4)), NEVER, "it has all");
-        assert_eq!(silent_at(2, &always(5, 4)), NEVER, "it is ahead: the others lack what it has");
-        assert_eq!(silent_at(2, &always(3, 4)), [5, 6, 7, 8], "it was at 3 at the first tick");
-        let behind: Vec<_> = (0..9).map(|at| (at / 2, 100 + at)).collect();
-        assert_eq!(silent_at(2, &behind), NEVER, "it moves, however far behind it is");
-        assert_eq!(silent_at(1, &behind), NEVER);
-        // It hangs, answers once, and hangs again.
+        assert_eq!(ill_at(2, &always(0, 0)), [], "nothing is committed");
+        assert_eq!(ill_at(2, &always(4, 4)), [], "it has all");
+        assert_eq!(ill_at(2, &always(5, 4)), [], "it is ahead: the others lack what it has");
+        let silent = [5, 6, 7, 8].map(|at| (at, Ill::Silent));
+        assert_eq!(ill_at(2, &always(3, 4)), silent, "it was at 3 at the first tick");
+        assert_eq!(ill_at(4, &always(3, 4)), silent[2..]);
+    }
+
+    #[test]
+    fn p14_a_disk_that_lacks_for_long_what_was_committed_a_tick_before_is_slow() {
+        let slow = |from: usize, to: usize| (from..to).map(|at| (at, Ill::Slow)).collect::<Vec<_>>();
+        let ticks = |has: fn(u32) -> u32| (0..12).map(|at| (has(at), 10 * at)).collect::<Vec<_>>();
+        assert_eq!(ill_at(2, &ticks(|at| 10 * at)), [], "it has all");
+        assert_eq!(ill_at(2, &ticks(|at| (10 * at).saturating_sub(10))), [], "a tick behind");
+        let behind = ticks(|at| (10 * at).saturating_sub(11));
+        assert_eq!(ill_at(2, &behind), slow(6, 12), "more than a tick behind, from the third on");
+        assert_eq!(ill_at(4, &behind), slow(8, 12));
+        // It hangs, answers once, and hangs again: it does not keep up either.
         let again: Vec<_> = (0..12).map(|at| (if at < 4 { 1 } else { 2 }, 9)).collect();
-        assert_eq!(silent_at(2, &again), [9, 10, 11]);
+        assert_eq!(ill_at(2, &again), [slow(5, 9), (9..12).map(|at| (at, Ill::Silent)).collect()].concat());
+        // It catches up now and then: as one sync of many seconds does, where others follow that are none.
+        let catches_up = ticks(|at| 10 * at - if at % 5 == 0 { 0 } else { 10 * (at % 5) });
+        assert_eq!(ill_at(2, &catches_up), []);
+    }
+
+    /// Each time it has all of the second before, and then only as much more is begun as it is allowed to lack.
+    #[test]
+    fn p14_a_disk_that_holds_everything_up_for_long_is_slow() {
+        let z = |counter| Zxid::new(Epoch(7), counter);
+        let ill_at = |waits: fn(u32) -> bool| {
+            let mut disk = OwnDisk::new(Duration::from_secs(2));
+            let ticks = (0..9).map(|at| disk.on_tick(z(5 * at), z(5 * at + 5), waits(at)));
+            ticks.enumerate().filter_map(|(at, ill)| Some((at, ill?))).collect::<Vec<_>>()
+        };
+        assert_eq!(ill_at(|_| false), []);
+        assert_eq!(ill_at(|_| true), [4, 5, 6, 7, 8].map(|at| (at, Ill::Slow)));
+        assert_eq!(ill_at(|at| at % 4 > 0), [], "it keeps up in between");
     }
 
     /// What it acknowledged last may be of an epoch before, and no disk has the start of one.
     #[test]
-    fn p14_a_leader_of_an_epoch_without_txns_has_no_silent_disk() {
+    fn p14_nothing_is_wrong_with_the_disk_of_a_leader_whose_epoch_has_no_txns() {
         let mut disk = OwnDisk::new(Duration::from_secs(1));
         let (acked, committed) = (Zxid::new(Epoch(6), 44), Epoch(7).start());
-        assert!((0..9).all(|_| !disk.is_silent(acked, committed)));
+        assert!((0..9).all(|_| disk.on_tick(acked, committed, true).is_none()));
     }
 }

@@ -425,6 +425,10 @@ impl Serve<MoveLeader> for QuorumPeerActor {
 impl Serve<RoleEnded> for QuorumPeerActor {
     fn serve(&mut self, RoleEnded { role, why }: RoleEnded, ctx: &mut Ctx<'_, Self>) {
         if role == self.role {
+            let (progress, behind) = (self.board.progress(self.role), self.peers.lag.lock().learners());
+            if let Some(heir) = self.core.name_heir((&progress, &behind), ctx.clock().now_ms()) {
+                tracing::info!("the lead is to go to server {heir}, who lacks the least");
+            }
             self.core.on_ended(why, &mut self.out);
             self.perform(ctx);
         }

@@ -143,6 +143,23 @@ impl<Q: Quorum> QuorumPeer<Q> {
         }
     }
 
+    /// The lead is given up for a reason of this leader's own, such as a vote that it has lost or a full disk: whom it names
+    /// now, who lacks the least, if nobody is named yet (Q9).
+    pub fn name_heir(
+        &mut self,
+        (progress, behind): (&Progress, &BTreeMap<ServerId, Behind>),
+        now_ms: u64,
+    ) -> Option<ServerId> {
+        let Progress::Leading(reign) = progress else { return None };
+        let leads = self.role() == Role::Leading && reign.established.is_some() && reign.next.is_none();
+        if !leads || self.moving.is_some() {
+            return None;
+        }
+        let heir = self.fittest((reign, behind), now_ms)?;
+        self.moving = Some(Moving { heir, by_ms: now_ms });
+        Some(heir)
+    }
+
     /// Whom the role that has ended was to be handed to, if any: to be told to the Election (EL11), once.
     pub fn take_heir(&mut self) -> Option<ServerId> {
         self.moving.take().map(|it| it.heir)
@@ -272,6 +289,36 @@ mod tests {
         let mut moved_before = leader();
         moved(&mut moved_before, Some(3), &Progress::Leading(reign())).unwrap();
         assert_eq!(retired(moved_before, reign(), [10, 20, 0]), (vec![Output::HandOver(None)], Some(3)));
+    }
+
+    #[test]
+    fn q9_a_leader_that_gives_the_lead_up_by_itself_names_the_voter_that_lacks_the_least() {
+        let ended = |mut leader: QuorumPeer<Majority>, progress: &Progress, lag: [u64; 3], now_ms| {
+            let mut out = Vec::new();
+            let named = leader.name_heir((progress, &behind(lag)), now_ms);
+            leader.on_ended("over", &mut out);
+            assert_eq!(out, [Output::Look("over")]);
+            (named.map(|heir| heir.0), leader.take_heir().map(|heir| heir.0))
+        };
+        let led = Progress::Leading(reign());
+        assert_eq!(ended(leader(), &led, [10, 20, 0], 100), (Some(2), Some(2)));
+        assert_eq!(ended(leader(), &led, [20, 10, 0], 100), (Some(3), Some(3)));
+        assert_eq!(ended(leader(), &led, [MOST_BEHIND + 1; 3], 100), (None, None), "nobody is fit");
+        assert_eq!(ended(leader(), &led, [10, 20, 0], 801), (None, None), "nobody answers");
+        let never_led = Progress::Leading(Reign::default());
+        assert_eq!(ended(leader(), &never_led, [0; 3], 100), (None, None));
+        // It has lost its vote, and others with it.
+        let mut removed = leader();
+        removed.decide_by(Majority(ids(&[2, 4])));
+        let of_the_others = (Some(2), Some(2));
+        assert_eq!(ended(removed, &led, [20, 10, 0], 100), of_the_others, "of those that still have a vote");
+        let mut ordered = leader();
+        moved(&mut ordered, Some(3), &led).unwrap();
+        assert_eq!(
+            ended(ordered, &led, [10, 20, 0], 100),
+            (None, Some(3)),
+            "whom an operator has named stays the heir"
+        );
     }
 
     #[test]

@@ -27,12 +27,11 @@ const UNLIMITED: u64 = 1 << 40;
 /// The file system's side of the mount.
 pub(super) struct Mounted {
     disk: Arc<Disk>,
-    sync_delay: Duration,
 }
 
 impl Mounted {
-    pub(super) fn new(disk: Arc<Disk>, sync_delay: Duration) -> Self {
-        Self { disk, sync_delay }
+    pub(super) fn new(disk: Arc<Disk>) -> Self {
+        Self { disk }
     }
 
     /// Waits out the delay of a sync, unlocked so that the power can go meanwhile, then syncs.
@@ -40,7 +39,8 @@ impl Mounted {
         let armed = self.disk.image().before_sync();
         self.disk.off.notify_all(); // it may have cut the power
         armed?;
-        std::thread::sleep(self.sync_delay); // a disk's latency is what is being modelled
+        let delay = *self.disk.sync_delay.lock().expect("no holder panics");
+        std::thread::sleep(delay); // a disk's latency is what is being modelled
         let held = self.disk.held.lock().expect("no holder panics");
         drop(self.disk.released.wait_while(held, |held| *held).expect("no holder panics"));
         sync(&mut self.disk.image())

@@ -86,6 +86,8 @@ struct Disk {
     /// Whether the disk answers no sync, and what is signalled when it does again.
     held: Mutex<bool>,
     released: Condvar,
+    /// What a sync takes.
+    sync_delay: Mutex<Duration>,
 }
 
 impl Disk {
@@ -102,13 +104,15 @@ impl PowerCutFs {
     /// `PermissionDenied` without root.
     pub fn mount(options: Options) -> io::Result<Self> {
         let mount_point = tempfile::Builder::new().prefix("power-cut-").tempdir()?;
+        let sync_delay = Mutex::new(options.sync_delay);
         let disk = Arc::new(Disk {
             image: Mutex::new(Image::new(options)),
             off: Condvar::new(),
             held: Mutex::default(),
             released: Condvar::new(),
+            sync_delay,
         });
-        let mounted = Mounted::new(disk.clone(), options.sync_delay);
+        let mounted = Mounted::new(disk.clone());
         let flags = [MountOption::FSName("power_cut".to_owned()), MountOption::NoAtime];
         let session = fuser::spawn_mount2(mounted, mount_point.path(), &flags)?;
         Ok(Self { disk, session: Some(session), mount_point })
@@ -161,6 +165,11 @@ impl PowerCutFs {
     /// Makes the `nth` sync from now (1 is the next one), once, fail with EIO without effect.
     pub fn fail_sync(&self, nth: u64) {
         self.disk.image().fail_sync(nth);
+    }
+
+    /// Makes each sync from now on take so long.
+    pub fn set_sync_delay(&self, delay: Duration) {
+        *self.disk.sync_delay.lock().expect("no holder panics") = delay;
     }
 
     /// Answers no sync from now on, nor anything behind one; or does so again.

@@ -1,4 +1,4 @@
-//! A leader whose disk does not answer for a while, or at all: the others' disks are a quorum, or not.
+//! A leader whose disk does not answer for a while, or at all, or always late: the others' disks are a quorum, or not.
 
 use std::time::{Duration, Instant};
 
@@ -94,6 +94,53 @@ fn p14_a_leader_whose_disk_does_not_answer_for_sync_limit_hands_over() {
     assert_eq!((ensemble.await_all_serving(), ensemble.epoch(next)), (next, epoch));
     assert_eq!(ensemble.mode(leader), Some(Mode::Follower));
     assert_eq!(trees::same(&ensemble)["/a"].1.version, 2);
+}
+
+/// What a sync takes on a disk that answers, and does not keep up.
+const LATE: Duration = Duration::from_millis(1_500);
+
+/// P14: it becomes a follower, whose disk holds nobody up.
+#[test]
+fn p14_a_leader_whose_disk_does_not_keep_up_for_sync_limit_hands_over() {
+    let (_dir, mut ensemble, disks) = started(200, PATIENT);
+    let leader = ensemble.await_all_serving();
+    let at = those(&ensemble, Mode::Follower)[0];
+    let mut writes = client(&ensemble, at);
+    writes.create("/a", b"", CreateMode::Persistent).unwrap();
+    let disk = &disks[leader as usize - 1];
+    disk.set_sync_delay(LATE);
+    let (began, mut acked) = (Instant::now(), 0);
+    let mut write_for = |ensemble: &Ensemble, time: Duration| {
+        let until = Instant::now() + time;
+        while Instant::now() < until {
+            match writes.set("/a", b"", -1) {
+                Ok(stat) => acked = stat.version,
+                // Its own member may be the next to lead, or be without a leader for a moment.
+                Err(error) if error.is_disconnect() => writes = client(ensemble, at),
+                Err(error) => panic!("{error}"),
+            }
+            std::thread::sleep(PACE);
+        }
+    };
+    while !ensemble.log(leader).contains("lacked for syncLimit what a quorum of disks had a second before") {
+        assert!(began.elapsed() < 3 * LONG_ENOUGH, "server {leader} leads on");
+        write_for(&ensemble, UNDER_WAY);
+    }
+    println!("rounds: a leader whose disk took {LATE:?} for a sync gave up after {:.1?}", began.elapsed());
+    let next = ensemble.wait_for("another leader", |ensemble| {
+        ensemble.ids().into_iter().find(|id| *id != leader && ensemble.mode(*id) == Some(Mode::Leader))
+    });
+    let epoch = ensemble.epoch(next);
+    write_for(&ensemble, LONG_ENOUGH);
+    assert_eq!(
+        (ensemble.leader(), ensemble.epoch(next)),
+        (Some(next), epoch),
+        "the disks of the others keep up"
+    );
+    disk.set_sync_delay(Duration::ZERO);
+    assert_eq!((ensemble.await_all_serving(), ensemble.epoch(next)), (next, epoch));
+    let version = trees::same(&ensemble)["/a"].1.version;
+    assert!(version >= acked, "{version}, and {acked} was acknowledged");
 }
 
 /// P14: without it the others are no quorum.

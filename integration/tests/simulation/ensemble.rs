@@ -83,6 +83,8 @@ const LEAST_OF_200: &[(&str, u64)] = &[
     ("leaders that refuse writes for a full disk", 6),
     ("leaders that handed over in good order", 150),
     ("leaders that handed over for a silent disk", 8),
+    ("leaders that handed over for a slow disk", 4),
+    ("leaders that had lost their vote and named another", 35),
     ("learners that left for a full disk", 70),
     ("letters delayed across a role's end", 8000),
     ("letters of an older lane ignored", 400),

@@ -10,6 +10,11 @@ use crate::quorum::Quorum;
 use crate::tree::prep::View;
 
 impl<Q: Quorum> Proposer<Q> {
+    /// Whether nothing more is begun until our own disk has more, though a quorum has all that was (P9, P14).
+    pub fn waits_for_own_disk(&self) -> bool {
+        self.credit.is_spent() && self.committed == self.last
+    }
+
     /// Whether a request must wait: for the next epoch, for a reconfig (MB2), until our own disk has caught up (P9), or
     /// for another leader (P15). A full disk, as when it did not take the epoch's file, refuses at once instead.
     pub(super) fn must_wait(&self) -> bool {

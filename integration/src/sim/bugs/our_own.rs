@@ -37,6 +37,7 @@ pub const OUR_OWN: &[EnsembleFault] = &[
     Fault::AskAnotherArbiter,
     Fault::OneFeedForAll,
     Fault::LeadOnSilentDisk,
+    Fault::LeadOnSlowDisk,
     Fault::RecoverOnLess,
     Fault::JudgeByFile,
     Fault::RaiseUnasked,

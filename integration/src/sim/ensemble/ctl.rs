@@ -5,6 +5,7 @@ use paddock_actors::election::actor::{Elected, Heard, Left, LinkChange, Settle};
 use paddock_actors::election::{Election, Output as Decided};
 use paddock_actors::membership::Joint;
 use paddock_actors::peer_link::roster::{Change, Roster};
+use paddock_actors::quorum::Quorum;
 use paddock_actors::quorum_peer::Progress;
 use paddock_actors::quorum_peer::core::{Output, QuorumPeer, Role};
 use paddock_actors::quorum_peer::digests::Finding;
@@ -276,7 +277,17 @@ impl Node {
 
     pub(super) fn on_role_ended(&mut self, RoleEnded { role, why }: RoleEnded) {
         if self.is_current(role, self.ctl.role) {
-            self.with_peer(|peer, _, out| peer.on_ended(why, out));
+            let (progress, behind) = self.progress_and_lag();
+            let names = self.ctl.peer.role() == Role::Leading && !self.decides().can_lead(self.me);
+            let mut heir = None;
+            self.with_peer(|peer, now_ms, out| {
+                heir = peer.name_heir((&progress, &behind), now_ms);
+                peer.on_ended(why, out);
+            });
+            if let Some(heir) = heir.filter(|_| names) {
+                self.truth.borrow_mut().heir = Some(heir);
+                self.note("leaders that had lost their vote and named another");
+            }
         }
     }
 

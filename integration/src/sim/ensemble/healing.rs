@@ -32,7 +32,7 @@ impl World {
             let member = self.member(id);
             member.disk.crash_in(u64::MAX);
             member.disk.fail_syncs(0);
-            (member.frozen_us, member.disk_silent_us, member.disk_late_us) = (0, 0, 0);
+            (member.frozen_us, member.disk_silent_us, member.disk_late_until_us) = (0, 0, 0);
             member.stalls.clear();
         }
         self.lose_some();

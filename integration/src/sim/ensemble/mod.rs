@@ -42,8 +42,8 @@
 //! - EN16 A member without a leader serves those who said that they would do with that, tells them so, and nobody else:
 //!   what they read is the committed state of one zxid, what they write is refused, and none of them stays once there is a
 //!   leader.
-//! - EN17 A leader gives the lead up within some seconds once its own disk answers nothing, where others can lead, and not
-//!   for a disk that answers late.
+//! - EN17 A leader gives the lead up within some seconds once its own disk answers nothing, or is more than a second
+//!   behind or holds everything up, where others can lead; and not for a disk that was so for less.
 //! - EN18 Each raise of the feature level in the one history is to a higher one, and all members come to the same; what
 //!   [`level`](paddock_messages::level) says holds after every step, whichever builds lead and follow.
 //! - EN19 A new history that is made of what is left has all that any member has applied or any client was answered for,
@@ -191,6 +191,8 @@ pub enum EnsembleFault {
     OneFeedForAll,
     /// A leader whose disk answers nothing keeps the lead.
     LeadOnSilentDisk,
+    /// A leader whose disk answers, and does not keep up, keeps the lead.
+    LeadOnSlowDisk,
     /// A new history is made of any disk that is left.
     RecoverOnLess,
     /// What may be lost by it is judged by what the files have, whatever the log says.
@@ -199,7 +201,7 @@ pub enum EnsembleFault {
 
 impl EnsembleFault {
     /// Every one.
-    pub const ALL: [Self; 50] = [
+    pub const ALL: [Self; 51] = [
         Self::AckBeforePersist,
         Self::NoSync,
         Self::CommitOnMinority,
@@ -248,6 +250,7 @@ impl EnsembleFault {
         Self::AskAnotherArbiter,
         Self::OneFeedForAll,
         Self::LeadOnSilentDisk,
+        Self::LeadOnSlowDisk,
         Self::RecoverOnLess,
         Self::JudgeByFile,
     ];

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use paddock_actors::proposer::OwnDisk;
+use paddock_actors::proposer::{Ill, OwnDisk};
 use paddock_messages::ids::ServerId;
 use paddock_messages::zxid::Zxid;
 use rand::rngs::StdRng;
@@ -24,12 +24,12 @@ const MOST_LOOKS: u32 = LIMIT_S as u32 + 4;
 const LEAST_MS: u64 = LIMIT_S * LOOK_MS;
 /// A disk that was silent is looked at again as often, in us.
 const AGAIN_US: u64 = 100_000;
-/// What a job takes on one that answers late, in us: less than a look, and far more than others take.
-const LATE_US: u64 = 700_000;
+/// What a job takes on one that answers late, in us: far more than others take, and less than a look or more than one.
+const LATE_US: [u64; 2] = [700_000, 1_100_000];
 
 /// A quarter of the seeds have such disks, but for mistakes that have nothing to do with them.
 pub(super) fn drawn(seed: u64, fault: Option<EnsembleFault>) -> Option<StdRng> {
-    let is_ours = fault == Some(EnsembleFault::LeadOnSilentDisk);
+    let is_ours = matches!(fault, Some(EnsembleFault::LeadOnSilentDisk | EnsembleFault::LeadOnSlowDisk));
     let wanted = is_ours || fault.is_none() && (seed % 6 == 2 || seed % 12 == 7);
     wanted.then(|| StdRng::seed_from_u64(seed ^ 0x511E))
 }
@@ -42,12 +42,19 @@ pub(super) struct Watched {
     durable: Zxid,
     since_ms: u64,
     looks: u32,
+    /// What was committed at the last look; at how many looks others could have led and it lacked that; since when it lacks
+    /// something.
+    committed: Zxid,
+    late_looks: u32,
+    lacks_since_ms: u64,
 }
 
 impl Watched {
     fn new(now_ms: u64, durable: Zxid) -> Self {
         let core = OwnDisk::new(Duration::from_secs(LIMIT_S));
-        Self { core, next_ms: now_ms + LOOK_MS, durable, since_ms: now_ms, looks: 0 }
+        let (committed, lacks_since_ms) = (Zxid::ZERO, now_ms);
+        let next_ms = now_ms + LOOK_MS;
+        Self { core, next_ms, durable, since_ms: now_ms, looks: 0, committed, late_looks: 0, lacks_since_ms }
     }
 }
 
@@ -56,6 +63,7 @@ impl Node {
     pub(super) fn own_disk_time(&mut self) {
         let Some(core) = &self.lead.core else { return };
         let (acked, committed) = (core.acked(self.me).unwrap_or_default(), core.committed());
+        let waits = core.waits_for_own_disk();
         let (now_ms, durable) = (self.now_ms, self.logger.persisted().upto);
         let can = self.lead.reign.as_ref().is_some_and(|reign| reign.can_hand_over());
         let it = self.lead.own_disk.get_or_insert_with(|| Watched::new(now_ms, durable));
@@ -66,36 +74,53 @@ impl Node {
         if it.durable != durable {
             (it.durable, it.since_ms) = (durable, now_ms);
         }
-        let is_behind = committed.counter() > 0 && durable < committed && it.since_ms < now_ms;
-        it.looks = if can && is_behind { it.looks + 1 } else { 0 };
+        let lacks = |wanted: Zxid| wanted.counter() > 0 && durable < wanted;
+        it.looks = if can && lacks(committed) && it.since_ms < now_ms { it.looks + 1 } else { 0 };
+        it.late_looks =
+            if can && (lacks(it.committed) || waits && lacks(committed)) { it.late_looks + 1 } else { 0 };
+        it.committed = committed;
+        if !lacks(committed) {
+            it.lacks_since_ms = now_ms;
+        }
         assert!(
-            it.looks <= MOST_LOOKS,
-            "EN17: {} leads, and its disk is at {durable:?} since {} ms",
+            it.looks <= MOST_LOOKS && it.late_looks <= MOST_LOOKS,
+            "EN17: {} leads, and its disk is at {durable:?} since {} ms, and lacks something since {} ms",
             self.me,
-            it.since_ms
+            it.since_ms,
+            it.lacks_since_ms
         );
-        let hands_over = it.core.is_silent(acked, committed) && can;
-        if !hands_over || self.setup.has(EnsembleFault::LeadOnSilentDisk) {
+        let Some(ill) = it.core.on_tick(acked, committed, waits).filter(|_| can) else { return };
+        let (ignores, since_ms, what, why) = match ill {
+            Ill::Silent => (
+                EnsembleFault::LeadOnSilentDisk,
+                it.since_ms,
+                "leaders that handed over for a silent disk",
+                "the disk has answered no sync for syncLimit, and others can lead",
+            ),
+            Ill::Slow => (
+                EnsembleFault::LeadOnSlowDisk,
+                it.lacks_since_ms,
+                "leaders that handed over for a slow disk",
+                "the disk does not keep up, and others can lead",
+            ),
+        };
+        if self.setup.has(ignores) {
             return;
         }
-        let silent_ms = now_ms - it.since_ms;
-        assert!(
-            silent_ms >= LEAST_MS,
-            "EN17: the disk of {} has been silent for {silent_ms} ms alone",
-            self.me
-        );
+        let ill_ms = now_ms - since_ms;
+        assert!(ill_ms >= LEAST_MS, "EN17: the disk of {} has been {ill:?} for {ill_ms} ms alone", self.me);
         self.lead.core = None;
         self.lead.handed_over = self.lead.role;
         tracing_line(self, "hands over for its disk's sake");
-        self.note("leaders that handed over for a silent disk");
-        self.resign("the disk has answered no sync for syncLimit, and others can lead");
+        self.note(what);
+        self.resign(why);
     }
 }
 
 impl Member {
     /// What each job of its disk takes longer than it might.
     pub(super) fn slow_us(&self, now_us: u64) -> u64 {
-        let late_us = if now_us < self.disk_late_us { LATE_US } else { 0 };
+        let late_us = if now_us < self.disk_late_until_us { self.disk_late_us } else { 0 };
         self.disk_slow_us.max(late_us)
     }
 }
@@ -107,15 +132,22 @@ impl World {
         let Some(rng) = self.silent_disks.as_mut().filter(|_| !self.healing) else { return };
         let any = self.setup.members.iter().copied().choose(rng).expect("there are members");
         let id = leading.filter(|_| rng.random_bool(0.7)).unwrap_or(any);
-        let (lasts_ms, next_ms) = (rng.random_range(500..14_000), rng.random_range(3_000..12_000));
-        let (is_late, until_us) = (rng.random_bool(0.3), self.now_us + lasts_ms * 1_000);
+        let late_us = LATE_US.into_iter().choose(rng).filter(|_| rng.random_bool(0.5));
+        let most_ms = if late_us.is_some() { 24_000 } else { 14_000 };
+        let (lasts_ms, next_ms) = (rng.random_range(500..most_ms), rng.random_range(2_000..10_000));
+        let until_us = self.now_us + lasts_ms * 1_000;
         let member = self.member(id);
-        if is_late {
-            member.disk_late_us = until_us;
+        if let Some(late_us) = late_us {
+            (member.disk_late_us, member.disk_late_until_us) = (late_us, until_us);
+            if leading == Some(id) {
+                // It is to lead for long enough.
+                self.calm_until_us = until_us;
+                self.mend();
+            }
         } else {
             member.disk_silent_us = until_us;
         }
-        self.met.count(if is_late { "faults: a late disk" } else { "faults: a silent disk" });
+        self.met.count(if late_us.is_some() { "faults: a late disk" } else { "faults: a silent disk" });
         self.at(next_ms * 1_000, Event::SilentDisk);
     }
 

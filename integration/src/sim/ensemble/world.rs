@@ -47,8 +47,9 @@ pub(super) struct Member {
     pub(super) stalls: BTreeMap<Thread, u64>,
     pub(super) disk_busy: bool,
     pub(super) disk_slow_us: u64,
-    /// Until then it answers nothing, or very late.
+    /// Until then it answers nothing, or so late.
     pub(super) disk_silent_us: u64,
+    pub(super) disk_late_until_us: u64,
     pub(super) disk_late_us: u64,
     pub(super) applying: bool,
     /// So much the machine's wall clock is ahead of a right one.
@@ -73,6 +74,7 @@ impl Member {
             disk_slow_us: 0,
             disk_silent_us: 0,
             disk_late_us: 0,
+            disk_late_until_us: 0,
             applying: false,
             clock_ahead_ms: 0,
             is_whole: false,
@@ -162,6 +164,8 @@ pub(super) struct World {
     /// Of which build members are, and when the feature level is to be raised.
     pub(super) builds: Option<StdRng>,
     pub(super) silent_disks: Option<StdRng>,
+    /// Until then no other fault begins.
+    pub(super) calm_until_us: u64,
 }
 
 impl World {
@@ -212,6 +216,7 @@ impl World {
             raids: Raid::drawn(seed, fault),
             builds: levels::drawn(seed, fault),
             silent_disks: silent_disk::drawn(seed, fault),
+            calm_until_us: 0,
         }
     }
 
@@ -430,6 +435,9 @@ impl World {
             Event::Crash(..) | Event::Start(..) => {}
             Event::Client(at) => self.client(at),
             Event::Fault if self.healing => {}
+            Event::Fault if self.now_us < self.calm_until_us => {
+                self.at(self.calm_until_us - self.now_us, Event::Fault);
+            }
             Event::Fault => {
                 self.break_something();
                 let next = self.rng.random_range(100..4_000);

@@ -15,6 +15,8 @@ mod client_port;
 mod clocks;
 #[path = "ensemble/config_znode.rs"]
 mod config_znode;
+#[path = "ensemble/damaged.rs"]
+mod damaged;
 #[path = "ensemble/diary.rs"]
 mod diary;
 #[path = "ensemble/digests.rs"]

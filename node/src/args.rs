@@ -42,6 +42,9 @@ pub(crate) enum Command {
     Status(Status),
     /// Look at the members of the ensemble, change who they are and who votes, or have another lead.
     Member(Member),
+    /// Give the damaged data of a member up, so that the ensemble gives it its own.
+    #[command(after_help = OF_RESYNC)]
+    Resync(Resync),
     /// Begin a new history with what one server holds, after a majority of the voters is lost for good.
     #[command(after_help = OF_RECOVER)]
     Recover(Recover),
@@ -249,6 +252,21 @@ pub(crate) struct MemberList {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct Resync {
+    #[command(flatten)]
+    pub(crate) at: Serve,
+    /// Do not ask.
+    #[arg(long)]
+    pub(crate) yes: bool,
+    /// Give sound data up, too.
+    #[arg(long)]
+    pub(crate) force: bool,
+    /// For scripts: what came of it as one JSON object.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct Recover {
     #[command(flatten)]
     pub(crate) at: Serve,
@@ -339,6 +357,13 @@ pub(crate) struct Bench {
 /// What stands below the arguments of commands that speak with a node.
 const OF_OPERATORS: &str = "Takes what serve takes, or the data directory alone, and speaks with the node that runs there over the socket \
      admin.sock in it, which is its owner's. Exit codes: 0 done, 1 no answer, 2 bad arguments or configuration.";
+
+/// What stands below the arguments of `resync`.
+const OF_RESYNC: &str = "Takes what serve takes, on a member that is stopped and does not start because its data is damaged (exit code 22); \
+     run it as the user whose the data is. It says what is wrong, asks, and deletes the log and the snapshots; who the server is and \
+     what it has promised to leaders stays. As it starts again it has no vote until a leader has given it everything that the \
+     ensemble has: so nothing is lost, as long as a quorum of the voters has its data. Where a quorum has not, see paddock \
+     recover. Exit codes: 0 done, 1 not wanted or the data is sound, else as serve.";
 
 /// What stands below the arguments of `recover`.
 const OF_RECOVER: &str = "Takes what serve takes, on the server that is to go on alone, which is stopped; run it as the user whose the data is. Look at every disk \

@@ -1,6 +1,8 @@
 //! The data directory, as every command opens it that uses it.
 
 use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
 
 use paddock_actors::runtime::Rng;
 use paddock_actors::storage::{Logger, Options, RealDisk, Recovered, open};
@@ -13,6 +15,22 @@ use crate::settings;
 
 /// A server that was never given an id is number 1.
 const ALONE: ServerId = ServerId(1);
+
+/// What is written would be this user's, and the server could not open it.
+#[derive(Debug, thiserror::Error)]
+#[error("{file} is user {owner}'s, and this is user {me}: run it as that user, as the server does")]
+pub struct OtherUser {
+    file: PathBuf,
+    owner: u32,
+    me: u32,
+}
+
+/// A file that this user writes in place of one of another's cannot be opened by that one, not even if this is root.
+pub(crate) fn check_owner(file: &Path) -> Result<(), OtherUser> {
+    let Ok(found) = std::fs::metadata(file) else { return Ok(()) }; // whoever opens it says what is wrong
+    let (owner, me) = (found.uid(), rustix::process::geteuid().as_raw());
+    if owner == me { Ok(()) } else { Err(OtherUser { file: file.to_owned(), owner, me }) }
+}
 
 /// Where the data is; made if it is not there, unless that is not wanted.
 pub(crate) fn open_disk(config: &Config) -> Result<RealDisk, StartError> {

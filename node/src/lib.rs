@@ -1,6 +1,7 @@
 //! A Paddock node: from a configuration to a running member, and to its end.
 
 mod client_port;
+mod damaged;
 mod data_dir;
 mod descriptors;
 mod ensemble;
@@ -14,6 +15,8 @@ mod settings;
 mod survivor;
 mod wiring;
 
+pub use damaged::{Damaged, ResyncError};
+pub use data_dir::OtherUser;
 pub use initialize::initialize;
 pub use open::{StartError, refusal};
 pub use settings::segment_bytes;

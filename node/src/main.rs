@@ -1,5 +1,5 @@
 //! The `paddock` command: runs a node, lets one begin, checks its configuration, asks whether one serves and what it knows,
-//! makes a new history of what is left, measures it.
+//! gives damaged data up, makes a new history of what is left, measures it.
 
 mod admin;
 mod args;
@@ -13,6 +13,7 @@ mod logging;
 mod member;
 mod not_yet;
 mod recover;
+mod resync;
 mod serve;
 mod status;
 
@@ -30,6 +31,7 @@ fn main() -> ExitCode {
         Command::Health(args) => health::run(&args),
         Command::Status(args) => status::run(&args),
         Command::Member(args) => member::run(&args.command),
+        Command::Resync(args) => resync::run(&args),
         Command::Recover(args) => recover::run(&args),
         Command::Bench(args) => bench::run(&args),
     }

@@ -133,7 +133,7 @@ fn may_go_on(verdict: &Verdict, is_forced: bool) -> Result<&[Refusal], Failure> 
 }
 
 /// Whether whoever is asked writes exactly this.
-fn is_wanted(word: &str) -> bool {
+pub(crate) fn is_wanted(word: &str) -> bool {
     eprint!("Type \"{word}\" to do it: ");
     let _ = io::stderr().flush();
     let mut line = String::new();

@@ -4,7 +4,6 @@
 use std::collections::BTreeSet;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use paddock_actors::recover::{
@@ -20,7 +19,7 @@ use paddock_config::{Config, Members, PeerAddress};
 use paddock_messages::ids::ServerId;
 use paddock_messages::zxid::{Epoch, Zxid};
 
-use crate::data_dir::{open_disk, open_log, tree_options};
+use crate::data_dir::{OtherUser, check_owner, open_disk, open_log, tree_options};
 use crate::in_force::is_elsewhere;
 use crate::open::{StartError, logged};
 
@@ -45,15 +44,8 @@ pub enum RecoverError {
     )]
     ByFile,
     /// What is written would be this user's, and the server could not open it.
-    #[error("{file} is user {owner}'s, and this is user {me}: run it as that user, as the server does")]
-    OtherUser {
-        /// The file.
-        file: PathBuf,
-        /// Whose it is.
-        owner: u32,
-        /// Who asks.
-        me: u32,
-    },
+    #[error(transparent)]
+    OtherUser(#[from] OtherUser),
     /// Nobody would find it.
     #[error(
         "neither the file nor the log says where others are to reach server {0}: write its line, server.{0}=host:2888:3888;2181, \
@@ -83,7 +75,7 @@ impl RecoverError {
     pub fn exit_code(&self) -> ExitCode {
         match self {
             Self::Start(error) => error.exit_code(),
-            Self::Nothing(_) | Self::Record { .. } | Self::OtherUser { .. } => ExitCode::DataDirectory,
+            Self::Nothing(_) | Self::Record { .. } | Self::OtherUser(_) => ExitCode::DataDirectory,
             Self::ByFile | Self::NoPlace(_) | Self::Nowhere(_) => ExitCode::BadConfiguration,
             Self::Begin(BeginError::Log(failure)) if failure.is_fatal() => ExitCode::LogIo,
             Self::Alone(_) | Self::Begin(_) => ExitCode::Unexpected,
@@ -238,13 +230,6 @@ impl Survivor {
 
 fn json(value: &(impl serde::Serialize + ?Sized)) -> String {
     serde_json::to_string(value).expect("plain data is always JSON")
-}
-
-/// A file that this user writes in place of one of another's cannot be opened by that one, not even if this is root.
-fn check_owner(file: &Path) -> Result<(), RecoverError> {
-    let Ok(found) = std::fs::metadata(file) else { return Ok(()) }; // whoever opens it says what is wrong
-    let (owner, me) = (found.uid(), rustix::process::geteuid().as_raw());
-    if owner == me { Ok(()) } else { Err(RecoverError::OtherUser { file: file.to_owned(), owner, me }) }
 }
 
 /// Where the others will look for it: where its own file has it, or the log.

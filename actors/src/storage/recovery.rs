@@ -55,12 +55,12 @@ pub enum OpenError {
     DamagedHistory { file: PathBuf, error: HistoryError },
     /// A batch that was durable no longer is.
     #[error(
-        "{file}: damaged at byte {offset}: {what}; restore this file, or let the ensemble replace this member's data"
+        "{file}: damaged at byte {offset}: {what}; restore this file, or let the ensemble replace this member's data (paddock resync)"
     )]
     DamagedLog { file: PathBuf, offset: u64, what: &'static str },
     /// A segment that `history` names is gone.
     #[error(
-        "{file}: this file of the log is missing; restore it, or let the ensemble replace this member's data"
+        "{file}: this file of the log is missing; restore it, or let the ensemble replace this member's data (paddock resync)"
     )]
     MissingSegment { file: PathBuf },
     /// Segments or snapshots, and no `history` to say what they mean.
@@ -70,7 +70,7 @@ pub enum OpenError {
     MissingHistory { file: PathBuf, found: String },
     /// The log does not begin at the start, and what came before it is gone.
     #[error(
-        "{file}: this snapshot is missing, and the log begins only after {log_start}; restore it, or let the ensemble replace this member's data"
+        "{file}: this snapshot is missing, and the log begins only after {log_start}; restore it, or let the ensemble replace this member's data (paddock resync)"
     )]
     MissingSnapshot { file: PathBuf, log_start: Zxid },
     /// Two directories that were not written together.

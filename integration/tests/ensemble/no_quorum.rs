@@ -21,7 +21,7 @@ const LOOKED_AT_FOR: Duration = Duration::from_secs(3);
 const ANSWERED_WITHIN: Duration = Duration::from_secs(10);
 
 /// None of these serves anyone, again and again.
-fn nobody_is_served_by(ensemble: &Ensemble, ids: &[Id]) {
+pub(crate) fn nobody_is_served_by(ensemble: &Ensemble, ids: &[Id]) {
     let began = Instant::now();
     while began.elapsed() < LOOKED_AT_FOR {
         for id in ids {
@@ -44,7 +44,7 @@ fn nobody_is_served_by(ensemble: &Ensemble, ids: &[Id]) {
 }
 
 /// Waits until a member listens to others, whether it serves clients or not.
-fn await_start(ensemble: &mut Ensemble, id: Id) {
+pub(crate) fn await_start(ensemble: &mut Ensemble, id: Id) {
     let [_, votes] = ensemble.peer_addresses(id);
     ensemble.wait_for(&format!("member {id} to listen"), |_| TcpStream::connect(votes).ok());
 }

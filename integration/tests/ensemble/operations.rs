@@ -15,6 +15,8 @@ use paddock_integration::raw_client::RawClient;
 use paddock_messages::znode::CreateMode;
 use tempfile::TempDir;
 
+use crate::damaged::damage;
+
 const GUIDE: &str = include_str!("../../../node/OPERATIONS.md");
 const MACHINES: [&str; 5] = ["one", "two", "three", "four", "five"];
 /// What a machine has of its own.
@@ -31,14 +33,19 @@ enum Step<'a> {
     Run(&'a str, Vec<&'a str>),
     /// A machine is gone.
     Kill(&'a str),
+    /// A machine has lost its power, and its disk a bit of the log.
+    Damage(&'a str),
 }
 
 /// The guide's blocks of commands, which say where they are run, and machines that are gone between them.
 fn steps(guide: &str) -> Vec<Step<'_>> {
     let (mut steps, mut lines) = (Vec::new(), guide.lines());
     while let Some(line) = lines.next() {
-        if let Some(machine) = line.strip_prefix("<!-- kill ").and_then(|rest| rest.strip_suffix(" -->")) {
+        let event = line.strip_prefix("<!-- ").and_then(|rest| rest.strip_suffix(" -->"));
+        if let Some(machine) = event.and_then(|it| it.strip_prefix("kill ")) {
             steps.push(Step::Kill(machine));
+        } else if let Some(machine) = event.and_then(|it| it.strip_prefix("damage ")) {
+            steps.push(Step::Damage(machine));
         } else if line == "```sh" {
             let on = lines
                 .next()
@@ -130,6 +137,10 @@ impl Machines {
         assert!(server.terminate().unwrap().success(), "{}", server.log());
     }
 
+    fn kill(&mut self, on: &str) {
+        self.running.remove(on).unwrap_or_else(|| panic!("nothing runs on {on}")).kill().unwrap();
+    }
+
     /// The machine whose server leads.
     fn leader(&self) -> String {
         let leads = |on: &&String| {
@@ -197,7 +208,11 @@ fn the_operations_guide_is_run_block_by_block_and_nothing_acknowledged_is_lost()
         for step in &steps {
             match step {
                 Step::Run(on, lines) => machines.run(on, lines),
-                Step::Kill(on) => drop(machines.running.remove(*on).unwrap().kill().unwrap()),
+                Step::Kill(on) => machines.kill(on),
+                Step::Damage(on) => {
+                    machines.kill(on);
+                    damage(&machines.of(on, "/var/lib/paddock"));
+                }
             }
             machines.write();
         }
@@ -221,8 +236,9 @@ fn the_operations_guide_is_run_block_by_block_and_nothing_acknowledged_is_lost()
 
 #[test]
 fn the_guides_blocks_are_found_with_their_machines() {
-    let guide = "text\n```sh\n# on two\na\nb\n```\n```ini\n[x]\n```\n<!-- kill two -->\n```sh\n# on the leader\nc\n```\n";
-    let expected = [Step::Run("two", vec!["a", "b"]), Step::Kill("two"), Step::Run("the leader", vec!["c"])];
+    let guide = "text\n```sh\n# on two\na\nb\n```\n```ini\n[x]\n```\n<!-- kill two -->\n<!-- damage one -->\n```sh\n# on the leader\nc\n```\n";
+    let (two, leader) = (Step::Run("two", vec!["a", "b"]), Step::Run("the leader", vec!["c"]));
+    let expected = [two, Step::Kill("two"), Step::Damage("one"), leader];
     assert_eq!(steps(guide), expected);
 }
 

@@ -17,7 +17,21 @@ impl World {
             return;
         }
         let (life, us) = (self.members[&to].life, self.network.delay_us(from, to, &mut self.rng));
+        self.network.on_its_way(from, to, self.now_us + us);
         self.at(us, Event::Ctl(from, to, life, message));
+    }
+
+    /// Nothing comes down a lane that has been given up, nor behind its end.
+    pub(super) fn deliver_ctl(&mut self, from: ServerId, (to, life): (ServerId, u64), message: Ctl) {
+        if self.members[&from].node.is_some() && !self.network.ctl.contains_key(&pair(from, to)) {
+            return;
+        }
+        let letter = match message {
+            Ctl::Notification(heard) => Letter::Notification(from, heard),
+            Ctl::Heartbeat(heard) => Letter::Heartbeat(from, heard),
+            Ctl::Configuration(told) => Letter::Configuration(from, told),
+        };
+        self.with(to, life, |node| node.post(Part::QuorumPeer, letter));
     }
 
     pub(super) fn send_up(&mut self, lane: u64, packet: ToLeader) {
@@ -81,6 +95,7 @@ impl World {
                 continue;
             }
             let after = if self.network.is_whole(id, other) { 100 } else { PEER_TIMEOUT_MS * 1_000 };
+            let after = after.max(self.network.arrived_us(id, other).saturating_sub(self.now_us) + 1);
             let life = self.members[&other].life;
             self.at(after, Event::LaneDown(other, life, id));
         }

@@ -47,6 +47,8 @@ pub(super) struct Network {
     pub(super) untold: Vec<Closed>,
     /// The ctl lanes that are up, the lower id first, and since when nothing can get through one way.
     pub(super) ctl: BTreeMap<(ServerId, ServerId), Option<u64>>,
+    /// When the last ctl message from the first to the second arrives.
+    arrivals: BTreeMap<(ServerId, ServerId), u64>,
 }
 
 pub(super) fn pair(a: ServerId, b: ServerId) -> (ServerId, ServerId) {
@@ -79,6 +81,17 @@ impl Network {
     pub(super) fn delay_us(&self, a: ServerId, b: ServerId, rng: &mut StdRng) -> u64 {
         let slow = self.slow.get(&pair(a, b)).copied().unwrap_or(0);
         rng.random_range(50..2_000) + slow
+    }
+
+    /// A ctl message is to arrive then.
+    pub(super) fn on_its_way(&mut self, from: ServerId, to: ServerId, us: u64) {
+        let last = self.arrivals.entry((from, to)).or_default();
+        *last = us.max(*last);
+    }
+
+    /// All that was sent so far has arrived by then.
+    pub(super) fn arrived_us(&self, from: ServerId, to: ServerId) -> u64 {
+        self.arrivals.get(&(from, to)).copied().unwrap_or(0)
     }
 
     pub(super) fn open(&mut self, learner: (ServerId, u64, u64), leader: (ServerId, u64, u64)) -> u64 {

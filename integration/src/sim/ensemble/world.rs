@@ -411,14 +411,7 @@ impl World {
             Event::Disk(..) | Event::Apply(..) => {}
             Event::Mail(id, life, part) => self.with(id, life, |node| node.wake(part)),
             Event::Read(id, life, number) => self.with(id, life, |node| node.read_on(number)),
-            Event::Ctl(from, to, life, message) => {
-                let letter = match message {
-                    Ctl::Notification(heard) => Letter::Notification(from, heard),
-                    Ctl::Heartbeat(heard) => Letter::Heartbeat(from, heard),
-                    Ctl::Configuration(told) => Letter::Configuration(from, told),
-                };
-                self.with(to, life, |node| node.post(Part::QuorumPeer, letter));
-            }
+            Event::Ctl(from, to, life, message) => self.deliver_ctl(from, (to, life), message),
             Event::Up(lane) => self.deliver_up(lane),
             Event::Down(lane) => self.deliver_down(lane),
             Event::Connected(lane) => self.connected(lane),

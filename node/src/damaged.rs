@@ -1,0 +1,116 @@
+//! A member's data that is damaged, given up for what the ensemble has ([`paddock_actors::storage::discard`]).
+
+use paddock_actors::runtime::{ExitCode, Rng};
+use paddock_actors::storage::history::HISTORY_FILE;
+use paddock_actors::storage::snapshot_files::restore;
+use paddock_actors::storage::{Disk, Options, RealDisk, discard};
+use paddock_config::Config;
+use paddock_messages::ids::ServerId;
+
+use crate::data_dir::{OtherUser, check_owner, open_disk, open_log, tree_options};
+use crate::open::{StartError, logged};
+
+/// Why nothing is given up.
+#[derive(Debug, thiserror::Error)]
+pub enum ResyncError {
+    /// As at any start, but for the damage.
+    #[error(transparent)]
+    Start(#[from] StartError),
+    /// What is written would be this user's, and the server could not open it.
+    #[error(transparent)]
+    OtherUser(#[from] OtherUser),
+    /// Nobody could give it anything back.
+    #[error(
+        "the file names no other voter beside server {0}: nobody could give it back what it gives up; restore the data \
+         directory from a backup, or write the server.N lines of all members into the file"
+    )]
+    NoOthers(ServerId),
+    /// There is nothing wrong with it.
+    #[error(
+        "the data of server {0} is sound, through {1}: it needs nothing but a start; --force gives it up all the same"
+    )]
+    Sound(ServerId, String),
+}
+
+impl ResyncError {
+    /// How the process ends because of it.
+    pub fn exit_code(&self) -> ExitCode {
+        match self {
+            Self::Start(error) => error.exit_code(),
+            Self::OtherUser(_) => ExitCode::DataDirectory,
+            Self::NoOthers(_) => ExitCode::BadConfiguration,
+            Self::Sound(..) => ExitCode::Unexpected,
+        }
+    }
+}
+
+/// A data directory that is to be given up.
+pub struct Damaged {
+    disk: RealDisk,
+    /// Whose.
+    pub server: ServerId,
+    /// What is wrong with it, if anything.
+    pub damage: Option<StartError>,
+}
+
+impl Damaged {
+    /// Opens it and reads all of it, as a start does; sound data only if that `is_forced`.
+    ///
+    /// # Errors
+    /// See [`ResyncError`]; nothing is changed then, but that what a crash has left is mended.
+    pub fn open(config: &Config, is_forced: bool) -> Result<Self, ResyncError> {
+        let server = config.server_id.unwrap_or(ServerId(1));
+        if !config.members.voters().iter().any(|voter| *voter != server) {
+            return Err(ResyncError::NoOthers(server));
+        }
+        let not_made = Config { datadir_autocreate: false, ..config.clone() };
+        let disk = open_disk(&not_made)?;
+        check_owner(&disk.path(HISTORY_FILE))?;
+        let mut rng = Rng::from_os();
+        let options = tree_options(config, &mut rng);
+        let mut read = || -> Result<_, StartError> {
+            let (server, mut logger, recovered) = open_log(config, &disk, &mut rng)?;
+            let restored = restore(&disk, &mut logger, &recovered, options, recovered.watermark)?;
+            logged(&logger, recovered.watermark.max(restored.tree.last_zxid()), options)?;
+            Ok((server, recovered.last))
+        };
+        match read() {
+            Ok((server, last)) if !is_forced => Err(ResyncError::Sound(server, last.to_string())),
+            Ok(_) => Ok(Self { disk, server, damage: None }),
+            Err(damage) if damage.exit_code() == ExitCode::DataDamaged => {
+                Ok(Self { disk, server, damage: Some(damage) })
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Gives up the log and the snapshots. Who it is, and what it has promised, stays: it has no vote until a leader has
+    /// given it everything.
+    ///
+    /// # Errors
+    /// If `history`, which says that, is damaged itself, or cannot be written.
+    pub fn give_up(&self) -> Result<(), StartError> {
+        Ok(discard(&self.disk, &Options::new(self.server, 0))?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use paddock_config::Sources;
+
+    use super::*;
+
+    #[test]
+    fn nothing_is_given_up_that_nobody_else_can_have() {
+        let dir = tempfile::tempdir().expect("writable");
+        let flags = [("data_dir", dir.path().display().to_string())];
+        let flags = flags.map(|(name, value)| (name.to_owned(), value));
+        let loaded = Config::load(Sources { file: None, like_file: false, env: [], flags });
+        let config = loaded.expect("a good configuration").config;
+        let refused = Damaged::open(&config, true).err().expect("it is alone");
+        assert!(matches!(refused, ResyncError::NoOthers(ServerId(1))), "{refused}");
+        assert_eq!(refused.exit_code(), ExitCode::BadConfiguration);
+        let there = std::fs::read_dir(dir.path()).expect("readable").count();
+        assert_eq!(there, 0, "it has not even been opened");
+    }
+}

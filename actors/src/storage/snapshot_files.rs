@@ -26,7 +26,7 @@ pub enum RestoreError {
     /// None of the snapshots can be loaded, and the log does not begin at the start.
     #[error(
         "{directory}: none of the {count} snapshots can be loaded, and the log begins only after {log_start}; \
-         restore one of them, or let the ensemble replace this member's data"
+         restore one of them, or let the ensemble replace this member's data (paddock resync)"
     )]
     NoSnapshot {
         /// The data directory.

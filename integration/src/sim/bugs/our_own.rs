@@ -38,6 +38,7 @@ pub const OUR_OWN: &[EnsembleFault] = &[
     Fault::OneFeedForAll,
     Fault::LeadOnSilentDisk,
     Fault::LeadOnSlowDisk,
+    Fault::CountDamaged,
     Fault::RecoverOnLess,
     Fault::JudgeByFile,
     Fault::RaiseUnasked,

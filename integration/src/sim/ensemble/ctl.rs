@@ -264,7 +264,8 @@ impl Node {
         let own = Vote { peer_epoch: stands.current_epoch, zxid: stands.last, leader: self.me };
         let votes = self.ctl.peer.is_voter() && stands.has_room;
         self.ctl.joins = stands.joins;
-        let forgives = self.setup.has(EnsembleFault::CountAmnesiac);
+        let forgives = self.setup.has(EnsembleFault::CountAmnesiac)
+            || self.setup.has(EnsembleFault::CountDamaged) && stands.memory == Memory::Damaged;
         let memory = if forgives { Memory::Whole } else { stands.memory };
         let (own, by) = (votes.then_some(own), self.ctl.peer.quorum().clone());
         self.post(Part::Election, Letter::Look { own, memory, by });

@@ -170,11 +170,16 @@ impl World {
     }
 
     /// Only where a quorum of the others remembers all: more than that no ensemble can lose.
-    fn wipe(&mut self, id: ServerId) {
-        let others = self.members.iter().filter(|(other, _)| {
+    pub(super) fn may_lose_its_disk(&self, id: ServerId) -> bool {
+        let mut others = self.members.iter().filter(|(other, _)| {
             **other != id && (self.setup.reconfigures || self.setup.voters.contains(other))
         });
-        if others.clone().all(|(_, member)| member.is_whole) && self.members[&id].is_whole {
+        others.all(|(_, member)| member.is_whole) && self.members[&id].is_whole
+    }
+
+    /// Its disk is another, empty one.
+    fn wipe(&mut self, id: ServerId) {
+        if self.may_lose_its_disk(id) {
             self.crash(id);
             let disk = MemoryDisk::new(self.rng.random());
             let member = self.member(id);

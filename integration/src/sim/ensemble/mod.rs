@@ -58,6 +58,7 @@ mod clients;
 mod clocks;
 mod crashing;
 mod ctl;
+mod damage;
 mod faults;
 mod fenced;
 mod flapping;
@@ -193,6 +194,8 @@ pub enum EnsembleFault {
     LeadOnSilentDisk,
     /// A leader whose disk answers, and does not keep up, keeps the lead.
     LeadOnSlowDisk,
+    /// One whose data was damaged, and given up, votes and counts as if it had lost nothing.
+    CountDamaged,
     /// A new history is made of any disk that is left.
     RecoverOnLess,
     /// What may be lost by it is judged by what the files have, whatever the log says.
@@ -201,7 +204,7 @@ pub enum EnsembleFault {
 
 impl EnsembleFault {
     /// Every one.
-    pub const ALL: [Self; 51] = [
+    pub const ALL: [Self; 52] = [
         Self::AckBeforePersist,
         Self::NoSync,
         Self::CommitOnMinority,
@@ -251,6 +254,7 @@ impl EnsembleFault {
         Self::OneFeedForAll,
         Self::LeadOnSilentDisk,
         Self::LeadOnSlowDisk,
+        Self::CountDamaged,
         Self::RecoverOnLess,
         Self::JudgeByFile,
     ];

@@ -104,6 +104,7 @@ impl World {
         let many = rng.random_range(1..=ids.len());
         let kind = if rng.random() { Crash::PowerFailure } else { Crash::Kill };
         ids.choose_multiple(rng, many)
+            .filter(|id| !self.members[id].is_damaged)
             .filter_map(|id| {
                 let disk = self.members[id].disk.fork(self.setup.salt ^ id.0, kind);
                 let held =

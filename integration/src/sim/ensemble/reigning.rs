@@ -432,7 +432,8 @@ impl Node {
         if is_late && self.setup.has(EnsembleFault::RollOverAlone) && self.is_serving_learner(from) {
             return; // taken for granted
         }
-        if let ToLeader::AckEpoch { current_epoch, tail, .. } = &mut packet
+        // One that has lost its memory stands for nothing.
+        if let ToLeader::AckEpoch { counts: true, current_epoch, tail } = &mut packet
             && self.lead.by.as_ref().is_some_and(|by| by.is_voter(from))
         {
             let standing = Standing { current_epoch: *current_epoch, last: tail.last() };

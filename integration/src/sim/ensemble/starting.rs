@@ -1,5 +1,6 @@
 //! A process begins, on what the one before left on its disk.
 
+use paddock_actors::storage::snapshot_files::RestoreError;
 use paddock_actors::storage::{Crash, LogFailure, OpenError};
 use paddock_messages::ids::ServerId;
 use paddock_messages::level;
@@ -16,6 +17,7 @@ impl World {
         match Node::start(&member.disk, setup, (id, reads), times, rng, truth, met) {
             Ok(node) => {
                 member.life += 1;
+                member.is_damaged = false; // it was given up, and crashed behind that
                 (member.node, member.disk_busy, member.applying) = (Some(Box::new(node)), false, false);
                 let life = member.life;
                 self.met.count("starts");
@@ -27,7 +29,11 @@ impl World {
                 member.disk = member.disk.restart(Crash::PowerFailure);
                 self.restart_in(id, 100);
             }
-            Err(NoStart::Open(OpenError::Full { .. }) | NoStart::Log(LogFailure::Full { .. })) => {
+            Err(
+                NoStart::Open(OpenError::Full { .. })
+                | NoStart::Log(LogFailure::Full { .. })
+                | NoStart::Restore(RestoreError::History(LogFailure::Full { .. })),
+            ) => {
                 met.count("starts that a full disk refused");
                 member.disk = member.disk.restart(Crash::Kill);
                 self.restart_in(id, 500);
@@ -40,6 +46,7 @@ impl World {
             Err(NoStart::Restore(error)) if error.is_newer() && reads < level::KNOWN => {
                 self.refuses_newer_data(id);
             }
+            Err(error) if member.is_damaged => self.on_damage(id, &error),
             Err(error) => panic!("EN2: {id} does not start: {error}"),
         }
     }

@@ -16,6 +16,7 @@ use super::EnsembleFault;
 use super::clients::{Ears, Person};
 use super::clocks;
 use super::crashing::Raid;
+use super::damage;
 use super::faults::{KINDS, Kind};
 use super::flapping::{self, Flapping};
 use super::levels;
@@ -58,6 +59,8 @@ pub(super) struct Member {
     pub(super) is_whole: bool,
     /// Its disk was replaced, and it does not again yet.
     pub(super) is_wiped: bool,
+    /// No process starts on its disk.
+    pub(super) is_damaged: bool,
     /// What its next process reads, if that is not drawn.
     pub(super) next_build: Option<u8>,
 }
@@ -79,6 +82,7 @@ impl Member {
             clock_ahead_ms: 0,
             is_whole: false,
             is_wiped: false,
+            is_damaged: false,
             next_build: None,
         }
     }
@@ -115,6 +119,7 @@ pub(super) enum Event {
     Reconfig,
     Level,
     SilentDisk,
+    Damage,
 }
 
 /// The end of a lane, as one of its ends is told.
@@ -164,6 +169,7 @@ pub(super) struct World {
     /// Of which build members are, and when the feature level is to be raised.
     pub(super) builds: Option<StdRng>,
     pub(super) silent_disks: Option<StdRng>,
+    pub(super) damages: Option<StdRng>,
     /// Until then no other fault begins.
     pub(super) calm_until_us: u64,
 }
@@ -217,6 +223,7 @@ impl World {
             builds: levels::drawn(seed, fault),
             silent_disks: silent_disk::drawn(seed, fault),
             calm_until_us: 0,
+            damages: damage::drawn(seed, fault),
         }
     }
 
@@ -238,6 +245,7 @@ impl World {
         self.at(2_000_000, Event::Reconfig);
         self.at(5_000_000, Event::Level);
         self.at(2_000_000, Event::SilentDisk);
+        self.at(4_000_000, Event::Damage);
         while self.now_us < TROUBLE_US {
             self.step();
         }
@@ -449,6 +457,7 @@ impl World {
             Event::Reconfig => self.reconfigure_once(),
             Event::Level => self.ask_for_level(),
             Event::SilentDisk => self.silence_a_disk(),
+            Event::Damage => self.damage_a_disk(),
             Event::Lanes => {
                 self.look_at_lanes();
                 self.at(25_000, Event::Lanes);

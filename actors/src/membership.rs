@@ -245,6 +245,10 @@ pub struct Membership<Q> {
     heard: BTreeMap<ServerId, [Arc<Configuration<Q>>; 2]>,
     /// The last reconfig in the log, unless that is known to say that it is committed (MB5).
     unsaid: Option<Zxid>,
+    /// The members of a file that is to be gone by (`reconfigEnabled=false`).
+    file: Option<Members>,
+    /// The version of the last configuration that was said to differ from those.
+    warned: u64,
 }
 
 impl<Q: Quorum> Membership<Q> {
@@ -255,7 +259,22 @@ impl<Q: Quorum> Membership<Q> {
             logged: VecDeque::new(),
             heard: BTreeMap::new(),
             unsaid: None,
+            file: None,
+            warned: 0,
         }
+    }
+
+    /// This member's file forbids reconfigs, and has these: where others vote in the end, it does not start on that file.
+    pub fn with_file(self, members: Members) -> Self {
+        Self { file: Some(members), ..self }
+    }
+
+    /// The configuration in force, where others vote by it than the file of this member will ever have: once for each.
+    pub fn take_contradiction(&mut self) -> Option<&Members> {
+        let now = &self.committed.members;
+        let differs = self.file.as_ref().is_some_and(|file| !file.decide_like(now));
+        let is_new = std::mem::replace(&mut self.warned, now.version) != now.version;
+        (differs && is_new).then_some(now)
     }
 
     /// Who decides (MB1), with what was heard from others (MB4).

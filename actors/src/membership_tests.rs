@@ -320,3 +320,31 @@ fn mb7_a_leader_of_a_later_epoch_is_followed_by_a_quorum_of_the_configuration_be
         assert!(!joint(by).holds_under(Epoch(epoch), |_| false));
     }
 }
+
+#[test]
+fn a_configuration_that_a_file_contradicts_is_told_once_and_only_where_the_file_is_to_be_gone_by() {
+    let mut bound = membership("123@0").with_file(configuration("123@0"));
+    let mut free = membership("123@0");
+    for (input, expected) in [
+        ("apply 4", None),
+        ("log 123@0>124@5", None), // it may never be committed
+        ("cut 4", None),
+        ("log 123@0>124@6", None),
+        ("apply 6", Some("124@6")),
+        ("apply 7", None),
+        ("hear 2 124@6", None),
+        ("hear 2 145@9", Some("145@9")), // what others have committed is committed (MB4)
+        ("log 124@6>145@9", None),
+        ("apply 9", None),
+        ("log 145@9>123@12", None),
+        ("apply 12", None), // as the file has it
+        ("install 12@14", Some("12@14")),
+        ("install 12@14", None),
+        ("install", None),
+    ] {
+        step(&mut bound, input);
+        step(&mut free, input);
+        assert_eq!(bound.take_contradiction().map(told_of).as_deref(), expected, "{input}");
+        assert_eq!(free.take_contradiction(), None, "{input}");
+    }
+}

@@ -196,6 +196,11 @@ impl Members {
         let group = |ids: &BTreeSet<ServerId>| Group { weights: ids.iter().map(weight).collect() };
         Quorum::Hierarchical(self.groups.values().map(group).collect())
     }
+
+    /// Whether a quorum of these is one of the others, wherever they are.
+    pub fn decide_like(&self, other: &Self) -> bool {
+        (self.voters(), &self.groups, &self.weights) == (other.voters(), &other.groups, &other.weights)
+    }
 }
 
 fn whole(text: &str, max: i64, prefix: &str) -> Result<u64, String> {

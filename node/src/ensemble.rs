@@ -61,6 +61,8 @@ pub(crate) struct Membership {
     members: Members,
     /// As the file has them.
     file: Members,
+    /// The file says `reconfigEnabled=false`.
+    forbids_reconfigs: bool,
     identity: SharedIdentity,
     timing: Timing,
     largest_txn: usize,
@@ -87,6 +89,7 @@ impl Membership {
             me,
             members,
             file,
+            forbids_reconfigs: config.ensemble.reconfig == Some(false),
             identity: Arc::new(parking_lot::Mutex::new(identity)),
             timing: Timing {
                 peer_timeout_ms: u64::from(config.ensemble.peer_timeout_ms),
@@ -112,6 +115,9 @@ impl Membership {
     /// Who decides; `logged` is what the log holds and is not known to be committed.
     pub(crate) fn decided_by(&self, logged: &[Txn]) -> DecidedBy {
         let mut decided = DecidedBy::new(self.members.clone(), self.members.quorum());
+        if self.forbids_reconfigs {
+            decided = decided.with_file(self.file.clone());
+        }
         for txn in logged {
             decided.on_logged(txn);
         }

@@ -21,7 +21,7 @@ pub(crate) fn in_force(
 ) -> Result<Option<Members>, StartError> {
     let Some(logged) = logged.filter(|_| config.is_distributed()) else { return Ok(None) };
     let version = logged.version;
-    if config.ensemble.reconfig == Some(false) && !decide_alike(&logged, &config.members) {
+    if config.ensemble.reconfig == Some(false) && !logged.decide_like(&config.members) {
         let known = logged.to_string().trim_end().replace('\n', ", ");
         return Err(StartError::OtherVoters { known, version });
     }
@@ -48,11 +48,6 @@ pub(crate) fn in_force(
         );
     }
     Ok(Some(logged))
-}
-
-/// Whether a quorum of the one is one of the other.
-fn decide_alike(one: &Members, other: &Members) -> bool {
-    (one.voters(), &one.groups, &one.weights) == (other.voters(), &other.groups, &other.weights)
 }
 
 /// Whether a server's own line has it at other peer addresses than the others know; one that listens everywhere may be at any.

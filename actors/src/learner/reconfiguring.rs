@@ -6,7 +6,7 @@ use paddock_messages::zxid::Zxid;
 
 use super::actor::LearnerActor;
 use super::roles::Mode;
-use crate::membership::{ConfigurationHeard, Decide};
+use crate::membership::{ConfigurationHeard, Decide, Membership};
 use crate::quorum::Quorum;
 use crate::runtime::{Ctx, Serve};
 use crate::storage::Command;
@@ -18,6 +18,7 @@ impl Serve<ConfigurationHeard> for LearnerActor {
         if !others.membership.on_heard(from, told.as_ref()) {
             return;
         }
+        warn_of_file(&mut others.membership);
         if matches!(self.mode, Mode::Leading) {
             self.decide(ctx); // what we have proposed is committed: a follower may tell before we have applied it
         } else {
@@ -76,8 +77,10 @@ impl LearnerActor {
             drop(self.log.send(Command::SayCommitted { committed })); // its thread's end is told by what follows
         }
         if others.membership.on_applied(applied) {
-            let version = others.membership.view().now().members.version;
-            tracing::info!(version = format_args!("{version:x}"), votes = self.is_voter(), "reconfigured");
+            let view = others.membership.view();
+            let (version, votes) = (view.now().members.version, view.is_voter(self.me));
+            tracing::info!(version = format_args!("{version:x}"), votes, "reconfigured");
+            warn_of_file(&mut others.membership);
             self.decide(ctx);
         }
     }
@@ -93,6 +96,7 @@ impl LearnerActor {
     pub(super) fn on_configuration_installed(&mut self, tree: &DataTree) {
         if let Some(others) = &mut self.others {
             others.membership.on_installed(tree.membership());
+            warn_of_file(&mut others.membership);
             others.board.decide(others.membership.view());
             let decide = self.decides();
             drop(self.others().decide.post(decide)); // one that is gone is the guardian's business
@@ -119,4 +123,15 @@ impl LearnerActor {
             }
         }
     }
+}
+
+/// A start on a file that forbids reconfigs, and has others vote than the log, is refused: not only then is it said.
+fn warn_of_file(membership: &mut Membership<paddock_config::Quorum>) {
+    let Some(members) = membership.take_contradiction() else { return };
+    tracing::warn!(
+        version = format_args!("{:x}", members.version), members = %members.to_string().trim_end().replace('\n', ", "),
+        "a reconfig has others vote than this server's file, which says reconfigEnabled=false: the server goes by the reconfig \
+         while it runs, and will not start again on that file; before its next start write these members' lines into it, or \
+         reconfigEnabled=true"
+    );
 }

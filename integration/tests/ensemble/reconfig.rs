@@ -249,8 +249,13 @@ fn a_file_that_forbids_it_is_the_truth_until_there_was_one_nevertheless() {
     ensemble.await_all_serving();
     let mut asker = operator(&ensemble, leader);
     reconfig(&mut asker, [None, None, Some(&two)], -1).unwrap();
-    // The third goes by it as it runs, and does not start on a file that has it vote.
+    // The third goes by it as it runs, says what that means, and does not start on a file that has it vote.
     await_modes(&mut ensemble, &[1, 2], &[3]);
+    const SAYS: &str = "will not start again on that file";
+    let line = members(&ensemble, &[], &[3]);
+    ensemble.await_line(3, &["WARN", SAYS, line.trim_end(), "reconfigEnabled=true"]);
+    let said = |ensemble: &Ensemble, id: Id| ensemble.log(id).matches(SAYS).count();
+    assert_eq!([1, 2, 3].map(|id| said(&ensemble, id)), [0, 0, 1]);
     ensemble.stop(3); // its disk says that the reconfig is committed, which a kill may come before
     ensemble.start(3);
     let status = ensemble.wait_for_end(3);

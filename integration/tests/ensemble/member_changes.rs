@@ -3,6 +3,7 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use paddock_actors::admin::members::Configuration;
@@ -21,8 +22,14 @@ const SUPER: &str = "DigestAuthenticationProvider.superDigest=super:D/InIHSb7yEE
 
 /// What a command says on one member: the new configuration, or why there is none.
 pub(crate) fn member(ensemble: &Ensemble, on: Id, words: &[&str]) -> Result<Configuration, String> {
-    let words = [&["member"], words, &["--json"]].concat();
-    let told = paddock(&words, &ensemble.data_dir(on));
+    member_at(&ensemble.data_dir(on), words)
+}
+
+/// The same on the member that runs in this data directory.
+pub(crate) fn member_at(data_dir: &Path, words: &[impl AsRef<str>]) -> Result<Configuration, String> {
+    let words: Vec<&str> =
+        ["member"].into_iter().chain(words.iter().map(AsRef::as_ref)).chain(["--json"]).collect();
+    let told = paddock(&words, data_dir);
     if told.status.success() {
         return Ok(serde_json::from_slice(&told.stdout).unwrap());
     }

@@ -42,7 +42,7 @@ const ROUND: Duration = Duration::from_secs(60);
 pub(super) type Met = BTreeMap<&'static str, u64>;
 
 /// What every run must have met, and how often.
-const LEAST: [(&str, u64); 16] = [
+const LEAST: [(&str, u64); 17] = [
     ("done", 2_000),
     ("refused", 50),
     ("unknown", 20),
@@ -59,6 +59,7 @@ const LEAST: [(&str, u64); 16] = [
     ("ephemerals of ended sessions", 1),
     ("watch events", 100),
     ("watches carried to another connection", 5),
+    ("votes taken away, and given back", 1),
 ];
 
 #[test]
@@ -114,11 +115,13 @@ fn run(lines: &str, mut network: Option<&mut Network>, seed: u64, time: Duration
             deck: deck.clone(),
             done: std::mem::take(&mut faults),
             killed_within: 0,
+            demoted: 0,
         };
         let round = Round { root: format!("/round-{nth}"), seed: rng.random(), reads_are_linearizable };
         round.run(&mut nemesis, left.min(ROUND), &mut met);
         faults = nemesis.done;
         *met.entry("killed within another fault").or_default() += nemesis.killed_within;
+        *met.entry("votes taken away, and given back").or_default() += nemesis.demoted;
         no_member_has_met_an_error(&ensemble);
     }
     println!("met: {faults:?}");

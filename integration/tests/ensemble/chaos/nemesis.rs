@@ -7,7 +7,9 @@ use paddock_integration::ensemble::{Ensemble, Id};
 use paddock_integration::network::{Block, End, Lane, Network};
 use rand::Rng;
 use rand::rngs::StdRng;
-use rand::seq::{IndexedRandom, SliceRandom};
+use rand::seq::{IndexedRandom, IteratorRandom, SliceRandom};
+
+use crate::member_changes::{member, member_at};
 
 /// How long a fault lasts, in ms.
 const LASTS_MS: std::ops::Range<u64> = 1_000..3_500;
@@ -20,7 +22,10 @@ const FROZEN_LONGER: Duration = Duration::from_millis(1_500);
 /// A slow member's line, in kbit/s.
 const SLOW_KBIT: u32 = 200;
 
-/// A kind of fault; all but the last three need a network.
+/// A voter that loses its vote gets it back within this, whatever was killed meanwhile.
+const VOTES_WITHIN: Duration = Duration::from_secs(60);
+
+/// A kind of fault; all but the last four need a network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Fault {
     /// A member and everybody else do not reach each other.
@@ -47,10 +52,12 @@ pub(super) enum Fault {
     AllKilled,
     /// One stands still for a while.
     Frozen,
+    /// One loses its vote for a while; then one more, as the leader is killed.
+    Reconfigured,
 }
 
 impl Fault {
-    const ALL: [Self; 12] = [
+    const ALL: [Self; 13] = [
         Self::Isolated,
         Self::PartedFromAll,
         Self::PartedFromOne,
@@ -63,6 +70,7 @@ impl Fault {
         Self::Killed,
         Self::AllKilled,
         Self::Frozen,
+        Self::Reconfigured,
     ];
 
     /// Those that can be done.
@@ -81,6 +89,8 @@ pub(super) struct Nemesis<'a> {
     pub(super) done: BTreeMap<Fault, u64>,
     /// Members killed, and started again, in the middle of a fault of the network.
     pub(super) killed_within: u64,
+    /// Votes that were taken away.
+    pub(super) demoted: u64,
 }
 
 impl Nemesis<'_> {
@@ -121,6 +131,11 @@ impl Nemesis<'_> {
                 std::thread::sleep(lasts + FROZEN_LONGER);
                 self.ensemble.thaw(id);
             }
+            Fault::Reconfigured => {
+                self.reconfigure(lasts / 2, None);
+                let kill_after = Duration::from_millis(self.rng.random_range(0..40));
+                self.reconfigure(lasts / 2, Some(kill_after));
+            }
             of_network => self.disturb(of_network, id, &ids, lasts),
         }
         *self.done.entry(fault).or_default() += 1;
@@ -128,6 +143,51 @@ impl Nemesis<'_> {
             self.ensemble.await_all_serving();
         }
         std::thread::sleep(Duration::from_millis(self.rng.random_range(BETWEEN_MS)));
+    }
+
+    /// By an operator's command on another member. It may be overtaken by the leader's death, and then be refused, or have
+    /// been done nevertheless.
+    fn reconfigure(&mut self, lasts: Duration, kill_after: Option<Duration>) {
+        let leader = self.ensemble.await_all_serving();
+        let voters = self.ensemble.voters();
+        let id = *voters.choose(&mut self.rng).expect("there are voters");
+        let on =
+            *voters.iter().filter(|other| **other != id).choose(&mut self.rng).expect("there are others");
+        let (ensemble, order) = (&mut *self.ensemble, vec!["demote".to_owned(), id.to_string()]);
+        let data_dir = ensemble.data_dir(on);
+        let demoted = std::thread::scope(|scope| {
+            let demoted = scope.spawn(|| member_at(&data_dir, &order));
+            if let Some(after) = kill_after {
+                std::thread::sleep(after);
+                println!("chaos: and leader {leader} is killed and started again");
+                ensemble.kill(leader);
+                ensemble.start(leader);
+            }
+            demoted.join().expect("no panic")
+        });
+        match demoted {
+            Ok(_) => self.demoted += 1,
+            Err(why) if kill_after.is_none() => panic!("member {id} is not demoted: {why}"),
+            Err(why) => println!("chaos: member {id} keeps its vote, or not: {}", why.trim_end()),
+        }
+        std::thread::sleep(lasts);
+        self.give_votes_back(&voters);
+    }
+
+    /// All have a vote again.
+    fn give_votes_back(&mut self, voters: &[Id]) {
+        let deadline = Instant::now() + VOTES_WITHIN;
+        for id in voters {
+            loop {
+                let leader = self.ensemble.await_all_serving();
+                match member(self.ensemble, leader, &["promote", &id.to_string()]) {
+                    Err(why) if !why.contains("votes already") => {
+                        assert!(Instant::now() < deadline, "member {id} gets no vote: {why}");
+                    }
+                    _ => break,
+                }
+            }
+        }
     }
 
     fn disturb(&mut self, fault: Fault, id: Id, ids: &[Id], lasts: Duration) {
@@ -176,7 +236,7 @@ fn blocks(fault: Fault, id: Id, others: &[Id], other: Id) -> Vec<Block> {
         Fault::Deaf => members().map(|end| into(end, Lane::All)).collect(),
         Fault::WithoutVotes => members().flat_map(|end| both(end, Lane::Election)).collect(),
         Fault::WithoutData => members().flat_map(|end| both(end, Lane::Quorum)).collect(),
-        Fault::Slow | Fault::Killed | Fault::AllKilled | Fault::Frozen => Vec::new(),
+        Fault::Slow | Fault::Killed | Fault::AllKilled | Fault::Frozen | Fault::Reconfigured => Vec::new(),
     }
 }
 
@@ -195,8 +255,8 @@ fn every_fault_of_the_network_drops_what_it_says() {
     let counts = F::ALL.map(count);
     let none = (0, 0);
     assert_eq!(counts[..6], [(6, 3), (4, 2), (2, 1), (2, 2), (2, 0), (4, 2)]);
-    assert_eq!(counts[6..], [(4, 2), (4, 2), none, none, none, none]);
-    assert_eq!(F::all(false), [F::Killed, F::AllKilled, F::Frozen]);
+    assert_eq!(counts[6..], [(4, 2), (4, 2), none, none, none, none, none]);
+    assert_eq!(F::all(false), [F::Killed, F::AllKilled, F::Frozen, F::Reconfigured]);
     let lanes = |fault| blocks(fault, 2, &[1, 3], 3)[0].lane;
     assert_eq!(
         [F::WithoutVotes, F::WithoutData, F::Mute].map(lanes),

@@ -1,5 +1,5 @@
 //! The connections between the members of an ensemble, passed on by this process: each member dials the others
-//! here, and what they say to each other arrives late, at one end only, or not at all.
+//! here, and what they say to each other arrives late, slowly, at one end only, or not at all.
 //!
 //! There is a listener on loopback for each [`Route`]. One thread carries everything; its memory is bounded, for what
 //! is not taken at one end is not read at the other. For tests alone: what cannot be done is a panic.
@@ -63,6 +63,8 @@ pub enum Arrivals {
 struct Manner {
     delay: Duration,
     is_stalled: bool,
+    /// What each connection takes in either direction, in bytes a second; `None` as much as there is.
+    rate: Option<u64>,
     arrivals: Arrivals,
     /// How often connections were released.
     releases: u64,
@@ -129,6 +131,16 @@ impl Relay {
     /// Takes no byte of its connections any more, from neither end; or goes on.
     pub fn stall(&self, route: Route, is_stalled: bool) {
         self.change(route, |manner| manner.is_stalled = is_stalled);
+    }
+
+    /// Takes no more from either end of a connection than so many bytes a second, up to 64 KiB at once; `None` takes
+    /// all there is. What is not taken waits with whoever says it.
+    ///
+    /// # Panics
+    /// If the rate is 0: see [`Self::stall`].
+    pub fn throttle(&self, route: Route, rate: Option<u64>) {
+        assert_ne!(rate, Some(0), "nothing at all is a stall");
+        self.change(route, |manner| manner.rate = rate);
     }
 
     /// Says what becomes of connections that come from now on.

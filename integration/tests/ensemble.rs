@@ -87,6 +87,8 @@ mod sessions;
 mod silent_lane;
 #[path = "ensemble/slow_disk.rs"]
 mod slow_disk;
+#[path = "ensemble/slow_follower.rs"]
+mod slow_follower;
 #[path = "ensemble/stampede.rs"]
 mod stampede;
 #[path = "ensemble/strangers.rs"]

@@ -1,6 +1,7 @@
 //! One connection, from the one that dialled it to the one that was dialled.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -70,19 +71,29 @@ async fn pass(mut from: ReadHalf<'_>, mut to: WriteHalf<'_>, mut manner: watch::
     let (pieces, mut under_way) = mpsc::channel(PIECES);
     let read = async move {
         let mut chunk = vec![0; CHUNK];
+        let mut last = (Instant::now(), 0); // when something was read, and how much
         loop {
-            if manner.wait_for(|manner| !manner.is_stalled).await.is_err() {
-                return;
-            }
+            let rate = match manner.wait_for(|manner| !manner.is_stalled).await {
+                Ok(manner) => manner.rate,
+                Err(_) => return,
+            };
+            let more = async {
+                if let Some(rate) = rate {
+                    sleep_until(last.0 + takes(last.1, rate)).await;
+                }
+                from.read(&mut chunk).await
+            };
             let read = tokio::select! {
                 biased; // nothing is read any more once it is stalled
                 changed = manner.changed() => match changed {
                     Ok(()) => continue,
                     Err(_) => return,
                 },
-                read = from.read(&mut chunk) => read,
+                read = more => read,
             };
-            let due = Instant::now() + manner.borrow().delay;
+            let now = Instant::now();
+            let due = now + manner.borrow().delay;
+            last = (now, read.as_ref().map_or(0, |read| *read as u64));
             match read {
                 Ok(read @ 1..) if pieces.send((due, chunk[..read].to_vec())).await.is_ok() => {}
                 _ => return,
@@ -99,4 +110,9 @@ async fn pass(mut from: ReadHalf<'_>, mut to: WriteHalf<'_>, mut manner: watch::
         let _ = to.shutdown().await; // it may be closed already
     };
     tokio::join!(read, write);
+}
+
+/// How long so many bytes take at this many a second.
+fn takes(bytes: u64, rate: u64) -> Duration {
+    Duration::from_micros(bytes * 1_000_000 / rate)
 }

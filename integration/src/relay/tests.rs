@@ -143,6 +143,39 @@ fn a_stalled_route_takes_only_what_the_system_keeps_and_loses_nothing() {
 }
 
 #[test]
+fn a_throttled_route_takes_so_much_a_second_in_either_direction_until_it_is_freed() {
+    const RATE: u64 = 256 << 10;
+    let (relay, listener) = relay();
+    let (mut one, mut other) = (dial(&relay), dialled(&listener));
+    relay.throttle(ROUTE, Some(RATE));
+    let said = vec![7; RATE as usize];
+    for (from, to) in [(0, 1), (1, 0)] {
+        let ends = [&mut one, &mut other];
+        let began = Instant::now();
+        ends[from].write_all(&said).unwrap(); // the system keeps what is not taken yet
+        hears(ends[to], &said);
+        let took = began.elapsed();
+        // All but what is taken at once.
+        assert!(took >= Duration::from_millis(700), "{took:?}");
+    }
+    // Whoever waits because of it waits no longer.
+    relay.throttle(ROUTE, Some(1));
+    one.write_all(&said).unwrap();
+    drop(one);
+    let (mut heard, mut chunk) = (0, vec![0; said.len()]);
+    other.set_read_timeout(Some(A_WHILE)).unwrap();
+    while let Ok(count) = other.read(&mut chunk) {
+        heard += count;
+    }
+    assert!(heard < said.len(), "all of it has come");
+    other.set_read_timeout(Some(PATIENCE)).unwrap();
+    relay.throttle(ROUTE, None);
+    let mut rest = Vec::new();
+    other.read_to_end(&mut rest).unwrap();
+    assert_eq!(heard + rest.len(), said.len());
+}
+
+#[test]
 fn connections_end_with_the_relay_and_with_nobody_to_dial() {
     let (relay, listener) = relay();
     let (mut one, mut other) = (dial(&relay), dialled(&listener));

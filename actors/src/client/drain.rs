@@ -61,7 +61,7 @@ impl ArbiterCore {
                     .get(conn)
                     .is_some_and(|it| it.phase != Phase::Closing && !it.pipeline.is_next(xid))
                 {
-                    self.close(conn, Remark::LeaderLost); // C17: something before it was not executed
+                    self.close(conn, Remark::LeaderLost); // C17: something before it was not executed, perhaps
                 } else {
                     self.on_reply(conn, xid, outcome);
                 }

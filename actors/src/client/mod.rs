@@ -52,8 +52,8 @@
 //!   reading does not wait: another member may be in read-only mode already. One whose client gives up is not asked.
 //! - C17 What was in flight when the leader was lost, and is not answered when the next one's word on the session comes, was
 //!   not executed and never will be: it is asked again, once a leader, in its order and before anything newer, so that C1
-//!   holds across leaders. If what is executed is not a beginning of its writes and syncs, the connection is closed. What
-//!   is kept for it counts against C3 and C14.
+//!   holds across leaders. If what is executed is not a beginning of its writes and syncs, or that cannot be told as
+//!   several of them have its xid, the connection is closed. What is kept for it counts against C3 and C14.
 //!
 //! A panic while one connection is served ends the process: all connections of an arbiter share one
 //! core, and a half-done step of it may have lost another client's watch.

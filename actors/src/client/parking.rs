@@ -6,7 +6,8 @@
 //! a member's requests are numbered in the order in which it asked them, and none that came in an older role or down
 //! an older lane is numbered behind it (P16). So whatever of them is executed, a beginning, is answered before that
 //! word comes, and what is left never will be, and is asked again (C17). A sync changes nothing and is asked again
-//! likewise.
+//! likewise. Where it is no beginning, as the leader that is lost refused the first and numbered the second, the
+//! connection is closed; the xids tell. Where two have the same one it is closed, too.
 //!
 //! A read between two writes has its place as before. If the Learner got it, it keeps it, and executes it right behind
 //! the write in front of it, whichever leader's log that is applied from (L3, L7). If not, it did not get the write

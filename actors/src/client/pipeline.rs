@@ -163,12 +163,14 @@ impl Pipeline {
         })
     }
 
-    /// Whether the oldest is a write that was submitted, and has this xid.
+    /// Whether the oldest is the only write that was submitted with this xid (C17). Of several nobody can tell which is
+    /// meant: the leader that is lost may have refused the first without a txn, and numbered the next.
     pub(super) fn is_next(&self, xid: i32) -> bool {
-        let is_submitted = |entry: &Entry| matches!(entry.what, What::Submitted { .. });
-        self.entries
-            .front()
-            .is_some_and(|entry| is_submitted(entry) && is_write(entry.opcode) && entry.xid == xid)
+        let is_it = |entry: &Entry| {
+            entry.xid == xid && is_write(entry.opcode) && matches!(entry.what, What::Submitted { .. })
+        };
+        let mut entries = self.entries.iter();
+        entries.next().is_some_and(is_it) && !entries.any(is_it)
     }
 
     /// The oldest, if it is its turn: nothing submitted stands before it.

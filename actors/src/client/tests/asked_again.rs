@@ -193,11 +193,12 @@ fn c17_syncs_are_asked_again_and_one_in_front_of_what_is_executed_closes_the_con
     /// In flight; the xids that are answered; whether it is closed.
     type Case<'a> = (&'a [Vec<u8>], &'a [i32], bool);
     let read = |xid| look(xid, OpCode::GetData, "/a", false);
-    let cases: [Case<'_>; 5] = [
+    let cases: [Case<'_>; 6] = [
         (&[set(2, "/a", ""), sync(3)], &[2, 3], false),
         (&[set(2, "/a", ""), read(3), sync(4)], &[2, 3, 4], false),
         (&[sync(2)], &[2], false),
         (&[sync(2), set(3, "/a", "")], &[], true), // nobody knows of the sync
+        (&[sync(2), set(2, "/a", "")], &[], true),
         (&[set(2, "/a", ""), sync(3), read(4), set(5, "/a", ""), read(6), set(7, "/a", "")], &[2], true),
     ];
     for (at, (in_flight, answered, is_closed)) in cases.iter().enumerate() {
@@ -379,6 +380,53 @@ fn c17_what_is_executed_and_is_no_beginning_closes_the_connection() {
     to.commit(|_| {});
     member.serve(Serving::Everybody);
     assert!(member.is_over(writer) && member.core(writer).take_submissions().is_empty());
+}
+
+/// Each write in flight, its xid, and whether the leader that is lost gave it a zxid, or refused it without one; of the
+/// former the next leader has the first `has`.
+fn pipelined(writes: &[(i32, bool)], has: usize) -> (Member, Client, Vec<Packet>) {
+    let (mut member, _, writer) = watched();
+    member.leave_in_flight(writer, &set(9, "/a", "in front")); // else a refusal would be answered at once
+    let (mut upto, mut numbered) = (member.learner.appended(), 0);
+    for (at, (xid, is_numbered)) in writes.iter().enumerate() {
+        member.proposer.on_disk_full(!is_numbered);
+        member.leave_in_flight(writer, &set(*xid, "/a", &at.to_string()));
+        numbered += usize::from(*is_numbered);
+        if numbered <= has {
+            upto = member.learner.appended();
+        }
+    }
+    member.change_leader_without(2, upto);
+    member.settle();
+    let told = member.receive(writer);
+    (member, writer, told)
+}
+
+/// A client may use an xid again while it is in flight: its answers come in order.
+#[test]
+fn c17_requests_in_flight_that_share_an_xid_are_never_taken_for_one_another() {
+    let (numbered, refused) = (true, false);
+    for (writes, has, answered, is_closed, executed) in [
+        (&[(2, numbered), (3, numbered)][..], 1, &[9, 2, 3][..], false, 3),
+        (&[(2, refused), (3, numbered)], 1, &[9], true, 2), // the first may not come behind the second
+        (&[(2, refused), (2, numbered)], 1, &[9], true, 2),
+        (&[(2, refused), (3, refused), (2, numbered)], 1, &[9], true, 2),
+        (&[(2, refused), (2, numbered), (2, numbered)], 2, &[9], true, 3),
+        (&[(2, numbered), (2, refused), (2, numbered)], 2, &[9], true, 3),
+        (&[(2, numbered), (3, refused), (3, numbered)], 2, &[9, 2], true, 3),
+        // Whether it is the first that is executed cannot be told.
+        (&[(2, numbered), (2, numbered)], 1, &[9], true, 2),
+        (&[(2, numbered), (2, numbered)], 2, &[9], true, 3),
+        // Nothing is, and all is asked again.
+        (&[(2, numbered), (2, numbered)], 0, &[9, 2, 2], false, 3),
+        (&[(2, refused), (2, numbered)], 0, &[9, 2, 2], false, 3),
+    ] {
+        let (mut member, writer, told) = pipelined(writes, has);
+        assert_eq!(xids(&told), answered, "{writes:?}, of which the next leader has {has}");
+        assert_eq!(member.is_over(writer), is_closed, "{writes:?}, of which the next leader has {has}");
+        assert_eq!(version(&member, "/a"), Some(executed), "{writes:?}, of which the next leader has {has}");
+        assert!(told.windows(2).all(|two| two[0].zxid < two[1].zxid), "no answer is told twice");
+    }
 }
 
 #[test]

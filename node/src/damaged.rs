@@ -1,30 +1,39 @@
 //! A member's data that is damaged, given up for what the ensemble has ([`paddock_actors::storage::discard`]).
 
+use std::path::PathBuf;
+
+use paddock_actors::recover::configurations;
 use paddock_actors::runtime::{ExitCode, Rng};
 use paddock_actors::storage::history::HISTORY_FILE;
-use paddock_actors::storage::snapshot_files::restore;
-use paddock_actors::storage::{Disk, Options, RealDisk, discard};
-use paddock_config::Config;
+use paddock_actors::storage::snapshot_files::{RestoreError, restore};
+use paddock_actors::storage::{Disk, OpenError, Options, RealDisk, discard, is_empty};
+use paddock_config::{Config, Members};
 use paddock_messages::ids::ServerId;
 
-use crate::data_dir::{OtherUser, check_owner, open_disk, open_log, tree_options};
+use crate::data_dir::{ALONE, OtherUser, check_owner, open_disk, open_log, tree_options};
 use crate::open::{StartError, logged};
 
 /// Why nothing is given up.
 #[derive(Debug, thiserror::Error)]
 pub enum ResyncError {
-    /// As at any start, but for the damage.
+    /// As at any start, but for damage that is given up.
     #[error(transparent)]
     Start(#[from] StartError),
     /// What is written would be this user's, and the server could not open it.
     #[error(transparent)]
     OtherUser(#[from] OtherUser),
+    /// There is nothing to give up.
+    #[error("{0}: there is no data here: is its disk mounted?")]
+    Nothing(PathBuf),
     /// Nobody could give it anything back.
     #[error(
-        "the file names no other voter beside server {0}: nobody could give it back what it gives up; restore the data \
-         directory from a backup, or write the server.N lines of all members into the file"
+        "no other voter is known beside server {0}: nobody could give it back what it gives up; restore the data directory \
+         from a backup, or write the server.N lines of all members into the file"
     )]
     NoOthers(ServerId),
+    /// An ensemble is to begin with it.
+    #[error("an ensemble is to begin with what server {0} has: the others are to get it from here")]
+    Seed(ServerId),
     /// There is nothing wrong with it.
     #[error(
         "the data of server {0} is sound, through {1}: it needs nothing but a start; --force gives it up all the same"
@@ -37,9 +46,9 @@ impl ResyncError {
     pub fn exit_code(&self) -> ExitCode {
         match self {
             Self::Start(error) => error.exit_code(),
-            Self::OtherUser(_) => ExitCode::DataDirectory,
+            Self::OtherUser(_) | Self::Nothing(_) => ExitCode::DataDirectory,
             Self::NoOthers(_) => ExitCode::BadConfiguration,
-            Self::Sound(..) => ExitCode::Unexpected,
+            Self::Seed(_) | Self::Sound(..) => ExitCode::Unexpected,
         }
     }
 }
@@ -53,33 +62,57 @@ pub struct Damaged {
     pub damage: Option<StartError>,
 }
 
+/// What a member can be without, as long as it knows who it is and what it has promised.
+fn is_of_log_or_snapshots(error: &StartError) -> bool {
+    match error {
+        StartError::Open(
+            OpenError::DamagedLog { .. }
+            | OpenError::MissingSegment { .. }
+            | OpenError::MissingSnapshot { .. },
+        ) => true,
+        StartError::Restore(RestoreError::NoSnapshot { .. } | RestoreError::Txn { .. }) => true,
+        StartError::Restore(error @ RestoreError::Snapshot(_)) => !error.is_newer(),
+        _ => false,
+    }
+}
+
+fn has_others(members: &Members, server: ServerId) -> bool {
+    members.voters().iter().any(|voter| *voter != server)
+}
+
 impl Damaged {
     /// Opens it and reads all of it, as a start does; sound data only if that `is_forced`.
     ///
     /// # Errors
     /// See [`ResyncError`]; nothing is changed then, but that what a crash has left is mended.
     pub fn open(config: &Config, is_forced: bool) -> Result<Self, ResyncError> {
-        let server = config.server_id.unwrap_or(ServerId(1));
-        if !config.members.voters().iter().any(|voter| *voter != server) {
+        let server = config.server_id.unwrap_or(ALONE);
+        // Where the log cannot be read, the file alone says who the others are.
+        if !has_others(&config.members, server) {
             return Err(ResyncError::NoOthers(server));
         }
         let not_made = Config { datadir_autocreate: false, ..config.clone() };
         let disk = open_disk(&not_made)?;
         check_owner(&disk.path(HISTORY_FILE))?;
+        if is_empty(&disk).map_err(StartError::Open)? {
+            return Err(ResyncError::Nothing(config.log_dir().to_owned()));
+        }
         let mut rng = Rng::from_os();
         let options = tree_options(config, &mut rng);
         let mut read = || -> Result<_, StartError> {
-            let (server, mut logger, recovered) = open_log(config, &disk, &mut rng)?;
+            let (_, mut logger, recovered) = open_log(config, &disk, &mut rng)?;
             let restored = restore(&disk, &mut logger, &recovered, options, recovered.watermark)?;
-            logged(&logger, recovered.watermark.max(restored.tree.last_zxid()), options)?;
-            Ok((server, recovered.last))
+            let behind = logged(&logger, recovered.watermark.max(restored.tree.last_zxid()), options)?;
+            let configurations = configurations(&restored.tree, &behind, &config.members);
+            let has_others = configurations.last().is_some_and(|newest| has_others(newest, server));
+            Ok((recovered.last, has_others, recovered.facts.seed))
         };
         match read() {
-            Ok((server, last)) if !is_forced => Err(ResyncError::Sound(server, last.to_string())),
+            Ok((_, false, _)) => Err(ResyncError::NoOthers(server)),
+            Ok((_, _, true)) => Err(ResyncError::Seed(server)),
+            Ok((last, ..)) if !is_forced => Err(ResyncError::Sound(server, last.to_string())),
             Ok(_) => Ok(Self { disk, server, damage: None }),
-            Err(damage) if damage.exit_code() == ExitCode::DataDamaged => {
-                Ok(Self { disk, server, damage: Some(damage) })
-            }
+            Err(damage) if is_of_log_or_snapshots(&damage) => Ok(Self { disk, server, damage: Some(damage) }),
             Err(error) => Err(error.into()),
         }
     }

@@ -14,7 +14,7 @@ use crate::open::StartError;
 use crate::settings;
 
 /// A server that was never given an id is number 1.
-const ALONE: ServerId = ServerId(1);
+pub(crate) const ALONE: ServerId = ServerId(1);
 
 /// What is written would be this user's, and the server could not open it.
 #[derive(Debug, thiserror::Error)]

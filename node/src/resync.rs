@@ -16,9 +16,7 @@ use crate::recover::is_wanted;
 enum Failure {
     #[error(transparent)]
     Resync(#[from] ResyncError),
-    #[error(
-        "{0}; nothing was given up: move the files of this data directory away, but for myid, and start the server"
-    )]
+    #[error("{0}; nothing was given up")]
     Kept(#[from] StartError),
     #[error("not wanted: nothing was changed")]
     NotWanted,
@@ -67,9 +65,12 @@ fn resync(args: &Resync, config: &Config) -> Result<(), Failure> {
     let damaged = Damaged::open(config, args.force)?;
     let (server, damage) = (damaged.server, damaged.damage.as_ref().map(ToString::to_string));
     let what = damage.as_deref().unwrap_or("nothing is wrong with it");
+    let mut places = config.log_dir().display().to_string();
+    if config.log_dir() != config.data_dir {
+        places += &format!(" and {}", config.data_dir.display());
+    }
     eprintln!(
-        "server {server}: {what}\nIts log and snapshots in {} are deleted; copy them first, if other disks may be lost, too.",
-        config.log_dir().display()
+        "server {server}: {what}\nIts log and snapshots in {places} are deleted; copy them first, if other disks may be lost, too."
     );
     if !args.yes && !is_wanted(&format!("resync {server}")) {
         return Err(Failure::NotWanted);

@@ -64,7 +64,7 @@ impl Heir {
         (vote.peer_epoch, vote.zxid, self.named == Some(vote.leader) && !self.is_over, vote.leader)
     }
 
-    /// How a leader says whom it names. A voter that has a role or looks says nothing of this form, and builds that do not
+    /// How a leader says whom it names. Nobody that has a role or looks says anything of this form, and builds that do not
     /// know it take it for no vote.
     pub(super) fn vote(heir: ServerId) -> Vote {
         Vote { peer_epoch: Epoch(0), zxid: Zxid::ZERO, leader: heir }

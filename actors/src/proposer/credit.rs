@@ -21,6 +21,8 @@ pub(super) struct LogCredit {
     /// Of the batch that is being made, and whether a txn is in it.
     open: u64,
     has_txn: bool,
+    /// How often our own disk has had more.
+    syncs: u64,
 }
 
 impl LogCredit {
@@ -28,7 +30,7 @@ impl LogCredit {
     /// than that, as the end of a session with very many ephemerals, may overdraw by its own length.
     pub(super) fn new(admitted: u64, largest: u64) -> Self {
         let enough = admitted.saturating_sub(largest + ADMITTED_OVERHEAD);
-        Self { enough, bytes: 0, batches: VecDeque::new(), open: 0, has_txn: false }
+        Self { enough, bytes: 0, batches: VecDeque::new(), open: 0, has_txn: false, syncs: 0 }
     }
 
     /// Whether further requests must wait for the disk. Never while it owes nothing.
@@ -70,8 +72,15 @@ impl LogCredit {
 
     /// Our own disk has everything up to `upto`.
     pub(super) fn on_durable(&mut self, upto: Zxid) {
+        let before = self.batches.len();
         while let Some((_, bytes)) = self.batches.pop_front_if(|(last, _)| *last <= upto) {
             self.bytes -= bytes;
         }
+        self.syncs += u64::from(self.batches.len() < before);
+    }
+
+    /// How often our own disk has had more, since the epoch began.
+    pub(super) fn syncs(&self) -> u64 {
+        self.syncs
     }
 }

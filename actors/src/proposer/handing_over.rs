@@ -1,11 +1,12 @@
 //! Giving the lead up where others can take it, and as the process ends (P15).
 //!
-//! - P14 A leader whose own disk has made nothing durable for `syncLimit` and some seconds, though it lacks what the others have, hands
-//!   the lead over, if the others are a quorum in sync; and so does one whose disk answers, and at each second of as long has
-//!   lacked what was committed a second before, or held everything up (P9). One whose disk keeps up but for less, or catches up in between, keeps it; so does
-//!   one without which the others are no quorum. Others whose disks hang as well are dropped before (P12).
+//! - P14 A leader whose own disk has made nothing durable for `syncLimit` and some seconds, though it lacks what the others
+//!   have, hands the lead over, if the others are a quorum in sync; and so does one whose disk answers, and in each second of as
+//!   long lacked what was committed a second before, or answered once at most while all else waited for it (P9). One whose disk
+//!   is behind for less, or catches up in between, keeps the lead; so does one without which the others are no quorum. Others
+//!   whose disks hang as well are dropped before (P12).
 //!
-//! Time is counted in ticks that this process lived through: after it stood still no disk is silent.
+//! Time is counted in ticks that this process lived through: after it stood still no disk is silent, or slow.
 
 use std::time::Duration;
 
@@ -18,8 +19,21 @@ use crate::runtime::{Ctx, Serve};
 
 pub(super) const DISK_FULL: &str = "the disk is full, and others can lead";
 const DISK_SILENT: &str = "the disk has answered no sync for syncLimit, and others can lead: see to it";
+const DISK_SLOW: &str =
+    "the disk has not kept up with a quorum of disks for syncLimit, and others can lead: see to it";
 
-const DISK_SLOW: &str = "the disk has lacked for syncLimit what a quorum of disks had a second before, and others can lead: see to it";
+/// What there is to see of our own disk.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Sight {
+    /// What it has, as far as is known.
+    pub acked: Zxid,
+    /// What a quorum has.
+    pub committed: Zxid,
+    /// Nothing more is begun until it has more, though a quorum has all that was (P9).
+    pub waits: bool,
+    /// How often it has had more.
+    pub syncs: u64,
+}
 
 /// What is wrong with our own disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,28 +50,28 @@ pub struct OwnDisk {
     limit_ticks: usize,
     silent_ticks: usize,
     slow_ticks: usize,
-    acked: Zxid,
-    committed: Zxid,
+    /// At the last tick.
+    before: Sight,
 }
 
 impl OwnDisk {
     /// It may be silent, or slow, for so long, and a tick more than P12 gives the others at most.
     pub fn new(limit: Duration) -> Self {
         let ticks = usize::try_from(limit.as_millis() / TICK.as_millis()).unwrap_or(usize::MAX).max(1);
-        let (acked, committed) = (Zxid::ZERO, Zxid::ZERO);
-        Self { limit_ticks: ticks.saturating_add(2), silent_ticks: 0, slow_ticks: 0, acked, committed }
+        let limit_ticks = ticks.saturating_add(2);
+        Self { limit_ticks, silent_ticks: 0, slow_ticks: 0, before: Sight::default() }
     }
 
-    /// P14: what has been wrong with it for too long at this tick, given what it has and what is committed, and whether all
-    /// waits for it.
-    pub fn on_tick(&mut self, acked: Zxid, committed: Zxid, waits: bool) -> Option<Ill> {
+    /// P14: what has been wrong with it for too long at this tick.
+    pub fn on_tick(&mut self, now: Sight) -> Option<Ill> {
+        let before = std::mem::replace(&mut self.before, now);
         // The start of an epoch is on no disk.
-        let lacks = |wanted: Zxid| wanted.counter() > 0 && acked < wanted;
-        let is_silent = lacks(committed) && acked == self.acked;
-        let is_slow = lacks(self.committed) || waits && lacks(committed);
+        let lacks = |wanted: Zxid| wanted.counter() > 0 && now.acked < wanted;
+        let is_silent = lacks(now.committed) && now.acked == before.acked;
+        let holds_up = now.waits && lacks(now.committed) && now.syncs <= before.syncs + 1;
+        let is_slow = lacks(before.committed) || holds_up;
         self.silent_ticks = if is_silent { self.silent_ticks + 1 } else { 0 };
         self.slow_ticks = if is_slow { self.slow_ticks + 1 } else { 0 };
-        (self.acked, self.committed) = (acked, committed);
         match (self.silent_ticks > self.limit_ticks, self.slow_ticks > self.limit_ticks) {
             (true, _) => Some(Ill::Silent),
             (_, true) => Some(Ill::Slow),
@@ -69,10 +83,7 @@ impl OwnDisk {
 impl ProposerActor {
     /// Once a tick: a leader gives the lead up for its disk's sake (L8, P14).
     pub(super) fn judge_own_disk(&mut self, ctx: &mut Ctx<'_, Self>) {
-        let ill = self.core.as_ref().and_then(|core| {
-            let acked = core.acked(self.me).unwrap_or_default();
-            self.own_disk.on_tick(acked, core.committed(), core.waits_for_own_disk())
-        });
+        let ill = self.core.as_ref().and_then(|core| self.own_disk.on_tick(core.own_disk()));
         let why = match ill {
             _ if self.is_disk_full => DISK_FULL,
             Some(Ill::Silent) => DISK_SILENT,
@@ -129,7 +140,9 @@ mod tests {
     fn ill_at(limit_s: u64, ticks: &[(u32, u32)]) -> Vec<(usize, Ill)> {
         let mut disk = OwnDisk::new(Duration::from_secs(limit_s));
         let z = |counter| Zxid::new(Epoch(7), counter);
-        let ill = |(acked, committed): &(u32, u32)| disk.on_tick(z(*acked), z(*committed), false);
+        let ill = |(acked, committed): &(u32, u32)| {
+            disk.on_tick(Sight { acked: z(*acked), committed: z(*committed), ..Sight::default() })
+        };
         let ticks: Vec<_> = ticks.iter().map(ill).collect();
         (0..ticks.len()).filter_map(|at| Some((at, ticks[at]?))).collect()
     }
@@ -162,25 +175,33 @@ mod tests {
         assert_eq!(ill_at(2, &catches_up), []);
     }
 
-    /// Each time it has all of the second before, and then only as much more is begun as it is allowed to lack.
+    /// At each tick it has all of the tick before, and only as much more is begun as it is allowed to lack.
     #[test]
-    fn p14_a_disk_that_holds_everything_up_for_long_is_slow() {
+    fn p14_a_disk_that_holds_everything_up_for_long_is_slow_and_one_that_is_merely_busy_is_not() {
         let z = |counter| Zxid::new(Epoch(7), counter);
-        let ill_at = |waits: fn(u32) -> bool| {
+        let ill_at = |waits: fn(u32) -> bool, syncs_a_tick: u64| {
             let mut disk = OwnDisk::new(Duration::from_secs(2));
-            let ticks = (0..9).map(|at| disk.on_tick(z(5 * at), z(5 * at + 5), waits(at)));
+            let sight = |at| Sight {
+                acked: z(5 * at),
+                committed: z(5 * at + 5),
+                waits: waits(at),
+                syncs: syncs_a_tick * u64::from(at),
+            };
+            let ticks = (0..9).map(|at| disk.on_tick(sight(at)));
             ticks.enumerate().filter_map(|(at, ill)| Some((at, ill?))).collect::<Vec<_>>()
         };
-        assert_eq!(ill_at(|_| false), []);
-        assert_eq!(ill_at(|_| true), [4, 5, 6, 7, 8].map(|at| (at, Ill::Slow)));
-        assert_eq!(ill_at(|at| at % 4 > 0), [], "it keeps up in between");
+        assert_eq!(ill_at(|_| false, 1), []);
+        assert_eq!(ill_at(|_| true, 1), [4, 5, 6, 7, 8].map(|at| (at, Ill::Slow)));
+        assert_eq!(ill_at(|at| at % 4 > 0, 1), [], "it keeps up in between");
+        assert_eq!(ill_at(|_| true, 2), [], "much is written, and it syncs as fast as that goes");
     }
 
     /// What it acknowledged last may be of an epoch before, and no disk has the start of one.
     #[test]
     fn p14_nothing_is_wrong_with_the_disk_of_a_leader_whose_epoch_has_no_txns() {
         let mut disk = OwnDisk::new(Duration::from_secs(1));
-        let (acked, committed) = (Zxid::new(Epoch(6), 44), Epoch(7).start());
-        assert!((0..9).all(|_| disk.on_tick(acked, committed, true).is_none()));
+        let acked = Zxid::new(Epoch(6), 44);
+        let sight = Sight { acked, committed: Epoch(7).start(), waits: true, syncs: 0 };
+        assert!((0..9).all(|_| disk.on_tick(sight).is_none()));
     }
 }

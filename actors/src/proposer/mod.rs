@@ -46,7 +46,7 @@ pub mod synchronising;
 
 pub use crate::quorum::{Majority, Quorum};
 pub use core::{LAST_COUNTER, Output, Proposer, RefusedReconfig, Room};
-pub use handing_over::{Ill, OwnDisk};
+pub use handing_over::{Ill, OwnDisk, Sight};
 
 mod announcing;
 mod configuring;

@@ -427,7 +427,7 @@ impl Serve<RoleEnded> for QuorumPeerActor {
         if role == self.role {
             let (progress, behind) = (self.board.progress(self.role), self.peers.lag.lock().learners());
             if let Some(heir) = self.core.name_heir((&progress, &behind), ctx.clock().now_ms()) {
-                tracing::info!("the lead is to go to server {heir}, who lacks the least");
+                tracing::info!("server {heir}, who lacks the least, is named to lead next");
             }
             self.core.on_ended(why, &mut self.out);
             self.perform(ctx);

@@ -14,8 +14,8 @@
 //!   handed the lead over (P15), or [`HAND_OVER_MS`] later. It names the voter that lacks the least, if one is as Q8 has it.
 //! - Q8  A leader that an operator tells to gives the lead up for a voter that is in sync, answers and is little behind, which it
 //!   names (EL11), and for no other: once that one has all that was numbered (P15), or [`HAND_OVER_MS`] later.
-//! - Q9  A leader that gives the lead up by itself, as one that has lost its vote or whose disk is full, names the voter that lacks
-//!   the least, if one is as Q8 has it.
+//! - Q9  A leader that gives the lead up though others follow it, as one that has lost its vote or whose disk is full, names the
+//!   voter that lacks the least, if one is as Q8 has it.
 //!
 //! Source: compat zab, 6, 10 and 11; QuorumPeer.java, ZOOKEEPER-4712 (roles that end in part).
 

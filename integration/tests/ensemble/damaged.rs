@@ -129,4 +129,13 @@ fn a_member_gives_sound_data_up_by_force_alone() {
     ensemble.start(4);
     ensemble.await_all_serving();
     assert!(trees::same(&ensemble).contains_key("/a"));
+
+    // As where its disk is not mounted: nothing may begin there.
+    ensemble.kill(4);
+    ensemble.wipe(4);
+    let there = |ensemble: &Ensemble| fs::read_dir(ensemble.data_dir(4)).unwrap().count();
+    let before = there(&ensemble);
+    let nothing = "there is no data here: is its disk mounted?";
+    refused(&ensemble, 4, (&["--yes", "--force"], ""), ExitCode::DataDirectory, nothing);
+    assert_eq!(there(&ensemble), before);
 }

@@ -126,7 +126,7 @@ fn ad10_any_member_has_others_promoted_demoted_removed_and_added_while_all_is_wr
         await_known(ensemble, on, &again);
         member(ensemble, on, &["demote", &leader.to_string()]).unwrap();
         await_modes(ensemble, &[on, other, 4], &[leader]);
-        ensemble.await_line(leader, &["the lead is to go to", "who lacks the least"]);
+        ensemble.await_line(leader, &["who lacks the least, is named to lead next"]);
         progress.await_write_after(Instant::now());
         let back = member(ensemble, on, &["promote", &leader.to_string()]).unwrap();
         is_in_force(ensemble, &back, &[1, 2, 3, 4], &[]);

@@ -122,7 +122,7 @@ fn p14_a_leader_whose_disk_does_not_keep_up_for_sync_limit_hands_over() {
             std::thread::sleep(PACE);
         }
     };
-    while !ensemble.log(leader).contains("lacked for syncLimit what a quorum of disks had a second before") {
+    while !ensemble.log(leader).contains("not kept up with a quorum of disks for syncLimit") {
         assert!(began.elapsed() < 3 * LONG_ENOUGH, "server {leader} leads on");
         write_for(&ensemble, UNDER_WAY);
     }

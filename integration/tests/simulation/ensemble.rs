@@ -178,7 +178,7 @@ fn every_fault_of_an_ensemble_is_found() {
     let faults: Vec<_> = EnsembleFault::ALL.into_iter().filter(is_wanted).collect();
     assert!(!faults.is_empty(), "there is no such fault: {wanted:?}");
     // One that was away while all that it knows were replaced, and needed: that is rare, and looked for where it is.
-    let rare = |fault| if fault == EnsembleFault::RefuseGuests { 1_500 } else { 0 };
+    let rare = |fault| if fault == EnsembleFault::RefuseGuests { 500 } else { 0 };
     let from = std::env::var("FROM").ok().map(|from| from.parse().expect("FROM is a seed"));
     let from = |fault| from.unwrap_or_else(|| rare(fault));
     faults.into_iter().for_each(|fault| is_found(fault, from(fault), run));

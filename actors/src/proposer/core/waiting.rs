@@ -4,15 +4,21 @@
 use paddock_messages::ids::ServerId;
 use paddock_messages::letters::{Handshake, Request};
 
+use super::super::handing_over::Sight;
 use super::super::held::{Item, Kept};
 use super::{Output, Proposer};
 use crate::quorum::Quorum;
 use crate::tree::prep::View;
 
 impl<Q: Quorum> Proposer<Q> {
-    /// Whether nothing more is begun until our own disk has more, though a quorum has all that was (P9, P14).
-    pub fn waits_for_own_disk(&self) -> bool {
-        self.credit.is_spent() && self.committed == self.last
+    /// What there is to see of our own disk (P14).
+    pub fn own_disk(&self) -> Sight {
+        Sight {
+            acked: self.acked(self.me).unwrap_or_default(),
+            committed: self.committed,
+            waits: self.credit.is_spent() && self.committed == self.last,
+            syncs: self.credit.syncs(),
+        }
     }
 
     /// Whether a request must wait: for the next epoch, for a reconfig (MB2), until our own disk has caught up (P9), or

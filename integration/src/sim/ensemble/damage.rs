@@ -3,7 +3,7 @@
 //!
 //! What is drawn comes from a sequence of its own: the seeds without it run as if there were none.
 
-use paddock_actors::storage::snapshot_files::restore;
+use paddock_actors::storage::snapshot_files::{RestoreError, restore};
 use paddock_actors::storage::{
     Crash, Disk, DiskFile, MemoryDisk, OpenError, Options, discard, is_snapshot_name, open,
 };
@@ -112,8 +112,7 @@ impl World {
                 OpenError::DamagedLog { .. }
                     | OpenError::MissingSegment { .. }
                     | OpenError::MissingSnapshot { .. }
-                    | OpenError::Newer { .. }
-            ) | NoStart::Restore(_)
+            ) | NoStart::Restore(RestoreError::NoSnapshot { .. })
         );
         assert!(may, "S3: {id} does not start on a damaged disk: {error}");
         self.met.count("starts that damage refused");

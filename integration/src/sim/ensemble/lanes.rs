@@ -21,7 +21,7 @@ impl World {
         self.at(us, Event::Ctl(from, to, life, message));
     }
 
-    /// Nothing comes down a lane that has been given up, nor behind its end.
+    /// Nothing comes down a lane that has been given up and is down, nor behind the end of its process.
     pub(super) fn deliver_ctl(&mut self, from: ServerId, (to, life): (ServerId, u64), message: Ctl) {
         if self.members[&from].node.is_some() && !self.network.ctl.contains_key(&pair(from, to)) {
             return;

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use paddock_actors::proposer::{Ill, OwnDisk};
+use paddock_actors::proposer::{Ill, OwnDisk, Sight};
 use paddock_messages::ids::ServerId;
 use paddock_messages::zxid::Zxid;
 use rand::rngs::StdRng;
@@ -46,6 +46,7 @@ pub(super) struct Watched {
     /// something.
     committed: Zxid,
     late_looks: u32,
+    syncs: u64,
     lacks_since_ms: u64,
 }
 
@@ -54,7 +55,17 @@ impl Watched {
         let core = OwnDisk::new(Duration::from_secs(LIMIT_S));
         let (committed, lacks_since_ms) = (Zxid::ZERO, now_ms);
         let next_ms = now_ms + LOOK_MS;
-        Self { core, next_ms, durable, since_ms: now_ms, looks: 0, committed, late_looks: 0, lacks_since_ms }
+        Self {
+            core,
+            next_ms,
+            durable,
+            since_ms: now_ms,
+            looks: 0,
+            committed,
+            late_looks: 0,
+            syncs: 0,
+            lacks_since_ms,
+        }
     }
 }
 
@@ -62,8 +73,8 @@ impl Node {
     /// A timer of the Proposer's.
     pub(super) fn own_disk_time(&mut self) {
         let Some(core) = &self.lead.core else { return };
-        let (acked, committed) = (core.acked(self.me).unwrap_or_default(), core.committed());
-        let waits = core.waits_for_own_disk();
+        let sight = core.own_disk();
+        let Sight { committed, waits, syncs, .. } = sight;
         let (now_ms, durable) = (self.now_ms, self.logger.persisted().upto);
         let can = self.lead.reign.as_ref().is_some_and(|reign| reign.can_hand_over());
         let it = self.lead.own_disk.get_or_insert_with(|| Watched::new(now_ms, durable));
@@ -76,8 +87,9 @@ impl Node {
         }
         let lacks = |wanted: Zxid| wanted.counter() > 0 && durable < wanted;
         it.looks = if can && lacks(committed) && it.since_ms < now_ms { it.looks + 1 } else { 0 };
-        it.late_looks =
-            if can && (lacks(it.committed) || waits && lacks(committed)) { it.late_looks + 1 } else { 0 };
+        let syncs_before = std::mem::replace(&mut it.syncs, syncs);
+        let holds_up = waits && lacks(committed) && syncs <= syncs_before + 1;
+        it.late_looks = if can && (lacks(it.committed) || holds_up) { it.late_looks + 1 } else { 0 };
         it.committed = committed;
         if !lacks(committed) {
             it.lacks_since_ms = now_ms;
@@ -89,7 +101,7 @@ impl Node {
             it.since_ms,
             it.lacks_since_ms
         );
-        let Some(ill) = it.core.on_tick(acked, committed, waits).filter(|_| can) else { return };
+        let Some(ill) = it.core.on_tick(sight).filter(|_| can) else { return };
         let (ignores, since_ms, what, why) = match ill {
             Ill::Silent => (
                 EnsembleFault::LeadOnSilentDisk,

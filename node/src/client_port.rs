@@ -59,6 +59,11 @@ impl ClientPort {
         let failed = |error| StartError::ClientPort { address: at.to_string(), error };
         let claimed = match listening::claim(at) {
             Err(error) if config.is_distributed() => {
+                tracing::info!(
+                    address = %at,
+                    "cannot listen for clients at the file's address: {error}; the data is loaded first, as a reconfig may have \
+                     this server listen elsewhere: else it ends then"
+                );
                 return Ok(Self { at, backlog, socket: Socket::Taken(error) });
             }
             claimed => claimed.map_err(failed)?,

@@ -178,6 +178,10 @@ fn cp1_a_restart_listens_where_the_configuration_has_it_whatever_the_file_says()
     ensemble.stop(id);
     let other = TcpListener::bind(old).unwrap();
     ensemble.start(id);
+    ensemble.await_line(
+        id,
+        &["cannot listen for clients at the file's address", "the data is loaded first", &old.to_string()],
+    );
     ensemble.await_all_serving();
     // And what the configuration says.
     ensemble.stop(id);

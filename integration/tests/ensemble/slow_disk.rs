@@ -97,17 +97,37 @@ fn p14_a_leader_whose_disk_does_not_answer_for_sync_limit_hands_over() {
 }
 
 /// What a sync takes on a disk that answers, and does not keep up.
-const LATE: Duration = Duration::from_millis(1_500);
+const LATE: Duration = Duration::from_millis(1_200);
+/// Of ticks, so that `syncLimit` comes to some such syncs.
+const LATE_TICK_MS: u32 = 400;
+
+/// What the file that the log is in takes of a disk, and the one that is made in advance.
+const TWO_FILES: u64 = 32 << 20;
+/// A disk that has synced nothing for so long is at rest.
+const AT_REST: Duration = Duration::from_secs(1);
+
+/// Waits until nobody asks anything of it: syncs that wait for each other would make it a silent one.
+fn await_rest(ensemble: &mut Ensemble, disk: &PowerCutFs) {
+    let (mut syncs, mut since) = (0, Instant::now());
+    ensemble.wait_for("the disk to be at rest", |_| {
+        let now = disk.counters().syncs;
+        if now != syncs || disk.used() < TWO_FILES {
+            (syncs, since) = (now, Instant::now());
+        }
+        (since.elapsed() >= AT_REST).then_some(())
+    });
+}
 
 /// P14: it becomes a follower, whose disk holds nobody up.
 #[test]
 fn p14_a_leader_whose_disk_does_not_keep_up_for_sync_limit_hands_over() {
-    let (_dir, mut ensemble, disks) = started(200, PATIENT);
+    let (_dir, mut ensemble, disks) = started(LATE_TICK_MS, PATIENT);
     let leader = ensemble.await_all_serving();
     let at = those(&ensemble, Mode::Follower)[0];
     let mut writes = client(&ensemble, at);
     writes.create("/a", b"", CreateMode::Persistent).unwrap();
     let disk = &disks[leader as usize - 1];
+    await_rest(&mut ensemble, disk);
     disk.set_sync_delay(LATE);
     let (began, mut acked) = (Instant::now(), 0);
     let mut write_for = |ensemble: &Ensemble, time: Duration| {
@@ -123,7 +143,7 @@ fn p14_a_leader_whose_disk_does_not_keep_up_for_sync_limit_hands_over() {
         }
     };
     while !ensemble.log(leader).contains("not kept up with a quorum of disks for syncLimit") {
-        assert!(began.elapsed() < 3 * LONG_ENOUGH, "server {leader} leads on");
+        assert!(began.elapsed() < 3 * LONG_ENOUGH, "server {leader} leads on:\n{}", ensemble.log(leader));
         write_for(&ensemble, UNDER_WAY);
     }
     println!("rounds: a leader whose disk took {LATE:?} for a sync gave up after {:.1?}", began.elapsed());

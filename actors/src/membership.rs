@@ -247,7 +247,7 @@ pub struct Membership<Q> {
     unsaid: Option<Zxid>,
     /// The members of a file that is to be gone by (`reconfigEnabled=false`).
     file: Option<Members>,
-    /// The version of the last configuration that was said to differ from those.
+    /// The version of the last configuration that was compared with those.
     warned: u64,
 }
 

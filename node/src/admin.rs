@@ -110,6 +110,9 @@ fn ask(directory: &Path, request: &str, within: Duration) -> Result<(u16, String
     stream.write_all(request.as_bytes()).map_err(failed)?;
     let mut answer = String::new();
     stream.take(LONGEST).read_to_string(&mut answer).map_err(failed)?;
+    if answer.is_empty() {
+        return Err(failed(io::ErrorKind::UnexpectedEof.into()));
+    }
     let parsed = answer.split_once("\r\n\r\n").and_then(|(head, body)| {
         let status = head.strip_prefix("HTTP/1.1 ")?.get(..3)?.parse().ok()?;
         Some((status, body.to_owned()))
@@ -158,7 +161,7 @@ mod tests {
             ("HTTP/1.1 404 Not Found\r\n\r\n", "gave no answer: HTTP status 404"),
             ("HTTP/1.1 200 OK\r\n\r\nseven", "gave no answer: "),
             ("SSH-2.0\r\n\r\n", "gave no answer: it is not HTTP"),
-            ("", "gave no answer: it is not HTTP"),
+            ("", "gave no answer: unexpected end of file"),
         ] {
             let error = asked(says(answer)).unwrap_err().to_string();
             assert!(error.contains(told), "{answer}: {error}");

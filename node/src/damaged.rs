@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use paddock_actors::recover::configurations;
 use paddock_actors::runtime::{ExitCode, Rng};
 use paddock_actors::storage::history::HISTORY_FILE;
-use paddock_actors::storage::snapshot_files::{RestoreError, restore};
-use paddock_actors::storage::{Disk, OpenError, Options, RealDisk, discard, is_empty};
+use paddock_actors::storage::snapshot_files::restore;
+use paddock_actors::storage::{Disk, Options, RealDisk, discard, is_empty};
 use paddock_config::{Config, Members};
 use paddock_messages::ids::ServerId;
 
@@ -62,16 +62,11 @@ pub struct Damaged {
     pub damage: Option<StartError>,
 }
 
-/// What a member can be without, as long as it knows who it is and what it has promised.
-fn is_of_log_or_snapshots(error: &StartError) -> bool {
+/// Whether a member can be without what is damaged, as it knows who it is and what it has promised.
+fn can_be_given_up(error: &StartError) -> bool {
     match error {
-        StartError::Open(
-            OpenError::DamagedLog { .. }
-            | OpenError::MissingSegment { .. }
-            | OpenError::MissingSnapshot { .. },
-        ) => true,
-        StartError::Restore(RestoreError::NoSnapshot { .. } | RestoreError::Txn { .. }) => true,
-        StartError::Restore(error @ RestoreError::Snapshot(_)) => !error.is_newer(),
+        StartError::Open(error) => error.can_be_given_up(),
+        StartError::Restore(error) => error.can_be_given_up(),
         _ => false,
     }
 }
@@ -112,7 +107,7 @@ impl Damaged {
             Ok((_, _, true)) => Err(ResyncError::Seed(server)),
             Ok((last, ..)) if !is_forced => Err(ResyncError::Sound(server, last.to_string())),
             Ok(_) => Ok(Self { disk, server, damage: None }),
-            Err(damage) if is_of_log_or_snapshots(&damage) => Ok(Self { disk, server, damage: Some(damage) }),
+            Err(damage) if can_be_given_up(&damage) => Ok(Self { disk, server, damage: Some(damage) }),
             Err(error) => Err(error.into()),
         }
     }

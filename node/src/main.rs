@@ -12,6 +12,7 @@ mod limits;
 mod logging;
 mod member;
 mod not_yet;
+mod offline;
 mod recover;
 mod resync;
 mod serve;

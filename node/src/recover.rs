@@ -3,7 +3,6 @@
 mod reach;
 mod report;
 
-use std::io::{self, BufRead, Write};
 use std::path::Path;
 use std::process::ExitCode as ProcessExit;
 
@@ -14,7 +13,7 @@ use paddock_config::Config;
 use serde::Serialize;
 
 use crate::args::Recover;
-use crate::logging;
+use crate::offline::{self, is_wanted};
 use report::{Found, Report};
 
 /// Why it is not done.
@@ -50,24 +49,7 @@ struct Done {
 
 /// Looks, asks, and does it.
 pub(crate) fn run(args: &Recover) -> ProcessExit {
-    let config = match args.at.load() {
-        Ok(loaded) => loaded.config,
-        Err(error) => {
-            eprintln!("{error}");
-            return ExitCode::BadConfiguration.into();
-        }
-    };
-    if let Err(error) = logging::start(&config.log) {
-        eprintln!("{error}");
-        return ExitCode::BadConfiguration.into();
-    }
-    match recover(args, &config) {
-        Ok(()) => ProcessExit::SUCCESS,
-        Err(error) => {
-            eprintln!("{error}");
-            error.exit_code().into()
-        }
-    }
+    offline::run(&args.at, |config| recover(args, config), Failure::exit_code)
 }
 
 fn recover(args: &Recover, config: &Config) -> Result<(), Failure> {
@@ -130,12 +112,4 @@ fn may_go_on(verdict: &Verdict, is_forced: bool) -> Result<&[Refusal], Failure> 
     let refusals = &verdict.refusals;
     let may = refusals.is_empty() || is_forced && !refusals.iter().any(Refusal::is_final);
     may.then_some(refusals.as_slice()).ok_or(Failure::Refused)
-}
-
-/// Whether whoever is asked writes exactly this.
-pub(crate) fn is_wanted(word: &str) -> bool {
-    eprint!("Type \"{word}\" to do it: ");
-    let _ = io::stderr().flush();
-    let mut line = String::new();
-    io::stdin().lock().read_line(&mut line).is_ok() && line.trim() == word
 }

@@ -8,8 +8,7 @@ use paddock_config::Config;
 use serde::Serialize;
 
 use crate::args::Resync;
-use crate::logging;
-use crate::recover::is_wanted;
+use crate::offline::{self, is_wanted};
 
 /// Why it is not done.
 #[derive(Debug, thiserror::Error)]
@@ -41,24 +40,7 @@ struct Done {
 
 /// Looks, asks, and does it.
 pub(crate) fn run(args: &Resync) -> ProcessExit {
-    let config = match args.at.load() {
-        Ok(loaded) => loaded.config,
-        Err(error) => {
-            eprintln!("{error}");
-            return ExitCode::BadConfiguration.into();
-        }
-    };
-    if let Err(error) = logging::start(&config.log) {
-        eprintln!("{error}");
-        return ExitCode::BadConfiguration.into();
-    }
-    match resync(args, &config) {
-        Ok(()) => ProcessExit::SUCCESS,
-        Err(error) => {
-            eprintln!("{error}");
-            error.exit_code().into()
-        }
-    }
+    offline::run(&args.at, |config| resync(args, config), Failure::exit_code)
 }
 
 fn resync(args: &Resync, config: &Config) -> Result<(), Failure> {

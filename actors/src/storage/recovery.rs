@@ -105,6 +105,13 @@ pub enum OpenError {
     JavaData { file: PathBuf },
 }
 
+impl OpenError {
+    /// Whether the log or the snapshots are damaged, and `history` is not: a member can give those up ([`discard`]).
+    pub fn can_be_given_up(&self) -> bool {
+        matches!(self, Self::DamagedLog { .. } | Self::MissingSegment { .. } | Self::MissingSnapshot { .. })
+    }
+}
+
 /// A torn tail that was cut.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TornTail {

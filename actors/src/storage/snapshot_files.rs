@@ -69,6 +69,11 @@ pub enum RestoreError {
 }
 
 impl RestoreError {
+    /// Whether the snapshots are damaged: a member can give them up, with its log ([`super::discard`]).
+    pub fn can_be_given_up(&self) -> bool {
+        matches!(self, Self::NoSnapshot { .. })
+    }
+
     /// Whether a later release wrote the data: it is whole, and not for this one.
     pub fn is_newer(&self) -> bool {
         match self {

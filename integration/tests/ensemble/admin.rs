@@ -21,6 +21,14 @@ pub(crate) fn paddock(words: &[&str], at: &Path) -> Output {
     Command::new(binary().unwrap()).args(words).arg(at).output().unwrap()
 }
 
+/// The same of one whose user types so.
+pub(crate) fn typed(command: &mut Command, typed: &str) -> Output {
+    let piped = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = piped.spawn().unwrap();
+    let _ = child.stdin.take().unwrap().write_all(typed.as_bytes()); // it may have refused before it asks
+    child.wait_with_output().unwrap()
+}
+
 pub(crate) fn text(bytes: &[u8]) -> String {
     String::from_utf8(bytes.to_vec()).unwrap()
 }

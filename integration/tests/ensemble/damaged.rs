@@ -1,16 +1,15 @@
 //! A member's log is damaged: it does not start, gives its data up by an operator's command, and gets all of it back.
 
 use std::fs;
-use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Output};
 
 use paddock_actors::runtime::ExitCode;
 use paddock_integration::ensemble::{Ensemble, Id};
 use paddock_integration::process::binary;
 use paddock_messages::znode::CreateMode;
 
-use crate::admin::text;
+use crate::admin::{self, text};
 use crate::no_quorum::{await_start, nobody_is_served_by};
 use crate::trees;
 use crate::world::{client, serving};
@@ -18,17 +17,7 @@ use crate::world::{client, serving};
 /// What the command says, of an operator who types so.
 fn resync(ensemble: &Ensemble, on: Id, words: &[&str], typed: &str) -> Output {
     let file = ensemble.data_dir(on).with_file_name("zoo.cfg");
-    let mut child = Command::new(binary().unwrap())
-        .arg("resync")
-        .args(words)
-        .arg(file)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let _ = child.stdin.take().unwrap().write_all(typed.as_bytes()); // it may have refused before it asks
-    child.wait_with_output().unwrap()
+    admin::typed(Command::new(binary().unwrap()).arg("resync").args(words).arg(file), typed)
 }
 
 fn refused(ensemble: &Ensemble, on: Id, (words, typed): (&[&str], &str), code: ExitCode, says: &str) {

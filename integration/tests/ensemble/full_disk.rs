@@ -1,6 +1,6 @@
 //! Members of which one has a full disk, a real one: the others go on, and it comes back by itself.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use paddock_integration::ensemble::{Ensemble, Id, Mode, PATIENCE};
 use paddock_integration::loop_disk::LoopDisk;
@@ -18,7 +18,7 @@ const DISK_MIB: u64 = 320;
 /// Of one write.
 const BYTES: usize = 64 << 10;
 /// What the file that the log is in takes of a disk, and the one that is made in advance.
-const TWO_FILES: u64 = 32 << 20;
+pub(crate) const TWO_FILES: u64 = 32 << 20;
 /// More writes than the space takes that is reserved in advance.
 const MANY: i32 = 1_500;
 
@@ -232,13 +232,9 @@ fn disks_that_fill_on_all_members_and_then_lose_their_power_lose_no_write() {
     ensemble.start_all();
     let leader = ensemble.await_all_serving();
     client(&ensemble, leader).create("/a", b"", CreateMode::Persistent).unwrap();
-    let deadline = Instant::now() + PATIENCE;
     for disk in &disks {
         // A log whose next file is only half made when the disk fills takes no write at all.
-        while disk.used() < TWO_FILES {
-            assert!(Instant::now() < deadline, "{} bytes: the log's next file is not made", disk.used());
-            std::thread::sleep(Duration::from_millis(10));
-        }
+        ensemble.wait_for("the log's next file", |_| (disk.used() >= TWO_FILES).then_some(()));
         // Of what is used little is another file's: so much may be missing of this one.
         disk.set_capacity(Some(disk.used() + (1 << 20)));
     }

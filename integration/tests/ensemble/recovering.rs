@@ -1,7 +1,6 @@
 //! A majority is lost for good: a new history is made of what is left, by an operator who is told what that may cost (NH1 to
 //! NH6).
 
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::Duration;
@@ -14,7 +13,7 @@ use paddock_messages::znode::CreateMode;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
-use crate::admin::text;
+use crate::admin::{self, text};
 use crate::member_changes::{member, place};
 use crate::world::{client, client_for, serving};
 
@@ -28,14 +27,7 @@ fn command(ensemble: &Ensemble, on: Id, words: &[&str]) -> Command {
 
 /// What it says, of an operator who types so.
 fn recover(ensemble: &Ensemble, on: Id, words: &[&str], typed: &str) -> Output {
-    let mut child = command(ensemble, on, words)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let _ = child.stdin.take().unwrap().write_all(typed.as_bytes()); // it may have refused before it asks
-    child.wait_with_output().unwrap()
+    admin::typed(&mut command(ensemble, on, words), typed)
 }
 
 fn refused(ensemble: &Ensemble, on: Id, words: &[&str], says: &str) {

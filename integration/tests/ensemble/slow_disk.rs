@@ -6,6 +6,7 @@ use paddock_integration::ensemble::{Ensemble, Mode, Shape};
 use paddock_integration::power_cut::{Options, PowerCutFs};
 use paddock_messages::znode::CreateMode;
 
+use crate::full_disk::TWO_FILES;
 use crate::trees;
 use crate::world::{client, those};
 
@@ -101,8 +102,6 @@ const LATE: Duration = Duration::from_millis(1_200);
 /// Of ticks, so that `syncLimit` comes to some such syncs.
 const LATE_TICK_MS: u32 = 400;
 
-/// What the file that the log is in takes of a disk, and the one that is made in advance.
-const TWO_FILES: u64 = 32 << 20;
 /// A disk that has synced nothing for so long is at rest.
 const AT_REST: Duration = Duration::from_secs(1);
 

@@ -3,7 +3,7 @@
 //!
 //! What is drawn comes from a sequence of its own: the seeds without it run as if there were none.
 
-use paddock_actors::storage::snapshot_files::{RestoreError, restore};
+use paddock_actors::storage::snapshot_files::restore;
 use paddock_actors::storage::{
     Crash, Disk, DiskFile, MemoryDisk, OpenError, Options, discard, is_snapshot_name, open,
 };
@@ -41,11 +41,11 @@ enum Flip {
     Unseen,
 }
 
-/// What a member would start with: how far its log goes.
-fn starts(disk: &MemoryDisk, options: Options) -> Result<Zxid, NoStart> {
+/// What a member would start with: how far its log goes, and its tree's digest.
+fn starts(disk: &MemoryDisk, options: Options) -> Result<(Zxid, u64), NoStart> {
     let (mut logger, recovered) = open(disk.clone(), options)?;
-    restore(disk, &mut logger, &recovered, TreeOptions::default(), recovered.watermark)?;
-    Ok(recovered.last)
+    let restored = restore(disk, &mut logger, &recovered, TreeOptions::default(), recovered.watermark)?;
+    Ok((recovered.last, restored.tree.digest()))
 }
 
 /// A file of the log or a snapshot, and a bit of what is written in it.
@@ -76,14 +76,17 @@ impl World {
     fn flip(&mut self, id: ServerId, rng: &mut StdRng) {
         let options = || self.setup.options(id);
         let disk = self.members[&id].disk.clone();
-        let fork = || disk.fork(u64::from(id.0 as u32), Crash::Kill);
-        let Ok(last) = starts(&fork(), options()) else { return };
+        let fork = || disk.fork(id.0, Crash::Kill);
+        let Ok((last, digest)) = starts(&fork(), options()) else { return };
         for _ in 0..TRIES {
             let Some((name, bit)) = bit(&disk, rng) else { return };
             let flipped = fork();
             flipped.flip_bit(&name, bit);
             let flip = match starts(&flipped, options()) {
-                Ok(found) if found == last => Flip::Harmless,
+                Ok((found, read)) if found == last => {
+                    assert_eq!(read, digest, "S3: {id} reads another tree, by bit {bit} of {name}");
+                    Flip::Harmless
+                }
                 Ok(_) => Flip::Unseen,
                 Err(_) => Flip::Damage,
             };
@@ -106,14 +109,11 @@ impl World {
 
     /// The member does not start because of it: its operator has it give up what it has.
     pub(super) fn on_damage(&mut self, id: ServerId, error: &NoStart) {
-        let may = matches!(
-            error,
-            NoStart::Open(
-                OpenError::DamagedLog { .. }
-                    | OpenError::MissingSegment { .. }
-                    | OpenError::MissingSnapshot { .. }
-            ) | NoStart::Restore(RestoreError::NoSnapshot { .. })
-        );
+        let may = match error {
+            NoStart::Open(error) => error.can_be_given_up(),
+            NoStart::Restore(error) => error.can_be_given_up(),
+            NoStart::Log(_) => false,
+        };
         assert!(may, "S3: {id} does not start on a damaged disk: {error}");
         self.met.count("starts that damage refused");
         let options = self.setup.options(id);

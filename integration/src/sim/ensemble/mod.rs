@@ -43,7 +43,8 @@
 //!   what they read is the committed state of one zxid, what they write is refused, and none of them stays once there is a
 //!   leader.
 //! - EN17 A leader gives the lead up within some seconds once its own disk answers nothing, or is more than a second
-//!   behind or holds everything up, where others can lead; and not for a disk that was so for less.
+//!   behind or holds everything up, where others can lead; and not for a disk that was so for less, or
+//!   with which nothing is wrong.
 //! - EN18 Each raise of the feature level in the one history is to a higher one, and all members come to the same; what
 //!   [`level`](paddock_messages::level) says holds after every step, whichever builds lead and follow.
 //! - EN19 A new history that is made of what is left has all that any member has applied or any client was answered for,

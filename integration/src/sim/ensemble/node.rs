@@ -105,6 +105,8 @@ pub(super) struct Node {
     pub(super) met: BTreeMap<&'static str, u64>,
     /// Something has just happened after which a crash would be worst.
     pub(super) ambush: bool,
+    /// It has just given the lead up for its disk's sake.
+    pub(super) blames_disk: bool,
     /// It has just proposed a reconfig.
     pub(super) begins_reconfig: bool,
     /// Whom an election that went wrong names, whatever was voted: safety must not rest on it.
@@ -199,6 +201,7 @@ impl Node {
             has_stopped: false,
             met: BTreeMap::new(),
             ambush: false,
+            blames_disk: false,
             begins_reconfig: false,
             misled: None,
             rng: StdRng::seed_from_u64(rng.random()),

@@ -22,6 +22,8 @@ const LOOK_MS: u64 = 1_000;
 /// EN17: it has given the lead up by so many looks, and not before so many ms.
 const MOST_LOOKS: u32 = LIMIT_S as u32 + 4;
 const LEAST_MS: u64 = LIMIT_S * LOOK_MS;
+/// So long after a disk is well again it may be blamed for what it was: a look, and what waits for it.
+const LATEST_US: u64 = 3_000_000;
 /// A disk that was silent is looked at again as often, in us.
 const AGAIN_US: u64 = 100_000;
 /// What a job takes on one that answers late, in us: far more than others take, and less than a look or more than one.
@@ -121,6 +123,7 @@ impl Node {
         }
         let ill_ms = now_ms - since_ms;
         assert!(ill_ms >= LEAST_MS, "EN17: the disk of {} has been {ill:?} for {ill_ms} ms alone", self.me);
+        self.blames_disk = true;
         self.lead.core = None;
         self.lead.handed_over = self.lead.role;
         tracing_line(self, "hands over for its disk's sake");
@@ -138,6 +141,21 @@ impl Member {
 }
 
 impl World {
+    /// EN17: what a member knows of its disk is not all there is to know.
+    pub(super) fn look_at_disk(&mut self, id: ServerId) {
+        let (now_us, is_silent) = (self.now_us, self.silent(id).is_some());
+        let member = self.member(id);
+        if member.slow_us(now_us) > 0 || is_silent {
+            member.disk_ill_us = now_us;
+        }
+        let blames = member.node.as_mut().is_some_and(|node| std::mem::take(&mut node.blames_disk));
+        let well_us = now_us - member.disk_ill_us;
+        assert!(
+            !blames || well_us <= LATEST_US,
+            "EN17: the disk of {id} is blamed, and well for {well_us} us"
+        );
+    }
+
     /// One's disk answers nothing, or late, for a while.
     pub(super) fn silence_a_disk(&mut self) {
         let leading = self.setup.members.iter().copied().find(|it| self.is_leading(*it));

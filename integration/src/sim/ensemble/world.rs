@@ -52,6 +52,8 @@ pub(super) struct Member {
     pub(super) disk_silent_us: u64,
     pub(super) disk_late_until_us: u64,
     pub(super) disk_late_us: u64,
+    /// When it was slow or silent last.
+    pub(super) disk_ill_us: u64,
     pub(super) applying: bool,
     /// So much the machine's wall clock is ahead of a right one.
     pub(super) clock_ahead_ms: i64,
@@ -78,6 +80,7 @@ impl Member {
             disk_silent_us: 0,
             disk_late_us: 0,
             disk_late_until_us: 0,
+            disk_ill_us: 0,
             applying: false,
             clock_ahead_ms: 0,
             is_whole: false,
@@ -333,6 +336,7 @@ impl World {
     }
 
     pub(super) fn after(&mut self, id: ServerId) {
+        self.look_at_disk(id);
         let (now_us, disk_us) = (self.now_us, self.setup.disk_us);
         loop {
             let Some(node) = &mut self.member(id).node else { return };
